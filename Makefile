@@ -1,0 +1,72 @@
+# Two commands do all the set-up: `make up` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := PYTHONPATH=manifests/local $(BIN)/pytest
+LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
+
+.PHONY: help up down purge cluster smoke kubeconfig dev test test-unit test-integration test-e2e lint format lock crd clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## Cluster, images, operator, a sample Community, a smoke run; prints the URL
+	@$(LOCAL) up
+
+down: ## Stop and remove everything that `make up` started (caches stay)
+	@$(LOCAL) down
+
+purge: ## make down, and remove the caches as well
+	@$(LOCAL) purge
+
+cluster: ## Only the local cluster with its add-ons and images
+	@$(LOCAL) cluster
+
+smoke: ## The smoke run again, against the running cluster
+	@$(LOCAL) smoke
+
+kubeconfig: ## Print the path of the local cluster's kubeconfig
+	@$(LOCAL) kubeconfig
+
+dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://127.0.0.1:8000/docs
+	@$(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
+
+test: lint up ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
+	@$(PYTEST) tests
+
+test-unit: $(VENV)/ready ## Unit tests only: seconds, nothing to start
+	@$(PYTEST) tests/unit
+
+test-integration: $(VENV)/ready up ## API and operator against real MySQL, Redis and apiserver
+	@$(PYTEST) tests/integration
+
+test-e2e: $(VENV)/ready up ## The whole platform on the local cluster
+	@$(PYTEST) tests/e2e
+
+lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache | tail -n 3
+
+format: $(VENV)/ready ## Format the code
+	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+# One resolution for all three files, so that tests run with the versions that the images carry.
+lock: $(VENV)/ready ## Renew the pinned requirement files
+	@compile() { $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url "$$@"; }; \
+	compile --upgrade pyproject.toml --extra api --extra operator --extra dev -o tests/requirements.txt; \
+	compile pyproject.toml --extra api -c tests/requirements.txt -o api/requirements.txt; \
+	compile pyproject.toml --extra operator -c tests/requirements.txt -o operator/requirements.txt
+
+$(VENV)/ready: tests/requirements.txt pyproject.toml
+	@echo "Installing the development environment into $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r tests/requirements.txt
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean: ## Remove the development environment and tool caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,201 @@
+"""`python -m bapsang_local up|cluster|down|purge|smoke|kubeconfig|images`: what the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import cluster as clusters
+from . import deploy, engine, images, node_image, preflight, programs, shell, smoke
+from .cluster import Cluster
+from .engine import Engine
+from .failure import Failure
+from .progress import say, step
+from .settings import COMMUNITY, COMMUNITY_NAMESPACE, Settings, from_environment, parts
+
+# Asked only when something must be downloaded: any answer proves that the network is there.
+PACKAGE_SOURCES = ("https://pypi.org/", "https://proxy.golang.org/", "http://deb.debian.org/")
+
+
+def main() -> int:
+    """Run one command. Exit codes: 0 done, 1 something is wrong and was explained, 2 usage, 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="bapsang_local", description="The local Bapsang cluster.")
+    parser.add_argument("command", choices=["up", "cluster", "down", "purge", "smoke", "kubeconfig", "images"])
+    command: str = parser.parse_args().command
+    try:
+        settings = from_environment()
+        if command == "kubeconfig":
+            print(settings.kubeconfig)
+            return 0
+        with _alone(settings):
+            _COMMANDS[command](settings)
+    except Failure as failure:
+        print(f"\n✗ {failure.problem}", file=sys.stderr)
+        if failure.advice:
+            print(f"  → {failure.advice}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Finished steps are kept: the same command goes on from here.", file=sys.stderr)
+        # Threads may still wait for a child that ignores the interrupt; nothing is left to do for them.
+        sys.stderr.flush()
+        os._exit(130)
+    return 0
+
+
+def _up(settings: Settings) -> None:
+    if settings.context:
+        _up_elsewhere(settings, settings.context)
+        return
+    cluster, exact = _cluster(settings)
+    deploy.operator(cluster, exact["bapsang/operator:0.1.0"])
+    community = deploy.sample(cluster, settings, exact["bapsang/api:0.1.0"])
+    with step("smoke run"):
+        table = smoke.run(cluster, settings)
+    (settings.home / "complete").touch()
+    print(f"\n{table.text()}\n")
+    print(f"  {community['status']['url']}/docs   (log in as demo@bapsang.localhost, password {smoke.DEMO_PASSWORD})\n")
+    print("  Next:  export KUBECONFIG=$(make -s kubeconfig)")
+    print(f"         {cluster.kubectl_path} get community -A")
+    print(f"         {cluster.kubectl_path} describe community {COMMUNITY} -n {COMMUNITY_NAMESPACE}")
+    print("         make test     unit, integration and end-to-end tests")
+    print("         make down     stops and removes everything\n")
+
+
+def _cluster(settings: Settings) -> tuple[Cluster, dict[str, str]]:
+    """Bring up the kind cluster with add-ons and all images loaded; return it and the exact names of the project's images."""
+    preflight.check_machine(settings)
+    if not (settings.home / "complete").exists():
+        preflight.check_network(PACKAGE_SOURCES)
+    docker = engine.ensure(settings)
+    preflight.check_port(docker, settings)
+    pull = images.pulled(docker, settings)
+    exact, image = _prepare(docker, settings, pull=pull)
+    kubectl = node_image.kubectl(image, docker, settings)
+    cluster = clusters.ensure(docker, settings, kubectl, image, built=not pull)
+    wanted = {row.name: row.nodes for row in images.table() if row.nodes and not (pull and "local-path" in row.name)}
+    clusters.load(cluster, exact, wanted)
+    deploy.addons(cluster, settings, built=not pull)
+    return cluster, exact
+
+
+def _prepare(docker: Engine, settings: Settings, *, pull: bool) -> tuple[dict[str, str], str]:
+    """Get all programs and images. The long compilations run beside the downloads, which wait for the network most of the time."""
+    needed = [program.name for program in programs.table().values() if program.host or not pull]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        work: list[concurrent.futures.Future[None]] = [
+            pool.submit(lambda: programs.obtain_all(needed, settings, own=not pull)),
+            pool.submit(images.provide, docker, settings, pull=pull),
+        ]
+        try:
+            for done in concurrent.futures.as_completed(work):
+                done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    exact = images.build_own(docker, settings)
+    if pull:
+        image: str = parts()["kubernetes"]["node_image"]
+        if not docker.tries("image", "inspect", image):
+            with step(f"{image} pulled"):
+                docker.docker("pull", "--quiet", image, timeout=900)
+        return exact, image
+    return exact, node_image.provide(docker, settings)
+
+
+def _up_elsewhere(settings: Settings, context: str) -> None:
+    """Install into the cluster that BAPSANG_CONTEXT names. It must be able to pull (or already have) the project's images."""
+    kubectl = shutil.which("kubectl")
+    if not kubectl:
+        raise Failure(
+            "BAPSANG_CONTEXT needs kubectl on the PATH.",
+            "Install kubectl, or unset BAPSANG_CONTEXT for the built-in cluster.",
+        )
+    settings.home.mkdir(parents=True, exist_ok=True)
+    cluster = Cluster(Engine(None, ours=False), settings, Path(kubectl), context)
+    if not cluster.kubectl_tries("get", "--raw", "/readyz", "--request-timeout=10s", timeout=20):
+        raise Failure(f"The context {context} does not answer.", "See `kubectl config get-contexts`.")
+    if context.startswith("kind-"):
+        docker = engine.ensure(settings)
+        exact = images.build_own(docker, settings)
+        command: list[str | Path] = [
+            programs.on_host("kind", settings),
+            "load",
+            "docker-image",
+            *exact,
+            "--name",
+            context.removeprefix("kind-"),
+        ]
+        with step(f"images loaded into {context}"):
+            shell.output(command, env=docker.environment(), timeout=900)
+    deploy.operator(cluster, "bapsang/operator:0.1.0")
+    deploy.sample(cluster, settings, "bapsang/api:0.1.0")
+    say("The Community is ready. Its ingress is your cluster's own: see `kubectl get ingress -n community`.")
+
+
+def _down(settings: Settings) -> None:
+    found = engine.find()
+    if found:
+        clusters.delete(found, settings)
+        engine.stop(found, settings)
+    else:
+        engine.clear(settings)  # what an engine left that was killed
+    say(f"Nothing runs any more. Caches stay in {settings.home} (`make purge` removes them).")
+
+
+def _purge(settings: Settings) -> None:
+    _down(settings)
+    for entry in settings.home.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _smoke(settings: Settings) -> None:
+    print(smoke.run(_running(settings), settings).text())
+
+
+def _running(settings: Settings) -> Cluster:
+    docker = engine.find()
+    if docker is None or not settings.kubeconfig.exists():
+        raise Failure("No local cluster runs.", "Run `make up`.")
+    return Cluster(docker, settings, settings.bin / "kubectl")
+
+
+def _only_cluster(settings: Settings) -> None:
+    _cluster(settings)
+    say(f"The cluster is up. KUBECONFIG={settings.kubeconfig}")
+
+
+def _images(settings: Settings) -> None:
+    docker = engine.ensure(settings)
+    _prepare(docker, settings, pull=images.pulled(docker, settings))
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Let one command at a time work on the cluster."""
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        file = (settings.home / "lock").open("w")
+    except OSError as error:
+        raise Failure(
+            f"{settings.home} cannot be written: {error.strerror}.", "Set BAPSANG_HOME to a folder of yours."
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another make command works on the local cluster: waiting for it.")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+_COMMANDS = {"up": _up, "cluster": _only_cluster, "down": _down, "purge": _purge, "smoke": _smoke, "images": _images}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""What runs in the cluster: add-ons, the operator by its chart, and the sample Community."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from . import programs
+from .cluster import Cluster
+from .failure import Failure
+from .progress import say, step
+from .settings import COMMUNITY, COMMUNITY_NAMESPACE, LOCAL, OPERATOR_NAMESPACE, ROOT, Settings
+
+CHART = ROOT / "charts" / "bapsang-operator"
+SAMPLE = ROOT / "manifests" / "samples" / "community.yaml"
+RELEASE = "bapsang-operator"
+READY_SECONDS = 420
+FIELD_MANAGER = "bapsang-local"
+CONTOUR_CRDS = "examples/contour/01-crds.yaml"
+
+
+def addons(cluster: Cluster, settings: Settings, *, built: bool) -> None:
+    """Install metrics-server, the ingress and, on a built node image, volumes; wait until they work."""
+    names = ["metrics-server", "contour", *(["local-path"] if built else [])]
+    with step("add-ons: " + ", ".join(names)):
+        crds = settings.home / f"contour-crds-{programs.table()['contour'].version}.yaml"
+        if not crds.exists():
+            module = programs.table()["contour"]
+            crds.write_bytes(
+                (programs.module_folder(module.module, module.version, settings) / CONTOUR_CRDS).read_bytes()
+            )
+        _apply(cluster, crds)
+        for name in names:
+            _apply(cluster, LOCAL / "addons" / f"{name}.yaml")
+        for namespace, name in (
+            ("kube-system", "metrics-server"),
+            ("projectcontour", "contour"),
+            *((("local-path-storage", "local-path-provisioner"),) if built else ()),
+        ):
+            _rolled_out(cluster, namespace, f"deployment/{name}", 180)
+        _rolled_out(cluster, "kube-system", "deployment/coredns", 120)
+        cluster.kubectl("wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=90s")
+
+
+def operator(cluster: Cluster, image: str) -> None:
+    """Install or upgrade the operator by its chart. Leaves a release alone that is already what the chart says."""
+    crd = CHART / "crds" / "communities.bapsang.dev.yaml"
+    _apply(cluster, crd)  # helm installs a CRD once and never upgrades it
+    cluster.kubectl("wait", "--for=condition=Established", "-f", crd, "--timeout=30s")
+    repository, _, tag = image.partition(":")
+    chosen = ["--namespace", OPERATOR_NAMESPACE, "--set", f"image.repository={repository}", "--set", f"image.tag={tag}"]
+    wanted = _documents(cluster.helm("template", RELEASE, CHART, *chosen))
+    if _installed(cluster) != wanted:
+        with step("operator installed (helm)"):
+            cluster.helm(
+                "upgrade",
+                "--install",
+                RELEASE,
+                CHART,
+                *chosen,
+                "--create-namespace",
+                "--skip-crds",
+                "--wait",
+                "--timeout",
+                "3m",
+            )
+    _rolled_out(cluster, OPERATOR_NAMESPACE, f"deployment/{RELEASE}", 120)
+
+
+def sample(cluster: Cluster, settings: Settings, image: str) -> dict[str, Any]:
+    """Apply the sample Community with `image` and this run's port, wait until it is ready, and return it."""
+    text = SAMPLE.read_text()
+    text = re.sub(r"(?m)^(\s+image:) bapsang/api:\S+", rf"\g<1> {image}", text)
+    text = text.replace("bapsang.localhost:8880", f"bapsang.localhost:{settings.ingress_port}")
+    cluster.kubectl(
+        "apply", "--server-side", "--field-manager", FIELD_MANAGER, "--force-conflicts", "-f", "-", input=text.encode()
+    )
+    with step(f"Community {COMMUNITY_NAMESPACE}/{COMMUNITY} ready"):
+        return wait_ready(cluster, READY_SECONDS)
+
+
+def wait_ready(cluster: Cluster, seconds: float) -> dict[str, Any]:
+    """Wait until the sample Community is Ready for its newest generation, telling each new reason for waiting. Raises Failure."""
+    deadline = time.monotonic() + seconds
+    told = ""
+    while True:
+        found = json.loads(cluster.kubectl("get", "community", COMMUNITY, "-n", COMMUNITY_NAMESPACE, "-o", "json"))
+        ready = _condition(found, "Ready")
+        if ready.get("status") == "True" and ready.get("observedGeneration") == found["metadata"]["generation"]:
+            return dict(found)
+        message = f"{ready.get('reason', 'Pending')}: {ready.get('message', 'the operator has not seen it yet')}"
+        if message != told:
+            told = message
+            say(f"… {message}")
+        if time.monotonic() > deadline:
+            raise Failure(
+                f"Community {COMMUNITY_NAMESPACE}/{COMMUNITY} is not ready after {seconds:.0f} s: {message}",
+                f"Look at `kubectl describe community {COMMUNITY} -n {COMMUNITY_NAMESPACE}` "
+                f"and `kubectl logs -n {OPERATOR_NAMESPACE} deployment/{RELEASE}` (KUBECONFIG: `make -s kubeconfig`).",
+            )
+        time.sleep(1)
+
+
+def _condition(community: dict[str, Any], kind: str) -> dict[str, Any]:
+    conditions = community.get("status", {}).get("conditions", [])
+    return next((dict(condition) for condition in conditions if condition["type"] == kind), {})
+
+
+def _installed(cluster: Cluster) -> set[str]:
+    try:
+        status = json.loads(cluster.helm("status", RELEASE, "--namespace", OPERATOR_NAMESPACE, "-o", "json"))
+        if status["info"]["status"] != "deployed":
+            if status["info"]["status"].startswith("pending"):  # an installation that was cut off blocks the next one
+                cluster.helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait")
+            return set()
+        return _documents(cluster.helm("get", "manifest", RELEASE, "--namespace", OPERATOR_NAMESPACE))
+    except Failure:
+        return set()
+
+
+def _documents(text: str) -> set[str]:
+    return {document.strip() for document in re.split(r"(?m)^---\s*$", text) if document.strip()}
+
+
+def _apply(cluster: Cluster, file: Path) -> None:
+    cluster.kubectl("apply", "--server-side", "--field-manager", FIELD_MANAGER, "--force-conflicts", "-f", file)
+
+
+def _rolled_out(cluster: Cluster, namespace: str, name: str, seconds: int) -> None:
+    try:
+        cluster.kubectl("rollout", "status", name, "-n", namespace, f"--timeout={seconds}s", timeout=seconds + 15)
+    except Failure as failure:
+        pods = cluster.kubectl("get", "pods", "-n", namespace, "-o", "wide")
+        raise Failure(
+            f"{namespace}/{name} did not start.\n{failure.problem}\n{pods}",
+            f"`kubectl describe pods -n {namespace}` tells why.",
+        ) from failure

@@ -1,0 +1,69 @@
+"""Where things are and what can be chosen: one frozen value, read from the environment once."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .failure import Failure
+
+ROOT = Path(__file__).resolve().parents[3]
+LOCAL = ROOT / "manifests" / "local"
+CLUSTER = "bapsang"
+HOST = "bapsang.localhost"
+COMMUNITY_NAMESPACE = "community"
+COMMUNITY = "bapsang"
+OPERATOR_NAMESPACE = "bapsang-system"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Choices of this run. `home` holds caches, logs, the engine's data and the kubeconfig; nothing else is written."""
+
+    home: Path
+    context: str | None
+    ingress_port: int
+    images: str  # auto | pull | build
+
+    @property
+    def bin(self) -> Path:
+        return self.home / "bin"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.home / "kubeconfig"
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.ingress_port}"
+
+
+def from_environment(environ: dict[str, str] | None = None) -> Settings:
+    """Read BAPSANG_HOME, BAPSANG_CONTEXT, BAPSANG_INGRESS_PORT and BAPSANG_IMAGES. Raises Failure naming a bad one."""
+    env = os.environ if environ is None else environ
+    cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    port = env.get("BAPSANG_INGRESS_PORT", "8880")
+    if not port.isdigit() or not 1 <= int(port) <= 65535:
+        raise Failure(f"BAPSANG_INGRESS_PORT is {port!r}", "Give a port from 1 to 65535.")
+    images = env.get("BAPSANG_IMAGES", "auto")
+    if images not in ("auto", "pull", "build"):
+        raise Failure(f"BAPSANG_IMAGES is {images!r}", "Give auto, pull or build.")
+    return Settings(
+        home=Path(env.get("BAPSANG_HOME") or cache / "bapsang").absolute(),
+        context=env.get("BAPSANG_CONTEXT") or None,
+        ingress_port=int(port),
+        images=images,
+    )
+
+
+def parts() -> dict[str, Any]:
+    """Return `parts.toml`: the versions and origins of all that the cluster is made of."""
+    with (LOCAL / "parts.toml").open("rb") as file:
+        return tomllib.load(file)

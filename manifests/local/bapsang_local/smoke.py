@@ -1,0 +1,201 @@
+"""A smoke run as an end user, through the ingress: sign up, log in, post, list, like, and see the like arrive in MySQL."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .cluster import Cluster
+from .failure import Failure
+from .settings import COMMUNITY, COMMUNITY_NAMESPACE, HOST, Settings
+
+DEMO_PASSWORD = "Bapsang-2026"  # noqa: S105  # of demo users on a local cluster, printed at the end of `make up`
+USERS = {
+    "demo@bapsang.localhost": "밥상데모",
+    "friend1@bapsang.localhost": "밥친구하나",
+    "friend2@bapsang.localhost": "밥친구둘",
+}
+SYNC_SECONDS = 150.0  # the CronJob runs every minute
+
+
+@dataclass(slots=True)
+class Answer:
+    """An HTTP answer: status, headers in lower case, body as bytes."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(slots=True)
+class Client:
+    """Speaks to the ingress at 127.0.0.1 as a browser would to the community's host."""
+
+    port: int
+    token: str = ""
+    host: str = HOST
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+        """Send one request (10 s at most) and return the answer, whatever its status."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        sent = {"Host": self.host, **headers}
+        if self.token:
+            sent["Authorization"] = f"Bearer {self.token}"
+        payload = None
+        if body is not None:
+            payload = json.dumps(body).encode()
+            sent["Content-Type"] = "application/json"
+        try:
+            connection.request(method, path, body=payload, headers=sent)
+            response = connection.getresponse()
+            return Answer(
+                response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
+            )
+        finally:
+            connection.close()
+
+
+@dataclass(slots=True)
+class Table:
+    """The rows that are printed: what was done, what came of it, how long it took."""
+
+    rows: list[tuple[str, str, float]] = field(default_factory=list)
+
+    def do(self, name: str, action: Callable[[], str]) -> None:
+        """Run one step. Raises Failure that names it."""
+        begin = time.monotonic()
+        try:
+            result = action()
+        except (Failure, OSError, AssertionError, KeyError, ValueError) as error:
+            raise Failure(
+                f"Smoke run, «{name}»: {str(error) or type(error).__name__}",
+                "`kubectl get pods -n community` and the logs there tell more.",
+            ) from error
+        self.rows.append((name, result, time.monotonic() - begin))
+
+    def text(self) -> str:
+        lines = [f"  {name:<44} {result:<34} {_seconds(seconds):>8}" for name, result, seconds in self.rows]
+        return "\n".join(lines)
+
+
+def run(cluster: Cluster, settings: Settings) -> Table:
+    """Do the whole smoke run and return its table. Raises Failure at the first step that does not do what it should."""
+    clients = {email: Client(settings.ingress_port) for email in USERS}
+    author = clients["demo@bapsang.localhost"]
+    table = Table()
+    post: dict[str, Any] = {}
+
+    def healthy() -> str:
+        return f"200, {_expect(author.call('GET', '/api/v1/health'), 200).body.decode()}"
+
+    def create() -> str:
+        body = {"title": "오늘의 밥상", "content": "된장찌개, 고등어구이, 시금치나물.", "postImageKey": None}
+        post.update(_expect(author.call("POST", "/api/v1/posts", body), 201).json())
+        return f"201, {post['postId']}"
+
+    def listed() -> str:
+        items = _expect(author.call("GET", "/api/v1/posts?size=5"), 200).json()["items"]
+        if post["postId"] not in [item["postId"] for item in items]:
+            raise Failure("the new post is not in the list")
+        return "200, newest first"
+
+    def like_all() -> str:
+        for client in clients.values():
+            _expect(client.call("PUT", f"/api/v1/posts/{post['postId']}/likes"), 204)
+        return _count(author, post["postId"], 3)
+
+    def unlike_one() -> str:
+        _expect(clients["friend2@bapsang.localhost"].call("DELETE", f"/api/v1/posts/{post['postId']}/likes"), 204)
+        return _count(author, post["postId"], 2)
+
+    table.do("health through the ingress", healthy)
+    table.do("sign up (three users)", lambda: _sign_up(clients))
+    table.do("log in", lambda: _log_in(clients))
+    table.do("create a post", create)
+    table.do("list posts", listed)
+    table.do("three users like it", like_all)
+    table.do("three likes in MySQL after the like-sync CronJob", lambda: _in_mysql(cluster, post["postId"], 3))
+    table.do("one takes the like back", unlike_one)
+    return table
+
+
+def mysql_likes(cluster: Cluster, post_id: str) -> int:
+    """Return the likes that MySQL holds of a post: rows, which must equal the counter. Raises Failure."""
+    if not (post_id.isalnum() and len(post_id) == 26):
+        raise Failure(f"{post_id!r} is no post id")
+    query = f"SELECT (SELECT COUNT(*) FROM user_post_likes WHERE post_id = '{post_id}'), like_count FROM posts WHERE id = '{post_id}'"  # noqa: S608
+    secret = json.loads(cluster.kubectl("get", "secret", f"{COMMUNITY}-mysql", "-n", COMMUNITY_NAMESPACE, "-o", "json"))
+    # The password goes by standard input: arguments can be read by everyone on the host and on the node.
+    shell = (
+        'read -r encoded; MYSQL_PWD=$(printf %s "$encoded" | base64 -d); export MYSQL_PWD; '
+        'exec mysql --no-defaults -h 127.0.0.1 -u bapsang -N -B bapsang -e "$0"'
+    )
+    words = cluster.kubectl(
+        "exec",
+        "-i",
+        "-n",
+        COMMUNITY_NAMESPACE,
+        f"{COMMUNITY}-mysql-0",
+        "-c",
+        "mysql",
+        "--",
+        "sh",
+        "-c",
+        shell,
+        query,
+        input=secret["data"]["password"].encode() + b"\n",
+    ).split()
+    if len(words) != 2 or words[0] != words[1]:
+        raise Failure(f"rows and counter in MySQL differ: {words}")
+    return int(words[0])
+
+
+def _sign_up(clients: dict[str, Client]) -> str:
+    made = 0
+    for email, client in clients.items():
+        body = {"email": email, "password": DEMO_PASSWORD, "nickname": USERS[email], "profileImageKey": None}
+        answer = client.call("POST", "/api/v1/auth/users", body)
+        if answer.status not in (201, 409):
+            _expect(answer, 201)
+        made += answer.status == 201
+    return f"201, {made} new" if made else "409, already there"
+
+
+def _log_in(clients: dict[str, Client]) -> str:
+    for email, client in clients.items():
+        answer = _expect(client.call("POST", "/api/v1/auth/tokens", {"email": email, "password": DEMO_PASSWORD}), 201)
+        client.token = answer.headers["authorization"].removeprefix("Bearer ")
+    return f"201, nickname {answer.json()['nickname']}"
+
+
+def _count(client: Client, post_id: str, wanted: int) -> str:
+    count = _expect(client.call("GET", f"/api/v1/posts/{post_id}"), 200).json()["stats"]["likeCount"]
+    if count != wanted:
+        raise Failure(f"likeCount is {count}, not {wanted}")
+    return f"204, likeCount {count}"
+
+
+def _in_mysql(cluster: Cluster, post_id: str, wanted: int) -> str:
+    deadline = time.monotonic() + SYNC_SECONDS
+    while (found := mysql_likes(cluster, post_id)) != wanted:
+        if time.monotonic() > deadline:
+            raise Failure(f"MySQL holds {found} likes after {SYNC_SECONDS:.0f} s, not {wanted}")
+        time.sleep(2)
+    return f"{found} rows, like_count {found}"
+
+
+def _expect(answer: Answer, status: int) -> Answer:
+    if answer.status != status:
+        raise Failure(f"answer {answer.status} instead of {status}: {answer.body[:300].decode(errors='replace')}")
+    return answer
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
