@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := PYTHONPATH=manifests/local $(BIN)/pytest
+PYTEST := $(BIN)/pytest
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
 .PHONY: help up down purge cluster smoke kubeconfig dev test test-unit test-integration test-e2e lint format lock crd clean

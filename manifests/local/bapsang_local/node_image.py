@@ -30,6 +30,10 @@ def provide(engine: Engine, settings: Settings) -> str:
     images.provide_built(base, engine, settings)
     with step("kind node image built from packages"), tempfile.TemporaryDirectory(dir=settings.home) as scratch:
         _build(name, Path(scratch), engine, settings)
+    repository = name.partition(":")[0]
+    for old in engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).split():
+        if not old.startswith(name):
+            engine.tries("image", "rm", old)  # fails while a cluster of an older checkout still uses it, and that is right
     return name
 
 

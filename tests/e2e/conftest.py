@@ -1,0 +1,187 @@
+"""The running platform (`make up`): its cluster, its sample Community, and Communities of the tests' own."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+import yaml
+
+from bapsang_local import deploy, engine
+from bapsang_local.cluster import Cluster
+from bapsang_local.failure import Failure
+from bapsang_local.settings import COMMUNITY, COMMUNITY_NAMESPACE, OPERATOR_NAMESPACE, Settings, from_environment
+from bapsang_local.smoke import Client
+
+Found = TypeVar("Found")
+OPERATOR = "deployment/bapsang-operator"
+
+
+def eventually(look: Callable[[], Found], seconds: float, *, what: str) -> Found:
+    """Call `look` until it returns something true, and return that. Fails after `seconds` with what was seen last."""
+    deadline = time.monotonic() + seconds
+    last: object = None
+    while True:
+        try:
+            last = look()
+            if last:
+                return last  # type: ignore[return-value]
+        except (Failure, OSError, AssertionError) as error:
+            last = error
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what}: not within {seconds:.0f} s. Last: {last!r}")
+        time.sleep(0.2)
+
+
+@dataclass(slots=True)
+class Community:
+    """One Community of the cluster, by name; everything is read anew at each call."""
+
+    cluster: Cluster
+    namespace: str
+    name: str
+    host: str
+
+    def get(self, kind: str, name: str | None = None) -> dict[str, Any]:
+        """Return a child (or, for `community`, the resource itself). Raises Failure when there is none."""
+        found: dict[str, Any] = json.loads(
+            self.cluster.kubectl("get", kind, name or self.name, "-n", self.namespace, "-o", "json")
+        )
+        return found
+
+    def items(self, kinds: str, *arguments: str) -> list[dict[str, Any]]:
+        return self.cluster.items(kinds, "-n", self.namespace, "-l", f"bapsang.dev/community={self.name}", *arguments)
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        conditions = self.get("community").get("status", {}).get("conditions", [])
+        return next((condition for condition in conditions if condition["type"] == kind), {})
+
+    def patch(self, spec: dict[str, Any]) -> None:
+        self.cluster.kubectl(
+            "patch", "community", self.name, "-n", self.namespace, "--type=merge", "-p", json.dumps({"spec": spec})
+        )
+
+    def wait_ready(self, seconds: float = 240) -> None:
+        def ready() -> bool:
+            community = self.get("community")
+            found = {condition["type"]: condition for condition in community.get("status", {}).get("conditions", [])}
+            current = community["metadata"]["generation"]
+            return all(
+                found.get(kind, {}).get("status") == wanted and found[kind]["observedGeneration"] == current
+                for kind, wanted in (("Ready", "True"), ("Progressing", "False"))
+            )
+
+        eventually(ready, seconds, what=f"{self.name} is ready: {self.get('community').get('status')}")
+
+
+@dataclass(slots=True)
+class People:
+    """Users of a community, who come through the ingress."""
+
+    port: int
+    host: str
+    made: list[Client] = field(default_factory=list)
+
+    def join(self) -> Client:
+        """Sign up somebody new, log in and return the client."""
+        tag = secrets.token_hex(4)
+        client = Client(self.port, host=self.host)
+        body = {"email": f"{tag}@example.com", "password": "Bapsang-2026", "nickname": tag, "profileImageKey": None}
+        answer = client.call("POST", "/api/v1/auth/users", body)
+        assert answer.status == 201, answer.body
+        answer = client.call("POST", "/api/v1/auth/tokens", {"email": body["email"], "password": body["password"]})
+        assert answer.status == 201, answer.body
+        client.token = answer.headers["authorization"].removeprefix("Bearer ")
+        self.made.append(client)
+        return client
+
+    def post(self, author: Client) -> str:
+        answer = author.call("POST", "/api/v1/posts", {"title": "점심", "content": "김치찌개", "postImageKey": None})
+        assert answer.status == 201, answer.body
+        post_id: str = answer.json()["postId"]
+        return post_id
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return from_environment()
+
+
+@pytest.fixture(scope="session")
+def cluster(settings: Settings) -> Cluster:
+    docker = engine.find()
+    if docker is None or not settings.kubeconfig.exists():
+        pytest.fail("No local cluster runs: run `make up` first.")
+    return Cluster(docker, settings, settings.bin / "kubectl")
+
+
+@pytest.fixture(scope="session")
+def sample(cluster: Cluster) -> Community:
+    """The Community that `make up` left running."""
+    community = Community(cluster, COMMUNITY_NAMESPACE, COMMUNITY, "bapsang.localhost")
+    community.wait_ready(60)
+    return community
+
+
+@pytest.fixture(scope="session")
+def people(settings: Settings) -> People:
+    return People(settings.ingress_port, "bapsang.localhost")
+
+
+@pytest.fixture(scope="session")
+def other_image(cluster: Cluster, sample: Community) -> str:
+    """Return another name of the API's image, present on the workers: a new image without another build."""
+    current: str = sample.get("community")["spec"]["image"]
+    name = "bapsang/api:0.1.0-e2e-next"
+    for node in ("bapsang-worker", "bapsang-worker2"):
+        cluster.engine.docker(
+            "exec", node, "ctr", "-n", "k8s.io", "images", "tag", "--force", f"docker.io/{current}", f"docker.io/{name}"
+        )
+    return name
+
+
+@pytest.fixture
+def make_community(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Callable[..., Community]]:
+    """Return a function that makes a Community in a namespace of its own; both are gone after the test."""
+    namespaces: list[str] = []
+
+    def make(**spec: Any) -> Community:
+        tag = secrets.token_hex(3)
+        namespace = f"e2e-{tag}"
+        community = Community(cluster, namespace, "table", f"{tag}.bapsang.localhost")
+        documents = list(yaml.safe_load_all(deploy.SAMPLE.read_text()))
+        wanted = next(document for document in documents if document["kind"] == "Community")
+        wanted["metadata"] = {"name": community.name, "namespace": namespace}
+        wanted["spec"] |= {
+            "image": sample.get("community")["spec"]["image"],
+            "host": community.host,
+            "publicUrl": f"http://{community.host}:{settings.ingress_port}",
+            **spec,
+        }
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
+        namespaces.append(namespace)
+        cluster.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump_all([home, wanted]).encode())
+        return community
+
+    yield make
+    for namespace in namespaces:
+        cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture
+def operator_stopped(cluster: Cluster) -> Iterator[Callable[[], None]]:
+    """Return a function that stops the operator; it runs again after the test."""
+
+    def stop() -> None:
+        cluster.kubectl("scale", OPERATOR, "-n", OPERATOR_NAMESPACE, "--replicas=0")
+        eventually(lambda: not cluster.items("pods", "-n", OPERATOR_NAMESPACE), 60, what="the operator is gone")
+
+    yield stop
+    cluster.kubectl("scale", OPERATOR, "-n", OPERATOR_NAMESPACE, "--replicas=1")
+    cluster.kubectl("rollout", "status", OPERATOR, "-n", OPERATOR_NAMESPACE, "--timeout=90s")

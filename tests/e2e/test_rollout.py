@@ -1,0 +1,147 @@
+"""A new image rolls out after its migration; a bad one, or a missing Secret, leaves the old pods serving and says why."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from bapsang_local.settings import Settings
+from bapsang_local.smoke import Client
+
+from .conftest import Community, eventually
+
+
+class Traffic:
+    """Asks for the list again and again, and keeps every answer that is not 200."""
+
+    def __init__(self, port: int, host: str) -> None:
+        self.client = Client(port, host=host)
+        self.asked = 0
+        self.failed: list[str] = []
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopping.wait(0.02):
+            self.asked += 1
+            try:
+                status = self.client.call("GET", "/api/v1/posts?size=1").status
+                if status != 200:
+                    self.failed.append(str(status))
+            except OSError as error:
+                self.failed.append(repr(error))
+
+
+@contextmanager
+def traffic(settings: Settings, host: str) -> Iterator[Traffic]:
+    source = Traffic(settings.ingress_port, host)
+    thread = threading.Thread(target=source.run)
+    thread.start()
+    try:
+        yield source
+    finally:
+        source.stopping.set()
+        thread.join()
+
+
+def images(community: Community, tier: str) -> set[str]:
+    pods = [pod for pod in community.items("pods") if pod["metadata"]["labels"].get("bapsang.dev/tier") == tier]
+    return {pod["spec"]["containers"][0]["image"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+
+
+def test_a_changed_image_rolls_after_its_migration_and_no_request_fails(
+    make_community: Callable[..., Community], settings: Settings, other_image: str
+) -> None:
+    community = make_community()
+    community.wait_ready()
+    first = community.get("community")
+    with traffic(settings, community.host) as source:
+        eventually(lambda: source.asked > 20 and not source.failed, 30, what="traffic flows")
+        community.patch({"image": other_image})
+        seen: list[tuple[str, bool, bool]] = []
+
+        def rolled() -> bool:
+            status = community.get("community")["status"]
+            state = (
+                status["migration"]["state"]
+                if status["migration"]["hash"] != first["status"]["migration"]["hash"]
+                else "Old"
+            )
+            seen.append((state, other_image in images(community, "base"), other_image in images(community, "burst")))
+            return images(community, "base") == images(community, "burst") == {other_image}
+
+        eventually(rolled, 180, what="both Deployments run the new image")
+        community.wait_ready()
+    assert source.failed == [], f"{len(source.failed)} of {source.asked} requests failed"
+    assert not [state for state, base, _ in seen if base and state not in ("Complete", "Succeeded")], (
+        "no new pod before its migration"
+    )
+    assert not [base for _, base, burst in seen if burst and not base], "burst rolls after base"
+    jobs = [
+        job["metadata"]["name"]
+        for job in community.items("jobs")
+        if job["metadata"]["name"].startswith("table-migrate-")
+    ]
+    assert len(jobs) == 1, "the older migration Job is gone"
+
+
+def test_an_image_that_cannot_be_pulled_is_told_and_the_old_pods_serve_on(
+    sample: Community, settings: Settings
+) -> None:
+    good = sample.get("community")["spec"]["image"]
+    with traffic(settings, sample.host) as source:
+        sample.patch({"image": "bapsang/api:none-such"})
+        try:
+            told = eventually(lambda: _degraded(sample, "ImagePullFailed"), 90, what="a condition names the image")
+            assert "bapsang/api:none-such" in told
+            assert sample.condition("Ready")["status"] == "True"
+            assert images(sample, "base") == {good}
+        finally:
+            sample.patch({"image": good})
+        sample.wait_ready()
+    assert source.failed == []
+    assert sample.condition("Degraded")["status"] == "False"
+
+
+def test_a_missing_secret_is_told_with_field_and_name(sample: Community, settings: Settings) -> None:
+    with traffic(settings, sample.host) as source:
+        sample.patch({"auth": {"signingKeySecretRef": {"name": "none-such"}}})
+        try:
+            told = eventually(lambda: _degraded(sample, "SecretMissing"), 60, what="a condition names the Secret")
+            assert "spec.auth.signingKeySecretRef" in told
+            assert '"none-such"' in told
+            assert sample.condition("Ready")["status"] == "True"
+        finally:
+            sample.patch({"auth": None})
+        sample.wait_ready()
+    assert source.failed == []
+
+
+def _degraded(community: Community, reason: str) -> str:
+    condition = community.condition("Degraded")
+    return str(condition["message"]) if (condition["status"], condition["reason"]) == ("True", reason) else ""
+
+
+@pytest.mark.parametrize("how", ["community", "namespace"])
+def test_deletion_removes_every_child_also_with_the_operator_stopped(
+    make_community: Callable[..., Community], operator_stopped: Callable[[], None], how: str
+) -> None:
+    community = make_community()
+    community.wait_ready()
+    operator_stopped()
+    kinds = "deployments,statefulsets,services,ingresses,hpa,pdb,cronjobs,jobs,serviceaccounts,networkpolicies,pods,replicasets"
+    assert len(community.items(kinds)) > 15
+    if how == "community":
+        community.cluster.kubectl("delete", "community", community.name, "-n", community.namespace, "--timeout=30s")
+        eventually(lambda: not community.items(kinds), 90, what="all children are gone")
+        left = community.cluster.items("secrets,persistentvolumeclaims,configmaps", "-n", community.namespace)
+        eventually(lambda: not _claims(community), 60, what="its volumes are gone")
+        assert not [item for item in left if item["kind"] == "Secret"]
+    else:
+        community.cluster.kubectl("delete", "namespace", community.namespace, "--timeout=120s", timeout=130)
+
+
+def _claims(community: Community) -> list[object]:
+    return list(community.cluster.items("persistentvolumeclaims", "-n", community.namespace))

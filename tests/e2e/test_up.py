@@ -1,0 +1,35 @@
+"""`make up` again, on a running platform, changes nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from bapsang_local.cluster import Cluster
+from bapsang_local.settings import ROOT
+
+from .conftest import Community
+
+KINDS = "deployments,statefulsets,daemonsets,services,ingresses,hpa,pdb,cronjobs,serviceaccounts,networkpolicies,communities,configmaps"
+
+
+def test_a_second_make_up_ends_well_and_changes_nothing(sample: Community, cluster: Cluster) -> None:
+    def generations() -> dict[str, tuple[str, object]]:
+        found = cluster.items(KINDS, "--all-namespaces")
+        return {
+            f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}": (
+                item["metadata"]["uid"],
+                item["metadata"].get("generation"),
+            )
+            for item in found
+        }
+
+    before = generations()
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "manifests/local")}
+    result = subprocess.run(
+        [sys.executable, "-m", "bapsang_local", "up"], capture_output=True, text=True, env=env, timeout=300
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "three likes in MySQL" in result.stdout
+    assert generations() == before

@@ -1,0 +1,122 @@
+"""The real servers that integration tests run against: containers of the images that the cluster runs, and the cluster's apiserver."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pymysql
+import pytest
+import redis
+
+from bapsang_local import engine as engines
+from bapsang_local.engine import Engine
+from bapsang_local.settings import from_environment
+
+START_SECONDS = 120
+MYSQL = "mysql:9.7"
+REDIS = "redis:8.0"
+# As the operator runs it, but in memory: each test run starts from nothing.
+MYSQL_START = """
+umask 077
+echo "CREATE USER IF NOT EXISTS 'root'@'%' IDENTIFIED BY ''; GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;" > /tmp/init.sql
+mysqld --no-defaults --initialize-insecure --datadir=/data/mysql
+exec mysqld --no-defaults --datadir=/data/mysql --init-file=/tmp/init.sql --mysqlx=OFF --secure-file-priv=NULL \
+  --socket=/tmp/mysqld.sock --pid-file=/tmp/mysqld.pid --max-connections=200 --performance-schema=OFF --skip-log-bin
+"""
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The Docker engine that `make up` uses."""
+    found = engines.find()
+    if found is None:
+        pytest.fail(
+            "No Docker engine answers: run `make up` first (or give BAPSANG_TEST_MYSQL_URL and BAPSANG_TEST_REDIS_URL)."
+        )
+    return found
+
+
+@pytest.fixture(scope="session")
+def mysql_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A MySQL server on which the tests may create and drop databases: `mysql+pymysql://user:password@host:port/`."""
+    if given := os.environ.get("BAPSANG_TEST_MYSQL_URL"):
+        yield given
+        return
+    arguments = [
+        "--tmpfs",
+        "/data:uid=999,gid=999,mode=700",
+        "--user",
+        "999:999",
+        "--entrypoint",
+        "sh",
+        MYSQL,
+        "-c",
+        MYSQL_START,
+    ]
+    with _container(request.getfixturevalue("engine"), 3306, arguments) as (port, alive):
+        _wait(
+            lambda: pymysql.connect(host="127.0.0.1", port=port, user="root", password="", connect_timeout=2).close(),
+            alive,
+        )
+        yield f"mysql+pymysql://root:@127.0.0.1:{port}/"
+
+
+@pytest.fixture(scope="session")
+def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A Redis server whose database the tests may empty: `redis://host:port/number`."""
+    if given := os.environ.get("BAPSANG_TEST_REDIS_URL"):
+        yield given
+        return
+    arguments = ["--entrypoint", "redis-server", REDIS, "--save", "", "--appendonly", "no", "--protected-mode", "no"]
+    with _container(request.getfixturevalue("engine"), 6379, arguments) as (port, alive):
+
+        def ping() -> None:
+            with redis.Redis(port=port) as client:
+                client.ping()
+
+        _wait(ping, alive)
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def kube_api() -> str:
+    """Path of a kubeconfig for a real apiserver on which the tests may do as they like: the local cluster's."""
+    path = os.environ.get("BAPSANG_TEST_KUBECONFIG") or str(from_environment().kubeconfig)
+    if not os.path.exists(path):  # noqa: PTH110
+        pytest.fail("No local cluster runs: run `make up` first (or give BAPSANG_TEST_KUBECONFIG).")
+    return path
+
+
+@contextlib.contextmanager
+def _container(engine: Engine, port: int, arguments: list[str]) -> Iterator[tuple[int, Callable[[], str]]]:
+    """Run a container that is gone afterwards; yields its port on 127.0.0.1 and a function that fails once it has ended."""
+    name = engine.docker(
+        "run", "--detach", "--label", "dev.bapsang.test=1", "--publish", f"127.0.0.1::{port}", *arguments
+    ).strip()
+    try:
+        published = engine.docker("port", name, f"{port}/tcp").split()[0]
+
+        def alive() -> str:
+            running = engine.docker("container", "inspect", "--format", "{{.State.Running}}", name).strip()
+            return "" if running == "true" else engine.docker("logs", name)
+
+        yield int(published.rpartition(":")[2]), alive
+    finally:
+        engine.docker("rm", "--force", "--volumes", name)
+
+
+def _wait(action: Callable[[], None], ended: Callable[[], str]) -> None:
+    """Call `action` until it succeeds. Fails at once, with the log, when the container ended."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return action()
+        except (pymysql.err.OperationalError, redis.ConnectionError, OSError) as error:
+            if log := ended():
+                pytest.fail(f"The container ended:\n{log[-3000:]}")
+            if time.monotonic() > deadline:
+                pytest.fail(f"No answer within {START_SECONDS} s: {error}")
+            time.sleep(0.2)

@@ -1,0 +1,85 @@
+"""The table of parts agrees with the manifests, the Dockerfiles and the operator that use the names in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bapsang_local import images, programs
+from bapsang_local.settings import LOCAL, ROOT
+
+TABLE = {image.name: image for image in images.table()}
+
+
+def addon_images() -> set[str]:
+    return {
+        name
+        for file in (LOCAL / "addons").glob("*.yaml")
+        for name in re.findall(r"image: \"?([^\s\"]+)", file.read_text())
+    }
+
+
+def test_every_image_is_built_in_just_one_way() -> None:
+    for image in TABLE.values():
+        assert sum(bool(way) for way in (image.debian, image.folder, image.program, image.dockerfile)) == 1, image.name
+
+
+def test_addons_use_images_of_the_table_only_and_they_reach_the_control_plane() -> None:
+    assert addon_images() <= set(TABLE)
+    assert {TABLE[name].nodes for name in addon_images()} == {"all"}
+
+
+def test_no_image_is_called_latest() -> None:
+    for name in TABLE:
+        tag = name.rpartition("/")[2].partition(":")[2]
+        assert tag
+        assert tag != "latest", "the kubelet would ask a registry for it at every start"
+
+
+def test_bases_come_before_what_is_built_on_them() -> None:
+    seen: set[str] = set()
+    for image in TABLE.values():
+        if image.folder:
+            dockerfile = (LOCAL / "images" / image.folder / "Dockerfile").read_text()
+            bases = set(re.findall(r"^FROM (\S+:\S+)", dockerfile, re.MULTILINE))
+            assert bases <= seen, image.name
+        seen.add(image.name)
+
+
+def test_programs_of_images_are_in_the_table_in_the_version_of_the_tag() -> None:
+    for image in TABLE.values():
+        if image.program:
+            assert image.name.endswith(f":v{programs.table()[image.program].version}")
+
+
+def test_kubernetes_has_one_version_everywhere() -> None:
+    version = programs.parts()["kubernetes"]["version"]
+    assert {programs.table()[name].version for name in ("kube", "kubeadm")} == {version}
+    assert programs.parts()["kubernetes"]["node_image"].endswith(f":v{version}")
+
+
+@pytest.mark.parametrize("name", ["api", "operator"])
+def test_our_images_have_the_version_of_the_project(name: str) -> None:
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version
+    assert TABLE[f"bapsang/{name}:{version[1]}"].dockerfile == f"{name}/Dockerfile"
+
+
+def test_a_changed_program_or_dockerfile_makes_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = images.Settings(home=tmp_path, context=None, ingress_port=1, images="auto")
+    redis = TABLE["redis:8.0"]
+    before = images._inputs(redis, settings)
+    assert images._inputs(redis, settings) == before
+    (tmp_path / "images" / "redis").mkdir(parents=True)
+    (tmp_path / "images" / "redis" / "Dockerfile").write_text("FROM scratch\n")
+    monkeypatch.setattr(images, "LOCAL", tmp_path)
+    assert images._inputs(redis, settings) != before
+
+
+def test_addon_manifests_are_valid_yaml_with_names() -> None:
+    for file in (LOCAL / "addons").glob("*.yaml"):
+        for document in yaml.safe_load_all(file.read_text()):
+            assert document["metadata"]["name"]

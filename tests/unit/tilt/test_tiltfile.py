@@ -1,0 +1,123 @@
+"""The Tiltfile is executed with a Starlark interpreter and stand-ins that record what it asks of Tilt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import starlark
+import yaml
+
+ROOT = Path(__file__).parents[3]
+FUNCTIONS = (
+    "allow_k8s_contexts",
+    "blob",
+    "docker_build",
+    "fall_back_on",
+    "helm",
+    "k8s_kind",
+    "k8s_resource",
+    "k8s_yaml",
+    "local_resource",
+    "read_file",
+    "sync",
+    "update_settings",
+)
+# Starlark passes JSON-like values only: each stand-in packs its arguments and hands over one string.
+STAND_IN = "def {name}(*args, **kwargs):\n    return _called('{name}', _encode(args), _encode(kwargs))\n"
+
+
+class Tilt:
+    """Records calls by function name; answers as Tilt would where the Tiltfile uses the answer."""
+
+    def __init__(self) -> None:
+        self.calls: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {}
+
+    def called(self, name: str, args: str, kwargs: str) -> Any:
+        arguments, options = json.loads(args), json.loads(kwargs)
+        self.calls.setdefault(name, []).append((arguments, options))
+        if name == "read_file":
+            return (ROOT / arguments[0]).read_text()
+        if name in ("sync", "fall_back_on", "helm", "blob"):
+            return {"step": name, "args": arguments}
+        return None
+
+    def images(self) -> dict[str, dict[str, Any]]:
+        return {args[0]: {"context": args[1], **options} for args, options in self.calls["docker_build"]}
+
+
+@pytest.fixture(scope="module")
+def tilt() -> Tilt:
+    recorder = Tilt()
+    module = starlark.Module()
+    called: Callable[..., Any] = recorder.called
+    module.add_callable("_called", called)
+    dialect = starlark.Dialect.extended()
+    extensions = [starlark.LibraryExtension.Json]
+    prelude = "_encode = json.encode\n" + "".join(STAND_IN.format(name=name) for name in FUNCTIONS)
+    text = prelude + (ROOT / "Tiltfile").read_text()
+    starlark.eval(module, starlark.parse("Tiltfile", text, dialect), starlark.Globals.extended_by(extensions))
+    return recorder
+
+
+def test_only_the_local_cluster_may_be_used(tilt: Tilt) -> None:
+    assert tilt.calls["allow_k8s_contexts"] == [(["kind-bapsang"], {})]
+
+
+@pytest.mark.parametrize(
+    ("image", "folder", "package"),
+    [("bapsang/api", "api", "bapsang_api"), ("bapsang/operator", "operator", "bapsang_operator")],
+)
+def test_saved_files_of_both_packages_go_into_running_containers(
+    tilt: Tilt, image: str, folder: str, package: str
+) -> None:
+    built = tilt.images()[image]
+    assert built["context"] == "."
+    assert built["only"] == [folder]
+    assert built["dockerfile_contents"].startswith((ROOT / folder / "Dockerfile").read_text())
+    steps = {step["step"]: step["args"] for step in built["live_update"]}
+    assert steps["sync"] == [f"{folder}/{package}", f"/app/{package}"]
+    assert (ROOT / folder / package / "__init__.py").exists()
+    assert all((ROOT / name).exists() for name in steps["fall_back_on"][0])
+    assert [step["step"] for step in built["live_update"]] == ["fall_back_on", "sync"], (
+        "Tilt wants the first before any sync"
+    )
+
+
+def test_the_reloading_image_keeps_the_program_and_its_user(tilt: Tilt) -> None:
+    for image, built in tilt.images().items():
+        tail = built["dockerfile_contents"].rpartition("VOLUME /app")[2]
+        assert built["build_args"] == {"PROGRAM": image.replace("/", "-")}
+        assert "ENTRYPOINT" in tail
+        assert built["dockerfile_contents"].rpartition("USER ")[2].startswith("65532")
+
+
+def test_the_community_gets_the_image_that_tilt_built(tilt: Tilt) -> None:
+    assert tilt.calls["k8s_kind"] == [
+        (["Community"], {"api_version": "bapsang.dev/v1alpha1", "image_json_path": "{.spec.image}"})
+    ]
+    sample = [
+        document
+        for document in yaml.safe_load_all((ROOT / "manifests/samples/community.yaml").read_text())
+        if document["kind"] == "Community"
+    ]
+    assert [document["spec"]["image"].partition(":")[0] for document in sample] == ["bapsang/api"]
+    assert sample[0]["apiVersion"] == "bapsang.dev/v1alpha1"
+
+
+def test_the_same_chart_and_sample_as_make_up(tilt: Tilt) -> None:
+    given = [args[0] for args, _ in tilt.calls["k8s_yaml"]]
+    files = [entry for entry in given if isinstance(entry, str)]
+    assert "manifests/samples/community.yaml" in files
+    assert all((ROOT / name).exists() for name in files)
+    chart = next(entry for entry in given if isinstance(entry, dict) and entry["step"] == "helm")
+    assert (ROOT / chart["args"][0] / "Chart.yaml").exists()
+
+
+def test_every_named_resource_exists(tilt: Tilt) -> None:
+    named = {args[0]: options for args, options in tilt.calls["k8s_resource"]}
+    assert set(named) == {"bapsang-operator", "bapsang"}
+    assert named["bapsang"]["extra_pod_selectors"] == [{"bapsang.dev/community": "bapsang"}]
