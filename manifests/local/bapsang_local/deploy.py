@@ -19,6 +19,8 @@ SAMPLE = ROOT / "manifests" / "samples" / "community.yaml"
 RELEASE = "bapsang-operator"
 READY_SECONDS = 420
 FIELD_MANAGER = "bapsang-local"
+# A Community that has settled; the first one that differs is what the user is told.
+SETTLED = {"Degraded": "False", "Ready": "True", "Progressing": "False"}
 CONTOUR_CRDS = "examples/contour/01-crds.yaml"
 
 
@@ -83,15 +85,20 @@ def sample(cluster: Cluster, settings: Settings, image: str) -> dict[str, Any]:
 
 
 def wait_ready(cluster: Cluster, seconds: float) -> dict[str, Any]:
-    """Wait until the sample Community is Ready for its newest generation, telling each new reason for waiting. Raises Failure."""
+    """Wait until the sample Community serves its newest generation and nothing is left to do, telling what it waits for. Raises Failure."""
     deadline = time.monotonic() + seconds
     told = ""
     while True:
         found = json.loads(cluster.kubectl("get", "community", COMMUNITY, "-n", COMMUNITY_NAMESPACE, "-o", "json"))
-        ready = _condition(found, "Ready")
-        if ready.get("status") == "True" and ready.get("observedGeneration") == found["metadata"]["generation"]:
+        waiting = [
+            condition
+            for kind, wanted in SETTLED.items()
+            if _differs(condition := _condition(found, kind), wanted, found)
+        ]
+        if not waiting:
             return dict(found)
-        message = f"{ready.get('reason', 'Pending')}: {ready.get('message', 'the operator has not seen it yet')}"
+        first = waiting[0]
+        message = f"{first.get('reason', 'Pending')}: {first.get('message', 'the operator has not seen it yet')}"
         if message != told:
             told = message
             say(f"… {message}")
@@ -102,6 +109,11 @@ def wait_ready(cluster: Cluster, seconds: float) -> dict[str, Any]:
                 f"and `kubectl logs -n {OPERATOR_NAMESPACE} deployment/{RELEASE}` (KUBECONFIG: `make -s kubeconfig`).",
             )
         time.sleep(1)
+
+
+def _differs(condition: dict[str, Any], wanted: str, community: dict[str, Any]) -> bool:
+    current = community["metadata"]["generation"]
+    return condition.get("status") != wanted or condition.get("observedGeneration") != current
 
 
 def _condition(community: dict[str, Any], kind: str) -> dict[str, Any]:

@@ -33,7 +33,9 @@ def provide(engine: Engine, settings: Settings) -> str:
     repository = name.partition(":")[0]
     for old in engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).split():
         if not old.startswith(name):
-            engine.tries("image", "rm", old)  # fails while a cluster of an older checkout still uses it, and that is right
+            engine.tries(
+                "image", "rm", old
+            )  # fails while a cluster of an older checkout still uses it, and that is right
     return name
 
 

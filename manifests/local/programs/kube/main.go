@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	_ "time/tzdata" // the images have no zone files, and CronJobs name zones
 
 	"github.com/spf13/cobra"
 	"k8s.io/component-base/cli"

@@ -1,0 +1,97 @@
+"""The command line: `bapsang-api serve | migrate | like-sync`.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import uvloop
+
+from bapsang_api import jobs, server
+from bapsang_api.kit import logs
+from bapsang_api.kit.redis import EmbeddedRedisMissingError
+from bapsang_api.migrate import MigrationError, migrate
+from bapsang_api.settings import Settings, SettingsError
+
+log = logging.getLogger("bapsang_api")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings.from_environment(os.environ)
+        logs.configure(settings.log_level)
+        return _run(options, settings)
+    except (SettingsError, EmbeddedRedisMissingError) as error:
+        sys.stderr.write(f"bapsang-api: {error}\n")
+        return 2
+    except (MigrationError, OSError) as error:
+        log.error("failed", extra={"command": options.command, "error": logs.describe(error)})
+        return 1
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        if options.command == "serve":
+            drain = options.drain_seconds
+            if drain is None:
+                drain = 0.0 if settings.local_database else 5.0
+            runner.run(server.serve(settings, host=options.host, port=options.port, drain_seconds=drain))
+            return 0
+        if options.command == "like-sync":
+            return 0 if runner.run(jobs.like_sync(settings, batch_size=options.batch_size)) else 1
+    migrate(settings.database_url, wait_seconds=options.wait)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bapsang-api", description="The community API and its jobs.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    serve = commands.add_parser("serve", help="serve HTTP until SIGTERM")
+    serve.add_argument("--host", default="127.0.0.1", help="address of both listeners (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8000, help="public port (default: %(default)s)")
+    serve.add_argument(
+        "--drain-seconds",
+        type=_not_negative,
+        help="how long to go on serving after SIGTERM while readiness fails (default: 5, on SQLite 0)",
+    )
+
+    migrating = commands.add_parser("migrate", help="bring the database schema up to date")
+    migrating.add_argument(
+        "--wait",
+        type=_not_negative,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait for the database (default: 0)",
+    )
+
+    syncing = commands.add_parser("like-sync", help="write pending likes and views to the database once")
+    syncing.add_argument(
+        "--batch-size", type=_positive, default=500, metavar="N", help="posts a transaction (default: 500)"
+    )
+    return parser
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

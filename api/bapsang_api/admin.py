@@ -1,0 +1,40 @@
+"""The admin listener: probes and metrics on a port of their own, which no ingress publishes."""
+
+import math
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.metrics import Metrics
+from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.lifecycle import Lifecycle
+from bapsang_api.likes.store import LikeStore
+
+
+def create_admin_app(lifecycle: Lifecycle, metrics: Metrics, likes: LikeStore, clock: Clock) -> Starlette:
+    """Return the app with /livez, /readyz and /metrics."""
+
+    async def livez(_: Request) -> Response:
+        # That this is answered at all is the check: the event loop turns.
+        return PlainTextResponse("OK")
+
+    async def readyz(_: Request) -> Response:
+        return PlainTextResponse("OK") if lifecycle.ready else PlainTextResponse("not ready", 503)
+
+    async def expose(_: Request) -> Response:
+        try:
+            backlog = await likes.backlog(clock.now())
+            metrics.like_dirty_posts.set(backlog.posts)
+            metrics.like_oldest_dirty_seconds.set(backlog.oldest_age_seconds)
+            metrics.redis_up.set(1)
+        except OUTAGE:
+            metrics.like_dirty_posts.set(math.nan)
+            metrics.like_oldest_dirty_seconds.set(math.nan)
+            metrics.redis_up.set(0)
+        return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", expose)])

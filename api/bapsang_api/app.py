@@ -1,0 +1,98 @@
+"""The public application: routers, error answers and the one middleware."""
+
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+import redis.exceptions
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from bapsang_api import openapi
+from bapsang_api.asgi import Cors, Gateway
+from bapsang_api.auth import discovery
+from bapsang_api.auth.routes import router as auth_router
+from bapsang_api.health.routes import router as health_router
+from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.inject import provide
+from bapsang_api.kit.logs import describe
+from bapsang_api.kit.metrics import Metrics
+from bapsang_api.kit.problem import (
+    BodyTooLarge,
+    Forbidden,
+    InvalidInput,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    ServerError,
+    Unavailable,
+    UnsupportedMediaType,
+    respond,
+)
+from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.validation import invalid_input
+from bapsang_api.lifecycle import Lifecycle
+from bapsang_api.likes.routes import router as likes_router
+from bapsang_api.posts.routes import router as posts_router
+from bapsang_api.users.routes import router as users_router
+
+log = logging.getLogger(__name__)
+
+# Matching is linear, so the routes with the most traffic come first.
+ROUTERS: Final = (posts_router, likes_router, auth_router, users_router, health_router, discovery.router)
+_BY_STATUS: Final[dict[int, type[Problem]]] = {
+    400: InvalidInput,
+    403: Forbidden,
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: BodyTooLarge,
+    415: UnsupportedMediaType,
+}
+
+
+def create_app(
+    services: Iterable[object], *, metrics: Metrics, cors_origins: Iterable[str], ids: Ids, lifecycle: Lifecycle
+) -> FastAPI:
+    """Return the application; `services` are handed to routes by their class."""
+    # No redirects for a slash too many: an unknown path is 404. Documents are served by `openapi`.
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    provide(app, services)
+    for router in ROUTERS:
+        app.include_router(router)
+    openapi.serve(app)
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    for outage in OUTAGE:
+        app.add_exception_handler(outage, _on_redis_outage)
+    app.add_middleware(Gateway, metrics=metrics, cors=Cors(frozenset(cors_origins)), ids=ids, lifecycle=lifecycle)
+    return app
+
+
+async def _on_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 - registered for exactly this class
+    if isinstance(error, Unavailable) and error.__cause__ is not None:
+        log.warning("http.dependency_down", extra={"error": describe(error.__cause__)})
+    return respond(error, request.url.path)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    """Put the framework's own refusals (unknown path, wrong method, unreadable body) into our body."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for exactly this class
+    problem = _BY_STATUS.get(error.status_code, ServerError)()
+    if problem.status == MethodNotAllowed.status:
+        problem.headers = error.headers  # Allow
+    return respond(problem, request.url.path)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for exactly this class
+    return respond(invalid_input(error.errors()), request.url.path)
+
+
+async def _on_redis_outage(request: Request, error: Exception) -> Response:
+    assert isinstance(error, redis.exceptions.RedisError)  # noqa: S101 - registered for its subclasses
+    log.warning("http.dependency_down", extra={"error": describe(error)})
+    return respond(Unavailable(), request.url.path)

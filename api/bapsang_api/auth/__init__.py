@@ -1,0 +1,1 @@
+"""Logins: sessions, refresh tokens and the revocation of access tokens."""

@@ -1,0 +1,162 @@
+"""Use cases of logins: sign up, log in, refresh, log out."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from bapsang_api.auth import secrets, store
+from bapsang_api.auth.models import AuthSession, RefreshToken
+from bapsang_api.auth.revocation import RevokedSessions
+from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.db import Database
+from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.passwords import Passwords
+from bapsang_api.kit.problem import Forbidden, NotAuthenticated
+from bapsang_api.kit.tokens import Principal, TokenIssuer
+from bapsang_api.users.models import STATUS_ACTIVE
+from bapsang_api.users.service import UserService
+
+log = logging.getLogger(__name__)
+
+REFRESH_LIFETIME: Final = timedelta(days=14)
+# A lost answer or a second tab sends the old token again; later than this only a thief does.
+GRACE: Final = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a login or refresh gives: the access token (JWT) and the opaque refresh token."""
+
+    access: str
+    refresh: str
+
+
+@dataclass(frozen=True)
+class LoggedIn:
+    """A successful login."""
+
+    nickname: str
+    tokens: Tokens
+
+
+@dataclass(frozen=True)
+class _Reused:
+    """Outcome of a refresh with a token that was rotated out longer ago than the grace."""
+
+    session_id: str
+
+
+@dataclass(frozen=True)
+class _Rotated:
+    """Outcome of a good refresh."""
+
+    principal: Principal
+    successor: str
+
+
+class AuthService:
+    """Logins and their tokens."""
+
+    def __init__(
+        self,
+        database: Database,
+        users: UserService,
+        passwords: Passwords,
+        issuer: TokenIssuer,
+        revoked: RevokedSessions,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._database, self._users, self._passwords = database, users, passwords
+        self._issuer, self._revoked, self._clock, self._ids = issuer, revoked, clock, ids
+
+    async def sign_up(self, *, email: str, password: str, nickname: str) -> str:
+        """Create an account and return its id. Raises Conflict when the e-mail or nickname is taken."""
+        # Asked first only to spare the hashing; the unique indexes decide between two at the same moment.
+        await self._users.require_email_free(email)
+        await self._users.require_nickname_free(nickname)
+        password_hash = await self._passwords.hash(password)
+        return await self._users.register(email=email, nickname=nickname, password_hash=password_hash)
+
+    async def log_in(self, *, email: str, password: str) -> LoggedIn:
+        """Start a session. Raises NotAuthenticated (unknown or wrong, after the same work) or Forbidden."""
+        login = await self._users.login_of(email)
+        matches = await self._passwords.verify(login.password_hash if login else None, password)
+        if login is None or not matches:
+            raise NotAuthenticated
+        if login.status != STATUS_ACTIVE:
+            raise Forbidden
+        session_id, refresh, now = self._ids.new(), secrets.new_token(), self._clock.now()
+
+        def start(session: Session) -> None:
+            store.add_session(
+                session,
+                AuthSession(id=session_id, user_id=login.user_id, created_at=now),
+                RefreshToken(
+                    token_hash=secrets.hash_of(refresh), session_id=session_id, expires_at=now + REFRESH_LIFETIME
+                ),
+            )
+
+        await self._database.write(start)
+        access = self._issuer.issue(Principal(login.user_id, login.role, session_id))
+        return LoggedIn(login.nickname, Tokens(access, refresh))
+
+    async def refresh(self, token: str | None) -> Tokens:
+        """Exchange a refresh token for its successor and a new access token.
+
+        The same successor is given again within the grace; after it the whole family is revoked. Raises
+        NotAuthenticated.
+        """
+        if not token:
+            raise NotAuthenticated
+        outcome = await self._database.write(partial(self._rotate, token=token))
+        if isinstance(outcome, _Reused):
+            log.warning("auth.refresh_token_reused", extra={"session_id": outcome.session_id})
+            await self._revoke(outcome.session_id)
+        if not isinstance(outcome, _Rotated):
+            raise NotAuthenticated
+        return Tokens(self._issuer.issue(outcome.principal), outcome.successor)
+
+    async def log_out(self, *, refresh_token: str | None, principal: Principal | None) -> None:
+        """Revoke the family of the refresh token and the session of the access token, whichever there are."""
+        ended = {principal.session_id} if principal else set()
+        if refresh_token:
+            found = await self._database.read(partial(store.session_of, token_hash=secrets.hash_of(refresh_token)))
+            ended |= {found} if found else set()
+        for session_id in sorted(ended):
+            await self._revoke(session_id)
+
+    async def _revoke(self, session_id: str) -> None:
+        # The database first: with it the family can no longer refresh, whatever happens to Redis. When the announcement
+        # fails the caller gets 503 and repeats the request, and both steps are harmless when done twice.
+        await self._database.write(partial(store.revoke_session, session_id=session_id, now=self._clock.now()))
+        await self._revoked.announce(session_id)
+
+    def _rotate(self, session: Session, token: str) -> _Rotated | _Reused | None:
+        now, token_hash = self._clock.now(), secrets.hash_of(token)
+        session_id = store.session_of(session, token_hash)
+        if session_id is None:
+            return None
+        family = store.lock_family(session, session_id)
+        current = store.token_of(session, token_hash)  # read after the lock: a rival may just have rotated it
+        if not family.usable or current is None or current.expires_at <= now:
+            return None
+        principal = Principal(family.user_id, family.role, session_id)
+        if current.rotated_at is not None:
+            if now - current.rotated_at > GRACE or current.sealed_successor is None:
+                return _Reused(session_id)
+            return _Rotated(principal, secrets.unseal(current.sealed_successor, token))
+        store.tidy_family(session, session_id, expired_by=now, grace_over_by=now - GRACE)
+        successor = secrets.new_token()
+        store.mark_rotated(session, token_hash, now, secrets.seal(successor, token))
+        store.add_token(
+            session,
+            RefreshToken(
+                token_hash=secrets.hash_of(successor), session_id=session_id, expires_at=now + REFRESH_LIFETIME
+            ),
+        )
+        return _Rotated(principal, successor)

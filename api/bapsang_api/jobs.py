@@ -1,0 +1,45 @@
+"""`bapsang-api like-sync`: the batch job that writes likes and views back."""
+
+import logging
+
+from bapsang_api.kit.clock import SystemClock
+from bapsang_api.kit.db import Database
+from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.problem import Unavailable
+from bapsang_api.kit.redis import OUTAGE, open_redis
+from bapsang_api.likes.service import LikeService
+from bapsang_api.likes.store import LikeStore
+from bapsang_api.likes.sync import LikeSync
+from bapsang_api.posts.service import PostService
+from bapsang_api.posts.store import ViewStore
+from bapsang_api.settings import Settings, SettingsError
+
+log = logging.getLogger(__name__)
+
+
+async def like_sync(settings: Settings, *, batch_size: int) -> bool:
+    """Write back pending likes and views once; log a summary line. Returns False when database or Redis failed.
+
+    That another run is at work is a success: it does the same. Raises SettingsError on the embedded Redis.
+    """
+    if settings.embedded_redis:
+        raise SettingsError(
+            "BAPSANG_REDIS_URL", "is embedded://", "`serve` writes back by itself there; nothing else can"
+        )
+    clock = SystemClock()
+    # Patient: nobody waits for an answer, and a slow batch is better than one that is given up and done again.
+    database = Database(settings.database_url, pool_size=2, statement_seconds=30)
+    redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
+    likes = LikeStore(redis)
+    posts = PostService(database, ViewStore(redis), LikeService(database, likes, clock), clock, Ids(clock))
+    try:
+        report = await LikeSync(database, likes, clock, batch_size=batch_size).run()
+        views = await posts.flush_views() if report.ran else 0
+    except (Unavailable, *OUTAGE) as error:
+        log.error("like_sync.failed", exc_info=error)
+        return False
+    finally:
+        database.close()
+        await redis.aclose()
+    log.info("like_sync.done" if report.ran else "like_sync.skipped", extra={**report.fields(), "views": views})
+    return True

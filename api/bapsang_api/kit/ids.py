@@ -1,0 +1,24 @@
+"""ULIDs: 26 characters of Crockford base 32, upper case, sortable by the time they were made."""
+
+import re
+
+from ulid import ULID
+
+from bapsang_api.kit.clock import Clock
+
+# The first character holds only 3 bits: a higher one would not fit in 128 bits.
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
+
+
+class Ids:
+    """Makes ids from an injected clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def new(self) -> str:
+        return str(ULID.from_datetime(self._clock.now()))
+
+
+def is_ulid(text: str) -> bool:
+    return _ULID.fullmatch(text) is not None

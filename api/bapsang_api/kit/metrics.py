@@ -1,0 +1,46 @@
+"""Prometheus metrics of one process, in a registry of their own so that several apps can live in one interpreter."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.process_collector import ProcessCollector
+
+_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
+# Around the service levels: reads 200/500 ms, writes 300/1,000 ms.
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """What the admin listener exposes. Labels have few values: route templates, never paths."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._requests = Counter(
+            "bapsang_http_requests_total",
+            "Requests answered.",
+            ("method", "route", "status_class"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "bapsang_http_request_seconds",
+            "Time from the request's head to the end of its answer.",
+            ("method", "route"),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("bapsang_http_in_flight", "Requests being served.", registry=self.registry)
+        self.like_dirty_posts = Gauge(
+            "bapsang_like_dirty_posts", "Posts whose likes wait to be written to the database.", registry=self.registry
+        )
+        self.like_oldest_dirty_seconds = Gauge(
+            "bapsang_like_oldest_dirty_seconds", "Age of the oldest like not yet written.", registry=self.registry
+        )
+        self.redis_up = Gauge("bapsang_redis_up", "1 when Redis answered this scrape.", registry=self.registry)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        method = method if method in _METHODS else "OTHER"
+        self._requests.labels(method, route, f"{status // 100}xx").inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+    def render(self) -> bytes:
+        """Return the text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,17 @@
+"""Where a request came from."""
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+
+def client_address(scope: Scope) -> str:
+    """Return the address of the client.
+
+    Behind an ingress that is the last entry of X-Forwarded-For, the one our own ingress added: everything before it was
+    written by the client and may be made up.
+    """
+    forwarded = Headers(scope=scope).get("x-forwarded-for", "").rpartition(",")[2].strip()
+    if forwarded:
+        return forwarded
+    client = scope.get("client")
+    return str(client[0]) if client else ""

@@ -1,0 +1,58 @@
+"""Redis: how it is opened, which of its errors mean an outage, and where Lua scripts come from."""
+
+from importlib.resources import files
+from typing import Final
+
+import redis.exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
+
+EMBEDDED: Final = "embedded://"
+# Down, slow, loading, failed over, or full: passes without a change of the program. Other ResponseErrors are bugs.
+OUTAGE: Final = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.TryAgainError,
+)
+
+
+class EmbeddedRedisMissingError(RuntimeError):
+    """The library that stands in for Redis in development is not installed."""
+
+
+def open_redis(url: str, *, seconds: float = 1.0, connections: int = 50) -> Redis:
+    """Return a client for `url`; each command has `seconds` to be answered. Connects on first use.
+
+    Nothing is retried: a toggle whose answer was lost may have happened, and doing it again would undo it.
+    """
+    if url == EMBEDDED:
+        return _open_embedded()
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=connections,
+        timeout=seconds,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        decode_responses=True,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+    return Redis.from_pool(pool)
+
+
+def _open_embedded() -> Redis:
+    try:
+        from fakeredis import FakeAsyncRedis, FakeServer
+    except ModuleNotFoundError as error:
+        raise EmbeddedRedisMissingError("BAPSANG_REDIS_URL=embedded:// needs the package fakeredis[lua]") from error
+    client: Redis = FakeAsyncRedis(server=FakeServer(), decode_responses=True)
+    return client
+
+
+def load_script(client: Redis, package: str, name: str) -> AsyncScript:
+    """Return the script `scripts/<name>.lua` of `package`; it is sent to Redis once and then called by its hash."""
+    return client.register_script(files(package).joinpath("scripts", f"{name}.lua").read_text("utf-8"))

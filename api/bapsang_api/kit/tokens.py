@@ -1,0 +1,167 @@
+"""Access tokens: RS256 JWTs. Signing, verifying with a bounded cache, and the public keys as JWKS."""
+
+import base64
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.ids import Ids, is_ulid
+from bapsang_api.kit.problem import TokenExpired, TokenInvalid
+
+ALGORITHM: Final = "RS256"
+LIFETIME: Final = timedelta(minutes=30)
+# A token is valid a little before it was issued: clocks of replicas differ, and a T003 would make clients log out.
+_SKEW: Final = timedelta(seconds=30)
+_MIN_BITS: Final = 2048
+_REQUIRED: Final = ["iss", "aud", "sub", "role", "sid", "iat", "nbf", "exp", "jti"]
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who a request acts as: the user, their role (USER or ADMIN) and the login session the token belongs to."""
+
+    user_id: str
+    role: str
+    session_id: str
+
+
+class SigningKeyError(ValueError):
+    """A signing key that cannot be used; the text says why."""
+
+
+class SigningKey:
+    """An RSA private key with its public JWK. `kid` is the RFC 7638 thumbprint, so it follows from the key alone."""
+
+    def __init__(self, private: rsa.RSAPrivateKey) -> None:
+        if private.key_size < _MIN_BITS:
+            raise SigningKeyError(f"has {private.key_size} bits, at least {_MIN_BITS} are needed")
+        self.private = private
+        self.public = private.public_key()
+        numbers = self.public.public_numbers()
+        members = {"e": _base64url(numbers.e), "kty": "RSA", "n": _base64url(numbers.n)}
+        canonical = json.dumps(members, separators=(",", ":"), sort_keys=True).encode()
+        self.kid = base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
+        self.jwk = {**members, "kid": self.kid, "use": "sig", "alg": ALGORITHM}
+
+    @classmethod
+    def generate(cls) -> "SigningKey":
+        return cls(rsa.generate_private_key(public_exponent=65537, key_size=_MIN_BITS))
+
+    @classmethod
+    def load(cls, path: Path) -> "SigningKey":
+        """Read an unencrypted PEM file (PKCS#8). Raises SigningKeyError with the reason."""
+        try:
+            private = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        except OSError as error:
+            raise SigningKeyError(f"cannot be read ({error.strerror})") from error
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise SigningKeyError("is not an unencrypted PEM private key") from error
+        if not isinstance(private, rsa.RSAPrivateKey):
+            raise SigningKeyError("is not an RSA key")
+        return cls(private)
+
+
+class TokenIssuer:
+    """Signs access tokens."""
+
+    def __init__(self, key: SigningKey, *, issuer: str, audience: str, clock: Clock, ids: Ids) -> None:
+        self._key, self._issuer, self._audience, self._clock, self._ids = key, issuer, audience, clock, ids
+
+    def issue(self, principal: Principal) -> str:
+        now = self._clock.now()
+        claims = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "sub": principal.user_id,
+            "role": principal.role,
+            "sid": principal.session_id,
+            "iat": int(now.timestamp()),
+            "nbf": int((now - _SKEW).timestamp()),
+            "exp": int((now + LIFETIME).timestamp()),
+            "jti": self._ids.new(),
+        }
+        return jwt.encode(claims, self._key.private, ALGORITHM, {"kid": self._key.kid})
+
+
+class TokenVerifier:
+    """Turns a token into a Principal. Once verified, a token costs a hash and a dictionary look-up."""
+
+    def __init__(
+        self,
+        keys: list[SigningKey],
+        *,
+        issuer: str,
+        audience: str,
+        clock: Clock,
+        revoked: Callable[[str], bool],
+        cache_size: int = 50_000,
+    ) -> None:
+        self._keys = {key.kid: key.public for key in keys}
+        self._issuer, self._audience, self._clock = issuer, audience, clock
+        self._revoked = revoked
+        self._cache: OrderedDict[bytes, tuple[Principal, int]] = OrderedDict()
+        self._cache_size = cache_size
+
+    def verify(self, token: str) -> Principal:
+        """Return whom the token speaks for.
+
+        Raises TokenExpired when only its time has passed, TokenInvalid for everything else. Expiry and revocation are
+        checked on every call, cached or not.
+        """
+        # The digest is the key, so that a dump of the process's memory has no usable tokens in the cache.
+        digest = hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        known = self._cache.get(digest)
+        if known is None:
+            known = self._decode(token)
+            self._cache[digest] = known
+            if len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        else:
+            self._cache.move_to_end(digest)
+        principal, expires = known
+        if self._revoked(principal.session_id):
+            raise TokenInvalid
+        if self._clock.now().timestamp() >= expires:
+            raise TokenExpired
+        return principal
+
+    def _decode(self, token: str) -> tuple[Principal, int]:
+        try:
+            key = self._keys[str(jwt.get_unverified_header(token).get("kid"))]
+            # Times are checked against the injected clock, after everything else: a token of another issuer that has
+            # also expired is invalid, not expired.
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                [ALGORITHM],
+                issuer=self._issuer,
+                audience=self._audience,
+                options={"require": _REQUIRED, "verify_exp": False, "verify_nbf": False, "verify_iat": False},
+            )
+        except (jwt.PyJWTError, KeyError, UnicodeError) as error:
+            raise TokenInvalid from error
+        expires, not_before = claims["exp"], claims["nbf"]
+        if not isinstance(expires, int) or not isinstance(not_before, int):
+            raise TokenInvalid
+        if self._clock.now().timestamp() < not_before:
+            raise TokenInvalid
+        principal = Principal(str(claims["sub"]), str(claims["role"]), str(claims["sid"]))
+        if not (is_ulid(principal.user_id) and is_ulid(principal.session_id) and principal.role in {"USER", "ADMIN"}):
+            raise TokenInvalid
+        return principal, expires
+
+
+def _base64url(number: int) -> str:
+    data = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,35 @@
+"""HTTP routes of likes. They take any body or none: existing clients send all kinds."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal
+from bapsang_api.kit.inject import provided
+from bapsang_api.kit.wire import API, problems
+from bapsang_api.likes.service import LikeService
+
+router = APIRouter(prefix=f"{API}/posts/{{post_id}}/likes", tags=["likes"])
+Likes = Annotated[LikeService, provided(LikeService)]
+
+
+@router.post("", status_code=204, response_class=Response, responses=problems(401, 404), openapi_extra=TOKEN_NEEDED)
+async def toggle_like(post_id: str, principal: CurrentPrincipal, likes: Likes) -> Response:
+    """Turn the caller's like over. To be safe when a request is repeated, use PUT or DELETE instead."""
+    await likes.toggle(post_id, principal.user_id)
+    return Response(status_code=204)
+
+
+@router.put("", status_code=204, response_class=Response, responses=problems(401, 404), openapi_extra=TOKEN_NEEDED)
+async def like(post_id: str, principal: CurrentPrincipal, likes: Likes) -> Response:
+    """Like the post. Idempotent."""
+    await likes.set(post_id, principal.user_id, wanted=True)
+    return Response(status_code=204)
+
+
+@router.delete("", status_code=204, response_class=Response, responses=problems(401, 404), openapi_extra=TOKEN_NEEDED)
+async def unlike(post_id: str, principal: CurrentPrincipal, likes: Likes) -> Response:
+    """Take the like back. Idempotent."""
+    await likes.set(post_id, principal.user_id, wanted=False)
+    return Response(status_code=204)

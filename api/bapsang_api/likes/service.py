@@ -1,0 +1,81 @@
+"""Use cases of likes for users: set, toggle, show."""
+
+import asyncio
+import logging
+import uuid
+from functools import partial
+from typing import Final
+
+from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.db import Database
+from bapsang_api.kit.ids import is_ulid
+from bapsang_api.kit.problem import NotFound, Unavailable
+from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.singleflight import SingleFlight
+from bapsang_api.likes import store
+from bapsang_api.likes.store import Liked, LikeStore
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS: Final = 100
+_RIVAL_SECONDS: Final = 0.03  # between looks whether another process has loaded the post
+
+
+class LikeService:
+    """Likes as users see them. Redis decides; the database is read only to load what Redis does not hold."""
+
+    def __init__(self, database: Database, likes: LikeStore, clock: Clock) -> None:
+        self._database, self._likes, self._clock = database, likes, clock
+        self._loading = SingleFlight()
+
+    async def set(self, post_id: str, user_id: str, *, wanted: bool) -> Liked:
+        """Make the user like the post or not; doing it again changes nothing. Raises NotFound."""
+        return await self._change(post_id, user_id, wanted)
+
+    async def toggle(self, post_id: str, user_id: str) -> Liked:
+        """Turn the user's like of the post over. Raises NotFound."""
+        return await self._change(post_id, user_id, None)
+
+    async def counts(self, post_ids: list[str]) -> dict[str, int]:
+        """Return the live counts of the posts that Redis holds; none while Redis is down: the rows are good enough."""
+        try:
+            return await self._likes.counts(post_ids)
+        except OUTAGE as error:
+            log.warning("likes.counts_from_rows", extra={"error": type(error).__name__})
+            return {}
+
+    async def liked(self, post_id: str, user_id: str) -> bool:
+        """Return whether the user likes the post."""
+        try:
+            answer = await self._likes.liked(post_id, user_id)
+        except OUTAGE as error:
+            log.warning("likes.liked_from_rows", extra={"error": type(error).__name__})
+            answer = None
+        if answer is None:
+            return await self._database.read(partial(store.stored, post_id=post_id, user_id=user_id))
+        return answer
+
+    async def _change(self, post_id: str, user_id: str, wanted: bool | None) -> Liked:
+        if not is_ulid(post_id):
+            raise NotFound
+        for _ in range(_ATTEMPTS):
+            liked = await self._likes.set(post_id, user_id, wanted, self._clock.now())
+            if liked is not None:
+                return liked
+            await self._loading.run(post_id, partial(self._load, post_id))
+        raise Unavailable
+
+    async def _load(self, post_id: str) -> None:
+        """Bring a post's likes from the database into Redis, or wait a moment for the process that is doing it."""
+        if not await self._database.read(partial(store.visible, post_id=post_id)):
+            raise NotFound
+        token = uuid.uuid4().hex
+        if not await self._likes.become_loader(post_id, token):
+            await asyncio.sleep(_RIVAL_SECONDS)
+            return
+        # Pending changes first, rows second: a write-back that commits in between is then seen at least once.
+        pending = await self._likes.pending(post_id)
+        user_ids = set(await self._database.read(partial(store.stored_users, post_id=post_id)))
+        user_ids |= {user_id for user_id, liked in pending.items() if liked}
+        user_ids -= {user_id for user_id, liked in pending.items() if not liked}
+        await self._likes.load(post_id, token, user_ids)

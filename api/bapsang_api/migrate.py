@@ -1,0 +1,95 @@
+"""`bapsang-api migrate`: bring the database's schema to the current revision, one run at a time."""
+
+import logging
+import time
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from bapsang_api.kit.db import open_engine, take_mysql_lock
+from bapsang_api.kit.logs import describe
+
+log = logging.getLogger(__name__)
+
+LOCK: Final = "migrate"
+# A statement may rebuild a large table; waiting for the table's lock may not, because readers queue up behind it.
+STATEMENT_SECONDS: Final = 3600
+LOCK_WAIT_SECONDS: Final = 5
+_PAUSE_SECONDS: Final = 0.5
+
+
+class MigrationError(Exception):
+    """The schema could not be brought up to date; the text says why."""
+
+
+def migrate(database_url: str, *, wait_seconds: float = 0.0, sleep: Callable[[float], None] = time.sleep) -> str:
+    """Apply what is missing and return the schema's revision.
+
+    Waits up to `wait_seconds` for the database to answer and for another run to finish. Raises MigrationError.
+    """
+    deadline = time.monotonic() + wait_seconds
+    engine = open_engine(database_url, pool_size=1, statement_seconds=STATEMENT_SECONDS)
+    try:
+        connection = _connect(engine, deadline, sleep)
+        with connection:
+            return _upgrade(connection)
+    except DBAPIError as error:
+        raise MigrationError(describe(error)) from error
+    finally:
+        engine.dispose()
+
+
+def _connect(engine: Engine, deadline: float, sleep: Callable[[float], None]) -> Connection:
+    """Return a connection that holds the migration lock: two Jobs never change the schema at once."""
+    last = "another migration is running"
+    waited = False
+    while True:
+        try:
+            if engine.dialect.name != "mysql":
+                return engine.connect()  # SQLite serves one process; its own file lock is enough
+            remaining = max(0, int(deadline - time.monotonic()))
+            connection = take_mysql_lock(engine, f"{engine.url.database}:{LOCK}", wait_seconds=remaining)
+            if connection is not None:
+                return connection
+        except DBAPIError as error:
+            last = describe(error)
+        if time.monotonic() >= deadline:
+            raise MigrationError(f"gave up waiting: {last}")
+        if not waited:
+            log.info("migrate.waiting", extra={"reason": last})
+        waited = True
+        sleep(_PAUSE_SECONDS)
+
+
+def _upgrade(connection: Connection) -> str:
+    if connection.dialect.name == "mysql":
+        connection.execute(
+            text(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}, innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}")
+        )
+    before = _revision(connection)
+    log.info("migrate.started", extra={"revision": before})
+    config = Config()
+    config.set_main_option("script_location", str(files("bapsang_api").joinpath("migrations")))
+    config.attributes["connection"] = connection
+    config.attributes["on_version_apply"] = _report
+    command.upgrade(config, "head")
+    connection.commit()
+    after = _revision(connection) or ""
+    log.info("migrate.done", extra={"revision": after, "changed": before != after})
+    return after
+
+
+def _revision(connection: Connection) -> str | None:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    connection.commit()
+    return revision
+
+
+def _report(*, step: Any, **_: Any) -> None:
+    log.info("migrate.applied", extra={"revision": step.up_revision_id, "purpose": step.up_revision.doc})

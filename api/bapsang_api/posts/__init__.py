@@ -1,0 +1,1 @@
+"""Posts: writing, listing, reading, and counting views."""

@@ -1,0 +1,45 @@
+"""Tables of posts."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, String
+from sqlmodel import Field, SQLModel
+
+from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, long_text, ulid
+
+STATUS_ACTIVE = "ACTIVE"
+
+
+class Post(SQLModel, table=True):
+    """What lists need of a post. `post_status` is ACTIVE, DELETED or HIDDEN; the counts are written in batches."""
+
+    __tablename__: ClassVar[str] = "posts"
+    __table_args__ = (
+        # The feed's keyset; newest first is this index read backwards.
+        Index("ix_posts_feed", "post_status", "created_at", "id"),
+        Index("ix_posts_user", "user_id", "created_at"),
+        TABLE_OPTIONS,
+    )
+
+    id: str = Field(sa_column=Column(ulid(), primary_key=True))
+    user_id: str = Field(sa_column=Column(ulid(), ForeignKey("users.id", name="fk_posts_user"), nullable=False))
+    title: str = Field(sa_column=Column(String(255), nullable=False))
+    created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
+    updated_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    deleted_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    view_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
+    like_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
+    comment_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
+    post_status: str = Field(default=STATUS_ACTIVE, sa_column=Column(ascii_text(16), nullable=False))
+
+
+class PostContent(SQLModel, table=True):
+    """What only the detail needs, apart from the rows that lists scan."""
+
+    __tablename__: ClassVar[str] = "post_contents"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    id: str = Field(sa_column=Column(ulid(), ForeignKey("posts.id", name="fk_post_contents_post"), primary_key=True))
+    content: str = Field(sa_column=Column(long_text(), nullable=False))
+    post_image_key: str | None = Field(default=None, sa_column=Column(ascii_text(255)))

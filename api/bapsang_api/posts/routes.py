@@ -1,0 +1,103 @@
+"""HTTP routes of posts."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal
+from bapsang_api.kit.clock import to_wire
+from bapsang_api.kit.cursor import DEFAULT_SIZE, Cursor, CursorCreatedAt, CursorId, PageSize, parse_cursor
+from bapsang_api.kit.inject import provided
+from bapsang_api.kit.network import client_address
+from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
+from bapsang_api.posts.schemas import (
+    Author,
+    ContentDetail,
+    DetailStats,
+    PostCreate,
+    PostDetail,
+    PostItem,
+    PostPage,
+    Stats,
+)
+from bapsang_api.posts.service import Detail, Page, PostService
+from bapsang_api.users.service import require_no_image
+
+router = APIRouter(prefix=f"{API}/posts", tags=["posts"], route_class=JsonRoute)
+Posts = Annotated[PostService, provided(PostService)]
+
+
+@router.get("", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
+async def list_posts(
+    _: OptionalPrincipal,
+    posts: Posts,
+    size: PageSize = None,
+    cursor_id: CursorId = None,
+    cursor_created_at: CursorCreatedAt = None,
+) -> Response:
+    """List posts, newest first."""
+    page = await posts.page(parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
+    return json_response(_page(page))
+
+
+@router.get("/{post_id}", response_model=PostDetail, responses=problems(401, 404), openapi_extra=TOKEN_OPTIONAL)
+async def read_post(post_id: str, request: Request, principal: OptionalPrincipal, posts: Posts) -> Response:
+    """Read one post. Counts a view, at most one per viewer and minute, which shows after the next write-back."""
+    user_id = principal.user_id if principal else None
+    return json_response(_detail(await posts.detail(post_id, user_id=user_id, viewer=user_id or _visitor(request))))
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=PostDetail,
+    responses=problems(400, 401, 413, 415),
+    openapi_extra=TOKEN_NEEDED,
+)
+async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Posts) -> Response:
+    """Publish a post."""
+    require_no_image("postImageKey", body.post_image_key)
+    detail = await posts.create(user_id=principal.user_id, title=body.title, content=body.content)
+    return json_response(_detail(detail), 201)
+
+
+def _visitor(request: Request) -> str:
+    """Return a short digest that tells visitors without a login apart; no address is ever stored."""
+    seen = f"{client_address(request.scope)} {request.headers.get('user-agent', '')}"
+    return hashlib.blake2b(seen.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+
+
+def _page(page: Page) -> PostPage:
+    items = [
+        PostItem(
+            post_id=row.post_id,
+            title=row.title,
+            created_at=to_wire(row.created_at),
+            author=Author(nickname=row.author_nickname, author_profile_url=None),
+            stats=Stats(like_count=row.like_count, comment_count=row.comment_count, view_count=row.view_count),
+        )
+        for row in page.rows
+    ]
+    last = page.rows[-1] if page.has_more else None
+    next_cursor = Cursor.of(last.post_id, last.created_at) if last else None
+    return PostPage(items=items, next_cursor=next_cursor, has_more=page.has_more)
+
+
+def _detail(detail: Detail) -> PostDetail:
+    row = detail.row
+    return PostDetail(
+        post_id=row.post_id,
+        title=row.title,
+        created_at=to_wire(row.created_at),
+        updated_at=to_wire(row.updated_at) if row.updated_at else None,
+        content_detail=ContentDetail(content=row.content, post_image_url=None),
+        author=Author(nickname=row.author_nickname, author_profile_url=None),
+        stats=DetailStats(
+            like_count=row.like_count,
+            comment_count=row.comment_count,
+            view_count=row.view_count,
+            is_liked=detail.is_liked,
+        ),
+    )

@@ -1,0 +1,140 @@
+"""Puts the process together: every object that lives as long as it does, made from the settings in one place."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import FastAPI
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+
+from bapsang_api.admin import create_admin_app
+from bapsang_api.app import create_app
+from bapsang_api.auth.discovery import Discovery
+from bapsang_api.auth.revocation import RevokedSessions
+from bapsang_api.auth.service import AuthService
+from bapsang_api.kit.clock import Clock, SystemClock
+from bapsang_api.kit.db import Database
+from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.metrics import Metrics
+from bapsang_api.kit.passwords import Passwords
+from bapsang_api.kit.problem import Unavailable
+from bapsang_api.kit.redis import OUTAGE, open_redis
+from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
+from bapsang_api.lifecycle import Lifecycle
+from bapsang_api.likes.service import LikeService
+from bapsang_api.likes.store import LikeStore
+from bapsang_api.likes.sync import LikeSync
+from bapsang_api.migrate import migrate
+from bapsang_api.posts.service import PostService
+from bapsang_api.posts.store import ViewStore
+from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.users.service import UserService
+
+log = logging.getLogger(__name__)
+
+LOCAL_SYNC_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A running service: the two applications and what tests and jobs reach for."""
+
+    app: FastAPI
+    admin: Starlette
+    lifecycle: Lifecycle
+    database: Database
+    redis: Redis
+    like_sync: LikeSync
+    posts: PostService
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Runtime]:
+    """Open everything, run the background tasks, and close everything again.
+
+    Raises SettingsError for a signing key that cannot be used, EmbeddedRedisMissingError and (on SQLite) MigrationError. MySQL and
+    Redis need not answer yet.
+    """
+    clock = clock or SystemClock()
+    key = signing_key(settings)
+    redis = open_redis(settings.redis_url)
+    if settings.local_database:
+        await asyncio.to_thread(migrate, settings.database_url)
+    database = Database(settings.database_url)
+    passwords = Passwords()
+    ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
+    revoked = RevokedSessions(redis, clock)
+    verifier = TokenVerifier(
+        [key], issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.__contains__
+    )
+    issuer = TokenIssuer(key, issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
+    users = UserService(database, clock, ids)
+    auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
+    like_store = LikeStore(redis)
+    likes = LikeService(database, like_store, clock)
+    posts = PostService(database, ViewStore(redis), likes, clock, ids)
+    like_sync = LikeSync(database, like_store, clock)
+    app = create_app(
+        (verifier, Discovery(settings.issuer, [key]), users, auth, likes, posts),
+        metrics=metrics,
+        cors_origins=settings.cors_origins,
+        ids=ids,
+        lifecycle=lifecycle,
+    )
+    admin = create_admin_app(lifecycle, metrics, like_store, clock)
+    background: list[Coroutine[Any, Any, None]] = [revoked.follow()]
+    if settings.embedded_redis:
+        # Nobody else can reach this Redis, so no CronJob can write it back.
+        background.append(_sync_for_ever(like_sync, posts))
+    tasks = [asyncio.create_task(work) for work in background]
+    try:
+        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts)
+    finally:
+        await _end(tasks)
+        passwords.close()
+        database.close()
+        await redis.aclose()
+
+
+def signing_key(settings: Settings) -> SigningKey:
+    """Return the key that access tokens are signed with. Raises SettingsError.
+
+    Without a file one is made up, but only on a local database: replicas with different keys would refuse each other's
+    tokens.
+    """
+    variable, remedy = (
+        "BAPSANG_SIGNING_KEY_FILE",
+        "give the path of an RSA private key of at least 2048 bits (PEM, PKCS#8)",
+    )
+    if settings.signing_key_file is None:
+        if not settings.local_database:
+            raise SettingsError(variable, "is not set", remedy)
+        log.info("start.signing_key_generated", extra={"effect": "access tokens end with this process"})
+        return SigningKey.generate()
+    try:
+        return SigningKey.load(settings.signing_key_file)
+    except SigningKeyError as error:
+        raise SettingsError(variable, f"names {settings.signing_key_file}, which {error}", remedy) from error
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until they have ended: on Python 3.11 `asyncio.wait_for` inside a library can lose a cancellation."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.5)
+
+
+async def _sync_for_ever(like_sync: LikeSync, posts: PostService) -> None:
+    while True:
+        await asyncio.sleep(LOCAL_SYNC_SECONDS)
+        try:
+            await like_sync.run()
+            await posts.flush_views()
+        except (Unavailable, *OUTAGE) as error:
+            log.warning("like_sync.failed", extra={"error": type(error).__name__})

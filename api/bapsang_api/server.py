@@ -1,0 +1,123 @@
+"""`bapsang-api serve`: the public and the admin listener in one process, and its orderly end."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Any, Final
+
+import uvicorn
+
+from bapsang_api.lifecycle import Lifecycle
+from bapsang_api.runtime import running
+from bapsang_api.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# With the drain before it and closing after it, the end of the process stays within 20 seconds.
+REQUEST_SECONDS: Final = 10
+# Longer than the idle time of the load balancers in front (60 s): the one who closes first must not be this side.
+KEEP_ALIVE_SECONDS: Final = 75
+BACKLOG: Final = 2048
+
+
+class _Listener(uvicorn.Server):
+    """uvicorn without its signal handlers: two listeners in one process need one common end."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings, *, host: str, port: int, drain_seconds: float) -> None:
+    """Serve until SIGTERM or SIGINT. Raises SettingsError and OSError (port taken) before anything is served.
+
+    At the signal readiness fails at once, requests are still accepted for `drain_seconds` while load balancers notice,
+    then those in flight get up to 10 s to finish. A second signal ends at once.
+    """
+    # Bound before anything else: a taken port should not first migrate a database.
+    with _bound(host, port) as public_socket, _bound(host, settings.admin_port) as admin_socket:
+        async with running(settings) as runtime:
+            public = _listener(runtime.app)
+            admin = _listener(runtime.admin)
+            stop, hurry = asyncio.Event(), asyncio.Event()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, _on_signal, stop, hurry)
+            ending = asyncio.create_task(_drain(stop, hurry, runtime.lifecycle, drain_seconds, (public, admin)))
+            serving = [
+                asyncio.create_task(public.serve(sockets=[public_socket])),
+                asyncio.create_task(admin.serve(sockets=[admin_socket])),
+            ]
+            for listening in (public_socket, admin_socket):
+                listening.listen(BACKLOG)  # from here on a connection is served, so readiness tells the truth
+            runtime.lifecycle.start()
+            log.info(
+                "serve.ready", extra={"port": _port(public_socket), "admin_port": _port(admin_socket), "host": host}
+            )
+            try:
+                await asyncio.gather(*serving)
+            finally:
+                ending.cancel()
+    log.info("serve.ended")
+
+
+async def _drain(
+    stop: asyncio.Event,
+    hurry: asyncio.Event,
+    lifecycle: Lifecycle,
+    seconds: float,
+    listeners: tuple[_Listener, ...],
+) -> None:
+    """Wait for the first signal, let the service drain, then end the listeners; the second signal cuts that short."""
+    await stop.wait()
+    lifecycle.drain()
+    log.info("serve.draining", extra={"seconds": seconds})
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await hurry.wait()
+    for listener in listeners:
+        listener.should_exit = True
+    await hurry.wait()
+    for listener in listeners:
+        listener.force_exit = True
+
+
+def _on_signal(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    if stop.is_set():
+        hurry.set()
+    stop.set()
+
+
+def _listener(app: Any) -> _Listener:
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        loop="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=REQUEST_SECONDS,
+    )
+    return _Listener(config)
+
+
+@contextlib.contextmanager
+def _bound(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+        except OSError as error:
+            raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        yield listening
+
+
+def _port(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])

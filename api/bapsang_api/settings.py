@@ -1,0 +1,151 @@
+"""Settings of the process, read once from the environment and checked at start: a wrong value ends the process at once,
+with one line that names the variable and says what to do."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from bapsang_api.kit.redis import EMBEDDED
+
+PREFIX: Final = "BAPSANG_"
+_LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+_DEFAULTS: Final[Mapping[str, str]] = {
+    "BAPSANG_DATABASE_URL": "sqlite:///./bapsang.sqlite3",
+    "BAPSANG_DATABASE_READER_URL": "",
+    "BAPSANG_REDIS_URL": EMBEDDED,
+    "BAPSANG_SIGNING_KEY_FILE": "",
+    "BAPSANG_ISSUER": "http://localhost:8000",
+    "BAPSANG_AUDIENCE": "bapsang",
+    "BAPSANG_CORS_ORIGINS": "http://localhost:3000,http://127.0.0.1:3000",
+    "BAPSANG_ADMIN_PORT": "9000",
+    "BAPSANG_LOG_LEVEL": "info",
+}
+
+
+class SettingsError(Exception):
+    """A setting that the process cannot start with. Its text is one line for the person who set it."""
+
+    def __init__(self, variable: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{variable} {problem}: {remedy}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, with defaults that work on one machine without any server."""
+
+    database_url: str
+    database_reader_url: str | None
+    redis_url: str
+    signing_key_file: Path | None
+    issuer: str
+    audience: str
+    cors_origins: tuple[str, ...]
+    admin_port: int
+    log_level: str
+
+    @property
+    def local_database(self) -> bool:
+        """Whether the database is a SQLite file, which only one process on one machine uses."""
+        return self.database_url.startswith("sqlite")
+
+    @property
+    def embedded_redis(self) -> bool:
+        """Whether Redis is the stand-in inside this process."""
+        return self.redis_url == EMBEDDED
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Return the checked settings. Raises SettingsError, also for an unknown BAPSANG_ name: most often a typo."""
+        given = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+        for name in sorted(given.keys() - _DEFAULTS.keys()):
+            raise SettingsError(
+                name, "is not a known setting", f"remove it, or use one of {', '.join(sorted(_DEFAULTS))}"
+            )
+        value = {**_DEFAULTS, **{name: text.strip() for name, text in given.items() if text.strip()}}
+        reader = value["BAPSANG_DATABASE_READER_URL"]
+        key_file = value["BAPSANG_SIGNING_KEY_FILE"]
+        settings = cls(
+            database_url=_database_url("BAPSANG_DATABASE_URL", value["BAPSANG_DATABASE_URL"]),
+            database_reader_url=_database_url("BAPSANG_DATABASE_READER_URL", reader) if reader else None,
+            redis_url=_redis_url(value["BAPSANG_REDIS_URL"]),
+            signing_key_file=Path(key_file) if key_file else None,
+            issuer=_http_url("BAPSANG_ISSUER", value["BAPSANG_ISSUER"]),
+            audience=value["BAPSANG_AUDIENCE"],
+            cors_origins=_origins(value["BAPSANG_CORS_ORIGINS"]),
+            admin_port=_port(value["BAPSANG_ADMIN_PORT"]),
+            log_level=_log_level(value["BAPSANG_LOG_LEVEL"]),
+        )
+        if settings.embedded_redis and not settings.local_database:
+            raise SettingsError(
+                "BAPSANG_REDIS_URL",
+                "is not set",
+                "with MySQL give redis://:password@host:6379/0; replicas must share it",
+            )
+        return settings
+
+
+def _database_url(variable: str, text: str) -> str:
+    wanted = "give mysql+pymysql://user:password@host:3306/name?charset=utf8mb4 or sqlite:///file"
+    try:
+        url: URL = make_url(text)
+    except ArgumentError as error:  # the text itself may hold a password, so it is not repeated
+        raise SettingsError(variable, "is not a database URL", wanted) from error
+    if url.drivername == "mysql+pymysql":
+        if not url.host or not url.database:
+            raise SettingsError(variable, "names no host or no database", wanted)
+        return text
+    if url.drivername in {"sqlite", "sqlite+pysqlite"}:
+        if not url.database or url.database == ":memory:":
+            raise SettingsError(variable, "names no file", wanted)
+        return text
+    raise SettingsError(variable, f"has the unsupported scheme {url.drivername!r}", wanted)
+
+
+def _redis_url(text: str) -> str:
+    parts = urlsplit(text)
+    if text != EMBEDDED and (parts.scheme not in {"redis", "rediss"} or not parts.hostname):
+        raise SettingsError(
+            "BAPSANG_REDIS_URL",
+            "is not a Redis URL",
+            "give redis://:password@host:6379/0, rediss:// for TLS, or embedded://",
+        )
+    return text
+
+
+def _http_url(variable: str, text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise SettingsError(
+            variable, f"is {text!r}, which is no http(s) URL", "give for example https://community.example.com"
+        )
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        if re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin) is None:
+            raise SettingsError(
+                "BAPSANG_CORS_ORIGINS",
+                f"holds {origin!r}, which is no origin",
+                "give scheme, host and port, no path, separated by commas: https://a.example.com,http://localhost:3000",
+            )
+    return origins
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= 65535:
+        raise SettingsError("BAPSANG_ADMIN_PORT", f"is {text!r}", "give a port from 0 to 65535 (0 picks a free one)")
+    return int(text)
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in _LOG_LEVELS:
+        raise SettingsError("BAPSANG_LOG_LEVEL", f"is {text!r}", f"give one of {', '.join(_LOG_LEVELS)}")
+    return text.lower()

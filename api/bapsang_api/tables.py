@@ -1,0 +1,20 @@
+"""All tables of all domains in one place, for migrations and their tests."""
+
+from sqlalchemy import MetaData
+from sqlmodel import SQLModel
+
+from bapsang_api.auth import models as auth
+from bapsang_api.likes import models as likes
+from bapsang_api.posts import models as posts
+from bapsang_api.users import models as users
+
+MODELS = (
+    users.User,
+    users.UserAuth,
+    auth.AuthSession,
+    auth.RefreshToken,
+    posts.Post,
+    posts.PostContent,
+    likes.UserPostLike,
+)
+METADATA: MetaData = SQLModel.metadata

@@ -1,0 +1,46 @@
+"""Tables of accounts."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import Column, ForeignKey, Index
+from sqlmodel import Field, SQLModel
+
+from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, caseless, ulid
+
+ROLE_USER = "USER"
+STATUS_ACTIVE = "ACTIVE"
+PROVIDER_LOCAL = "LOCAL"
+
+
+class User(SQLModel, table=True):
+    """One person. `user_status` is ACTIVE, DELETED or BLOCKED; `user_role` USER or ADMIN."""
+
+    __tablename__: ClassVar[str] = "users"
+    __table_args__ = (Index("uq_users_nickname", "nickname", unique=True), TABLE_OPTIONS)
+
+    id: str = Field(sa_column=Column(ulid(), primary_key=True))
+    nickname: str = Field(sa_column=Column(caseless(10), nullable=False))
+    profile_image_key: str | None = Field(default=None, sa_column=Column(ascii_text(255)))
+    user_role: str = Field(default=ROLE_USER, sa_column=Column(ascii_text(16), nullable=False))
+    user_status: str = Field(default=STATUS_ACTIVE, sa_column=Column(ascii_text(16), nullable=False))
+    created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
+    updated_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    deleted_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+
+
+class UserAuth(SQLModel, table=True):
+    """How a user logs in: with an e-mail and a password (LOCAL), or later through another provider."""
+
+    __tablename__: ClassVar[str] = "user_auth"
+    __table_args__ = (
+        Index("uq_user_auth_email", "email", unique=True),
+        Index("ix_user_auth_user", "user_id"),
+        TABLE_OPTIONS,
+    )
+
+    id: str = Field(sa_column=Column(ulid(), primary_key=True))
+    user_id: str = Field(sa_column=Column(ulid(), ForeignKey("users.id", name="fk_user_auth_user"), nullable=False))
+    password_hash: str | None = Field(default=None, sa_column=Column(ascii_text(255)))
+    provider: str = Field(default=PROVIDER_LOCAL, sa_column=Column(ascii_text(16), nullable=False))
+    email: str = Field(sa_column=Column(caseless(254), nullable=False))

@@ -1,0 +1,37 @@
+"""Wire shapes of accounts."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from bapsang_api.kit.validation import matching
+from bapsang_api.kit.wire import Wire
+
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = rf"(?=.{{1,254}}\Z)[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+"
+# Any ASCII punctuation or space counts as the special character.
+_PASSWORD = r"(?=.*[A-Za-z])(?=.*[0-9])(?=.*[^A-Za-z0-9])[ -~]{8,20}"  # noqa: S105 - a pattern, not a password
+
+Email = Annotated[
+    str,
+    AfterValidator(matching(_EMAIL, "올바른 이메일 형식이어야 합니다.")),
+    Field(json_schema_extra={"format": "email", "maxLength": 254}, examples=["alice@example.com"]),
+]
+Nickname = Annotated[
+    str,
+    AfterValidator(matching(r"[가-힣a-zA-Z0-9]{1,10}", "1자 이상 10자 이하의 한글, 영문, 숫자여야 합니다.")),
+    Field(json_schema_extra={"pattern": "^[가-힣a-zA-Z0-9]{1,10}$"}, examples=["alice"]),
+]
+Password = Annotated[
+    str,
+    AfterValidator(matching(_PASSWORD, "영문, 숫자, 특수문자를 포함한 8자 이상 20자 이하여야 합니다.")),
+    Field(json_schema_extra={"format": "password", "minLength": 8, "maxLength": 20}, examples=["Bapsang-2026!"]),
+]
+
+
+class MyProfile(Wire):
+    """The caller's own account."""
+
+    nickname: str
+    email: str
+    presigned_profile_image_url: str | None

@@ -1,0 +1,33 @@
+"""Pure builders: from a Community to the manifests of its children. One concern a module; nothing here does I/O."""
+
+from __future__ import annotations
+
+from bapsang_operator.build import api, autoscale, budget, ingress, likesync, migration, mysql, network, redis, wiring
+from bapsang_operator.child import Child
+from bapsang_operator.spec import Community, SecretRef
+
+
+def children(community: Community, digests: wiring.Digests) -> list[Child]:
+    """Return every child the Community should have now, Secrets aside, in the order of application."""
+    found = [api.service_account(community), *network.policies(community)]
+    if community.redis.managed:
+        found += redis.children(community, digests)
+    if community.database.embedded:
+        found += mysql.children(community, digests)
+    found += [
+        api.service(community),
+        budget.budget(community),
+        migration.migration(community, digests),
+        api.base(community, digests),
+        likesync.like_sync(community, digests),
+        api.burst(community, digests),
+        autoscale.autoscaler(community),
+    ]
+    if community.host is not None:
+        found.append(ingress.ingress(community, community.host))
+    return found
+
+
+def secrets_read(community: Community) -> list[SecretRef]:
+    """Return the secrets that users provide and pods read; the operator looks after these by name."""
+    return [ref for ref in wiring.api_secrets(community) if ref.field]

@@ -1,0 +1,163 @@
+"""The API: the base and burst Deployments, their Service and their ServiceAccount."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from bapsang_operator import names
+from bapsang_operator.build import meta, placement, pod, wiring
+from bapsang_operator.child import Child, Gate, Manifest
+from bapsang_operator.names import Component
+from bapsang_operator.spec import Community, Resources, SecretRef
+
+#: Seconds that a pod still serves before SIGTERM: ingress and kube-proxy need them to stop sending.
+PRE_STOP_SECONDS = 3
+#: The API fails its readiness at SIGTERM, serves 5 s more and is gone within 20 s; the rest is margin.
+GRACE_SECONDS = PRE_STOP_SECONDS + 20 + 7
+
+
+def checksum(refs: list[SecretRef], digests: wiring.Digests) -> str:
+    """Return one hash over the values behind `refs`, so that a rotated secret changes the pod template."""
+    values = sorted((ref.name, ref.key, digests.get((ref.name, ref.key), "")) for ref in refs)
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+def base(community: Community, digests: wiring.Digests) -> Child:
+    """Return the on-demand tier. Its replica count is owned: a hand-made scale-down is undone."""
+    manifest = _deployment(
+        community,
+        digests,
+        name=names.api_base(community.name),
+        tier="base",
+        resources=community.api.base_resources,
+        place=placement.on_demand(community),
+    )
+    manifest["spec"]["replicas"] = community.api.base_replicas
+    return Child(manifest, Gate.MIGRATION, wiring.missing(wiring.api_secrets(community), digests))
+
+
+def burst(community: Community, digests: wiring.Digests) -> Child:
+    """Return the tier that the autoscaler scales.
+
+    `spec.replicas` is never sent: owning it once and dropping it later would scale the tier to one pod.
+    """
+    manifest = _deployment(
+        community,
+        digests,
+        name=names.api_burst(community.name),
+        tier="burst",
+        resources=community.api.burst.resources,
+        place=placement.spot(community),
+    )
+    return Child(manifest, Gate.BASE, wiring.missing(wiring.api_secrets(community), digests))
+
+
+def service(community: Community) -> Child:
+    """Return the Service in front of both tiers."""
+    return Child(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta.metadata(community, names.api(community.name), Component.API),
+            "spec": {
+                "type": "ClusterIP",
+                "selector": meta.selector(community, Component.API),
+                "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
+            },
+        }
+    )
+
+
+def service_account(community: Community) -> Child:
+    """Return the identity of API pods and jobs; it has no rights in the cluster and no token is mounted."""
+    return Child(
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": meta.metadata(community, names.api(community.name), Component.API),
+            "automountServiceAccountToken": False,
+        }
+    )
+
+
+def _deployment(
+    community: Community,
+    digests: wiring.Digests,
+    *,
+    name: str,
+    tier: str,
+    resources: Resources,
+    place: Manifest,
+) -> Manifest:
+    secrets = wiring.api_secrets(community)
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": meta.metadata(community, name, Component.API),
+        "spec": {
+            "selector": {"matchLabels": meta.selector(community, Component.API) | {names.LABEL_TIER: tier}},
+            # Never fewer pods than before: a new pod must be ready before an old one goes.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+            "progressDeadlineSeconds": 300,
+            "revisionHistoryLimit": 3,
+            "template": {
+                "metadata": {
+                    "labels": meta.labels(community, Component.API, **{names.LABEL_TIER: tier}),
+                    "annotations": {names.ANNOTATION_SECRETS: checksum(secrets, digests)},
+                },
+                "spec": pod.spec(
+                    pod.API_USER,
+                    [_container(community, resources)],
+                    _volumes(community),
+                    serviceAccountName=names.api(community.name),
+                    terminationGracePeriodSeconds=GRACE_SECONDS,
+                    **place,
+                    **placement.spread(community),
+                ),
+            },
+        },
+    }
+
+
+def _container(community: Community, resources: Resources) -> Manifest:
+    return {
+        "name": "api",
+        "image": community.image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["serve", "--host", "0.0.0.0", "--port", str(wiring.HTTP_PORT)],  # noqa: S104 - a pod's own address
+        "env": wiring.api_env(community),
+        "ports": [
+            {"name": "http", "containerPort": wiring.HTTP_PORT, "protocol": "TCP"},
+            {"name": "admin", "containerPort": wiring.ADMIN_PORT, "protocol": "TCP"},
+        ],
+        "startupProbe": _probe("/readyz", period=1, failures=60),
+        "readinessProbe": _probe("/readyz", period=2, failures=2),
+        "livenessProbe": _probe("/livez", period=10, failures=3),
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        "resources": pod.resources(resources),
+        "securityContext": pod.container_security(),
+        # The last lines of a crash become the container's message, and so reach the Community's conditions.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "signing-key", "mountPath": wiring.KEY_FOLDER, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+        ],
+    }
+
+
+def _volumes(community: Community) -> list[Manifest]:
+    key = wiring.signing_key(community)
+    return [
+        pod.secret_file("signing-key", key.name, key.key, wiring.KEY_FILE),
+        pod.scratch("tmp", "64Mi"),
+    ]
+
+
+def _probe(path: str, *, period: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "admin", "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 2,
+        "failureThreshold": failures,
+    }

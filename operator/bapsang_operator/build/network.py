@@ -1,0 +1,98 @@
+"""NetworkPolicies: what may talk to what. Each names our own pods only, so a shared namespace stays as it is."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from bapsang_operator import names
+from bapsang_operator.build import meta, mysql, redis, wiring
+from bapsang_operator.child import Child, Manifest
+from bapsang_operator.names import Component
+from bapsang_operator.spec import Community
+
+_CLIENTS = (Component.API, Component.MIGRATE, Component.LIKE_SYNC)
+
+
+def policies(community: Community) -> list[Child]:
+    """Return the policies of API, jobs and, where the operator runs them, Redis and MySQL."""
+    name = community.name
+    egress = _egress(community)
+    found = [
+        _policy(
+            community,
+            names.api(name),
+            [Component.API],
+            # Traffic and, for probes and scrapers, the admin port; from anywhere, as ingress controllers are anywhere.
+            ingress=[{"ports": _ports(wiring.HTTP_PORT, wiring.ADMIN_PORT)}],
+            egress=egress,
+        ),
+        _policy(community, names.jobs(name), [Component.MIGRATE, Component.LIKE_SYNC], ingress=[], egress=egress),
+    ]
+    if community.redis.managed:
+        found.append(_store(community, names.redis(name), Component.REDIS, redis.PORT))
+    if community.database.embedded:
+        found.append(_store(community, names.mysql(name), Component.MYSQL, mysql.PORT))
+    return found
+
+
+def _store(community: Community, name: str, component: Component, port: int) -> Child:
+    clients = {"podSelector": _pods(community, list(_CLIENTS))}
+    return _policy(community, name, [component], ingress=[{"from": [clients], "ports": _ports(port)}], egress=[])
+
+
+def _policy(
+    community: Community, name: str, components: list[Component], *, ingress: list[Manifest], egress: list[Manifest]
+) -> Child:
+    # An empty list means "nothing"; it is left out, because the apiserver drops it and policyTypes says the same.
+    rules = {key: value for key, value in (("ingress", ingress), ("egress", egress)) if value}
+    return Child(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": meta.metadata(community, name, components[0]),
+            "spec": {
+                "podSelector": _pods(community, components),
+                "policyTypes": ["Ingress", "Egress"],
+                **rules,
+            },
+        }
+    )
+
+
+def _pods(community: Community, components: list[Component]) -> Manifest:
+    if len(components) == 1:
+        return {"matchLabels": meta.selector(community, components[0])}
+    return {
+        "matchLabels": {names.LABEL_COMMUNITY: community.name},
+        "matchExpressions": [
+            {"key": names.LABEL_COMPONENT, "operator": "In", "values": [component.value for component in components]}
+        ],
+    }
+
+
+def _ports(*ports: int) -> list[Manifest]:
+    return [{"protocol": "TCP", "port": port} for port in ports]
+
+
+def _egress(community: Community) -> list[Manifest]:
+    found: list[Manifest] = [{"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}]
+    outside = set()
+    if community.redis.managed:
+        found.append(_to(community, Component.REDIS, redis.PORT))
+    else:
+        outside |= {443, redis.PORT, _explicit_port(community.redis.url)}
+    if community.database.embedded:
+        found.append(_to(community, Component.MYSQL, mysql.PORT))
+    else:
+        outside |= {443, mysql.PORT}
+    if outside:
+        found.append({"ports": _ports(*sorted(outside))})
+    return found
+
+
+def _to(community: Community, component: Component, port: int) -> Manifest:
+    return {"to": [{"podSelector": _pods(community, [component])}], "ports": _ports(port)}
+
+
+def _explicit_port(url: str | None) -> int:
+    return (urlsplit(url).port if url is not None else None) or redis.PORT

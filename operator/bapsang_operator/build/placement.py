@@ -1,0 +1,62 @@
+"""Which nodes pods go to: base never on spot, burst on spot where there is any, both spread over zones and hosts."""
+
+from __future__ import annotations
+
+from bapsang_operator.build import meta
+from bapsang_operator.child import Manifest
+from bapsang_operator.names import Component
+from bapsang_operator.spec import Community, Spot
+
+
+def _architecture(community: Community) -> list[Manifest]:
+    if community.api.arch == "any":
+        return []
+    return [{"key": "kubernetes.io/arch", "operator": "In", "values": [community.api.arch]}]
+
+
+def _required(expressions: list[Manifest]) -> Manifest:
+    if not expressions:
+        return {}
+    terms = [{"matchExpressions": expressions}]
+    return {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+
+
+def _labels(spot: Spot, operator: str) -> list[Manifest]:
+    return [{"key": key, "operator": operator, "values": [value]} for key, value in sorted(spot.node_selector.items())]
+
+
+def on_demand(community: Community) -> Manifest:
+    """Return the placement of what must not vanish with two minutes' notice: the base tier and the jobs."""
+    affinity = _required(_architecture(community) + _labels(community.api.spot, "NotIn"))
+    return {"affinity": {"nodeAffinity": affinity}} if affinity else {}
+
+
+def spot(community: Community) -> Manifest:
+    """Return the placement of the burst tier: spot is preferred, on-demand is the way out when there is none."""
+    if not community.api.spot.enabled:
+        return on_demand(community)
+    affinity = _required(_architecture(community))
+    preferred = _labels(community.api.spot, "In")
+    if preferred:
+        affinity["preferredDuringSchedulingIgnoredDuringExecution"] = [
+            {"weight": 100, "preference": {"matchExpressions": preferred}}
+        ]
+    placement: Manifest = {"affinity": {"nodeAffinity": affinity}} if affinity else {}
+    if community.api.spot.tolerations:
+        placement["tolerations"] = [dict(toleration) for toleration in community.api.spot.tolerations]
+    return placement
+
+
+def spread(community: Community) -> Manifest:
+    """Return the spreading of API pods of both tiers together; a preference, so that one zone left still serves."""
+    return {
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": key,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": meta.selector(community, Component.API)},
+            }
+            for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
+        ]
+    }

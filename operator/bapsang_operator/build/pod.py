@@ -1,0 +1,69 @@
+"""What all pods have in common: the `restricted` Pod Security level and no credentials they do not need."""
+
+from __future__ import annotations
+
+from bapsang_operator.child import Manifest
+from bapsang_operator.spec import Resources
+
+#: User of our own images.
+API_USER = 65532
+#: User of the MySQL and Redis images.
+STORE_USER = 999
+
+
+def security(user: int) -> Manifest:
+    """Return a pod security context; the volumes of the pod belong to the same number."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        # Without this, every start walks the whole volume to change owners.
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security() -> Manifest:
+    """Return a container security context: no privilege, no capability, no write outside of mounted volumes."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+
+
+def spec(user: int, containers: list[Manifest], volumes: list[Manifest], **more: object) -> Manifest:
+    """Return a pod spec without an API token.
+
+    Service links are off: they would inject BAPSANG_… variables for a Service of that name, and the API refuses
+    variables it does not know.
+    """
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": security(user),
+        "containers": containers,
+        "volumes": volumes,
+        **more,
+    }
+
+
+def resources(value: Resources) -> Manifest:
+    """Return the `resources` of a container."""
+    return {"requests": dict(value.requests), "limits": dict(value.limits)}
+
+
+def scratch(name: str, size: str) -> Manifest:
+    """Return a volume for temporary files, limited to `size`."""
+    return {"name": name, "emptyDir": {"sizeLimit": size}}
+
+
+def secret_env(variable: str, secret: str, key: str) -> Manifest:
+    """Return an environment variable that is read from a Secret."""
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+def secret_file(name: str, secret: str, key: str, path: str) -> Manifest:
+    """Return a volume that holds one key of a Secret as the file `path`."""
+    return {"name": name, "secret": {"secretName": secret, "defaultMode": 0o440, "items": [{"key": key, "path": path}]}}

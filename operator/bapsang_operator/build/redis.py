@@ -1,0 +1,90 @@
+"""The managed Redis: one StatefulSet with an append-only file.
+
+Only the password is in the Secret, which is generated once; settings that a later version may change are arguments.
+"""
+
+from __future__ import annotations
+
+from bapsang_operator import names, quantity
+from bapsang_operator.build import api, pod, store, wiring
+from bapsang_operator.child import Child, Manifest
+from bapsang_operator.names import ANNOTATION_SECRETS, Component
+from bapsang_operator.spec import Community, SecretRef
+
+IMAGE = "redis:8.0"
+PORT = 6379
+#: Share of the memory limit that data may take; the rest is for rewriting the append-only file and for clients.
+DATA_SHARE = 0.6
+
+
+def children(community: Community, digests: wiring.Digests) -> list[Child]:
+    """Return claim, Service and StatefulSet."""
+    name = names.redis(community.name)
+    secrets = [SecretRef(name, key, "") for key in ("password", "redis.conf")]
+    return [
+        store.claim(community, name, Component.REDIS, community.redis.volume),
+        store.service(community, name, Component.REDIS, PORT),
+        store.stateful_set(
+            community,
+            name,
+            Component.REDIS,
+            pod.spec(
+                pod.STORE_USER,
+                [_container(community, name)],
+                [
+                    pod.secret_file("config", name, "redis.conf", "redis.conf"),
+                    {"name": "data", "persistentVolumeClaim": {"claimName": name}},
+                ],
+                terminationGracePeriodSeconds=30,
+            ),
+            {ANNOTATION_SECRETS: api.checksum(secrets, digests)},
+            wiring.missing(secrets, digests),
+        ),
+    ]
+
+
+def config(password: str) -> str:
+    """Return the configuration file that goes into the Secret."""
+    return f"requirepass {password}\n"
+
+
+def _arguments(memory: str | int) -> list[str]:
+    limit = int(float(quantity.parse(memory)) * DATA_SHARE)
+    return [
+        "/etc/bapsang/redis.conf",
+        *("--dir", "/data"),
+        *("--port", str(PORT)),
+        *("--save", ""),
+        # A second of likes may be lost with the node, never more.
+        *("--appendonly", "yes"),
+        *("--appendfsync", "everysec"),
+        *("--maxmemory", str(limit)),
+        # Evicting a like set would lose likes silently: refuse writes instead.
+        *("--maxmemory-policy", "noeviction"),
+        # Sets of integers stay compact up to this size.
+        *("--set-max-intset-entries", "4096"),
+    ]
+
+
+def _container(community: Community, secret: str) -> Manifest:
+    ping = {"exec": {"command": ["redis-cli", "-e", "-h", "127.0.0.1", "ping"]}, "timeoutSeconds": 3}
+    return {
+        "name": "redis",
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["redis-server"],
+        "args": _arguments(community.redis.resources.limits["memory"]),
+        # Read by redis-cli in the probes.
+        "env": [pod.secret_env("REDISCLI_AUTH", secret, "password")],
+        "ports": [{"name": Component.REDIS.value, "containerPort": PORT, "protocol": "TCP"}],
+        "startupProbe": ping | {"periodSeconds": 1, "failureThreshold": 120},
+        "readinessProbe": ping | {"periodSeconds": 5, "failureThreshold": 2},
+        "livenessProbe": ping | {"periodSeconds": 10, "failureThreshold": 6},
+        "resources": pod.resources(community.redis.resources),
+        "securityContext": pod.container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "config", "mountPath": "/etc/bapsang", "readOnly": True},
+            {"name": "data", "mountPath": "/data"},
+        ],
+    }

@@ -1,0 +1,92 @@
+"""How API containers and jobs find database, Redis and signing key: environment, mounts and the secrets behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bapsang_operator import names
+from bapsang_operator.build import pod
+from bapsang_operator.child import Manifest
+from bapsang_operator.spec import Community, SecretRef
+
+HTTP_PORT = 8000
+ADMIN_PORT = 9000
+KEY_FOLDER = "/var/run/secrets/bapsang"
+KEY_FILE = "signing-key.pem"
+
+#: Digest of each secret value that was found; absent entries are missing secrets or keys.
+Digests = Mapping[tuple[str, str], str]
+
+
+def database(community: Community) -> SecretRef:
+    """Return where the URL of the writing database is."""
+    if community.database.writer is not None:
+        return community.database.writer
+    return SecretRef(names.mysql(community.name), "url", "")
+
+
+def redis(community: Community) -> SecretRef | None:
+    """Return where the URL of Redis is; None when the spec spells it out."""
+    if community.redis.managed:
+        return SecretRef(names.redis(community.name), "url", "")
+    return community.redis.secret_ref
+
+
+def signing_key(community: Community) -> SecretRef:
+    """Return where the key that signs tokens is."""
+    return community.auth.signing_key or SecretRef(names.signing_key(community.name), KEY_FILE, "")
+
+
+def user_secrets(community: Community) -> list[SecretRef]:
+    """Return the secrets that `spec.api.env` reads."""
+    found = []
+    for index, variable in enumerate(community.api.env):
+        ref = variable.get("valueFrom", {}).get("secretKeyRef")
+        if ref is not None:
+            found.append(SecretRef(ref["name"], ref["key"], f"spec.api.env[{index}].valueFrom.secretKeyRef"))
+    return found
+
+
+def job_secrets(community: Community) -> list[SecretRef]:
+    """Return the secrets that migration and like-sync read."""
+    return [ref for ref in (database(community), redis(community)) if ref is not None]
+
+
+def api_secrets(community: Community) -> list[SecretRef]:
+    """Return every secret that the pods of the API read."""
+    reader = [community.database.reader] if community.database.reader is not None else []
+    return [*job_secrets(community), *reader, signing_key(community), *user_secrets(community)]
+
+
+def missing(refs: list[SecretRef], digests: Digests) -> tuple[SecretRef, ...]:
+    """Return those of `refs` that are not in the cluster."""
+    return tuple(ref for ref in refs if (ref.name, ref.key) not in digests)
+
+
+def store_env(community: Community) -> list[Manifest]:
+    """Return the variables that name database and Redis."""
+    writer, cache = database(community), redis(community)
+    env = [pod.secret_env("BAPSANG_DATABASE_URL", writer.name, writer.key)]
+    if cache is None:
+        env.append({"name": "BAPSANG_REDIS_URL", "value": community.redis.url})
+    else:
+        env.append(pod.secret_env("BAPSANG_REDIS_URL", cache.name, cache.key))
+    env.append({"name": "BAPSANG_LOG_LEVEL", "value": "info"})
+    return env
+
+
+def api_env(community: Community) -> list[Manifest]:
+    """Return the whole environment of an API container."""
+    origins = dict.fromkeys((community.url, *community.api.cors_origins))
+    env = store_env(community)
+    reader = community.database.reader
+    if reader is not None:
+        env.append(pod.secret_env("BAPSANG_DATABASE_READER_URL", reader.name, reader.key))
+    env += [
+        {"name": "BAPSANG_SIGNING_KEY_FILE", "value": f"{KEY_FOLDER}/{KEY_FILE}"},
+        {"name": "BAPSANG_ISSUER", "value": community.issuer},
+        {"name": "BAPSANG_AUDIENCE", "value": community.auth.audience},
+        {"name": "BAPSANG_CORS_ORIGINS", "value": ",".join(origins)},
+        {"name": "BAPSANG_ADMIN_PORT", "value": str(ADMIN_PORT)},
+    ]
+    return env + [dict(variable) for variable in community.api.env]

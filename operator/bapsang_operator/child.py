@@ -1,0 +1,38 @@
+"""A child that a Community should have, and what must have happened before it may change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from bapsang_operator.kinds import Key, key_of
+from bapsang_operator.spec import SecretRef
+
+Manifest = dict[str, Any]
+
+
+class Gate(IntEnum):
+    """Steps of a rollout; each implies the ones before it."""
+
+    NOTHING = 0
+    #: The embedded database accepts connections (an external one is not observed).
+    DATABASE = 1
+    #: Redis is up as well and the migration of the new image has completed.
+    MIGRATION = 2
+    #: The base tier runs the new pod template and is available.
+    BASE = 3
+
+
+@dataclass(frozen=True)
+class Child:
+    """One desired child. While `gate` is closed or a secret in `missing` is absent, the live object stays as it is."""
+
+    manifest: Manifest
+    gate: Gate = Gate.NOTHING
+    missing: tuple[SecretRef, ...] = ()
+
+    @property
+    def key(self) -> Key:
+        """Identity of the live object."""
+        return key_of(self.manifest)

@@ -1,0 +1,117 @@
+"""The operator's health, judged by itself, and its admin port: /livez, /readyz, /metrics.
+
+kopf's own probe stays OK while its watches are dead. This one fails when the event loop crawls, a watch has not been
+opened for too long, or a worker is stuck; the kubelet then restarts the operator, which loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from bapsang_operator.kinds import Kind
+from bapsang_operator.metrics import Metrics
+
+#: Seconds after which the apiserver ends a watch, which is then opened again.
+WATCH_SECONDS: Final = 300
+#: A watch that is silent for this many seconds (no bookmark even) is opened again.
+SILENCE_SECONDS: Final = 70
+#: No watch opened for this long means that its task is dead.
+STALE_SECONDS: Final = WATCH_SECONDS + SILENCE_SECONDS + 60
+#: All kinds must have been listed this many seconds after the start.
+START_SECONDS: Final = 120
+LAG_SECONDS: Final = 5.0
+#: Above the longest pass of the reconciler.
+STUCK_SECONDS: Final = 120.0
+_TICK: Final = 1.0
+
+
+class Health:
+    """Collects signs of life. `stuck_for` tells how long the oldest piece of work has been running."""
+
+    def __init__(
+        self, kinds: Iterable[Kind], metrics: Metrics, stuck_for: Callable[[], float], clock: Callable[[], float]
+    ) -> None:
+        self._plurals = {kind.plural: kind.name for kind in kinds}
+        self._metrics = metrics
+        self._stuck_for = stuck_for
+        self._clock = clock
+        self._started = clock()
+        self._opened: dict[str, float] = {}
+        self._lag = 0.0
+
+    def trace(self) -> aiohttp.TraceConfig:
+        """Return hooks for the session of the watches: each list or watch that is answered is a sign of life."""
+        config = aiohttp.TraceConfig()
+
+        async def answered(
+            _session: aiohttp.ClientSession, _context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
+        ) -> None:
+            if params.response.status == 200:
+                self.opened(params.url.path.rpartition("/")[2])
+
+        config.on_request_end.append(answered)
+        return config
+
+    def opened(self, plural: str) -> None:
+        """Note that the list or watch of a kind was answered."""
+        if plural in self._plurals:
+            self._opened[plural] = self._clock()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every kind has been listed."""
+        return len(self._opened) == len(self._plurals)
+
+    def ailments(self) -> list[str]:
+        """Return what is wrong; empty when the process should live on."""
+        now = self._clock()
+        found = []
+        if self._lag > LAG_SECONDS:
+            found.append(f"the event loop is {self._lag:.1f} s late")
+        if self._stuck_for() > STUCK_SECONDS:
+            found.append(f"a worker has been busy for {self._stuck_for():.0f} s")
+        for plural, kind in self._plurals.items():
+            since = self._opened.get(plural)
+            if since is None and now - self._started > START_SECONDS:
+                found.append(f"{kind} has not been listed {now - self._started:.0f} s after the start")
+            elif since is not None and now - since > STALE_SECONDS:
+                found.append(f"the watch of {kind} was last opened {now - since:.0f} s ago")
+        return found
+
+    async def measure(self) -> None:
+        """Measure for ever how late the event loop is."""
+        while True:
+            before = self._clock()
+            await asyncio.sleep(_TICK)
+            self._lag = max(0.0, self._clock() - before - _TICK)
+            self._metrics.loop_lag.set(self._lag)
+
+    def application(self, refresh: Callable[[], None]) -> web.Application:
+        """Return the admin port's application; `refresh` brings gauges up to date before a scrape."""
+
+        async def livez(_request: web.Request) -> web.Response:
+            ailments = self.ailments()
+            return web.Response(status=500 if ailments else 200, text="\n".join(ailments or ["ok"]) + "\n")
+
+        async def readyz(_request: web.Request) -> web.Response:
+            if self.is_ready:
+                return web.Response(text="ok\n")
+            return web.Response(status=503, text="not every kind has been listed yet\n")
+
+        async def metrics(_request: web.Request) -> web.Response:
+            refresh()
+            for plural, since in self._opened.items():
+                self._metrics.watch_age.labels(self._plurals[plural]).set(self._clock() - since)
+            return web.Response(
+                body=self._metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+            )
+
+        application = web.Application()
+        application.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+        return application

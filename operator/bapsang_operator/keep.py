@@ -1,0 +1,132 @@
+"""Secrets: generates those that a Community needs, once, and knows digests of all that its pods read.
+
+Secrets are read by name and never listed or watched, so that the operator's rights stay small. Each is looked at again
+after the resync interval.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bapsang_operator.build import secret, secrets_read
+from bapsang_operator.child import Manifest
+from bapsang_operator.kinds import Key
+from bapsang_operator.kube import Kube, KubeError
+from bapsang_operator.plan import Ownership, ownership
+from bapsang_operator.spec import Community
+from bapsang_operator.store import CommunityKey
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Digests of the secret values found.
+
+    `foreign` Secrets are somebody else's, `vanishing` ones belong to an earlier Community of this name and are about to
+    go, `restored` ones were deleted by somebody and have been put back.
+    """
+
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)
+    foreign: list[Key] = field(default_factory=list)
+    vanishing: list[Key] = field(default_factory=list)
+    restored: list[Key] = field(default_factory=list)
+
+
+@dataclass
+class _Seen:
+    """One Secret as last read; digests of its values are all that the builders need."""
+
+    at: float
+    digests: dict[str, str]
+    whose: Ownership | None
+
+
+class Keep:
+    """Looks after the Secrets of all Communities."""
+
+    def __init__(self, kube: Kube, clock: Callable[[], float], max_age: float) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._max_age = max_age
+        self._seen: dict[Key, _Seen] = {}
+        # What was generated stays in memory: a Secret that somebody deletes comes back with the same values, and
+        # nobody is logged out, nothing restarts. After a restart of the operator it would be generated afresh.
+        self._generated: dict[tuple[str, Key], Manifest] = {}
+
+    async def ensure(self, community: Community) -> Kept:
+        """Create what is missing of the generated Secrets and return the digests of all. Raises KubeError."""
+        kept = Kept()
+        for name, generate in secret.generators(community).items():
+            key = Key("Secret", community.namespace, name)
+            seen = await self._look(community, key)
+            if seen.whose is None:
+                if await self._create(community, key, generate):
+                    kept.restored.append(key)
+                seen = await self._look(community, key)
+            match seen.whose:
+                case Ownership.OURS:
+                    kept.digests.update({(name, field): digest for field, digest in seen.digests.items()})
+                case Ownership.EARLIER:
+                    kept.vanishing.append(key)
+                case Ownership.FOREIGN:
+                    kept.foreign.append(key)
+        for name in {ref.name for ref in secrets_read(community)}:
+            seen = await self._look(community, Key("Secret", community.namespace, name))
+            kept.digests.update({(name, field): digest for field, digest in seen.digests.items()})
+        return kept
+
+    def forget(self, community: CommunityKey, uid: str) -> None:
+        """Forget the Secrets of a Community that is gone."""
+        for generated in [known for known in self._generated if known[0] == uid]:
+            del self._generated[generated]
+        for key in [key for key in self._seen if key.namespace == community.namespace]:
+            del self._seen[key]
+
+    async def _look(self, community: Community, key: Key) -> _Seen:
+        known = self._seen.get(key)
+        if known is not None and self._clock() - known.at < self._max_age:
+            return known
+        live = await self._kube.get(key)
+        seen = _Seen(
+            at=self._clock(),
+            digests=_digests(live),
+            whose=ownership(community, live) if live is not None else None,
+        )
+        if live is not None and seen.whose is Ownership.OURS:
+            self._generated[community.uid, key] = live.get("data", {})
+        # A missing one is looked for again at once, a found one after a while.
+        if live is None:
+            self._seen.pop(key, None)
+        else:
+            self._seen[key] = seen
+        return seen
+
+    async def _create(self, community: Community, key: Key, generate: Callable[[], secret.Content]) -> bool:
+        """Create a Secret; tell whether it was known before, that is: deleted by somebody."""
+        remembered = self._generated.get((community.uid, key))
+        if remembered is not None:
+            manifest = secret.manifest(community, key.name, {}) | {"data": remembered}
+        else:
+            # An RSA key takes a good tenth of a second of CPU: not in the event loop.
+            manifest = secret.manifest(community, key.name, await asyncio.to_thread(generate))
+        try:
+            await self._kube.create(manifest)
+        except KubeError as error:
+            # Somebody was faster; the next look tells whose it is.
+            if error.status != 409:
+                raise
+        return remembered is not None
+
+
+def _digests(live: Manifest | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in ((live or {}).get("data") or {}).items():
+        try:
+            found[name] = hashlib.sha256(base64.b64decode(value)).hexdigest()
+        except binascii.Error:
+            continue
+    return found

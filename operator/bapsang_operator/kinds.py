@@ -1,0 +1,76 @@
+"""The kinds of objects the operator deals with: where each lives in the API and what is done to it.
+
+Watches, requests and the chart's RBAC all follow this table; a test compares it with the chart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from bapsang_operator import names
+
+
+class Key(NamedTuple):
+    """Identity of one live object."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind. `deletable` ones are deleted when no longer wanted; nothing that holds data ever is."""
+
+    name: str
+    group: str
+    version: str
+    plural: str
+    deletable: bool = False
+
+    @property
+    def api_version(self) -> str:
+        """`apiVersion` as manifests spell it."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None, name: str = "") -> str:
+        """Return the URL path of the collection or of one object; `namespace` None is the whole cluster."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if namespace is not None else ""
+        return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
+
+
+COMMUNITY: Final = Kind(names.KIND, names.GROUP, names.VERSION, names.PLURAL)
+SECRET: Final = Kind("Secret", "", "v1", "secrets")
+EVENT: Final = Kind("Event", "", "v1", "events")
+POD: Final = Kind("Pod", "", "v1", "pods")
+
+#: Kinds that the operator applies, in the order in which they are applied.
+CHILDREN: Final = (
+    Kind("ServiceAccount", "", "v1", "serviceaccounts"),
+    Kind("NetworkPolicy", "networking.k8s.io", "v1", "networkpolicies"),
+    Kind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims"),
+    Kind("Service", "", "v1", "services"),
+    Kind("StatefulSet", "apps", "v1", "statefulsets"),
+    Kind("Job", "batch", "v1", "jobs", deletable=True),
+    Kind("Deployment", "apps", "v1", "deployments"),
+    Kind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers"),
+    Kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
+    Kind("CronJob", "batch", "v1", "cronjobs"),
+    Kind("Ingress", "networking.k8s.io", "v1", "ingresses", deletable=True),
+)
+
+#: Kinds that are watched by label: the children, and their pods for what ails them.
+WATCHED: Final = (*CHILDREN, POD)
+
+BY_NAME: Final = {kind.name: kind for kind in (COMMUNITY, SECRET, EVENT, POD, *CHILDREN)}
+
+
+def key_of(manifest: dict[str, Any]) -> Key:
+    """Return the identity of a manifest or a live object."""
+    metadata = manifest["metadata"]
+    return Key(manifest["kind"], metadata["namespace"], metadata["name"])

@@ -1,0 +1,200 @@
+"""The client that writes to the cluster; nothing else does. Server-side apply over plain HTTP, each write counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+
+from bapsang_operator import names
+from bapsang_operator.child import Manifest
+from bapsang_operator.credentials import Credentials
+from bapsang_operator.kinds import BY_NAME, COMMUNITY, EVENT, Key, Kind, key_of
+from bapsang_operator.metrics import Metrics
+
+_TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
+_PAGE = 500
+
+
+class KubeError(Exception):
+    """A request that failed. `status` is the HTTP status, 0 when there was no answer."""
+
+    def __init__(self, status: int, reason: str, message: str, causes: tuple[str, ...] = ()) -> None:
+        super().__init__(f"{status} {reason}: {message}" if status else message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self._causes = causes
+
+    @property
+    def is_refusal(self) -> bool:
+        """The apiserver will not have this object, however often it is sent."""
+        return self.status in {400, 403, 422}
+
+    @property
+    def is_namespace_terminating(self) -> bool:
+        """The namespace is being deleted, and with it everything we could do."""
+        return "NamespaceTerminating" in self._causes
+
+
+class Kube:
+    """Requests to the apiserver. Every method raises KubeError; none retries, because the work queue does."""
+
+    def __init__(self, credentials: Credentials, session: aiohttp.ClientSession, metrics: Metrics) -> None:
+        self._server = credentials.server
+        self._session = session
+        self._metrics = metrics
+
+    async def get(self, key: Key) -> Manifest | None:
+        """Return an object, None when it does not exist."""
+        kind = BY_NAME[key.kind]
+        try:
+            return await self._request("get", "GET", kind, kind.path(key.namespace, key.name))
+        except KubeError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def versions(self, kind: Kind, namespace: str | None) -> tuple[int, set[tuple[str, str]]]:
+        """Return the version of the list and the (namespace, name) of every managed object of a kind."""
+        params = {"limit": str(_PAGE)}
+        if kind is not COMMUNITY:
+            params["labelSelector"] = names.MANAGED_SELECTOR
+        found: set[tuple[str, str]] = set()
+        while True:
+            page = await self._request(
+                "list",
+                "GET",
+                kind,
+                kind.path(namespace),
+                params=params,
+                accept="application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            )
+            found |= {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in page["items"] or ()}
+            if not page["metadata"].get("continue"):
+                return int(page["metadata"]["resourceVersion"]), found
+            params["continue"] = page["metadata"]["continue"]
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Create or change an object by server-side apply and return it as it is now."""
+        key = key_of(manifest)
+        kind = BY_NAME[key.kind]
+        return await self._request(
+            "patch",
+            "PATCH",
+            kind,
+            kind.path(key.namespace, key.name),
+            params={"fieldManager": names.MANAGER, "force": "true"},
+            body=manifest,
+            content="application/apply-patch+yaml",
+        )
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Create an object; status 409 when one of its name exists."""
+        kind = BY_NAME[manifest["kind"]]
+        path = kind.path(manifest["metadata"]["namespace"])
+        return await self._request("create", "POST", kind, path, params={"fieldManager": names.MANAGER}, body=manifest)
+
+    async def delete(self, live: Manifest) -> None:
+        """Delete exactly this object (by uid), its pods in the background; no error when it is gone already."""
+        key = key_of(live)
+        kind = BY_NAME[key.kind]
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": live["metadata"]["uid"]},
+        }
+        try:
+            await self._request("delete", "DELETE", kind, kind.path(key.namespace, key.name), body=body)
+        except KubeError as error:
+            # 409: another object has the name by now; the watch will tell.
+            if error.status not in {404, 409}:
+                raise
+
+    async def write_status(self, community: Manifest, status: Manifest) -> Manifest:
+        """Replace the status of a Community and return the Community as it is now."""
+        key = key_of(community)
+        # A merge patch leaves out no field: what is gone from the status must be named to disappear.
+        gone = {name: None for name in community.get("status", {}) if name not in status}
+        return await self._request(
+            "patch",
+            "PATCH",
+            COMMUNITY,
+            f"{COMMUNITY.path(key.namespace, key.name)}/status",
+            params={"fieldManager": names.MANAGER},
+            body={"metadata": {"uid": community["metadata"]["uid"]}, "status": status | gone},
+            content="application/merge-patch+json",
+        )
+
+    async def post_event(self, event: Manifest) -> None:
+        """Post a Kubernetes Event."""
+        await self._request("create", "POST", EVENT, EVENT.path(event["metadata"]["namespace"]), body=event)
+
+    async def served_plurals(self) -> set[str]:
+        """Return the resources that the apiserver serves in the Community's group; empty without the CRD."""
+        path = f"/apis/{names.GROUP}/{names.VERSION}"
+        try:
+            found = await self._request("get", "GET", COMMUNITY, path)
+        except KubeError as error:
+            if error.status == 404:
+                return set()
+            raise
+        return {resource["name"] for resource in found["resources"]}
+
+    async def check_list(self, namespace: str | None) -> None:
+        """List one Community; raises what stands in the way of watching them."""
+        await self._request("list", "GET", COMMUNITY, COMMUNITY.path(namespace), params={"limit": "1"})
+
+    async def _request(
+        self,
+        verb: str,
+        method: str,
+        kind: Kind,
+        path: str,
+        *,
+        params: dict[str, str] | None = None,
+        body: Manifest | None = None,
+        content: str = "application/json",
+        accept: str = "application/json",
+    ) -> Manifest:
+        if method != "GET":
+            self._metrics.writes.labels(verb, kind.name).inc()
+        code = "none"
+        try:
+            async with self._session.request(
+                method,
+                self._server + path,
+                params=params,
+                data=json.dumps(body) if body is not None else None,
+                headers={"Content-Type": content, "Accept": accept},
+                timeout=_TIMEOUT,
+            ) as response:
+                code = str(response.status)
+                text = await response.text()
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+            raise KubeError(0, "NoAnswer", f"{method} {path}: no answer from the apiserver ({error!r})") from error
+        finally:
+            self._metrics.requests.labels(verb, kind.name, code).inc()
+        answer = _decode(text)
+        if response.status >= 400:
+            raise _error(response.status, answer or {}, text)
+        if answer is None:
+            raise KubeError(0, "BadAnswer", f"{method} {path}: the answer is cut off or no JSON object")
+        return answer
+
+
+def _decode(text: str) -> Manifest | None:
+    try:
+        found: Any = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _error(status: int, answer: Manifest, text: str) -> KubeError:
+    details = answer.get("details") or {}
+    causes = tuple(str(cause.get("reason")) for cause in details.get("causes", ()))
+    return KubeError(status, answer.get("reason", ""), answer.get("message") or text[:200], causes)

@@ -1,0 +1,170 @@
+"""Every label, annotation, condition, reason and child name that the operator puts into a cluster.
+
+Users script against these strings and alerts match on them, so they change only together with the resource's version.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+GROUP: Final = "bapsang.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "Community"
+PLURAL: Final = "communities"
+
+#: Field manager of every server-side apply; one name, because a manager must always send its complete set of fields.
+MANAGER: Final = "bapsang-operator"
+
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+#: Name of the Community an object belongs to. Not `app.kubernetes.io/instance`: Argo CD prunes by that one.
+LABEL_COMMUNITY: Final = "bapsang.dev/community"
+#: `base` or `burst`: tells the two API Deployments apart in their selectors.
+LABEL_TIER: Final = "bapsang.dev/tier"
+
+#: Server-side selector of every watch.
+MANAGED_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGER}"
+
+#: Hash of the manifest that was applied last; differs when a field was added, changed or dropped.
+ANNOTATION_APPLIED: Final = "bapsang.dev/applied-hash"
+#: Hash of the secret values a pod template uses: rotating a secret rolls the pods that read it.
+ANNOTATION_SECRETS: Final = "bapsang.dev/secrets-checksum"
+
+#: Node label and taint of spot capacity; the first is set by EKS managed node groups.
+SPOT_NODE_LABEL: Final = "eks.amazonaws.com/capacityType"
+SPOT_NODE_VALUE: Final = "SPOT"
+SPOT_TAINT: Final = "bapsang.dev/capacity"
+
+#: Prefix of the API's own environment, which users cannot set through `spec.api.env`.
+RESERVED_ENV_PREFIX: Final = "BAPSANG_"
+
+#: Longest Community name: `<name>-like-sync` names a CronJob, and those end at 52 characters.
+MAX_NAME: Final = 40
+
+
+class Component(StrEnum):
+    """Values of the component label; each names one kind of pod."""
+
+    API = "api"
+    REDIS = "redis"
+    MYSQL = "mysql"
+    MIGRATE = "migrate"
+    LIKE_SYNC = "like-sync"
+
+
+class ConditionType(StrEnum):
+    """Conditions of a Community, in the order in which they are shown."""
+
+    READY = "Ready"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    MIGRATED = "Migrated"
+    DATABASE_READY = "DatabaseReady"
+    REDIS_READY = "RedisReady"
+    LIKE_SYNC_HEALTHY = "LikeSyncHealthy"
+
+
+class Reason(StrEnum):
+    """Reasons of conditions. The ones of Degraded are also the reasons of warning Events."""
+
+    # Ready
+    SERVING = "Serving"
+    STARTING = "Starting"
+    NO_PODS_AVAILABLE = "NoPodsAvailable"
+    # Progressing
+    UP_TO_DATE = "UpToDate"
+    WAITING_FOR_SECRET = "WaitingForSecret"  # noqa: S105 - a reason, no secret
+    WAITING_FOR_DATABASE = "WaitingForDatabase"
+    WAITING_FOR_REDIS = "WaitingForRedis"
+    MIGRATING = "Migrating"
+    ROLLING_OUT_BASE = "RollingOutBase"
+    ROLLING_OUT_BURST = "RollingOutBurst"
+    WAITING_FOR_DELETION = "WaitingForDeletion"
+    BLOCKED = "Blocked"
+    # Degraded
+    AS_EXPECTED = "AsExpected"
+    INVALID_SPEC = "InvalidSpec"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, no secret
+    FOREIGN_OBJECT = "ForeignObject"
+    CHILD_REJECTED = "ChildRejected"
+    MIGRATION_FAILED = "MigrationFailed"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    CONTAINER_CONFIG_ERROR = "ContainerConfigError"
+    CONTAINER_CRASHING = "ContainerCrashing"
+    ROLLOUT_STUCK = "RolloutStuck"
+    UNSCHEDULABLE = "Unschedulable"
+    LIKE_SYNC_FAILED = "LikeSyncFailed"
+    # Migrated
+    MIGRATION_SUCCEEDED = "MigrationSucceeded"
+    MIGRATION_RUNNING = "MigrationRunning"
+    MIGRATION_PENDING = "MigrationPending"
+    # DatabaseReady, RedisReady
+    AVAILABLE = "Available"
+    NOT_AVAILABLE = "NotAvailable"
+    EXTERNAL = "External"
+    # LikeSyncHealthy
+    LAST_RUN_SUCCEEDED = "LastRunSucceeded"
+    LAST_RUN_FAILED = "LastRunFailed"
+    NOT_RUN_YET = "NotRunYet"
+    SUSPENDED = "Suspended"
+
+
+class EventReason(StrEnum):
+    """Reasons of Events that tell of something other than a problem; problems use their `Reason`."""
+
+    READY = "Ready"
+    NOT_READY = "NotReady"
+    ROLLOUT_STARTED = "RolloutStarted"
+    ROLLOUT_COMPLETED = "RolloutCompleted"
+    MIGRATION_SUCCEEDED = "MigrationSucceeded"
+    CHILD_RESTORED = "ChildRestored"
+    RECOVERED = "Recovered"
+
+
+def api(community: str) -> str:
+    """Name of the Service, Ingress, ServiceAccount, PodDisruptionBudget and NetworkPolicy of the API."""
+    return f"{community}-api"
+
+
+def api_base(community: str) -> str:
+    """Name of the Deployment that is the on-demand floor."""
+    return f"{community}-api-base"
+
+
+def api_burst(community: str) -> str:
+    """Name of the Deployment on spot capacity, and of the HorizontalPodAutoscaler that scales it."""
+    return f"{community}-api-burst"
+
+
+def redis(community: str) -> str:
+    """Name of the StatefulSet, Service, Secret, volume claim and NetworkPolicy of the managed Redis."""
+    return f"{community}-redis"
+
+
+def mysql(community: str) -> str:
+    """Name of the StatefulSet, Service, Secret, volume claim and NetworkPolicy of the embedded MySQL."""
+    return f"{community}-mysql"
+
+
+def signing_key(community: str) -> str:
+    """Name of the Secret with the generated key that signs access tokens."""
+    return f"{community}-signing-key"
+
+
+def like_sync(community: str) -> str:
+    """Name of the CronJob that writes likes from Redis to MySQL."""
+    return f"{community}-like-sync"
+
+
+def jobs(community: str) -> str:
+    """Name of the NetworkPolicy of migration and like-sync pods."""
+    return f"{community}-jobs"
+
+
+def migration(community: str, digest: str) -> str:
+    """Name of the Job that migrates the database for one image; `digest` is `build.migration.digest`."""
+    return f"{community}-migrate-{digest}"

@@ -1,0 +1,150 @@
+"""What to write next: pure comparison of the children a Community should have with those that live.
+
+The plan of a Community whose children are as they should be is empty, and planning against what a plan applied yields
+nothing; tests hold both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bapsang_operator import drift, names
+from bapsang_operator.child import Child, Manifest
+from bapsang_operator.kinds import BY_NAME, Key
+from bapsang_operator.names import Component
+from bapsang_operator.progress import Live, MigrationState, Progress
+from bapsang_operator.spec import Community
+
+
+class Cause(StrEnum):
+    """Why a child is applied."""
+
+    MISSING = "missing"
+    CHANGED = "changed"
+    DRIFTED = "drifted"
+
+
+class Ownership(StrEnum):
+    """Whose a live object is."""
+
+    OURS = "ours"
+    #: Owned by a deleted Community of the same name; the garbage collector is about to remove it.
+    EARLIER = "earlier"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True)
+class Apply:
+    """One child to apply. `fields` are the edited paths of a drifted one."""
+
+    manifest: Manifest
+    cause: Cause
+    fields: tuple[str, ...] = ()
+
+
+@dataclass
+class Plan:
+    """What to write, and what stands in the way.
+
+    `held` children wait for a gate or a secret, `vanishing` ones for an earlier object to go, `foreign` ones have a
+    name that somebody else's object bears.
+    """
+
+    applies: list[Apply] = field(default_factory=list)
+    deletes: list[Manifest] = field(default_factory=list)
+    held: list[Child] = field(default_factory=list)
+    vanishing: list[Key] = field(default_factory=list)
+    foreign: list[Key] = field(default_factory=list)
+
+
+def ownership(community: Community, live: Manifest) -> Ownership:
+    """Tell whose `live` is. An object without any controller is ours when it carries our labels (its owner reference
+    was edited away), so that it is restored; everything else is never touched."""
+    metadata = live["metadata"]
+    controller = next((ref for ref in metadata.get("ownerReferences", ()) if ref.get("controller")), None)
+    if controller is None:
+        found = metadata.get("labels", {})
+        ours = (found.get(names.LABEL_MANAGED_BY), found.get(names.LABEL_COMMUNITY)) == (names.MANAGER, community.name)
+        return Ownership.OURS if ours else Ownership.FOREIGN
+    if controller["uid"] == community.uid:
+        return Ownership.OURS
+    if (controller["kind"], controller["name"]) == (names.KIND, community.name):
+        return Ownership.EARLIER
+    return Ownership.FOREIGN
+
+
+def make(
+    community: Community,
+    children: list[Child],
+    live: Live,
+    progress: Progress,
+    applied: Mapping[Key, Manifest],
+) -> Plan:
+    """Return the plan. `applied` holds what was applied last: while a change must wait, edits by hand are undone to
+    that, so that a failed migration does not leave the running version unguarded."""
+    plan = Plan()
+    for child in children:
+        _consider(plan, community, child, live.get(child.key), progress, applied.get(child.key))
+    wanted = {child.key for child in children}
+    plan.deletes = [
+        found for key, found in live.items() if key not in wanted and _is_orphan(community, key, found, progress)
+    ]
+    return plan
+
+
+def _consider(
+    plan: Plan,
+    community: Community,
+    child: Child,
+    live: Manifest | None,
+    progress: Progress,
+    applied: Manifest | None,
+) -> None:
+    if live is not None:
+        whose = ownership(community, live)
+        if whose is Ownership.FOREIGN:
+            plan.foreign.append(child.key)
+            return
+        if whose is Ownership.EARLIER or "deletionTimestamp" in live["metadata"]:
+            plan.vanishing.append(child.key)
+            return
+    manifest: Manifest | None = child.manifest
+    if _is_held(child, live, progress):
+        plan.held.append(child)
+        manifest = applied
+    if manifest is not None:
+        _compare(plan, manifest, live)
+
+
+def _is_held(child: Child, live: Manifest | None, progress: Progress) -> bool:
+    """Tell whether a change must wait; putting back what was edited by hand never does."""
+    if live is not None and drift.applied_digest(live) == drift.digest(child.manifest):
+        return False
+    return bool(child.missing) or not progress.passed(child.gate)
+
+
+def _compare(plan: Plan, manifest: Manifest, live: Manifest | None) -> None:
+    if live is None:
+        plan.applies.append(Apply(manifest, Cause.MISSING))
+    elif drift.applied_digest(live) != drift.digest(manifest):
+        # A Job cannot be changed, and a migration that ran or runs must not be: its name says what it does.
+        if manifest["kind"] != "Job":
+            plan.applies.append(Apply(manifest, Cause.CHANGED))
+    else:
+        fields = drift.differing_fields(manifest, live)
+        if fields:
+            plan.applies.append(Apply(manifest, Cause.DRIFTED, tuple(fields)))
+
+
+def _is_orphan(community: Community, key: Key, live: Manifest, progress: Progress) -> bool:
+    metadata = live["metadata"]
+    if not BY_NAME[key.kind].deletable or "deletionTimestamp" in metadata:
+        return False
+    if not any(ref["uid"] == community.uid for ref in metadata.get("ownerReferences", ())):
+        return False
+    if metadata.get("labels", {}).get(names.LABEL_COMPONENT) == Component.MIGRATE:
+        # An older migration goes only when a newer one is through: until then it tells what happened.
+        return progress.migration is MigrationState.SUCCEEDED
+    return True

@@ -1,0 +1,222 @@
+"""What is wrong with a Community, in sentences that a stranger understands: what, where and what to do.
+
+The texts stay the same while a problem lasts (no counters, no pod names, no times), so that a lasting problem does not
+write the status again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from bapsang_operator import names
+from bapsang_operator.build import migration
+from bapsang_operator.child import Child, Manifest
+from bapsang_operator.kinds import Key
+from bapsang_operator.names import Component, Reason
+from bapsang_operator.progress import MigrationState, Progress
+from bapsang_operator.spec import Community, SecretRef
+
+#: A pod that waits for its volume is unschedulable for a moment: it is a problem only after this time.
+UNSCHEDULABLE_AFTER: Final = timedelta(seconds=30)
+
+_PULL: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+)
+_CONFIG: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_CRASH: Final = "CrashLoopBackOff"
+_MESSAGE_LIMIT: Final = 240
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that keeps a Community from being what its spec says."""
+
+    reason: Reason
+    message: str
+
+
+def of_secrets(community: Community, missing: Iterable[SecretRef]) -> list[Problem]:
+    """Return a problem for each missing secret or key of one."""
+    return [
+        Problem(
+            Reason.SECRET_MISSING,
+            f'{community}: {ref.field or "the operator"} needs key "{ref.key}" of secret "{ref.name}", which does not '
+            f"exist in namespace {community.namespace}. Create it; what runs is left as it is until then.",
+        )
+        for ref in missing
+    ]
+
+
+def of_foreign(community: Community, keys: Iterable[Key]) -> list[Problem]:
+    """Return a problem for each object that has a child's name but is not ours."""
+    return [
+        Problem(
+            Reason.FOREIGN_OBJECT,
+            f'{key.kind} "{key.name}" in namespace {key.namespace} does not belong to {community} and is left alone. '
+            "Rename or delete it, or give the Community another name.",
+        )
+        for key in keys
+    ]
+
+
+def of_rejection(key: Key, message: str) -> Problem:
+    """Return the problem of a child that the apiserver refused."""
+    return Problem(Reason.CHILD_REJECTED, f'{key.kind} "{key.name}" was refused by the apiserver: {_shorten(message)}')
+
+
+def of_migration(community: Community, progress: Progress, pods: Iterable[Manifest]) -> list[Problem]:
+    """Return the problem of a failed migration, with the last words of its pod."""
+    if progress.migration is not MigrationState.FAILED:
+        return []
+    job = names.migration(community.name, migration.digest(community))
+    last = next((text for pod in pods if _workload(community, pod) == f"Job {job}" for text in _last_words(pod)), "")
+    return [
+        Problem(
+            Reason.MIGRATION_FAILED,
+            f"Job {job}: the database migration of image {community.image} failed{f' ({last})' if last else ''}. "
+            "The running version stays in service. "
+            f"Read kubectl -n {community.namespace} logs job/{job}; then set another image, or delete the Job to run "
+            "it again.",
+        )
+    ]
+
+
+def of_pods(community: Community, pods: Iterable[Manifest], now: datetime) -> list[Problem]:
+    """Return what keeps containers from running, one problem for each workload and cause."""
+    found: dict[Problem, None] = {}
+    for pod in pods:
+        if "deletionTimestamp" in pod["metadata"]:
+            continue
+        workload = _workload(community, pod)
+        if workload is not None:
+            found |= dict.fromkeys(_of_pod(community, workload, pod, now))
+    return list(found)
+
+
+def of_rollout(community: Community, progress: Progress) -> list[Problem]:
+    """Return a problem for each tier whose new pods did not become ready in time."""
+    tiers = ((names.api_base(community.name), progress.base), (names.api_burst(community.name), progress.burst))
+    return [
+        Problem(
+            Reason.ROLLOUT_STUCK,
+            f"Deployment {name}: the new pods did not become ready in time; the old ones keep serving. "
+            f"Read kubectl -n {community.namespace} describe deployment {name}.",
+        )
+        for name, tier in tiers
+        if tier.stuck
+    ]
+
+
+def of_like_sync(community: Community, last_failed: bool) -> list[Problem]:
+    """Return the problem of a like-sync whose last run failed."""
+    if not last_failed:
+        return []
+    name = names.like_sync(community.name)
+    return [
+        Problem(
+            Reason.LIKE_SYNC_FAILED,
+            f"CronJob {name}: the last run failed; likes gather in Redis until one succeeds. Read kubectl -n "
+            f"{community.namespace} logs -l {names.LABEL_COMMUNITY}={community.name},"
+            f"{names.LABEL_COMPONENT}={Component.LIKE_SYNC}.",
+        )
+    ]
+
+
+def missing_secrets(children: Iterable[Child]) -> list[SecretRef]:
+    """Return the missing secrets of all children, each once."""
+    return list({(ref.name, ref.key): ref for child in children for ref in child.missing}.values())
+
+
+def ranked(found: Iterable[Problem]) -> list[Problem]:
+    """Return problems once each, causes before consequences (the order of `Reason`)."""
+    order = list(Reason)
+    return sorted(dict.fromkeys(found), key=lambda problem: order.index(problem.reason))
+
+
+def _workload(community: Community, pod: Manifest) -> str | None:
+    labels = pod["metadata"].get("labels", {})
+    match labels.get(names.LABEL_COMPONENT):
+        case Component.API:
+            return f"Deployment {community.name}-api-{labels.get(names.LABEL_TIER)}"
+        case Component.REDIS | Component.MYSQL as component:
+            return f"StatefulSet {community.name}-{component}"
+        case Component.MIGRATE:
+            job = labels.get("batch.kubernetes.io/job-name")
+            # The pods of an older migration are history.
+            current = names.migration(community.name, migration.digest(community))
+            return f"Job {job}" if job == current else None
+        case Component.LIKE_SYNC:
+            return f"CronJob {names.like_sync(community.name)}"
+    return None
+
+
+def _of_pod(community: Community, workload: str, pod: Manifest, now: datetime) -> Iterator[Problem]:
+    where = f"-n {community.namespace}"
+    kind, _, name = workload.partition(" ")
+    for container in _containers(pod):
+        waiting = container.get("state", {}).get("waiting", {})
+        reason = waiting.get("reason")
+        if reason in _PULL:
+            yield Problem(
+                Reason.IMAGE_PULL_FAILED,
+                f'{workload}: image "{container.get("image")}" cannot be pulled. Check its name and that the nodes may '
+                f"pull it: kubectl {where} describe pod -l {names.LABEL_COMMUNITY}={community.name}.",
+            )
+        elif reason in _CONFIG:
+            text = _shorten(waiting.get("message", reason))
+            yield Problem(
+                Reason.CONTAINER_CONFIG_ERROR, f"{workload}: container {container['name']} cannot be started: {text}"
+            )
+        elif (ended := _crashed(container)) is not None:
+            last = _last_line(ended.get("message", ""))
+            yield Problem(
+                Reason.CONTAINER_CRASHING,
+                f"{workload}: container {container['name']} crashes (exit code {ended.get('exitCode')}"
+                f"{f': {last}' if last else ''}). Read kubectl {where} logs {kind.lower()}/{name} "
+                f"-c {container['name']} --previous.",
+            )
+    yield from _unschedulable(workload, pod, now)
+
+
+def _unschedulable(workload: str, pod: Manifest, now: datetime) -> Iterator[Problem]:
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] != "PodScheduled" or condition.get("reason") != "Unschedulable":
+            continue
+        if now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) >= UNSCHEDULABLE_AFTER:
+            text = _shorten(condition.get("message", ""))
+            yield Problem(Reason.UNSCHEDULABLE, f"{workload}: no node can take its pods: {text}")
+
+
+def _containers(pod: Manifest) -> Iterator[Manifest]:
+    status = pod.get("status", {})
+    yield from status.get("initContainerStatuses", ())
+    yield from status.get("containerStatuses", ())
+
+
+def _crashed(container: Manifest) -> Manifest | None:
+    """Return how a container that keeps crashing ended last; also while it is up between two crashes."""
+    ended: Manifest = container.get("lastState", {}).get("terminated", {})
+    is_waiting = container.get("state", {}).get("waiting", {}).get("reason") == _CRASH
+    if is_waiting:
+        return ended
+    return ended if ended.get("exitCode") and not container.get("ready") else None
+
+
+def _last_words(pod: Manifest) -> Iterator[str]:
+    for container in _containers(pod):
+        message = container.get("state", {}).get("terminated", {}).get("message", "")
+        if message:
+            yield _last_line(message)
+
+
+def _last_line(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return _shorten(lines[-1]) if lines else ""
+
+
+def _shorten(message: Any) -> str:
+    text = str(message).strip()
+    return text if len(text) <= _MESSAGE_LIMIT else f"{text[: _MESSAGE_LIMIT - 1]}…"

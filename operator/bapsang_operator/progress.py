@@ -1,0 +1,149 @@
+"""How far the live objects have come: which stores are ready, whether the migration ran, what is rolled out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bapsang_operator import drift, names
+from bapsang_operator.build import migration
+from bapsang_operator.child import Child, Gate, Manifest
+from bapsang_operator.kinds import Key
+from bapsang_operator.spec import Community
+
+Live = Mapping[Key, Manifest]
+
+
+class MigrationState(StrEnum):
+    """`status.migration.state`."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """One API Deployment.
+
+    `current`: it was given the wanted manifest. `replaced`: no pod of an older template is left. `rolled_out`: and all
+    of them are available, as `kubectl rollout status` has it. `stuck`: the rollout ran out of time.
+    """
+
+    exists: bool = False
+    current: bool = False
+    replaced: bool = False
+    rolled_out: bool = False
+    stuck: bool = False
+    wanted: int = 0
+    ready: int = 0
+    available: int = 0
+    image: str | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the live objects show. `database_ready` and `redis_ready` are None where an external one is not observed."""
+
+    database_ready: bool | None
+    redis_ready: bool | None
+    migration: MigrationState
+    base: Tier
+    burst: Tier
+
+    def passed(self, gate: Gate) -> bool:
+        """Tell whether everything up to and including `gate` has happened."""
+        return gate < self.first_closed()
+
+    def first_closed(self) -> int:
+        """Return the first gate that is closed; a number beyond the last gate when none is."""
+        if self.database_ready is False:
+            return Gate.DATABASE
+        if self.redis_ready is False or self.migration is not MigrationState.SUCCEEDED:
+            return Gate.MIGRATION
+        if not (self.base.current and self.base.rolled_out):
+            return Gate.BASE
+        return Gate.BASE + 1
+
+
+def observe(community: Community, children: list[Child], live: Live) -> Progress:
+    """Return how far the live objects are on their way to `children`."""
+    wanted = {child.key: drift.digest(child.manifest) for child in children}
+
+    def tier(name: str) -> Tier:
+        return _tier(Key("Deployment", community.namespace, name), wanted, live)
+
+    def store(name: str) -> bool:
+        return _store_ready(Key("StatefulSet", community.namespace, name), wanted, live)
+
+    job = live.get(Key("Job", community.namespace, names.migration(community.name, migration.digest(community))))
+    return Progress(
+        database_ready=store(names.mysql(community.name)) if community.database.embedded else None,
+        redis_ready=store(names.redis(community.name)) if community.redis.managed else None,
+        migration=_migration(job),
+        base=tier(names.api_base(community.name)),
+        burst=tier(names.api_burst(community.name)),
+    )
+
+
+def job_condition(job: Manifest, kind: str) -> Manifest | None:
+    """Return the condition of a Job or Deployment when it is True."""
+    for condition in job.get("status", {}).get("conditions", ()):
+        if condition["type"] == kind and condition["status"] == "True":
+            found: Manifest = condition
+            return found
+    return None
+
+
+def _migration(job: Manifest | None) -> MigrationState:
+    if job is None:
+        return MigrationState.PENDING
+    if job_condition(job, "Complete"):
+        return MigrationState.SUCCEEDED
+    if job_condition(job, "Failed"):
+        return MigrationState.FAILED
+    return MigrationState.RUNNING
+
+
+def _is_observed(live: Manifest) -> bool:
+    status: Manifest = live.get("status", {})
+    return bool(status.get("observedGeneration", 0) >= live["metadata"].get("generation", 0))
+
+
+def _store_ready(key: Key, wanted: Mapping[Key, str], live: Live) -> bool:
+    found = live.get(key)
+    if found is None or not _is_observed(found) or drift.applied_digest(found) != wanted.get(key):
+        return False
+    status = found.get("status", {})
+    # updatedReplicas as well: while a rotated password rolls, the pod with the old one is still ready.
+    return bool(status.get("readyReplicas", 0) >= 1 and status.get("updatedReplicas", 0) >= 1)
+
+
+def _tier(key: Key, wanted: Mapping[Key, str], live: Live) -> Tier:
+    found = live.get(key)
+    if found is None:
+        return Tier()
+    status, replicas = found.get("status", {}), found["spec"].get("replicas", 1)
+    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    containers = found["spec"]["template"]["spec"]["containers"]
+    replaced = _is_observed(found) and status.get("replicas", 0) <= updated
+    return Tier(
+        exists=True,
+        current=drift.applied_digest(found) == wanted.get(key),
+        replaced=replaced,
+        rolled_out=replaced and updated >= replicas and available >= updated,
+        stuck=_is_stuck(status),
+        wanted=replicas,
+        ready=status.get("readyReplicas", 0),
+        available=available,
+        image=next((container["image"] for container in containers if container["name"] == "api"), None),
+    )
+
+
+def _is_stuck(status: Manifest) -> bool:
+    return any(
+        condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
+        for condition in status.get("conditions", ())
+    )

@@ -1,0 +1,43 @@
+"""Kubernetes quantities (`500m`, `1.5Gi`): parsing and comparing by value. The apiserver rewrites what it is sent
+(`1000m` comes back as `1`), so comparing the text would see drift for ever."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+_SUFFIX: Final = {
+    "": Decimal(1),
+    "m": Decimal("0.001"),
+    "k": Decimal(10**3),
+    "M": Decimal(10**6),
+    "G": Decimal(10**9),
+    "T": Decimal(10**12),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+}
+
+#: The form that the CRD accepts: no sign, no exponent, at most three decimals.
+PATTERN: Final = r"^[0-9]{1,12}(\.[0-9]{1,3})?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
+_PARTS: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti|)")
+
+
+def parse(text: str | int) -> Decimal:
+    """Return the value in base units (cores, bytes). Raises ValueError for text that is not such a quantity."""
+    match = _PARTS.fullmatch(str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is not a quantity such as 100m, 2 or 512Mi")
+    return Decimal(match[1]) * _SUFFIX[match[2]]
+
+
+def equal(left: object, right: object) -> bool:
+    """Tell whether two quantities have the same value; anything that is not a quantity equals nothing."""
+    if not isinstance(left, str | int) or not isinstance(right, str | int):
+        return False
+    try:
+        return parse(left) == parse(right)
+    except ValueError:
+        return False

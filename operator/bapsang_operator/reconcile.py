@@ -1,0 +1,236 @@
+"""One pass over one Community: look, plan, apply, report. Level-triggered: it asks what is, never what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from bapsang_operator import build, drift, names, plan, problems, progress, spec, status
+from bapsang_operator.child import Child, Manifest
+from bapsang_operator.keep import Keep, Kept
+from bapsang_operator.kinds import Key, key_of
+from bapsang_operator.kube import Kube, KubeError
+from bapsang_operator.metrics import Metrics
+from bapsang_operator.names import Component, EventReason, Reason
+from bapsang_operator.plan import Apply, Cause, Ownership, Plan
+from bapsang_operator.problems import Problem
+from bapsang_operator.spec import Community
+from bapsang_operator.store import CommunityKey, Store
+
+_log = logging.getLogger(__name__)
+#: Longer than any honest pass takes; the work queue tries again.
+_PASS_SECONDS = 60
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass
+class _Outcome:
+    """What applying a plan brought to light."""
+
+    problems: list[Problem] = field(default_factory=list)
+    foreign: list[Key] = field(default_factory=list)
+    vanishing: list[Key] = field(default_factory=list)
+    restored: list[str] = field(default_factory=list)
+
+
+class Reconciler:
+    """Makes Communities what their specs say."""
+
+    def __init__(
+        self, kube: Kube, store: Store, keep: Keep, metrics: Metrics, now: Callable[[], datetime] = _now
+    ) -> None:
+        self._kube = kube
+        self._store = store
+        self._keep = keep
+        self._metrics = metrics
+        self._now = now
+        self._uids: dict[CommunityKey, str] = {}
+
+    async def __call__(self, key: CommunityKey) -> bool:
+        """Reconcile one Community; False when it should be tried again soon."""
+        started = asyncio.get_running_loop().time()
+        result = "error"
+        try:
+            async with asyncio.timeout(_PASS_SECONDS):
+                result = "success" if await self._reconcile(key) else "waiting"
+        except KubeError as error:
+            # 404: the Community was deleted while we worked on it; the watch will tell.
+            if error.is_namespace_terminating or error.status == 404:
+                result = "gone"
+            else:
+                _log.warning("reconcile failed", extra={"community": "/".join(key), "error": str(error)})
+        except TimeoutError:
+            _log.warning("reconcile timed out", extra={"community": "/".join(key), "seconds": _PASS_SECONDS})
+        self._metrics.reconciles.labels(result).observe(asyncio.get_running_loop().time() - started)
+        return result in {"success", "gone"}
+
+    async def _reconcile(self, key: CommunityKey) -> bool:
+        resource = self._store.community(key)
+        if resource is None or "deletionTimestamp" in resource["metadata"]:
+            self._forget(key)
+            return True
+        uid = resource["metadata"]["uid"]
+        if self._uids.get(key, uid) != uid:
+            self._forget(key)
+        self._uids[key] = uid
+        violations = spec.validate(resource["spec"])
+        if violations:
+            found = [Problem(Reason.INVALID_SPEC, str(violation)) for violation in violations]
+            old = resource.get("status", {})
+            await self._report(resource, status.invalid(resource["metadata"]["generation"], found, old, self._now()))
+            return True
+        return await self._converge(resource, spec.parse(resource), key)
+
+    async def _converge(self, resource: Manifest, community: Community, key: CommunityKey) -> bool:
+        kept = await self._keep.ensure(community)
+        children = build.children(community, kept.digests)
+        lost = self._store.take_lost(key)
+        live = self._store.children(key)
+        planned = plan.make(community, children, live, progress.observe(community, children, live), self._store.applied)
+        outcome = await self._execute(community, planned, lost)
+        planned.foreign += outcome.foreign
+        planned.vanishing += [*outcome.vanishing, *kept.vanishing]
+        live = self._store.children(key)
+        seen = _see(community, children, live, planned, kept, outcome, self._now())
+        new = status.compute(seen, resource.get("status", {}), self._now())
+        restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]
+        await self._report(resource, new, restored)
+        # Objects without our label are not watched: look again soon instead of being told that they are gone.
+        return not planned.vanishing
+
+    async def _execute(self, community: Community, planned: Plan, lost: set[Key]) -> _Outcome:
+        outcome = _Outcome()
+        for apply in planned.applies:
+            key = key_of(apply.manifest)
+            if apply.cause is Cause.MISSING and not await self._is_free(community, key, outcome):
+                continue
+            try:
+                await self._apply(community, apply)
+            except KubeError as error:
+                if not error.is_refusal or error.is_namespace_terminating:
+                    raise
+                outcome.problems.append(problems.of_rejection(key, error.message))
+                continue
+            if apply.cause is Cause.DRIFTED:
+                outcome.restored.append(f"{key} was edited ({', '.join(apply.fields[:3])}) and has been restored.")
+            elif apply.cause is Cause.MISSING and key in lost:
+                outcome.restored.append(f"{key} was deleted and has been put back.")
+        for live in planned.deletes:
+            await self._kube.delete(live)
+            _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
+        return outcome
+
+    async def _is_free(self, community: Community, key: Key, outcome: _Outcome) -> bool:
+        """Tell whether a name may be applied to. The watches see only objects with our label: before the first apply,
+        look whether somebody else's object has the name, because server-side apply would simply take it over."""
+        live = await self._kube.get(key)
+        if live is None:
+            return True
+        whose = plan.ownership(community, live)
+        if whose is Ownership.OURS and "deletionTimestamp" not in live["metadata"]:
+            return True
+        if whose is Ownership.FOREIGN:
+            outcome.foreign.append(key)
+        else:
+            outcome.vanishing.append(key)
+        return False
+
+    async def _apply(self, community: Community, apply: Apply) -> None:
+        key = key_of(apply.manifest)
+        answer = await self._kube.apply(drift.stamped(apply.manifest))
+        self._store.put(answer)
+        self._store.applied[key] = apply.manifest
+        extra = {"community": str(community), "child": str(key), "cause": apply.cause.value}
+        _log.info("applied", extra=extra | ({"fields": list(apply.fields)} if apply.fields else {}))
+        unsettled = drift.differing_fields(apply.manifest, answer)
+        if unsettled:
+            # Would be applied again at every look: a builder writes something that the apiserver rewrites.
+            self._metrics.unsettled.labels(key.kind).inc()
+            _log.error("applied object came back different", extra=extra | {"fields": unsettled})
+
+    async def _report(self, resource: Manifest, new: Manifest, restored: list[str] | None = None) -> None:
+        old = resource.get("status", {})
+        if new != old:
+            self._store.put(await self._kube.write_status(resource, new))
+        posts = [status.Event("Normal", EventReason.CHILD_RESTORED, text) for text in restored or ()]
+        for event in posts + status.events(old, new):
+            await self._kube.post_event(_event(resource, event, self._now()))
+
+    def _forget(self, key: CommunityKey) -> None:
+        self._store.forget(key)
+        uid = self._uids.pop(key, None)
+        if uid is not None:
+            self._keep.forget(key, uid)
+
+
+def _see(
+    community: Community,
+    children: list[Child],
+    live: dict[Key, Manifest],
+    planned: Plan,
+    kept: Kept,
+    outcome: _Outcome,
+    now: datetime,
+) -> status.Seen:
+    """Gather everything the status is computed from."""
+    seen = progress.observe(community, children, live)
+    pods = [found for key, found in sorted(live.items()) if key.kind == "Pod"]
+    foreign = [*planned.foreign, *kept.foreign]
+    # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
+    unfit = {key.name for key in (*kept.foreign, *kept.vanishing)}
+    missing = [ref for ref in problems.missing_secrets(children) if ref.name not in unfit]
+    last = _last_like_sync(live)
+    found = [
+        *problems.of_secrets(community, missing),
+        *problems.of_foreign(community, foreign),
+        *outcome.problems,
+        *problems.of_migration(community, seen, pods),
+        *problems.of_pods(community, pods, now),
+        *problems.of_rollout(community, seen),
+        *problems.of_like_sync(community, last is False and not community.like_sync.suspend),
+    ]
+    return status.Seen(community, seen, planned, problems.ranked(found), last)
+
+
+def _last_like_sync(live: dict[Key, Manifest]) -> bool | None:
+    """Tell whether the like-sync that ended last succeeded; None when none has ended."""
+    ended: list[tuple[str, bool]] = []
+    for key, job in live.items():
+        if key.kind == "Job" and job["metadata"].get("labels", {}).get(names.LABEL_COMPONENT) == Component.LIKE_SYNC:
+            for kind, succeeded in (("Complete", True), ("Failed", False)):
+                condition = progress.job_condition(job, kind)
+                if condition is not None:
+                    ended.append((condition["lastTransitionTime"], succeeded))
+    return max(ended)[1] if ended else None
+
+
+def _event(resource: Manifest, event: status.Event, now: datetime) -> Manifest:
+    metadata = resource["metadata"]
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+        "involvedObject": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata["resourceVersion"],
+        },
+        "type": event.type,
+        "reason": str(event.reason),
+        "message": event.message[:1024],
+        "source": {"component": names.MANAGER},
+        "reportingComponent": names.MANAGER,
+        "firstTimestamp": stamp,
+        "lastTimestamp": stamp,
+        "count": 1,
+    }

@@ -1,0 +1,183 @@
+"""`spec.api` of a Community: the two tiers of the API, how they scale and where they run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bapsang_operator import names
+from bapsang_operator.schema.core import Schema, rule
+from bapsang_operator.schema.fields import (
+    URL_RULE,
+    boolean,
+    integer,
+    matches,
+    obj,
+    resources,
+    rules,
+    string_map,
+    text,
+)
+
+_TOLERATION: Final = obj(
+    "One toleration, as in a pod.",
+    {
+        "key": text("Taint key; empty with operator Exists matches every taint.", 316),
+        "operator": {
+            "type": "string",
+            "description": "How value is compared.",
+            "enum": ["Exists", "Equal"],
+            "default": "Equal",
+        },
+        "value": text("Taint value, for Equal.", 63),
+        "effect": {
+            "type": "string",
+            "description": "Taint effect; every effect when absent.",
+            "enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"],
+        },
+    },
+    **rules(
+        rule(
+            "self.operator == 'Equal' ? has(self.key) && self.key != '' : !has(self.value) || self.value == ''",
+            lambda value, _old: bool(value.get("key")) if value["operator"] == "Equal" else not value.get("value"),
+            "operator Equal needs a key, operator Exists takes no value",
+        )
+    ),
+)
+
+_SPOT: Final = obj(
+    "Where spot capacity is. The defaults fit EKS managed node groups.",
+    {
+        "enabled": boolean("Prefer spot nodes for the burst tier. The base tier never runs on them.", True),
+        "nodeSelector": string_map("Labels of spot nodes.", 8)
+        | {"default": {names.SPOT_NODE_LABEL: names.SPOT_NODE_VALUE}},
+        "tolerations": {
+            "type": "array",
+            "description": "Tolerations for the taints of spot nodes.",
+            "maxItems": 16,
+            "items": _TOLERATION,
+            "default": [
+                {"key": names.SPOT_TAINT, "operator": "Equal", "value": "spot", "effect": "NoSchedule"},
+            ],
+        },
+    },
+    default={},
+)
+
+
+def _key_ref(kind: str) -> Schema:
+    return obj(
+        f"One key of a {kind} in the namespace of the Community.",
+        {"name": text(f"Name of the {kind}.", 253, minLength=1), "key": text("Key within it.", 253, minLength=1)},
+        required=["name", "key"],
+    )
+
+
+_ENV: Final[Schema] = {
+    "type": "array",
+    "description": "Additional environment of the API containers.",
+    "maxItems": 64,
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["name"],
+    "items": obj(
+        "One variable: either value or valueFrom.",
+        {
+            "name": text(
+                "Name of the variable; names that begin with BAPSANG_ belong to the operator.",
+                128,
+                minLength=1,
+                **rules(
+                    matches("^[A-Za-z_][A-Za-z0-9_]*$", "must be letters, digits and _, and not begin with a digit"),
+                    rule(
+                        f"!self.startsWith('{names.RESERVED_ENV_PREFIX}')",
+                        lambda value, _old: not value.startswith(names.RESERVED_ENV_PREFIX),
+                        "names beginning with BAPSANG_ are reserved: use the fields of spec instead",
+                    ),
+                ),
+            ),
+            "value": text("Literal value.", 4096),
+            "valueFrom": obj(
+                "Where the value is read from: one of secretKeyRef and configMapKeyRef.",
+                {"secretKeyRef": _key_ref("Secret"), "configMapKeyRef": _key_ref("ConfigMap")},
+                **rules(
+                    rule(
+                        "has(self.secretKeyRef) != has(self.configMapKeyRef)",
+                        lambda value, _old: ("secretKeyRef" in value) != ("configMapKeyRef" in value),
+                        "needs exactly one of secretKeyRef and configMapKeyRef",
+                    )
+                ),
+            ),
+        },
+        required=["name"],
+        **rules(
+            rule(
+                "has(self.value) != has(self.valueFrom)",
+                lambda value, _old: ("value" in value) != ("valueFrom" in value),
+                "needs exactly one of value and valueFrom",
+            )
+        ),
+    ),
+    "default": [],
+}
+
+
+def _api_resources() -> Schema:
+    return resources("the API container", cpu="100m", memory="192Mi", memory_limit="384Mi")
+
+
+API: Final = obj(
+    "The API: a base tier that is always there and a burst tier that follows the load.",
+    {
+        "base": obj(
+            "The floor: pods on on-demand nodes, never on spot.",
+            {
+                "replicas": integer("Number of pods; two survive the loss of one node.", 1, 100, default=2),
+                "resources": _api_resources(),
+            },
+            default={},
+        ),
+        "burst": obj(
+            "The pods that the autoscaler adds, on spot nodes where there are any.",
+            {
+                "minReplicas": integer(
+                    "Fewest pods. At least 1: an autoscaler on CPU cannot leave zero.", 1, 1000, default=1
+                ),
+                "maxReplicas": integer("Most pods.", 1, 1000, default=10),
+                "resources": _api_resources(),
+            },
+            default={"minReplicas": 1, "maxReplicas": 10},
+            **rules(
+                rule(
+                    "self.minReplicas <= self.maxReplicas",
+                    lambda value, _old: value["minReplicas"] <= value["maxReplicas"],
+                    "minReplicas must not exceed maxReplicas",
+                    ".minReplicas",
+                )
+            ),
+        ),
+        "autoscaling": obj(
+            "When the burst tier grows and shrinks.",
+            {
+                "targetCPUUtilization": integer("CPU in percent of the request that is aimed at.", 10, 95, default=60),
+                "scaleUpSeconds": integer("Seconds of high load before pods are added.", 0, 3600, default=0),
+                "scaleDownSeconds": integer("Seconds of low load before pods are removed.", 0, 3600, default=300),
+            },
+            default={},
+        ),
+        "arch": {
+            "type": "string",
+            "description": "CPU architecture of the nodes; any when the image is built for both.",
+            "enum": ["any", "amd64", "arm64"],
+            "default": "any",
+        },
+        "spot": _SPOT,
+        "corsOrigins": {
+            "type": "array",
+            "description": "Origins of browser apps that may call the API, besides the community's own URL.",
+            "maxItems": 32,
+            "items": text("An origin, such as https://app.example.com.", 300, **rules(URL_RULE)),
+            "default": ["http://localhost:3000", "http://127.0.0.1:3000"],
+        },
+        "env": _ENV,
+    },
+    default={},
+)

@@ -1,0 +1,163 @@
+"""The Community resource: every field, its default, its limits and the rules between fields.
+
+`charts/bapsang-operator/crds/` holds the printed form (`bapsang-operator crd`); a test keeps the two equal. Fields are
+only ever added, always optional, so that a resource written today stays valid.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from bapsang_operator import names
+from bapsang_operator.schema.api import API
+from bapsang_operator.schema.fields import (
+    CRON_PATTERN,
+    HOST_PATTERN,
+    URL_RULE,
+    boolean,
+    integer,
+    matches,
+    obj,
+    rules,
+    secret_ref,
+    string_map,
+    text,
+)
+from bapsang_operator.schema.status import STATUS
+from bapsang_operator.schema.stores import DATABASE, REDIS
+
+_INGRESS: Final = obj(
+    "How the community is reached from outside. Nothing is exposed unless spec.host is set.",
+    {
+        "className": text("IngressClass, such as alb, contour or traefik; the cluster's default when absent.", 253),
+        "tlsSecretName": text("Secret of type kubernetes.io/tls for spec.host. Without it the URL is http://.", 253),
+        "annotations": string_map("Annotations of the Ingress, for the ingress controller.", 64),
+    },
+    default={},
+)
+
+_LIKE_SYNC: Final = obj(
+    "The job that writes likes from Redis to MySQL.",
+    {
+        "schedule": text(
+            "When it runs, as a cron schedule in UTC.",
+            100,
+            default="* * * * *",
+            **rules(
+                matches(
+                    CRON_PATTERN,
+                    "schedule must be five cron fields within their ranges, such as */5 * * * *, or @hourly, @daily …",
+                )
+            ),
+        ),
+        "batchSize": integer("Posts that are written in one transaction.", 1, 10_000, default=500),
+        "suspend": boolean("Stop writing likes; they gather in Redis meanwhile.", False),
+    },
+    default={},
+)
+
+_AUTH: Final = obj(
+    "How access tokens are signed.",
+    {
+        "issuer": text("Issuer of tokens (claim iss); the community's URL when absent.", 300, **rules(URL_RULE)),
+        "audience": text("Audience of tokens (claim aud).", 128, minLength=1, default="bapsang"),
+        "signingKeySecretRef": secret_ref(
+            "Secret with an RSA private key in PKCS#8 PEM; generated when absent.", "signing-key.pem"
+        ),
+    },
+    default={},
+)
+
+#: `spec` of a Community.
+SPEC: Final = obj(
+    "What the community should be. Only image is required.",
+    {
+        "image": text(
+            "Image of the API, which also migrates the database and runs the jobs. A new image rolls out by itself.",
+            512,
+            **rules(
+                matches(
+                    r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$",
+                    "must be an image reference, such as bapsang/api:0.1.0",
+                )
+            ),
+        ),
+        "host": text(
+            "DNS name under which users reach the community. Without it there is no Ingress.",
+            253,
+            **rules(matches(HOST_PATTERN, "must be a DNS name in lower case, such as community.example.com")),
+        ),
+        "publicUrl": text(
+            "The URL that users open, when it is not simply http(s)://host (another port, a proxy in front).",
+            300,
+            **rules(URL_RULE),
+        ),
+        "ingress": _INGRESS,
+        "api": API,
+        "redis": REDIS,
+        "database": DATABASE,
+        "likeSync": _LIKE_SYNC,
+        "auth": _AUTH,
+    },
+    required=["image"],
+)
+
+_COLUMNS: Final = (
+    ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether users are being served."),
+    ("URL", "string", ".status.url", "Where users reach the community."),
+    ("Base", "integer", ".status.replicas.base", "Ready pods of the base tier."),
+    ("Burst", "integer", ".status.replicas.burst", "Ready pods of the burst tier."),
+    ("Image", "string", ".status.image", "Image that serves; spec.image once it is rolled out."),
+    ("Age", "date", ".metadata.creationTimestamp", "Age of the resource."),
+)
+
+
+def custom_resource_definition() -> dict[str, Any]:
+    """Return the CustomResourceDefinition `communities.bapsang.dev`."""
+    name = {
+        "type": "string",
+        "maxLength": names.MAX_NAME,
+        "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$",
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names.PLURAL}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": names.KIND,
+                "listKind": f"{names.KIND}List",
+                "plural": names.PLURAL,
+                "singular": names.KIND.lower(),
+                "shortNames": ["bap"],
+            },
+            "versions": [
+                {
+                    "name": names.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [
+                        {"name": column, "type": kind, "jsonPath": path, "description": description}
+                        for column, kind, path, description in _COLUMNS
+                    ],
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "description": "A food-photo community: API, Redis, database, jobs and its way in.",
+                            "required": ["spec"],
+                            "properties": {
+                                "apiVersion": {"type": "string"},
+                                "kind": {"type": "string"},
+                                "metadata": {"type": "object", "properties": {"name": name}},
+                                "spec": SPEC,
+                                "status": STATUS,
+                            },
+                        }
+                    },
+                }
+            ],
+        },
+    }

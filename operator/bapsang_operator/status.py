@@ -1,0 +1,255 @@
+"""The status of a Community, computed whole from what is seen, and the Events that its changes deserve. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bapsang_operator import names
+from bapsang_operator.build import migration
+from bapsang_operator.child import Gate, Manifest
+from bapsang_operator.names import ConditionType, EventReason, Reason
+from bapsang_operator.plan import Cause, Plan
+from bapsang_operator.problems import Problem
+from bapsang_operator.progress import MigrationState, Progress
+from bapsang_operator.spec import Community
+
+_PROBLEMS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Event:
+    """An Event to post about a Community."""
+
+    type: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Everything a status is computed from. `like_sync`: whether the last run succeeded, None before one ended."""
+
+    community: Community
+    progress: Progress
+    plan: Plan
+    problems: list[Problem]
+    like_sync: bool | None
+
+
+@dataclass(frozen=True)
+class _Judgement:
+    status: str
+    reason: Reason
+    message: str
+
+
+def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
+    """Return the whole status. Times of conditions move only when their status does, so an unchanged world yields an
+    unchanged status."""
+    community, progress = seen.community, seen.progress
+    judgements = {
+        ConditionType.READY: _ready(seen, old),
+        ConditionType.PROGRESSING: _progressing(seen, old),
+        ConditionType.DEGRADED: _degraded(seen.problems),
+        ConditionType.MIGRATED: _migrated(seen),
+        ConditionType.DATABASE_READY: _store("The embedded MySQL", progress.database_ready),
+        ConditionType.REDIS_READY: _store("The managed Redis", progress.redis_ready),
+        ConditionType.LIKE_SYNC_HEALTHY: _like_sync(seen),
+    }
+    status: Manifest = {
+        "observedGeneration": community.generation,
+        "url": community.url,
+        "replicas": {
+            "base": progress.base.ready,
+            "burst": progress.burst.ready,
+            "ready": progress.base.ready + progress.burst.ready,
+        },
+        "migration": {"hash": migration.digest(community), "state": progress.migration.value},
+        "conditions": _conditions(judgements, community.generation, old, now),
+    }
+    image = progress.base.image if progress.base.rolled_out else old.get("image")
+    if image is not None:
+        status["image"] = image
+    return status
+
+
+def invalid(generation: int, problems: list[Problem], old: Manifest, now: datetime) -> Manifest:
+    """Return the status of a Community whose spec this operator refuses: everything is left running as it was."""
+    blocked = "The spec is not valid: nothing is changed until it is. What runs stays in service."
+    judgements = {
+        ConditionType.PROGRESSING: _Judgement("False", Reason.BLOCKED, blocked),
+        ConditionType.DEGRADED: _degraded(problems),
+    }
+    kept = [condition for condition in old.get("conditions", ()) if condition["type"] not in judgements]
+    changed = _conditions(judgements, generation, old, now)
+    order = list(ConditionType)
+    conditions = sorted([*kept, *changed], key=lambda condition: order.index(ConditionType(condition["type"])))
+    return {**old, "observedGeneration": generation, "conditions": conditions}
+
+
+def events(old: Manifest, new: Manifest) -> list[Event]:
+    """Return the Events that the change from `old` to `new` deserves: transitions only, never a state that lasts."""
+    before, after = _by_type(old), _by_type(new)
+    found = []
+    for kind, condition in after.items():
+        event = _transition(kind, before.get(kind), condition)
+        if event is not None:
+            found.append(event)
+    return found
+
+
+def _by_type(status: Manifest) -> dict[str, Manifest]:
+    return {condition["type"]: condition for condition in status.get("conditions", ())}
+
+
+def _transition(kind: str, before: Manifest | None, after: Manifest) -> Event | None:
+    was, status = before["status"] if before else None, after["status"]
+    message = after["message"]
+    match kind:
+        case ConditionType.READY if status != was and (status == "True" or was == "True"):
+            if status == "True":
+                return Event("Normal", EventReason.READY, message)
+            return Event("Warning", EventReason.NOT_READY, message)
+        case ConditionType.PROGRESSING if status != was:
+            if status == "True":
+                return Event("Normal", EventReason.ROLLOUT_STARTED, message)
+            if after["reason"] == Reason.UP_TO_DATE and was == "True":
+                return Event("Normal", EventReason.ROLLOUT_COMPLETED, message)
+        case ConditionType.MIGRATED if status == "True" and was != "True":
+            return Event("Normal", EventReason.MIGRATION_SUCCEEDED, message)
+        case ConditionType.DEGRADED:
+            if status == "True" and (was != "True" or before is None or before["reason"] != after["reason"]):
+                return Event("Warning", after["reason"], message)
+            if status == "False" and was == "True":
+                return Event("Normal", EventReason.RECOVERED, message)
+    return None
+
+
+def _conditions(
+    judgements: dict[ConditionType, _Judgement], generation: int, old: Manifest, now: datetime
+) -> list[dict[str, Any]]:
+    before = _by_type(old)
+    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    found = []
+    for kind, judgement in judgements.items():
+        earlier = before.get(kind)
+        kept = earlier is not None and earlier["status"] == judgement.status
+        found.append(
+            {
+                "type": kind.value,
+                "status": judgement.status,
+                "reason": judgement.reason.value,
+                "message": judgement.message,
+                "lastTransitionTime": earlier["lastTransitionTime"] if kept and earlier is not None else stamp,
+                "observedGeneration": generation,
+            }
+        )
+    return found
+
+
+def _ready(seen: Seen, old: Manifest) -> _Judgement:
+    """Ready means that users are served: stores up, at most one base pod missing (what the budget allows)."""
+    progress, base = seen.progress, seen.progress.base
+    for what, ready in (("The embedded MySQL", progress.database_ready), ("The managed Redis", progress.redis_ready)):
+        if ready is False:
+            reason = Reason.NOT_AVAILABLE if "image" in old else Reason.STARTING
+            return _Judgement("False", reason, f"{what} is not available yet.")
+    if base.exists and base.available >= max(1, base.wanted - 1):
+        return _Judgement("True", Reason.SERVING, f"Users are served at {seen.community.url}.")
+    if "image" not in old:
+        return _Judgement("False", Reason.STARTING, "The first pods are being started.")
+    name = names.api_base(seen.community.name)
+    return _Judgement(
+        "False", Reason.NO_PODS_AVAILABLE, f"Deployment {name}: fewer pods are available than are needed to serve."
+    )
+
+
+def _progressing(seen: Seen, old: Manifest) -> _Judgement:
+    progress, image = seen.progress, seen.community.image
+    if seen.plan.vanishing:
+        text = f"{seen.plan.vanishing[0]} is still being deleted; it is created again afterwards."
+        return _Judgement("True", Reason.WAITING_FOR_DELETION, text)
+    stopped = next((problem for problem in seen.problems if problem.reason in _STOPPING), None)
+    if stopped is not None:
+        return _Judgement(
+            "False", Reason.BLOCKED, f"The rollout of {image} cannot go on ({stopped.reason}): see Degraded."
+        )
+    if seen.plan.held:
+        return _waiting(progress, image)
+    if _is_started(seen.plan) or not _is_settled(old):
+        if not (progress.base.current and progress.base.rolled_out):
+            return _Judgement("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}.")
+        if not (progress.burst.current and progress.burst.replaced and progress.burst.available):
+            return _Judgement("True", Reason.ROLLING_OUT_BURST, f"The burst tier is rolling out {image}.")
+    return _Judgement("False", Reason.UP_TO_DATE, f"Everything runs {image} as specified.")
+
+
+def _is_started(plan: Plan) -> bool:
+    return any(apply.manifest["kind"] == "Deployment" and apply.cause is not Cause.DRIFTED for apply in plan.applies)
+
+
+def _is_settled(old: Manifest) -> bool:
+    """Tell whether the last rollout came to its end. From then on pods that come and go, by the autoscaler or with a
+    node, are no rollout; only a change that is applied begins another one."""
+    before = _by_type(old).get(ConditionType.PROGRESSING)
+    return before is not None and before["reason"] == Reason.UP_TO_DATE
+
+
+#: Problems that stop a rollout until somebody does something.
+_STOPPING = frozenset(
+    {Reason.SECRET_MISSING, Reason.FOREIGN_OBJECT, Reason.CHILD_REJECTED, Reason.MIGRATION_FAILED, Reason.ROLLOUT_STUCK}
+)
+
+
+def _waiting(progress: Progress, image: str) -> _Judgement:
+    if progress.database_ready is False:
+        return _Judgement("True", Reason.WAITING_FOR_DATABASE, "Waiting until the embedded MySQL accepts connections.")
+    if progress.redis_ready is False:
+        return _Judgement("True", Reason.WAITING_FOR_REDIS, "Waiting until the managed Redis accepts connections.")
+    if not progress.passed(Gate.MIGRATION):
+        return _Judgement("True", Reason.MIGRATING, f"Waiting for the database migration of {image}.")
+    return _Judgement("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}; burst follows.")
+
+
+def _degraded(problems: Iterable[Problem]) -> _Judgement:
+    listed = list(problems)
+    if not listed:
+        return _Judgement("False", Reason.AS_EXPECTED, "No problem is known.")
+    text = " ".join(problem.message for problem in listed[:_PROBLEMS_SHOWN])
+    more = len(listed) - _PROBLEMS_SHOWN
+    return _Judgement("True", listed[0].reason, f"{text} And {more} more." if more > 0 else text)
+
+
+def _migrated(seen: Seen) -> _Judgement:
+    job = names.migration(seen.community.name, migration.digest(seen.community))
+    match seen.progress.migration:
+        case MigrationState.SUCCEEDED:
+            return _Judgement("True", Reason.MIGRATION_SUCCEEDED, f"Job {job} has migrated the database.")
+        case MigrationState.FAILED:
+            return _Judgement("False", Reason.MIGRATION_FAILED, f"Job {job} failed: see Degraded.")
+        case MigrationState.RUNNING:
+            return _Judgement("False", Reason.MIGRATION_RUNNING, f"Job {job} is migrating the database.")
+        case MigrationState.PENDING:
+            return _Judgement("False", Reason.MIGRATION_PENDING, f"Job {job} has not been started.")
+
+
+def _store(what: str, ready: bool | None) -> _Judgement:
+    if ready is None:
+        return _Judgement("Unknown", Reason.EXTERNAL, "An external one is used; the operator does not observe it.")
+    if ready:
+        return _Judgement("True", Reason.AVAILABLE, f"{what} accepts connections.")
+    return _Judgement("False", Reason.NOT_AVAILABLE, f"{what} does not accept connections yet.")
+
+
+def _like_sync(seen: Seen) -> _Judgement:
+    name = names.like_sync(seen.community.name)
+    if seen.community.like_sync.suspend:
+        return _Judgement("Unknown", Reason.SUSPENDED, "spec.likeSync.suspend is set: likes gather in Redis.")
+    if seen.like_sync is None:
+        return _Judgement("Unknown", Reason.NOT_RUN_YET, f"CronJob {name} has not finished a run yet.")
+    if seen.like_sync:
+        return _Judgement("True", Reason.LAST_RUN_SUCCEEDED, f"The last run of CronJob {name} succeeded.")
+    return _Judgement("False", Reason.LAST_RUN_FAILED, f"The last run of CronJob {name} failed: see Degraded.")

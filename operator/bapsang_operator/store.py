@@ -1,0 +1,149 @@
+"""The live objects as last seen, in memory: filled by the watches and by the answers to our own writes.
+
+Keeping each answer matters: until the watch returns our own write, the old object would look like drift and be written
+again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from bapsang_operator import drift, names
+from bapsang_operator.child import Child, Manifest
+from bapsang_operator.kinds import Key, key_of
+
+
+class CommunityKey(NamedTuple):
+    """Identity of a Community: what the work queue holds."""
+
+    namespace: str
+    name: str
+
+
+def _version(resource: Manifest) -> int:
+    # Resource versions are numbers that grow (KEP-5504 makes it a promise).
+    return int(resource["metadata"]["resourceVersion"])
+
+
+def slim(resource: Manifest) -> Manifest:
+    """Return what the operator reads of an object; of pods, which are many, only what ails them."""
+    metadata = {key: value for key, value in resource["metadata"].items() if key != "managedFields"}
+    if resource["kind"] != "Pod":
+        return {**resource, "metadata": metadata}
+    metadata.pop("annotations", None)
+    kept = ("phase", "conditions", "initContainerStatuses", "containerStatuses")
+    status = {key: value for key, value in resource.get("status", {}).items() if key in kept}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}
+
+
+def community_of(resource: Manifest) -> CommunityKey | None:
+    """Return the Community that an object concerns: itself, its owner, or the one its label names.
+
+    The owner comes first: it still leads home when somebody edited the label.
+    """
+    metadata = resource["metadata"]
+    if resource["kind"] == names.KIND:
+        return CommunityKey(metadata["namespace"], metadata["name"])
+    for ref in metadata.get("ownerReferences", ()):
+        if ref["kind"] == names.KIND and ref.get("controller"):
+            return CommunityKey(metadata["namespace"], ref["name"])
+    name = metadata.get("labels", {}).get(names.LABEL_COMMUNITY)
+    return CommunityKey(metadata["namespace"], name) if name is not None else None
+
+
+class Store:
+    """Live objects by identity and by Community.
+
+    `is_listed` turns true once every watched kind was listed. `applied` holds the manifests that were applied last.
+    """
+
+    def __init__(self) -> None:
+        self.is_listed = False
+        self.applied: dict[Key, Manifest] = {}
+        self._objects: dict[Key, Manifest] = {}
+        self._by_community: dict[CommunityKey, set[Key]] = defaultdict(set)
+        self._lost: dict[CommunityKey, set[Key]] = defaultdict(set)
+
+    def put(self, resource: Manifest) -> None:
+        """Remember an object unless a newer version of it is known."""
+        key = key_of(resource)
+        known = self._objects.get(key)
+        if known is not None and _version(known) > _version(resource):
+            return
+        if known is not None:
+            self._unlink(key, known)
+        self._objects[key] = slim(resource)
+        community = community_of(resource)
+        if community is not None:
+            self._by_community[community].add(key)
+
+    def drop(self, resource: Manifest) -> None:
+        """Forget an object that was deleted, unless another of its name exists by now."""
+        key = key_of(resource)
+        known = self._objects.get(key)
+        if known is None or known["metadata"]["uid"] != resource["metadata"]["uid"]:
+            return
+        if _version(known) > _version(resource):
+            # It left the watch (a label was taken off) and our write has brought it back meanwhile.
+            return
+        del self._objects[key]
+        self._unlink(key, known)
+        community = community_of(known)
+        if community is not None and key.kind not in (names.KIND, "Pod"):
+            self._lost[community].add(key)
+
+    def take_lost(self, community: CommunityKey) -> set[Key]:
+        """Return, once, the children that were deleted since the last call."""
+        return self._lost.pop(community, set())
+
+    def forget(self, community: CommunityKey) -> None:
+        """Forget what is remembered for a Community that is gone."""
+        self._lost.pop(community, None)
+        for key in [key for key, manifest in self.applied.items() if community_of(manifest) == community]:
+            del self.applied[key]
+
+    def remember(self, children: list[Child]) -> None:
+        """Note as applied what is live already; after a restart nothing else tells what was applied."""
+        for child in children:
+            known = self._objects.get(child.key)
+            if known is not None and drift.applied_digest(known) == drift.digest(child.manifest):
+                self.applied[child.key] = child.manifest
+
+    def community(self, key: CommunityKey) -> Manifest | None:
+        """Return a Community as last seen."""
+        return self._objects.get(Key(names.KIND, key.namespace, key.name))
+
+    def communities(self) -> list[CommunityKey]:
+        """Return all Communities."""
+        return [CommunityKey(key.namespace, key.name) for key in self._objects if key.kind == names.KIND]
+
+    def children(self, community: CommunityKey) -> dict[Key, Manifest]:
+        """Return what carries the label of a Community: children, their Jobs and their pods."""
+        return {key: self._objects[key] for key in self._by_community.get(community, ()) if key.kind != names.KIND}
+
+    def prune(
+        self, kind: str, namespace: str | None, version: int, existing: set[tuple[str, str]]
+    ) -> set[CommunityKey]:
+        """Drop what a list of the given version does not have, and return the Communities concerned."""
+        touched = set()
+        for key, known in list(self._objects.items()):
+            if key.kind != kind or namespace not in (None, key.namespace):
+                continue
+            # What is newer than the list may have been created after it.
+            if (key.namespace, key.name) in existing or _version(known) > version:
+                continue
+            self.drop(known)
+            community = community_of(known)
+            if community is not None:
+                touched.add(community)
+        return touched
+
+    def _unlink(self, key: Key, resource: Manifest) -> None:
+        community = community_of(resource)
+        if community is None:
+            return
+        keys = self._by_community[community]
+        keys.discard(key)
+        if not keys:
+            del self._by_community[community]

@@ -1,0 +1,101 @@
+"""The watches: kopf as an informer, and nothing else of it. Handlers only note what they see and name who is concerned.
+
+`on.event` handlers write nothing and need no finalizer, so a Community can be deleted while no operator runs.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import aiohttp
+import kopf
+
+from bapsang_operator import names
+from bapsang_operator.child import Manifest
+from bapsang_operator.credentials import Credentials
+from bapsang_operator.health import SILENCE_SECONDS, WATCH_SECONDS
+from bapsang_operator.kinds import COMMUNITY, WATCHED, Kind
+from bapsang_operator.store import CommunityKey, Store, community_of
+
+Concern = Callable[[CommunityKey], None]
+
+
+def settings() -> kopf.OperatorSettings:
+    """Return kopf's settings: no peering, no scanning, nothing posted, watches that heal."""
+    found = kopf.OperatorSettings()
+    found.peering.standalone = True
+    found.scanning.disabled = True
+    found.posting.enabled = False
+    found.posting.loggers = False
+    found.watching.server_timeout = WATCH_SECONDS
+    found.watching.client_timeout = WATCH_SECONDS + 30
+    found.watching.inactivity_timeout = SILENCE_SECONDS
+    found.watching.connect_timeout = 10
+    found.watching.reconnect_backoff = 1.0
+    found.watching.chunk_size = 500
+    found.networking.request_timeout = 30
+    found.networking.connect_timeout = 5
+    found.networking.error_backoffs = (0.5, 1, 2, 5)
+    # Unused, since nothing here needs a finalizer; but never kopf's default, which other operators share.
+    found.persistence.finalizer = f"{names.GROUP}/finalizer"
+    found.execution.max_workers = 1
+    found.process.ultimate_exiting_timeout = 20
+    for kind in WATCHED:
+        # The key must be a tuple: 'apps/deployments' would silently match nothing, and every Deployment be watched.
+        found.watching.label_selectors[kind.group, kind.version, kind.plural] = names.MANAGED_SELECTOR
+    return found
+
+
+def registry(
+    credentials: Credentials, trace: aiohttp.TraceConfig, store: Store, concern: Concern
+) -> kopf.OperatorRegistry:
+    """Return the handlers: every kind fills the store, and `concern` hears of each Community that is touched."""
+    found = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=found)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=credentials.session(trace))
+
+    for kind in (COMMUNITY, *WATCHED):
+        _follow(found, kind, store, concern)
+    return found
+
+
+def _follow(found: kopf.OperatorRegistry, kind: Kind, store: Store, concern: Concern) -> None:
+    # kopf holds back event handlers until every indexed kind has been listed once. The index itself stays empty (its
+    # handler returns None): it is that barrier, and the place where the first listing reaches the store.
+    @kopf.index(kind.group, kind.version, kind.plural, id=f"list-{kind.plural}", registry=found)
+    async def listed(body: kopf.Body, **_: Any) -> None:
+        store.put(_complete(kind, dict(body)))
+
+    @kopf.on.event(kind.group, kind.version, kind.plural, id=f"watch-{kind.plural}", registry=found)
+    async def changed(event: kopf.RawEvent, **_: Any) -> None:
+        store.is_listed = True
+        resource = _complete(kind, dict(event["object"]))
+        touched = community_of(resource)
+        if event["type"] == "DELETED":
+            store.drop(resource)
+        else:
+            store.put(resource)
+        if touched is not None:
+            concern(touched)
+
+
+def _complete(kind: Kind, resource: Manifest) -> Manifest:
+    # Items of a list come without these two.
+    return {**resource, "apiVersion": kind.api_version, "kind": kind.name}
+
+
+async def run(handlers: kopf.OperatorRegistry, namespaces: Iterable[str]) -> None:
+    """Watch until SIGTERM or SIGINT, which kopf handles. Raises what makes watching impossible."""
+    chosen = tuple(namespaces)
+    await kopf.operator(
+        registry=handlers,
+        # Only peering uses it, which is off; kopf would ask the user database, where the container's user has no entry.
+        identity=socket.gethostname(),  # type: ignore[arg-type]  # a str, but of a type that kopf does not export
+        settings=settings(),
+        clusterwide=not chosen,
+        namespaces=chosen,
+    )

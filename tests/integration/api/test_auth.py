@@ -1,0 +1,217 @@
+"""Sign-up, login, refresh and logout, as the contract has them."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from bapsang_api.auth.store import REVOKED_STREAM
+
+from .world import API, PASSWORD, Backend, World, assert_problem, eventually, open_world, refresh_cookie
+
+
+def signup(**changes: object) -> dict[str, object]:
+    return {"email": "alice@example.com", "password": PASSWORD, "nickname": "alice", "profileImageKey": None, **changes}
+
+
+async def test_signup_gives_the_id_and_login_gives_token_and_cookie(world: World) -> None:
+    created = await world.http.post(f"{API}/auth/users", json=signup())
+    assert created.status_code == 201
+    assert len(created.json()["userId"]) == 26
+    login = await world.http.post(f"{API}/auth/tokens", json={"email": "Alice@Example.com", "password": PASSWORD})
+    assert login.status_code == 201
+    assert login.json() == {"nickname": "alice"}
+    assert login.headers["Authorization"].startswith("Bearer ey")
+    assert login.headers["Cache-Control"] == "no-store"
+    attributes = login.headers["Set-Cookie"].split("; ")[1:]
+    assert attributes == ["Max-Age=1209600", "Path=/api/v1/auth", "HttpOnly", "Secure", "SameSite=None"]
+    me = await world.http.get(f"{API}/users/me", headers={"Authorization": login.headers["Authorization"]})
+    assert me.json() == {"nickname": "alice", "email": "alice@example.com", "presignedProfileImageUrl": None}
+
+
+async def test_taken_email_and_nickname_conflict_whatever_their_case(world: World) -> None:
+    await world.http.post(f"{API}/auth/users", json=signup())
+    free = await world.http.get(f"{API}/auth/email", params={"email": "bob@example.com"})
+    assert (free.status_code, free.text) == (200, "사용 가능한 이메일입니다.")
+    assert free.headers["content-type"] == "text/plain; charset=utf-8"
+    free = await world.http.get(f"{API}/auth/nickname", params={"nickname": "밥상"})
+    assert (free.status_code, free.text) == (200, "사용 가능한 닉네임입니다.")
+    for path, params in (("email", {"email": "ALICE@example.com"}), ("nickname", {"nickname": "Alice"})):
+        assert_problem(await world.http.get(f"{API}/auth/{path}", params=params), 409, "E409-1")
+    for taken in (signup(nickname="bob"), signup(email="bob@example.com", nickname="ALICE")):
+        assert_problem(await world.http.post(f"{API}/auth/users", json=taken), 409, "E409-1")
+
+
+async def test_two_parallel_signups_with_one_nickname_give_one_account(world: World) -> None:
+    bodies = [signup(email=f"a{n}@example.com", nickname="Same" if n else "same") for n in range(2)]
+    answers = await asyncio.gather(*(world.http.post(f"{API}/auth/users", json=body) for body in bodies))
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    assert await world.rows("SELECT COUNT(*) FROM user_auth") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"email": "not-an-email"}, "email"),
+        ({"password": "short1!"}, "password"),
+        ({"nickname": "has space"}, "nickname"),
+        ({"nickname": None}, "nickname"),
+        ({"profileImageKey": "users/x/profile/y.png"}, "profileImageKey"),
+    ],
+)
+async def test_bad_signup_names_the_field(world: World, changes: dict[str, object], field: str) -> None:
+    answer = await world.http.post(f"{API}/auth/users", json=signup(**changes))
+    body = assert_problem(answer, 400, "E400-1")
+    assert [error["field"] for error in body["errors"]] == [field]
+    assert body["detail"] == f"{field}: {body['errors'][0]['message']}"
+
+
+async def test_unknown_email_and_wrong_password_look_the_same(world: World) -> None:
+    await world.http.post(f"{API}/auth/users", json=signup())
+    bodies = []
+    for email, password in (("alice@example.com", "Wrong-2026!"), ("nobody@example.com", PASSWORD), ("x", "y")):
+        answer = await world.http.post(f"{API}/auth/tokens", json={"email": email, "password": password})
+        bodies.append({**assert_problem(answer, 401, "E401-1"), "requestId": ""})
+    assert bodies[0] == bodies[1] == bodies[2]
+
+
+async def test_blocked_user_is_told_so_only_with_the_right_password(world: World) -> None:
+    alice = await world.person()
+    await world.change("UPDATE users SET user_status = 'BLOCKED' WHERE id = :u", u=alice.user_id)
+    right = {"email": alice.email, "password": PASSWORD}
+    assert_problem(await world.http.post(f"{API}/auth/tokens", json=right), 403, "E403-1")
+    assert_problem(await world.http.post(f"{API}/auth/tokens", json=right | {"password": "no"}), 401, "E401-1")
+    assert_problem(await world.refresh(alice.refresh_token), 401, "E401-1")
+
+
+async def test_refresh_rotates_and_any_body_will_do(world: World) -> None:
+    alice = await world.person()
+    answer = await world.http.post(
+        f"{API}/auth/refresh", content=b"null", headers={"Cookie": f"a=b; refreshToken={alice.refresh_token}"}
+    )
+    assert answer.status_code == 204
+    successor = refresh_cookie(answer)
+    assert successor != alice.refresh_token
+    me = await world.http.get(f"{API}/users/me", headers={"Authorization": answer.headers["Authorization"]})
+    assert me.status_code == 200
+    assert (await world.refresh(successor)).status_code == 204
+
+
+async def test_rotated_token_gives_the_same_successor_within_the_grace(world: World) -> None:
+    alice = await world.person()
+    first = refresh_cookie(await world.refresh(alice.refresh_token))
+    world.clock.passed += timedelta(seconds=9)
+    again = await world.refresh(alice.refresh_token)
+    assert (again.status_code, refresh_cookie(again)) == (204, first)
+
+
+async def test_reuse_after_the_grace_revokes_the_family_and_only_it(world: World) -> None:
+    alice = await world.person()
+    other_token, other_refresh = await world.log_in(alice.email)
+    rotated = await world.refresh(alice.refresh_token)
+    world.clock.passed += timedelta(seconds=11)
+    assert_problem(await world.refresh(alice.refresh_token), 401, "E401-1")
+    assert_problem(await world.refresh(refresh_cookie(rotated)), 401, "E401-1")
+    assert_problem(await alice.get("/users/me"), 401, "T003")
+    me = await world.http.get(f"{API}/users/me", headers={"Authorization": f"Bearer {other_token}"})
+    assert me.status_code == 200
+    assert (await world.refresh(other_refresh)).status_code == 204
+
+
+async def test_twenty_parallel_refreshes_leave_one_live_successor(world: World) -> None:
+    alice = await world.person()
+    answers = await asyncio.gather(*(world.refresh(alice.refresh_token) for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {204}
+    assert len({refresh_cookie(answer) for answer in answers}) == 1
+    assert await world.rows("SELECT COUNT(*) FROM refresh_tokens WHERE rotated_at IS NULL") == [(1,)]
+
+
+async def test_refresh_token_dies_after_fourteen_days_and_is_stored_only_as_a_hash(world: World) -> None:
+    alice = await world.person()
+    successor = refresh_cookie(await world.refresh(alice.refresh_token))
+    stored = repr(await world.rows("SELECT token_hash, sealed_successor FROM refresh_tokens"))
+    assert alice.refresh_token not in stored
+    assert successor not in stored
+    world.clock.passed += timedelta(days=14)
+    assert_problem(await world.refresh(successor), 401, "E401-1")
+
+
+@pytest.mark.parametrize("token", [None, "", "nonsense", "a" * 5000])
+async def test_refresh_without_a_good_token_is_refused(world: World, token: str | None) -> None:
+    cookies = {"Cookie": f"refreshToken={token}"} if token is not None else {}
+    assert_problem(await world.http.post(f"{API}/auth/refresh", headers=cookies), 401, "E401-1")
+
+
+async def test_logout_revokes_the_session_and_expires_the_cookie(world: World) -> None:
+    alice = await world.person()
+    answer = await world.log_out(cookie=alice.refresh_token)
+    assert answer.status_code == 204
+    assert answer.headers["Set-Cookie"].startswith("refreshToken=; Max-Age=0; Path=/api/v1/auth;")
+    assert_problem(await alice.get("/users/me"), 401, "T003")
+    assert_problem(await world.refresh(alice.refresh_token), 401, "E401-1")
+
+
+async def test_logout_with_only_the_access_token_ends_its_session(world: World) -> None:
+    alice = await world.person()
+    assert (await world.log_out(token=alice.token)).status_code == 204
+    assert_problem(await alice.get("/users/me"), 401, "T003")
+    assert_problem(await world.refresh(alice.refresh_token), 401, "E401-1")
+
+
+@pytest.mark.parametrize("junk", [{}, {"cookie": "junk"}, {"token": "junk"}, {"cookie": "", "token": "a.b.c"}])
+async def test_logout_always_succeeds(world: World, junk: dict[str, str]) -> None:
+    assert (await world.log_out(**junk)).status_code == 204
+
+
+async def test_expired_token_is_t002_and_missing_or_other_schemes_t001(world: World) -> None:
+    alice = await world.person()
+    me = f"{API}/users/me"
+    assert_problem(await world.http.get(me), 401, "T001")
+    for header in ("Basic YTpi", "Bearer", "Bearer ", alice.token):
+        assert_problem(await world.http.get(me, headers={"Authorization": header}), 401, "T001")
+    assert_problem(await world.http.get(me, headers={"Authorization": "Bearer junk"}), 401, "T003")
+    world.clock.passed += timedelta(minutes=30)
+    assert_problem(await alice.get("/users/me"), 401, "T002")
+    assert (await world.refresh(alice.refresh_token)).status_code == 204
+
+
+async def test_bad_token_is_refused_even_where_none_is_needed_but_never_at_login(world: World) -> None:
+    alice = await world.person()
+    bad = {"Authorization": "Bearer junk"}
+    assert_problem(await world.http.get(f"{API}/posts", headers=bad), 401, "T003")
+    login = {"email": alice.email, "password": PASSWORD}
+    assert (await world.http.post(f"{API}/auth/tokens", json=login, headers=bad)).status_code == 201
+    refreshed = await world.http.post(
+        f"{API}/auth/refresh", headers={**bad, "Cookie": f"refreshToken={alice.refresh_token}"}
+    )
+    assert refreshed.status_code == 204
+
+
+async def test_revocation_reaches_another_replica_within_a_second(servers: Backend) -> None:
+    async with open_world(servers) as here, open_world(servers) as there:
+        alice = await here.person()
+
+        async def status_there() -> int:
+            answer = await there.http.get(f"{API}/users/me", headers=alice.headers)
+            return answer.status_code
+
+        assert await status_there() == 200
+        await here.log_out(cookie=alice.refresh_token)
+
+        async def refused_there() -> bool:
+            return await status_there() == 401
+
+        await eventually(refused_there, seconds=1.0)
+
+
+async def test_a_replica_started_later_knows_earlier_revocations(servers: Backend) -> None:
+    async with open_world(servers) as here:
+        alice = await here.person()
+        await here.log_out(cookie=alice.refresh_token)
+        assert await here.runtime.redis.xlen(REVOKED_STREAM) == 1
+    async with open_world(servers) as later:
+
+        async def refused() -> bool:
+            return (await later.http.get(f"{API}/users/me", headers=alice.headers)).status_code == 401
+
+        await eventually(refused, seconds=1.0)

@@ -1,0 +1,183 @@
+"""The one error body for everything that can go wrong, CORS, and what is answered while a dependency is down."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import jwt
+import pytest
+
+from bapsang_api.asgi import BODY_LIMIT
+
+from .world import API, PASSWORD, Backend, World, assert_problem, open_world
+
+NOWHERE = "127.0.0.1:1"  # nothing listens there
+
+
+@pytest.mark.parametrize("path", ["/", "/nope", f"{API}/nope", f"{API}/posts/", f"{API}/posts/x/y", "/API/v1/posts"])
+async def test_unknown_path_is_404(file_world: World, path: str) -> None:
+    assert_problem(await file_world.http.get(path), 404, "E404-1")
+
+
+@pytest.mark.parametrize(("method", "path"), [("DELETE", "/posts"), ("POST", "/health"), ("GET", "/auth/users")])
+async def test_wrong_method_is_405_and_says_which_are_right(file_world: World, method: str, path: str) -> None:
+    answer = await file_world.http.request(method, f"{API}{path}")
+    assert_problem(answer, 405, "E405-1")
+    assert answer.headers["Allow"]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonp"])
+async def test_body_that_is_not_json_is_415(file_world: World, content_type: str) -> None:
+    answer = await file_world.http.post(f"{API}/auth/tokens", content=b"a=b", headers={"Content-Type": content_type})
+    assert_problem(answer, 415, "E415-1")
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"", b"[]", b"null", b'{"email":', b"\xff\xfe", b"[" * 100_000, b'{"email":' + b"9" * 5000 + b"}"]
+)
+async def test_malformed_json_is_400(file_world: World, body: bytes) -> None:
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    assert_problem(await file_world.http.post(f"{API}/auth/tokens", content=body, headers=headers), 400, "E400-1")
+
+
+async def test_body_over_the_limit_is_413_declared_or_streamed(file_world: World) -> None:
+    async def streamed() -> AsyncIterator[bytes]:
+        for _ in range(BODY_LIMIT // 65536 + 1):
+            yield b" " * 65536
+
+    headers = {"Content-Type": "application/json"}
+    declared = await file_world.http.post(f"{API}/auth/tokens", content=b" " * (BODY_LIMIT + 1), headers=headers)
+    assert_problem(declared, 413, "E413-1")
+    assert_problem(await file_world.http.post(f"{API}/auth/tokens", content=streamed(), headers=headers), 413, "E413-1")
+    login = {"email": "nobody@example.com", "password": PASSWORD, "pad": "x" * (BODY_LIMIT - 200)}
+    assert_problem(await file_world.http.post(f"{API}/auth/tokens", json=login), 401, "E401-1")
+
+
+async def test_a_bug_is_500_with_the_request_id_and_no_detail(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    await world.change("DROP TABLE post_contents")
+    await world.change("DROP TABLE user_post_likes")
+    await world.change("DROP TABLE posts")
+    with caplog.at_level(logging.ERROR):
+        answer = await world.http.get(f"{API}/posts", headers={"X-Request-ID": "abc-123"})
+    body = assert_problem(answer, 500, "E500-1")
+    assert body["requestId"] == "abc-123"
+    assert "posts" not in answer.text.replace(f"{API}/posts", "")
+    assert [record.message for record in caplog.records] == ["http.unhandled"]
+
+
+@pytest.mark.parametrize("given", ["x" * 65, "a b", '"', "ü"])
+async def test_a_request_id_that_could_harm_a_log_is_replaced(file_world: World, given: str) -> None:
+    answer = await file_world.http.get(f"{API}/health", headers={"X-Request-ID": given.encode()})
+    assert answer.headers["X-Request-ID"] != given
+    assert len(answer.headers["X-Request-ID"]) == 26
+
+
+async def test_database_down_is_503_with_retry_after(signing_key_file: object) -> None:
+    environment = {
+        "BAPSANG_DATABASE_URL": f"mysql+pymysql://nobody:secret@{NOWHERE}/bapsang",
+        "BAPSANG_REDIS_URL": f"redis://{NOWHERE}/0",
+        "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
+    }
+    async with open_world(Backend("nothing", environment)) as world:
+        for request in (
+            world.http.get(f"{API}/posts"),
+            world.http.get(f"{API}/auth/email", params={"email": "a@example.com"}),
+            world.http.post(f"{API}/auth/tokens", json={"email": "a@example.com", "password": PASSWORD}),
+        ):
+            answer = await request
+            assert_problem(answer, 503, "E503-1")
+            assert answer.headers["Retry-After"] == "1"
+            assert "secret" not in answer.text
+        assert (await world.http.get(f"{API}/health")).text == "OK"
+
+
+async def test_redis_down_leaves_reading_and_refuses_likes_and_logout(files: Backend) -> None:
+    environment = {**files.environment, "BAPSANG_REDIS_URL": f"redis://{NOWHERE}/0"}
+    async with open_world(Backend("sqlite only", environment)) as world:
+        alice = await world.person()
+        post_id = await alice.write_post()
+        detail = await alice.get(f"/posts/{post_id}")
+        assert detail.json()["stats"] == {"likeCount": 0, "commentCount": 0, "viewCount": 0, "isLiked": False}
+        assert len((await world.http.get(f"{API}/posts")).json()["items"]) == 1
+        for answer in (await alice.toggle(post_id), await world.log_out(cookie=alice.refresh_token)):
+            assert_problem(answer, 503, "E503-1")
+
+
+async def test_login_flood_is_answered_503_and_leaves_reading_alone(world: World) -> None:
+    login = {"email": "nobody@example.com", "password": PASSWORD}
+    flood = [asyncio.create_task(world.http.post(f"{API}/auth/tokens", json=login)) for _ in range(60)]
+    assert (await world.http.get(f"{API}/posts")).status_code == 200
+    statuses = [(await task).status_code for task in flood]
+    assert set(statuses) == {401, 503}
+
+
+async def test_cors_is_for_configured_origins_only(file_world: World) -> None:
+    ours, theirs = {"Origin": "http://localhost:3000"}, {"Origin": "https://evil.example"}
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    preflight = await file_world.http.options(f"{API}/posts", headers={**ours, **asks, "Authorization": "Bearer junk"})
+    assert preflight.status_code == 204
+    assert preflight.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    assert preflight.headers["Access-Control-Allow-Credentials"] == "true"
+    assert preflight.headers["Access-Control-Allow-Headers"] == "authorization,content-type"
+    assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
+    refused = await file_world.http.get(f"{API}/users/me", headers=ours)
+    assert refused.status_code == 401
+    assert refused.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    assert "Authorization" in refused.headers["Access-Control-Expose-Headers"]
+    for answer in (
+        await file_world.http.options(f"{API}/posts", headers={**theirs, **asks}),
+        await file_world.http.get(f"{API}/posts", headers=theirs),
+    ):
+        assert not [name for name in answer.headers if name.startswith("access-control-")]
+        assert answer.headers["Vary"] == "Origin"
+
+
+async def test_openapi_document_covers_every_route_and_its_errors(file_world: World) -> None:
+    spec = (await file_world.http.get("/openapi.json")).json()
+    assert (await file_world.http.get(f"{API}/openapi.json")).json() == spec
+    assert {f"{API}/posts", f"{API}/posts/{{post_id}}/likes", f"{API}/auth/tokens"} <= set(spec["paths"])
+    assert "HTTPValidationError" not in json.dumps(spec)
+    needing_token = 0
+    for path, operations in spec["paths"].items():
+        for method, operation in operations.items():
+            responses = operation["responses"]
+            assert "422" not in responses, (method, path)
+            if path.startswith(API) and path != f"{API}/health":
+                assert {"500", "503"} <= set(responses), (method, path)
+            if "requestBody" in operation:
+                assert {"400", "413", "415"} <= set(responses), (method, path)
+            if operation.get("security") == [{"accessToken": []}]:
+                needing_token += 1
+                assert "401" in responses, (method, path)
+    assert needing_token == 5
+    for reference in _references(spec):
+        assert reference.rpartition("/")[2] in spec["components"]["schemas"]
+
+
+async def test_docs_page_needs_no_other_host(file_world: World) -> None:
+    page = (await file_world.http.get("/docs")).text
+    assert "https://" not in page
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        assert f"/docs/{asset}" in page
+        assert len((await file_world.http.get(f"/docs/{asset}")).content) > 10_000
+
+
+async def test_public_keys_verify_what_login_hands_out(file_world: World) -> None:
+    alice = await file_world.person()
+    configuration = (await file_world.http.get("/.well-known/openid-configuration")).json()
+    assert configuration["issuer"] == "http://localhost:8000"
+    assert configuration["jwks_uri"] == "http://localhost:8000/.well-known/jwks.json"
+    (key,) = (await file_world.http.get("/.well-known/jwks.json")).json()["keys"]
+    assert jwt.get_unverified_header(alice.token) == {"alg": "RS256", "typ": "JWT", "kid": key["kid"]}
+    claims = jwt.decode(alice.token, jwt.PyJWK(key), ["RS256"], audience="bapsang", options={"verify_iat": False})
+    assert set(claims) == {"iss", "aud", "sub", "role", "sid", "iat", "nbf", "exp", "jti"}
+    assert (claims["sub"], claims["role"]) == (alice.user_id, "USER")
+    assert claims["exp"] - claims["iat"] == 1800
+
+
+def _references(node: object) -> list[str]:
+    if isinstance(node, dict):
+        found = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+        return found + [reference for child in node.values() for reference in _references(child)]
+    return [reference for child in node for reference in _references(child)] if isinstance(node, list) else []

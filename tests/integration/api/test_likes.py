@@ -1,0 +1,275 @@
+"""Likes from the click to the database row, through crashes, losses and rivals."""
+
+import asyncio
+import random
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from bapsang_api.likes import store
+from bapsang_api.likes.store import IDLE, LikeStore
+from bapsang_api.likes.sync import LOCK, LikeSync
+
+from .world import API, Backend, Person, World, assert_problem, open_world
+
+
+async def people(world: World, number: int) -> list[Person]:
+    return [await world.person() for _ in range(number)]
+
+
+async def is_liked(person: Person, post_id: str) -> bool:
+    return bool((await person.get(f"/posts/{post_id}")).json()["stats"]["isLiked"])
+
+
+class DiesBeforeAcknowledging(LikeStore):
+    """A write-back that is killed after its commit and before it has told Redis."""
+
+    async def acknowledge(self, post_id: str, _now: object) -> None:
+        raise ConnectionAbortedError(post_id)
+
+
+def dying_sync(world: World) -> LikeSync:
+    return LikeSync(world.runtime.database, DiesBeforeAcknowledging(world.runtime.redis), world.clock)
+
+
+async def test_three_users_like_a_post_and_one_takes_it_back(world: World) -> None:
+    three = await people(world, 3)
+    post_id = await three[0].write_post()
+    for person in three:
+        assert (await person.toggle(post_id)).status_code == 204
+    assert await world.runtime.redis.scard(f"like:users:{post_id}") == 3
+    assert await world.runtime.redis.smembers(f"like:users:{post_id}") == {person.user_id for person in three}
+    assert (await world.liked_rows(post_id), await world.shown_likes(post_id)) == (0, 3)
+
+    report = await world.runtime.like_sync.run()
+    assert (report.ran, report.posts, report.added, report.removed, report.remaining_posts) == (True, 1, 3, 0, 0)
+    assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (3, 3)
+
+    await three[1].toggle(post_id)
+    assert await world.shown_likes(post_id) == 2
+    assert [await is_liked(person, post_id) for person in three] == [True, False, True]
+    report = await world.runtime.like_sync.run()
+    assert (report.added, report.removed) == (0, 1)
+    assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
+
+
+async def test_put_and_delete_set_the_state_and_repeat_without_effect(world: World) -> None:
+    (alice,) = await people(world, 1)
+    post_id = await alice.write_post()
+    for method, count in (("PUT", 1), ("PUT", 1), ("DELETE", 0), ("DELETE", 0)):
+        assert (await alice.send(method, f"/posts/{post_id}/likes")).status_code == 204
+        assert await world.shown_likes(post_id) == count
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b"not json"])
+async def test_toggle_takes_any_body(world: World, body: bytes) -> None:
+    (alice,) = await people(world, 1)
+    post_id = await alice.write_post()
+    assert (await alice.send("POST", f"/posts/{post_id}/likes", content=body)).status_code == 204
+    assert await world.shown_likes(post_id) == 1
+
+
+async def test_likes_need_a_token_and_a_post(world: World) -> None:
+    (alice,) = await people(world, 1)
+    post_id = await alice.write_post()
+    assert_problem(await world.http.post(f"{API}/posts/{post_id}/likes"), 401, "T001")
+    for unknown in ("01JD0000000000000000000000", "nonsense"):
+        assert_problem(await alice.toggle(unknown), 404, "E404-1")
+    assert await world.runtime.redis.keys("like:*") == []
+
+
+async def test_a_like_taken_back_before_the_write_back_never_reaches_the_database(world: World) -> None:
+    (alice,) = await people(world, 1)
+    post_id = await alice.write_post()
+    await alice.toggle(post_id)
+    await alice.toggle(post_id)
+    report = await world.runtime.like_sync.run()
+    assert (report.posts, report.added, report.removed) == (1, 0, 0)
+    assert await world.like_count_column(post_id) == 0
+
+
+async def test_replay_after_a_death_between_commit_and_acknowledgement_changes_nothing(world: World) -> None:
+    alice, bob = await people(world, 2)
+    post_id = await alice.write_post()
+    await alice.toggle(post_id)
+    with pytest.raises(ConnectionAbortedError):
+        await dying_sync(world).run()
+    assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (1, 1)
+    await bob.toggle(post_id)  # waits in the delta while the claim is replayed
+    replay = await world.runtime.like_sync.run()
+    assert (replay.added, replay.removed) == (0, 0)
+    assert replay.remaining_posts == 1
+    after = await world.runtime.like_sync.run()
+    assert (after.added, after.remaining_posts) == (1, 0)
+    assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
+
+
+async def test_a_death_after_claiming_leaves_the_claim_to_the_next_run(world: World) -> None:
+    (alice,) = await people(world, 1)
+    post_id = await alice.write_post()
+    await alice.toggle(post_id)
+    assert await LikeStore(world.runtime.redis).claim(post_id) == {alice.user_id: True}
+    await alice.toggle(post_id)
+    for _ in range(2):
+        await world.runtime.like_sync.run()
+    assert (await world.liked_rows(post_id), await world.shown_likes(post_id)) == (0, 0)
+
+
+async def test_counts_and_states_come_back_from_the_database_when_redis_is_lost(world: World) -> None:
+    alice, bob, carol = await people(world, 3)
+    post_id = await alice.write_post()
+    await alice.toggle(post_id)
+    await bob.toggle(post_id)
+    await world.runtime.like_sync.run()
+    await world.runtime.redis.flushdb()
+    assert await world.shown_likes(post_id) == 2
+    assert await is_liked(alice, post_id)
+    await carol.toggle(post_id)
+    assert await world.runtime.redis.scard(f"like:users:{post_id}") == 3
+    assert await world.shown_likes(post_id) == 3
+    await world.runtime.like_sync.run()
+    assert await world.like_count_column(post_id) == 3
+
+
+@pytest.mark.parametrize("lost", ["users", "count"])
+async def test_loss_of_one_key_loses_no_pending_like(world: World, lost: str) -> None:
+    alice, bob, carol = await people(world, 3)
+    post_id = await alice.write_post()
+    await alice.toggle(post_id)
+    await world.runtime.like_sync.run()
+    await bob.toggle(post_id)
+    await alice.toggle(post_id)
+    await world.runtime.redis.delete(f"like:{lost}:{post_id}")
+    assert [await is_liked(person, post_id) for person in (alice, bob, carol)] == [False, True, False]
+    await carol.toggle(post_id)
+    assert await world.shown_likes(post_id) == 2
+    await world.runtime.like_sync.run()
+    assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
+
+
+async def test_a_slow_loader_that_was_overtaken_changes_nothing(world: World) -> None:
+    alice, bob = await people(world, 2)
+    post_id = await alice.write_post()
+    slow = LikeStore(world.runtime.redis)
+    assert await slow.become_loader(post_id, "slow")
+    await world.runtime.redis.delete(f"like:hydrate:{post_id}")  # its time ran out
+    await alice.toggle(post_id)
+    assert not await slow.load(post_id, "slow", [bob.user_id])
+    assert await world.runtime.redis.smembers(f"like:users:{post_id}") == {alice.user_id}
+    assert await world.runtime.redis.keys("like:staged:*") == []
+
+
+async def test_only_what_is_written_back_may_expire(world: World) -> None:
+    (alice,) = await people(world, 1)
+    post_id = await alice.write_post()
+    keys = [f"like:users:{post_id}", f"like:count:{post_id}"]
+    await alice.toggle(post_id)
+    assert [await world.runtime.redis.ttl(key) for key in keys] == [-1, -1]
+    await world.runtime.like_sync.run()
+    for key in keys:
+        assert 0 < await world.runtime.redis.ttl(key) <= IDLE.total_seconds()
+    await alice.toggle(post_id)
+    assert await world.runtime.redis.ttl(keys[1]) == -1
+
+
+async def test_fifty_parallel_toggles_are_exact(world: World) -> None:
+    ten = await people(world, 10)
+    post_id = await ten[0].write_post()
+    clicks = [person for person in ten for _ in range(5)]
+    random.Random(3).shuffle(clicks)
+    answers = await asyncio.gather(*(person.toggle(post_id) for person in clicks))
+    assert {answer.status_code for answer in answers} == {204}
+    # Five clicks each: everybody ends up liking it.
+    assert await world.runtime.redis.scard(f"like:users:{post_id}") == 10
+    assert await world.shown_likes(post_id) == 10
+    await world.runtime.like_sync.run()
+    assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (10, 10)
+
+
+async def test_two_concurrent_runs_do_the_work_once(world: World) -> None:
+    five = await people(world, 5)
+    post_id = await five[0].write_post()
+    for person in five:
+        await person.toggle(post_id)
+    reports = await asyncio.gather(world.runtime.like_sync.run(), world.runtime.like_sync.run())
+    assert sum(report.added for report in reports) == 5
+    assert {report.ran for report in reports} <= {True, False}
+    assert await world.like_count_column(post_id) == 5
+
+
+async def test_a_run_finding_another_at_work_leaves_it_alone(world: World) -> None:
+    (alice,) = await people(world, 1)
+    post_id = await alice.write_post()
+    await alice.toggle(post_id)
+    async with world.runtime.database.exclusive(LOCK) as lane:
+        assert lane is not None
+        assert not (await world.runtime.like_sync.run()).ran
+    assert (await world.runtime.like_sync.run()).added == 1
+
+
+async def test_batches_are_bounded_and_take_the_oldest_first(world: World) -> None:
+    (alice,) = await people(world, 1)
+    posts = [await alice.write_post(f"글 {number}") for number in range(5)]
+    order = random.Random(5).sample(posts, len(posts))
+    for post_id in order:
+        await alice.toggle(post_id)
+        world.clock.passed += timedelta(milliseconds=2)
+    likes = LikeStore(world.runtime.redis)
+    assert await likes.dirty(3, world.clock.now()) == order[:3]
+    report = await LikeSync(world.runtime.database, likes, world.clock, batch_size=2).run()
+    assert (report.posts, report.batches, report.added) == (5, 3, 5)
+
+
+async def test_a_run_stops_at_its_deadline_and_says_what_is_left(world: World) -> None:
+    (alice,) = await people(world, 1)
+    for number in range(3):
+        await alice.toggle(await alice.write_post(f"글 {number}"))
+    ticks = iter(range(100))
+    likes = LikeStore(world.runtime.redis)
+    sync = LikeSync(
+        world.runtime.database, likes, world.clock, batch_size=1, deadline_seconds=2, timer=lambda: next(ticks)
+    )
+    report = await sync.run()
+    assert (report.posts, report.remaining_posts) == (1, 2)
+
+
+async def test_likes_of_a_vanished_post_or_user_are_dropped(world: World) -> None:
+    (alice,) = await people(world, 1)
+    post_id = await alice.write_post()
+    ghost = "01JD0000000000000000000000"
+    claims = {post_id: {alice.user_id: True, ghost: True}, ghost: {alice.user_id: True}}
+    apply = partial(store.apply, claims=claims, now=world.clock.now())
+    assert await world.runtime.database.write(apply) == (1, 0)
+    assert await world.runtime.database.write(apply) == (0, 0)
+    assert await world.like_count_column(post_id) == 1
+
+
+async def test_random_clicks_losses_and_deaths_end_with_the_truth(servers: Backend) -> None:
+    rng = random.Random(11)
+    async with open_world(servers) as world:
+        crowd = await people(world, 8)
+        posts = [await crowd[0].write_post(f"글 {number}") for number in range(3)]
+        truth: set[tuple[str, str]] = set()
+
+        async def click(person: Person) -> None:
+            for _ in range(40):
+                post_id = rng.choice(posts)
+                assert (await person.toggle(post_id)).status_code == 204
+                truth.symmetric_difference_update({(post_id, person.user_id)})
+
+        clicking = [asyncio.create_task(click(person)) for person in crowd]
+        while not all(task.done() for task in clicking):
+            await world.runtime.redis.delete(f"like:{rng.choice(['users', 'count'])}:{rng.choice(posts)}")
+            if rng.random() < 0.5:
+                await world.runtime.like_sync.run()
+            elif await world.runtime.redis.zcard("like:dirty"):
+                with pytest.raises(ConnectionAbortedError):
+                    await dying_sync(world).run()
+        await asyncio.gather(*clicking)
+        while await world.runtime.redis.zcard("like:dirty"):
+            await world.runtime.like_sync.run()
+        rows = set(await world.rows("SELECT post_id, user_id FROM user_post_likes"))
+        assert rows == truth
+        for post_id in posts:
+            assert await world.like_count_column(post_id) == sum(post == post_id for post, _ in truth)

@@ -1,0 +1,209 @@
+"""Writing, listing and reading posts, as the contract has them."""
+
+import asyncio
+import json
+import re
+import unicodedata
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bapsang_api.kit.clock import SEOUL
+
+from .world import API, World, assert_problem
+
+WIRE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?")
+
+
+async def page(world: World, **params: Any) -> dict[str, Any]:
+    answer = await world.http.get(f"{API}/posts", params=params)
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
+    alice = await world.person()
+    title, content = "<b>김치찌개</b> & 밥 🍚", "첫 줄\n둘째 줄\t끝 "
+    written = await alice.send("POST", "/posts", json={"title": title, "content": content, "extra": 1})
+    assert written.status_code == 201
+    body = written.json()
+    assert WIRE_TIME.fullmatch(body["createdAt"])
+    now = world.clock.now().astimezone(SEOUL).replace(tzinfo=None)
+    assert abs(now - datetime.fromisoformat(body["createdAt"])) < timedelta(seconds=30)
+    assert body == {
+        "postId": body["postId"],
+        "title": title,
+        "createdAt": body["createdAt"],
+        "updatedAt": None,
+        "contentDetail": {"content": content, "postImageUrl": None},
+        "author": {"nickname": alice.nickname, "authorProfileUrl": None},
+        "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0, "isLiked": False},
+    }
+    assert (await world.http.get(f"{API}/posts/{body['postId']}")).json() == body
+    listed = await page(world)
+    assert listed == {
+        "items": [
+            {
+                "postId": body["postId"],
+                "title": title,
+                "createdAt": body["createdAt"],
+                "author": {"nickname": alice.nickname, "authorProfileUrl": None},
+                "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0},
+            }
+        ],
+        "nextCursor": None,
+        "hasMore": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"title": "", "content": "x"}, "title"),
+        ({"title": "   ", "content": "x"}, "title"),
+        ({"title": "x" * 256, "content": "x"}, "title"),
+        ({"title": "x", "content": "x" * 10_001}, "content"),
+        ({"title": "x"}, "content"),
+        ({"title": 1, "content": "x"}, "title"),
+        ({"title": "x", "content": "x", "postImageKey": "users/a/post/b.png"}, "postImageKey"),
+        (["not", "an", "object"], "body"),
+        ({"title": "\ud800", "content": "x"}, "title"),
+    ],
+)
+async def test_bad_post_names_the_field(world: World, body: Any, field: str) -> None:
+    alice = await world.person()
+    problem = assert_problem(await alice.send("POST", "/posts", content=json.dumps(body)), 400, "E400-1")
+    assert problem["errors"][0]["field"] == field
+
+
+async def test_longest_title_and_content_are_taken_and_normalised(world: World) -> None:
+    alice = await world.person()
+    # Decomposed: 255 visible letters are 510 code points before NFC.
+    answer = await alice.send(
+        "POST", "/posts", json={"title": unicodedata.normalize("NFD", "가" * 255), "content": "힣" * 10_000}
+    )
+    assert answer.status_code == 201
+    assert answer.json()["title"] == "가" * 255
+
+
+async def test_writing_needs_a_token(world: World) -> None:
+    assert_problem(await world.http.post(f"{API}/posts", json={"title": "a", "content": "b"}), 401, "T001")
+
+
+@pytest.mark.parametrize("post_id", ["01JD0000000000000000000000", "nonsense", "01jd0000000000000000000000", "%00"])
+async def test_unknown_post_is_404(world: World, post_id: str) -> None:
+    answer = await world.http.get(f"{API}/posts/{post_id}")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "E404-1"
+
+
+async def test_deleted_post_is_gone_from_list_and_detail(world: World) -> None:
+    alice = await world.person()
+    post_id = await alice.write_post()
+    await world.change("UPDATE posts SET post_status = 'DELETED' WHERE id = :p", p=post_id)
+    assert (await page(world))["items"] == []
+    assert_problem(await world.http.get(f"{API}/posts/{post_id}"), 404, "E404-1")
+    assert_problem(await alice.toggle(post_id), 404, "E404-1")
+
+
+async def test_pages_join_up_newest_first(world: World) -> None:
+    alice = await world.person()
+    written = [await alice.write_post(f"글 {number}") for number in range(7)]
+    seen: list[str] = []
+    body = await page(world, size=3)
+    while True:
+        seen += [item["postId"] for item in body["items"]]
+        assert body["hasMore"] == (body["nextCursor"] is not None)
+        if not body["hasMore"]:
+            break
+        cursor = body["nextCursor"]
+        assert cursor == {"id": body["items"][-1]["postId"], "createdAt": body["items"][-1]["createdAt"]}
+        body = await page(world, size=3, cursorId=cursor["id"], cursorCreatedAt=cursor["createdAt"])
+    assert seen == written[::-1]
+
+
+async def test_posts_of_the_same_instant_are_told_apart_by_id(world: World) -> None:
+    alice = await world.person()
+    written = [await alice.write_post(f"글 {number}") for number in range(5)]
+    await world.change("UPDATE posts SET created_at = '2026-11-23 01:02:03.000004'")
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        body = await page(world, size=2, **cursor)
+        seen += [item["postId"] for item in body["items"]]
+        if not body["nextCursor"]:
+            break
+        cursor = {"cursorId": body["nextCursor"]["id"], "cursorCreatedAt": body["nextCursor"]["createdAt"]}
+    assert body["items"][0]["createdAt"] == "2026-11-23T10:02:03.000004"
+    assert seen == sorted(written, reverse=True)
+
+
+async def test_scroll_under_inserts_neither_skips_nor_repeats(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    present = {await alice.write_post(f"글 {number}") for number in range(25)}
+    reading = True
+
+    async def keep_writing() -> None:
+        while reading:
+            await bob.write_post("새 글")
+
+    writer = asyncio.create_task(keep_writing())
+    seen: list[str] = []
+    body = await page(world, size=4)
+    while True:
+        seen += [item["postId"] for item in body["items"]]
+        cursor = body["nextCursor"]
+        if cursor is None:
+            break
+        body = await page(world, size=4, cursorId=cursor["id"], cursorCreatedAt=cursor["createdAt"])
+    reading = False
+    await writer
+    assert len(seen) == len(set(seen))
+    assert present <= set(seen)
+
+
+async def test_empty_parameters_count_as_absent_and_an_id_alone_is_ignored(world: World) -> None:
+    alice = await world.person()
+    post_id = await alice.write_post()
+    for params in ({"size": "", "cursorId": "", "cursorCreatedAt": ""}, {"cursorId": "whatever"}):
+        assert [item["postId"] for item in (await page(world, **params))["items"]] == [post_id]
+
+
+async def test_cursor_time_is_accepted_with_a_zone(world: World) -> None:
+    alice = await world.person()
+    post_id = await alice.write_post()
+    later = (world.clock.now() + timedelta(hours=1)).replace(tzinfo=None).isoformat()
+    for suffix in ("Z", "+00:00", " 00:00"):
+        body = await page(world, cursorCreatedAt=later + suffix)
+        assert [item["postId"] for item in body["items"]] == [post_id]
+    assert (await page(world, cursorCreatedAt=later))["items"] == []  # Seoul time: 8 hours ago
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"size": "0"}, "size"),
+        ({"size": "101"}, "size"),
+        ({"size": "many"}, "size"),
+        ({"cursorCreatedAt": "yesterday"}, "cursorCreatedAt"),
+        ({"cursorCreatedAt": "0001-01-01T00:00:00"}, "cursorCreatedAt"),
+        ({"cursorCreatedAt": "2026-11-23T10:10:12", "cursorId": "x"}, "cursorId"),
+    ],
+)
+async def test_bad_page_parameters_are_refused(world: World, params: dict[str, str], field: str) -> None:
+    answer = await world.http.get(f"{API}/posts", params=params)
+    assert assert_problem(answer, 400, "E400-1")["errors"][0]["field"] == field
+
+
+async def test_a_view_counts_once_per_viewer_and_minute_and_shows_after_the_write_back(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    post_id = await alice.write_post()
+    for _ in range(3):
+        await alice.get(f"/posts/{post_id}")
+        await bob.get(f"/posts/{post_id}")
+        await world.http.get(f"{API}/posts/{post_id}", headers={"X-Forwarded-For": "203.0.113.7"})
+    assert await world.runtime.posts.flush_views() == 3
+    assert (await page(world))["items"][0]["stats"]["viewCount"] == 3
+    assert await world.runtime.posts.flush_views() == 0

@@ -1,0 +1,279 @@
+"""The real process: start, probes, drain, exit codes, and jobs killed at the worst moment."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+from sqlalchemy import create_engine, text
+
+from .world import API, PASSWORD, Backend
+
+PROGRAM = (sys.executable, "-m", "bapsang_api")
+BARE = {name: value for name, value in os.environ.items() if not name.startswith("BAPSANG_")}
+
+
+def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *arguments], env={**BARE, **environment}, cwd=cwd, capture_output=True, text=True, timeout=60
+    )
+
+
+def log_lines(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """Return the first true value of `condition`; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition did not become true in time"
+        threading.Event().wait(0.02)
+    return value
+
+
+class Service:
+    """A running `bapsang-api serve`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.log: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        ready = until(lambda: self.said("serve.ready"))
+        self.url, self.admin = (f"http://127.0.0.1:{ready[name]}" for name in ("port", "admin_port"))
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(json.loads(line))
+
+    def said(self, event: str) -> dict[str, Any] | None:
+        assert self.process.poll() is None or event != "serve.ready", self.log
+        return next((line for line in self.log if line["event"] == event), None)
+
+    def wait(self, seconds: float) -> int:
+        code = self.process.wait(seconds)
+        self._reader.join(5)
+        return code
+
+
+@contextlib.contextmanager
+def serving(cwd: Path, *arguments: str, **environment: str) -> Iterator[Service]:
+    process = subprocess.Popen(
+        [*PROGRAM, "serve", "--port", "0", *arguments],
+        env={**BARE, "BAPSANG_ADMIN_PORT": "0", **environment},
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Service(process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def test_one_command_serves_everything_on_one_machine(tmp_path: Path) -> None:
+    with serving(tmp_path) as service, httpx.Client(base_url=f"{service.url}{API}") as http:
+        body = {"email": "a@example.com", "password": PASSWORD, "nickname": "앨리스"}
+        assert http.post("/auth/users", json=body).status_code == 201
+        login = http.post("/auth/tokens", json=body)
+        http.headers["Authorization"] = login.headers["Authorization"]
+        post_id = http.post("/posts", json={"title": "밥", "content": "국"}).json()["postId"]
+        assert http.post(f"/posts/{post_id}/likes").status_code == 204
+        # The background write-back brings the like into the file.
+        engine = create_engine(f"sqlite:///{tmp_path}/bapsang.sqlite3")
+        with engine.connect() as connection:
+            until(lambda: connection.execute(text("SELECT like_count FROM posts")).scalar() == 1)
+        engine.dispose()
+        service.process.terminate()
+        assert service.wait(5) == 0
+    assert "a@example.com" not in json.dumps(service.log)
+
+
+def test_probes_and_metrics_are_on_the_admin_port_only(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        assert httpx.get(f"{service.admin}/livez").text == "OK"
+        assert httpx.get(f"{service.admin}/readyz").text == "OK"
+        httpx.get(f"{service.url}{API}/posts")
+        httpx.get(f"{service.url}{API}/posts/01JD0000000000000000000000")
+        httpx.get(f"{service.url}/wp-login.php")
+        metrics = httpx.get(f"{service.admin}/metrics").text
+        for line in (
+            'bapsang_http_requests_total{method="GET",route="/api/v1/posts",status_class="2xx"} 1.0',
+            'bapsang_http_requests_total{method="GET",route="/api/v1/posts/{post_id}",status_class="4xx"} 1.0',
+            'bapsang_http_requests_total{method="GET",route="unmatched",status_class="4xx"} 1.0',
+            "bapsang_like_dirty_posts 0.0",
+            "bapsang_redis_up 1.0",
+        ):
+            assert line in metrics
+        for path in ("/livez", "/readyz", "/metrics"):
+            assert httpx.get(f"{service.url}{path}").status_code == 404
+
+
+def test_sigterm_fails_readiness_at_once_and_goes_on_serving_while_it_drains(tmp_path: Path) -> None:
+    with serving(tmp_path, "--drain-seconds", "2") as service, httpx.Client(base_url=service.url) as http:
+        assert http.get(f"{API}/health").headers.get("connection") is None
+        service.process.send_signal(signal.SIGTERM)
+        until(lambda: service.said("serve.draining"))
+        assert httpx.get(f"{service.admin}/readyz").status_code == 503
+        assert httpx.get(f"{service.admin}/livez").status_code == 200
+        draining = http.get(f"{API}/posts")
+        assert (draining.status_code, draining.headers["connection"]) == (200, "close")
+        started = time.monotonic()
+        assert service.wait(10) == 0
+        assert time.monotonic() - started < 5
+
+
+def test_request_in_flight_at_sigterm_is_answered(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        head_sent, drained = threading.Event(), threading.Event()
+
+        def body() -> Iterator[bytes]:
+            yield b'{"email":"a@example.com",'
+            head_sent.set()
+            drained.wait(10)
+            yield b'"password":"x"}'
+
+        answers: list[int] = []
+
+        def log_in() -> None:
+            headers = {"Content-Type": "application/json"}
+            answers.append(httpx.post(f"{service.url}{API}/auth/tokens", content=body(), headers=headers).status_code)
+
+        client = threading.Thread(target=log_in)
+        client.start()
+        head_sent.wait(10)
+        service.process.terminate()
+        until(lambda: service.said("serve.draining"))
+        drained.set()
+        client.join(10)
+        assert answers == [401]
+        assert service.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "variable", "value"),
+    [
+        ("serve", "BAPSANG_DATABSE_URL", "sqlite:///x"),
+        ("migrate", "BAPSANG_DATABASE_URL", "postgresql://user:secret@host/db"),
+        ("like-sync", "BAPSANG_LOG_LEVEL", "loud"),
+    ],
+)
+def test_bad_setting_exits_2_with_one_line_naming_it(tmp_path: Path, command: str, variable: str, value: str) -> None:
+    ended = run(command, cwd=tmp_path, **{variable: value})
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert variable in ended.stderr
+    assert "secret" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mysql_without_a_signing_key_refuses_to_start(tmp_path: Path) -> None:
+    ended = run(
+        "serve",
+        *("--port", "0"),
+        cwd=tmp_path,
+        BAPSANG_DATABASE_URL="mysql+pymysql://u:secret@127.0.0.1:1/x",
+        BAPSANG_REDIS_URL="redis://127.0.0.1:1/0",
+        BAPSANG_ADMIN_PORT="0",
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("bapsang-api: BAPSANG_SIGNING_KEY_FILE is not set:")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_port_in_use_exits_1_and_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        port = service.url.rpartition(":")[2]
+        ended = run("serve", "--port", port, cwd=tmp_path, BAPSANG_ADMIN_PORT="0")
+    assert ended.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in log_lines(ended.stderr)[0]["error"]
+
+
+def test_migrate_reports_progress_and_its_exit_code_tells_the_outcome(tmp_path: Path, empty_mysql: str) -> None:
+    done = run("migrate", cwd=tmp_path, BAPSANG_DATABASE_URL=empty_mysql, BAPSANG_REDIS_URL="redis://127.0.0.1:1/0")
+    assert done.returncode == 0
+    assert [line["event"] for line in log_lines(done.stderr)] == ["migrate.started", "migrate.applied", "migrate.done"]
+    failed = run(
+        "migrate",
+        *("--wait", "1"),
+        cwd=tmp_path,
+        BAPSANG_DATABASE_URL="mysql+pymysql://u:secret@127.0.0.1:1/x",
+        BAPSANG_REDIS_URL="redis://127.0.0.1:1/0",
+    )
+    assert failed.returncode == 1
+    assert "secret" not in failed.stderr
+
+
+def test_like_sync_needs_a_redis_that_others_share(tmp_path: Path) -> None:
+    ended = run("like-sync", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert "BAPSANG_REDIS_URL" in ended.stderr
+
+
+def test_like_sync_exits_1_when_redis_is_down(tmp_path: Path, servers: Backend) -> None:
+    ended = run("like-sync", cwd=tmp_path, **{**servers.environment, "BAPSANG_REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert ended.returncode == 1
+    assert log_lines(ended.stderr)[-1]["event"] == "like_sync.failed"
+
+
+def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without_effect(
+    tmp_path: Path, servers: Backend
+) -> None:
+    likes = redis.Redis.from_url(servers.environment["BAPSANG_REDIS_URL"], decode_responses=True)
+    engine = create_engine(servers.environment["BAPSANG_DATABASE_URL"], isolation_level="AUTOCOMMIT")
+
+    def count() -> Any:
+        with engine.connect() as connection:
+            return connection.execute(text("SELECT like_count FROM posts WHERE id = :p"), {"p": post_id}).scalar()
+
+    with serving(tmp_path, **servers.environment) as service, httpx.Client(base_url=f"{service.url}{API}") as http:
+        for number in range(3):
+            body = {"email": f"a{number}@example.com", "password": PASSWORD, "nickname": f"사람{number}"}
+            http.post("/auth/users", json=body)
+            http.headers["Authorization"] = http.post("/auth/tokens", json=body).headers["Authorization"]
+            if number == 0:
+                post_id = http.post("/posts", json={"title": "밥", "content": "국"}).json()["postId"]
+            assert http.post(f"/posts/{post_id}/likes").status_code == 204
+    assert likes.scard(f"like:users:{post_id}") == 3
+
+    with engine.connect() as holder:  # holds the post's row, so that the job waits inside its transaction
+        holder.execute(text("BEGIN"))
+        holder.execute(text("SELECT id FROM posts WHERE id = :p FOR UPDATE"), {"p": post_id})
+        job = subprocess.Popen(
+            [*PROGRAM, "like-sync"], env={**BARE, **servers.environment}, cwd=tmp_path, stderr=subprocess.DEVNULL
+        )
+        until(lambda: likes.exists(f"like:claim:{post_id}"))
+        likes.client_pause(20_000, all=False)  # writes only: the acknowledgement will not get through
+        holder.execute(text("COMMIT"))
+        until(lambda: count() == 3)
+    job.kill()
+    job.wait()
+    likes.client_unpause()
+    assert likes.hlen(f"like:claim:{post_id}") == 3
+
+    def lock_is_free() -> bool:  # MySQL notices the death of the connection that held it
+        return log_lines(run("like-sync", cwd=tmp_path, **servers.environment).stderr)[-1]["event"] == "like_sync.done"
+
+    until(lock_is_free)
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT COUNT(*) FROM user_post_likes")).scalar()
+    assert (rows, count()) == (3, 3)
+    assert likes.zcard("like:dirty") == 0
+    likes.close()
+    engine.dispose()

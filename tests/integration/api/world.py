@@ -1,0 +1,183 @@
+"""What the API's integration tests act with: a service on a back end of its own, and people who use it."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import httpx
+from sqlalchemy import create_engine, text
+
+from bapsang_api.kit.clock import SystemClock
+from bapsang_api.runtime import Runtime, running
+from bapsang_api.settings import Settings
+
+API = "/api/v1"
+PASSWORD = "Bapsang-2026!"
+
+
+class MovableClock:
+    """The machine's clock plus what a test has let pass."""
+
+    def __init__(self) -> None:
+        self._system = SystemClock()
+        self.passed = timedelta()
+
+    def now(self) -> datetime:
+        return self._system.now() + self.passed
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A database and a Redis for one test."""
+
+    name: str
+    environment: dict[str, str]
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.from_environment(self.environment)
+
+
+@dataclass
+class Person:
+    """Someone with an account, logged in on one device."""
+
+    http: httpx.AsyncClient
+    email: str
+    nickname: str
+    user_id: str
+    token: str
+    refresh_token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.http.get(f"{API}{path}", headers=self.headers, **options)
+
+    async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send a request as this person; a body given as `content` is declared to be JSON."""
+        headers = {**self.headers, "Content-Type": "application/json"} if "content" in options else self.headers
+        return await self.http.request(method, f"{API}{path}", headers=headers, **options)
+
+    async def write_post(self, title: str = "오늘의 밥상", content: str = "된장찌개") -> str:
+        answer = await self.send("POST", "/posts", json={"title": title, "content": content})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["postId"])
+
+    async def toggle(self, post_id: str) -> httpx.Response:
+        return await self.send("POST", f"/posts/{post_id}/likes")
+
+
+@dataclass
+class World:
+    """A running service."""
+
+    runtime: Runtime
+    http: httpx.AsyncClient
+    clock: MovableClock
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    async def person(self) -> Person:
+        """Sign somebody new up and log them in."""
+        number = next(self._numbers)
+        email, nickname = f"person{number}@example.com", f"사람{number}"
+        body = {"email": email, "password": PASSWORD, "nickname": nickname}
+        created = await self.http.post(f"{API}/auth/users", json=body)
+        assert created.status_code == 201, created.text
+        token, refresh_token = await self.log_in(email)
+        return Person(self.http, email, nickname, created.json()["userId"], token, refresh_token)
+
+    async def log_in(self, email: str) -> tuple[str, str]:
+        """Log in on a new device and return its access and refresh tokens."""
+        answer = await self.http.post(f"{API}/auth/tokens", json={"email": email, "password": PASSWORD})
+        assert answer.status_code == 201, answer.text
+        return answer.headers["Authorization"].removeprefix("Bearer "), refresh_cookie(answer)
+
+    async def refresh(self, token: str) -> httpx.Response:
+        return await self.http.post(f"{API}/auth/refresh", headers={"Cookie": f"refreshToken={token}"})
+
+    async def log_out(self, cookie: str | None = None, token: str | None = None) -> httpx.Response:
+        headers = {"Cookie": f"refreshToken={cookie}"} if cookie is not None else {}
+        headers |= {"Authorization": f"Bearer {token}"} if token is not None else {}
+        return await self.http.post(f"{API}/auth/logout", headers=headers)
+
+    async def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Return what a query finds in the service's database."""
+        return await self.runtime.database.read(
+            lambda session: [tuple(row) for row in session.execute(text(statement), values)]
+        )
+
+    async def change(self, statement: str, **values: Any) -> None:
+        """Change the service's database behind its back."""
+        await self.runtime.database.write(lambda session: session.execute(text(statement), values))
+
+    async def liked_rows(self, post_id: str) -> int:
+        return int((await self.rows("SELECT COUNT(*) FROM user_post_likes WHERE post_id = :p", p=post_id))[0][0])
+
+    async def like_count_column(self, post_id: str) -> int:
+        return int((await self.rows("SELECT like_count FROM posts WHERE id = :p", p=post_id))[0][0])
+
+    async def shown_likes(self, post_id: str) -> int:
+        return int((await self.http.get(f"{API}/posts/{post_id}")).json()["stats"]["likeCount"])
+
+
+@contextlib.asynccontextmanager
+async def open_world(backend: Backend) -> AsyncIterator[World]:
+    clock = MovableClock()
+    async with running(backend.settings, clock=clock) as runtime:
+        runtime.lifecycle.start()
+        transport = httpx.ASGITransport(runtime.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+            http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            yield World(runtime, http, clock)
+
+
+def refresh_cookie(answer: httpx.Response) -> str:
+    """Return the refresh token that an answer sets."""
+    name, _, value = answer.headers["Set-Cookie"].partition(";")[0].partition("=")
+    assert name == "refreshToken"
+    return str(value)
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """Check that an answer is the one error body, and return it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = answer.json()
+    assert list(body) == [
+        *("type", "title", "status", "detail", "instance", "code", "errorCode", "message", "errors", "requestId")
+    ]
+    assert body["status"] == status
+    assert body["code"] == body["errorCode"] == code
+    assert body["type"] == f"about:blank#{code}"
+    assert body["instance"] == answer.request.url.path
+    assert body["requestId"] == answer.headers["x-request-id"]
+    return body
+
+
+@contextlib.contextmanager
+def mysql_database(server_url: str, name: str) -> Iterator[str]:
+    """Create an empty database and drop it afterwards; yields its URL."""
+    engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    url = engine.url.set(database=name, query={"charset": "utf8mb4"})
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        try:
+            yield url.render_as_string(hide_password=False)
+        finally:
+            connection.execute(text(f"DROP DATABASE {name}"))
+    engine.dispose()
+
+
+async def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Wait until an async condition is true; fail after `seconds`."""
+    async with asyncio.timeout(seconds):
+        while not await condition():  # noqa: ASYNC110 - what is awaited lies in other processes
+            await asyncio.sleep(0.02)

@@ -1,0 +1,73 @@
+"""An apiserver, the operator and a fresh namespace for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .controlplane import OPERATOR_USER, ControlPlane, programs, running
+from .world import BINDINGS, ROLES, Client, Namespace, Operator, client_of, cluster_role, install_crd
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane of the tests' own: on the local cluster, the operator that runs there would interfere."""
+    found = programs()
+    if found is None:
+        pytest.skip(
+            "etcd and kube were not built here (BAPSANG_TEST_KUBE_BIN); the e2e tests cover the cluster's operator"
+        )
+
+    def prepare(kubeconfig: Path) -> None:
+        with client_of(kubeconfig) as admin:
+            install_crd(admin)
+
+    with running(found, tmp_path_factory.mktemp("control-plane"), prepare) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def admin_kubeconfig(request: pytest.FixtureRequest) -> Path:
+    """An apiserver for dry runs: our own where there is one, else the cluster that `kube_api` names.
+
+    Tests that create anything but an empty namespace ask for `control_plane`, and so never act on a shared cluster.
+    """
+    if programs() is not None:
+        return request.getfixturevalue("control_plane").admin
+    return Path(request.getfixturevalue("kube_api"))
+
+
+@pytest.fixture(scope="session")
+def client(admin_kubeconfig: Path) -> Iterator[Client]:
+    with client_of(admin_kubeconfig) as found:
+        install_crd(found)
+        yield found
+
+
+@pytest.fixture
+def namespace(client: Client) -> Iterator[Namespace]:
+    found = Namespace(client)
+    yield found
+    found.remove()
+
+
+@pytest.fixture(scope="session")
+def operator(
+    control_plane: ControlPlane, client: Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Operator]:
+    """The operator with exactly the rights of the chart; a missing verb fails the tests."""
+    role = cluster_role()
+    binding = {
+        "metadata": {"name": role["metadata"]["name"]},
+        "roleRef": {"apiGroup": ROLES.group, "kind": ROLES.name, "name": role["metadata"]["name"]},
+        "subjects": [{"kind": "User", "apiGroup": ROLES.group, "name": OPERATOR_USER}],
+    }
+    for kind, manifest in ((ROLES, role), (BINDINGS, binding)):
+        answer = client.create(kind, manifest)
+        assert answer.is_success, answer.text
+    found = Operator(control_plane.operator, tmp_path_factory.mktemp("operator") / "operator.log")
+    found.start()
+    yield found
+    assert found.stop() == 0

@@ -1,0 +1,170 @@
+"""A control plane for the tests alone: etcd, kube-apiserver and the garbage collector, on 127.0.0.1 and for seconds.
+
+No node and no workload controller, so a test decides itself when a database is ready or a migration fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import yaml
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from bapsang_local.settings import from_environment
+
+START_SECONDS = 60
+OPERATOR_USER = "system:serviceaccount:bapsang-system:bapsang-operator"
+
+
+@dataclass(frozen=True)
+class Programs:
+    etcd: Path
+    kube: Path
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    server: str
+    admin: Path
+    operator: Path
+
+
+def programs() -> Programs | None:
+    """Find the binaries that the local cluster was built from; BAPSANG_TEST_KUBE_BIN names another folder."""
+    folder = Path(os.environ.get("BAPSANG_TEST_KUBE_BIN") or from_environment().bin)
+    # In the local cluster's cache, names end in version and hash.
+    etcd = sorted([*folder.glob("etcd"), *folder.glob("etcd-*")])
+    kube = sorted([*folder.glob("kube"), *folder.glob("kube-[0-9]*")])
+    return Programs(etcd[-1], kube[-1]) if etcd and kube else None
+
+
+@contextlib.contextmanager
+def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> Iterator[ControlPlane]:
+    """Run a control plane. Its kubeconfigs: `admin` may do all, `operator` what RBAC gives to the operator's account.
+
+    `prepare` gets the first before the controllers start: a CRD made later is garbage-collected only half a minute on.
+    """
+    etcd_port, peer_port, api_port = (_free_port() for _ in range(3))
+    etcd, server = f"http://127.0.0.1:{etcd_port}", f"https://127.0.0.1:{api_port}"
+    tokens = {"admin": secrets.token_hex(16), "operator": secrets.token_hex(16)}
+    (folder / "tokens.csv").write_text(
+        f'{tokens["admin"]},admin,1,"system:masters"\n{tokens["operator"]},{OPERATOR_USER},2,"system:serviceaccounts"\n'
+    )
+    key = _service_account_key(folder)
+    plane = ControlPlane(server, *(_kubeconfig(folder, server, user, tokens[user]) for user in ("admin", "operator")))
+    commands = {
+        "etcd": [
+            str(found.etcd),
+            f"--data-dir={folder / 'etcd'}",
+            "--unsafe-no-fsync",
+            "--log-level=error",
+            *(f"--{name}-client-urls={etcd}" for name in ("listen", "advertise")),
+            f"--listen-peer-urls=http://127.0.0.1:{peer_port}",
+            f"--initial-cluster=default=http://127.0.0.1:{peer_port}",
+            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer_port}",
+        ],
+        "apiserver": [
+            str(found.kube),
+            "kube-apiserver",
+            f"--etcd-servers={etcd}",
+            f"--secure-port={api_port}",
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            f"--cert-dir={folder / 'certificates'}",
+            f"--token-auth-file={folder / 'tokens.csv'}",
+            "--authorization-mode=RBAC",
+            f"--service-account-issuer={server}",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            # No controller runs that makes the `default` account of a namespace, or that lets go of a deleted volume.
+            "--disable-admission-plugins=ServiceAccount,StorageObjectInUseProtection",
+        ],
+        "controllers": [
+            str(found.kube),
+            "kube-controller-manager",
+            f"--kubeconfig={plane.admin}",
+            "--controllers=garbage-collector-controller,namespace-controller",
+            "--leader-elect=false",
+            "--secure-port=0",
+        ],
+    }
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_process("etcd", commands["etcd"], folder))
+        apiserver = stack.enter_context(_process("apiserver", commands["apiserver"], folder))
+        _wait_for_apiserver(server, tokens["admin"], apiserver, folder)
+        prepare(plane.admin)
+        stack.enter_context(_process("controllers", commands["controllers"], folder))
+        yield plane
+    shutil.rmtree(folder / "etcd", ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _service_account_key(folder: Path) -> Path:
+    path = folder / "service-account.pem"
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        )
+    )
+    return path
+
+
+def _kubeconfig(folder: Path, server: str, user: str, token: str) -> Path:
+    path = folder / f"{user}.kubeconfig"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": {"server": server, "insecure-skip-tls-verify": True}}],
+        "users": [{"name": user, "user": {"token": token}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
+    }
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@contextlib.contextmanager
+def _process(name: str, command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_for_apiserver(server: str, token: str, process: subprocess.Popen[bytes], folder: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    with httpx.Client(verify=False, headers={"Authorization": f"Bearer {token}"}) as client:  # noqa: S501 - our own
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            with contextlib.suppress(httpx.TransportError):
+                if client.get(f"{server}/readyz").status_code == 200:
+                    return
+            time.sleep(0.2)
+    raise RuntimeError(f"kube-apiserver did not start:\n{(folder / 'apiserver.log').read_text()[-4000:]}")

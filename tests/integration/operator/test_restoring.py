@@ -1,0 +1,180 @@
+"""Whatever is done to a child by hand is undone, and what is not ours is never touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bapsang_operator import names
+from bapsang_operator.kinds import BY_NAME
+
+from .test_lifecycle import CHILDREN
+from .world import Client, Namespace, Object, Operator, eventually
+
+EDITS: dict[str, Any] = {
+    "ServiceAccount": {"automountServiceAccountToken": True},
+    "NetworkPolicy": {"spec": {"policyTypes": ["Ingress"], "ingress": None, "egress": None}},
+    "PersistentVolumeClaim": {"metadata": {"labels": {names.LABEL_MANAGED_BY: None}}},
+    "Service": {"spec": {"selector": {names.LABEL_COMMUNITY: "other"}}},
+    "StatefulSet": {"spec": {"replicas": 0}},
+    "Job": {"metadata": {"labels": {names.LABEL_COMMUNITY: "other"}}},
+    "Deployment": {"spec": {"template": {"spec": {"enableServiceLinks": True, "nodeSelector": None}}}},
+    "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 99}},
+    "PodDisruptionBudget": {"spec": {"maxUnavailable": "100%"}},
+    "CronJob": {"spec": {"suspend": True, "jobTemplate": {"spec": {"backoffLimit": 6}}}},
+    "Ingress": {"spec": {"rules": [{"host": "elsewhere.example.com"}]}},
+}
+APPLIED = sorted((kind, name) for kind, name in CHILDREN | {("Job", "migrate")} if kind != "Secret")
+
+
+@pytest.fixture(scope="module")
+def up(client: Client, operator: Operator) -> Iterator[Namespace]:
+    """A namespace with a Community that serves; its children may be damaged."""
+    found = Namespace(client)
+    found.community()
+    found.bring_up()
+    yield found
+    found.remove()
+
+
+def _name(up: Namespace, kind: str, name: str) -> str:
+    return up.migration() if kind == "Job" else name
+
+
+def _essence(found: Object) -> str:
+    metadata = found["metadata"]
+    kept = {key: value for key, value in found.items() if key not in {"metadata", "status"}}
+    return json.dumps([kept, metadata.get("labels"), metadata.get("ownerReferences")], sort_keys=True)
+
+
+@pytest.mark.parametrize(("kind", "name"), APPLIED)
+def test_edited_child_is_restored_within_seconds(up: Namespace, kind: str, name: str) -> None:
+    name = _name(up, kind, name)
+    before = up.get(kind, name)
+    assert before is not None
+    edited = up.patch(kind, name, EDITS[kind])
+    assert _essence(edited) != _essence(before)
+    eventually(lambda: _essence(up.get(kind, name) or {"metadata": {}}) == _essence(before), 3, f"{kind} restored")
+    if kind != "Job":
+        up.finish(kind, name)
+
+
+@pytest.mark.parametrize(("kind", "name"), APPLIED)
+def test_deleted_child_comes_back_within_seconds(up: Namespace, kind: str, name: str) -> None:
+    name = _name(up, kind, name)
+    before = up.get(kind, name)
+    assert before is not None
+    up.delete(kind, name)
+
+    def is_back() -> bool:
+        found = up.get(kind, name)
+        return found is not None and found["metadata"]["uid"] != before["metadata"]["uid"]
+
+    eventually(is_back, 3, f"{kind} {name} back")
+    up.finish(kind, name)
+    up.wait_for("Progressing", "False", "UpToDate")
+
+
+def test_restoring_is_told_by_an_event(up: Namespace) -> None:
+    up.delete("PodDisruptionBudget", "c-api")
+    told = eventually(lambda: [event for event in up.events("ChildRestored") if "Budget c-api" in event["message"]])
+    assert told[0]["type"] == "Normal"
+    assert told[0]["involvedObject"]["name"] == "c"
+
+
+@pytest.mark.parametrize("name", ["c-mysql", "c-redis", "c-signing-key"])
+def test_deleted_secret_comes_back_with_the_same_values(up: Namespace, name: str) -> None:
+    before = up.get("Secret", name)
+    assert before is not None
+    up.delete("Secret", name)
+    found = eventually(lambda: up.get("Secret", name), 10)
+    assert found["data"] == before["data"]
+
+
+def test_autoscaler_alone_decides_the_burst_count(up: Namespace) -> None:
+    up.patch("Deployment", "c-api-burst", {"spec": {"replicas": 7}})
+    up.finish_rollout("c-api-burst")
+    eventually(lambda: ((up.get("Community", "c") or {})["status"]["replicas"]["burst"]) == 7)
+    found = up.get("Deployment", "c-api-burst")
+    assert found is not None
+    assert found["spec"]["replicas"] == 7
+    assert up.condition("Progressing")["status"] == "False"
+
+
+def test_scaled_base_tier_is_scaled_back(up: Namespace) -> None:
+    up.patch("Deployment", "c-api-base", {"spec": {"replicas": 0}})
+    eventually(lambda: (up.get("Deployment", "c-api-base") or {})["spec"]["replicas"] == 2, 3)
+    up.finish_rollout("c-api-base")
+
+
+@pytest.mark.usefixtures("operator")
+def test_object_of_somebody_else_is_never_taken_over(namespace: Namespace) -> None:
+    mine = {
+        "metadata": {"name": "c-redis", "namespace": namespace.name},
+        "spec": {"ports": [{"port": 1234}], "selector": {"app": "mine"}},
+    }
+    assert namespace.client.create(BY_NAME["Service"], mine).is_success
+    namespace.community()
+    told = namespace.wait_for("Degraded", "True", "ForeignObject")
+    assert 'Service "c-redis"' in told["message"]
+    assert namespace.condition("Progressing")["reason"] == "Blocked"
+    eventually(lambda: namespace.events("ForeignObject"))
+    found = namespace.get("Service", "c-redis")
+    assert found is not None
+    assert found["spec"]["selector"] == {"app": "mine"}
+    assert "ownerReferences" not in found["metadata"]
+    namespace.delete("Service", "c-redis")
+    namespace.wait_for("Degraded", "False")
+    assert (namespace.get("Service", "c-redis") or {})["spec"]["ports"][0]["port"] == 6379
+
+
+@pytest.mark.usefixtures("operator")
+def test_secret_of_somebody_else_is_never_used(namespace: Namespace) -> None:
+    mine = {"metadata": {"name": "c-mysql", "namespace": namespace.name}, "stringData": {"url": "mine"}}
+    assert namespace.client.create(BY_NAME["Secret"], mine).is_success
+    namespace.community()
+    told = namespace.wait_for("Degraded", "True", "ForeignObject")
+    assert 'Secret "c-mysql"' in told["message"]
+    assert namespace.get("StatefulSet", "c-mysql") is None
+
+
+def _hold(namespace: Namespace, kind: str, name: str, finalizers: list[str] | None) -> None:
+    namespace.patch(kind, name, {"metadata": {"finalizers": finalizers}})
+
+
+def test_child_that_is_slow_to_go_is_awaited(up: Namespace) -> None:
+    _hold(up, "PersistentVolumeClaim", "c-redis", ["kubernetes.io/pvc-protection"])
+    up.delete("PersistentVolumeClaim", "c-redis")
+    told = up.wait_for("Progressing", "True", "WaitingForDeletion")
+    assert "PersistentVolumeClaim c-redis is still being deleted" in told["message"]
+    _hold(up, "PersistentVolumeClaim", "c-redis", None)
+    eventually(
+        lambda: up.get("PersistentVolumeClaim", "c-redis") and not up.is_going("PersistentVolumeClaim", "c-redis"), 3
+    )
+    up.wait_for("Progressing", "False", "UpToDate")
+
+
+@pytest.mark.usefixtures("operator")
+def test_community_made_anew_waits_for_the_children_of_the_earlier_one(namespace: Namespace) -> None:
+    first = namespace.community()
+    namespace.bring_up()
+    held = [("Secret", "c-redis"), ("Service", "c-mysql")]
+    for kind, name in held:
+        _hold(namespace, kind, name, ["bapsang.dev/test"])
+    namespace.delete("Community", "c")
+    second = namespace.community()
+    assert first["metadata"]["uid"] != second["metadata"]["uid"]
+    namespace.wait_for("Progressing", "True", "WaitingForDeletion")
+    assert namespace.condition("Degraded")["status"] == "False"
+    for kind, name in held:
+        eventually(lambda kind=kind, name=name: namespace.is_going(kind, name))
+        _hold(namespace, kind, name, None)
+
+    def belongs_to_the_second() -> bool:
+        owners = [child["metadata"]["ownerReferences"][0]["uid"] for child in namespace.children().values()]
+        return len(owners) > 15 and set(owners) == {second["metadata"]["uid"]}
+
+    eventually(belongs_to_the_second, 30)

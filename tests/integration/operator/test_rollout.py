@@ -1,0 +1,178 @@
+"""New images, failing ones, missing and rotated secrets: what runs keeps running until its successor is fit."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from bapsang_operator import names
+from bapsang_operator.kinds import BY_NAME, POD
+
+from .world import Namespace, Object, eventually
+
+pytestmark = pytest.mark.usefixtures("operator")
+NEW = "bapsang/api:0.2.0"
+
+
+def _image(namespace: Namespace, deployment: str) -> str:
+    found: Any = namespace.get("Deployment", deployment)
+    return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def _set(namespace: Namespace, **spec: Any) -> None:
+    namespace.patch("Community", "c", {"spec": spec})
+
+
+def _pod(namespace: Namespace, name: str, labels: dict[str, str], container: Object, **status: Any) -> None:
+    """Create a pod as a controller would and give it the status a kubelet would."""
+    labels = {names.LABEL_MANAGED_BY: names.MANAGER, names.LABEL_COMMUNITY: "c"} | labels
+    manifest = {
+        "metadata": {"name": name, "namespace": namespace.name, "labels": labels},
+        "spec": {"containers": [{"name": container["name"], "image": container["image"]}]},
+    }
+    answer = namespace.client.create(POD, manifest)
+    assert answer.is_success, answer.text
+    full = {"imageID": "", "restartCount": 0, "ready": False} | container
+    namespace.patch("Pod", name, {"status": {"containerStatuses": [full], **status}}, "/status")
+
+
+def test_new_image_rolls_base_after_its_migration_and_burst_after_base(namespace: Namespace) -> None:
+    namespace.community()
+    first = namespace.bring_up()
+    _set(namespace, image=NEW)
+    second = namespace.migration(other_than=first)
+    namespace.wait_for("Progressing", "True", "Migrating")
+    assert _image(namespace, "c-api-base") == "bapsang/api:0.1.0"
+    assert namespace.condition("Ready")["status"] == "True"
+    namespace.finish_job(second)
+    eventually(lambda: _image(namespace, "c-api-base") == NEW)
+    assert _image(namespace, "c-api-burst") == "bapsang/api:0.1.0"
+    namespace.finish_rollout("c-api-base")
+    eventually(lambda: _image(namespace, "c-api-burst") == NEW)
+    namespace.finish_rollout("c-api-burst")
+    namespace.wait_for("Progressing", "False", "UpToDate")
+    eventually(lambda: namespace.get("Job", first) is None)
+    assert (namespace.get("Community", "c") or {})["status"]["image"] == NEW
+    for reason in ("RolloutStarted", "RolloutCompleted", "MigrationSucceeded", "Ready"):
+        eventually(lambda reason=reason: namespace.events(reason))
+
+
+def test_failed_migration_leaves_the_old_pods_serving_and_guarded(namespace: Namespace) -> None:
+    namespace.community()
+    first = namespace.bring_up()
+    _set(namespace, image=NEW)
+    second = namespace.migration(other_than=first)
+    namespace.finish_job(second, succeeded=False)
+    told = namespace.wait_for("Degraded", "True", "MigrationFailed")
+    assert second in told["message"]
+    assert "logs" in told["message"]
+    assert namespace.wait_for("Migrated", "False", "MigrationFailed")
+    assert namespace.condition("Ready")["status"] == "True"
+    assert namespace.condition("Progressing")["reason"] == "Blocked"
+    namespace.patch("Deployment", "c-api-base", {"spec": {"replicas": 0}})
+    eventually(lambda: (namespace.get("Deployment", "c-api-base") or {})["spec"]["replicas"] == 2, 3)
+    namespace.delete("Deployment", "c-api-burst")
+    eventually(lambda: namespace.get("Deployment", "c-api-burst"), 3)
+    assert _image(namespace, "c-api-base") == _image(namespace, "c-api-burst") == "bapsang/api:0.1.0"
+    assert namespace.get("Job", first) is not None
+    _set(namespace, image="bapsang/api:0.1.0")
+    namespace.wait_for("Degraded", "False")
+    namespace.finish_rollout("c-api-base")
+    namespace.finish_rollout("c-api-burst")
+    namespace.wait_for("Progressing", "False", "UpToDate")
+    eventually(lambda: len(namespace.events("MigrationFailed")) == 1)
+
+
+def test_missing_secret_is_named_and_awaited(namespace: Namespace) -> None:
+    ref = {"name": "db-writer", "key": "dsn"}
+    namespace.community(database={"mode": "external", "writerSecretRef": ref})
+    told = namespace.wait_for("Degraded", "True", "SecretMissing")
+    for part in ("spec.database.writerSecretRef", 'secret "db-writer"', '"dsn"', namespace.name):
+        assert part in told["message"]
+    assert namespace.wait_for("DatabaseReady", "Unknown", "External")
+    namespace.finish_store("c-redis")
+    assert namespace.get("Deployment", "c-api-base") is None
+    secret = {
+        "metadata": {"name": "db-writer", "namespace": namespace.name},
+        "stringData": {"dsn": "mysql+pymysql://x"},
+    }
+    assert namespace.client.create(BY_NAME["Secret"], secret).is_success
+    namespace.finish_job(namespace.migration())
+    namespace.wait_for("Degraded", "False")
+    eventually(lambda: namespace.get("Deployment", "c-api-base"))
+
+
+def test_rotated_secret_rolls_what_uses_it(namespace: Namespace) -> None:
+    ref = {"name": "third-party", "key": "token"}
+    secret = {"metadata": {"name": "third-party", "namespace": namespace.name}, "stringData": {"token": "one"}}
+    assert namespace.client.create(BY_NAME["Secret"], secret).is_success
+    namespace.community(api={"env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": ref}}]})
+    namespace.bring_up()
+
+    def checksum(deployment: str) -> str:
+        found: Any = namespace.get("Deployment", deployment)
+        return str(found["spec"]["template"]["metadata"]["annotations"][names.ANNOTATION_SECRETS])
+
+    before = checksum("c-api-base")
+    namespace.patch("Secret", "third-party", {"stringData": {"token": "two"}})
+    eventually(lambda: checksum("c-api-base") != before, 15)
+    assert checksum("c-api-burst") == before
+    namespace.finish_rollout("c-api-base")
+    eventually(lambda: checksum("c-api-burst") == checksum("c-api-base"))
+
+
+def test_image_that_cannot_be_pulled_is_named(namespace: Namespace) -> None:
+    namespace.community()
+    namespace.bring_up()
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
+    labels = {names.LABEL_COMPONENT: "api", names.LABEL_TIER: "base"}
+    container = {"name": "api", "image": "bapsang/api:typo", "state": {"waiting": waiting}}
+    _pod(namespace, "c-api-base-x", labels, container)
+    told = namespace.wait_for("Degraded", "True", "ImagePullFailed")
+    assert 'image "bapsang/api:typo" cannot be pulled' in told["message"]
+    assert namespace.condition("Ready")["status"] == "True"
+    namespace.delete("Pod", "c-api-base-x")
+    namespace.wait_for("Degraded", "False")
+    eventually(lambda: namespace.events("Recovered"))
+
+
+def test_crashing_container_is_told_with_its_last_words(namespace: Namespace) -> None:
+    namespace.community()
+    namespace.bring_up()
+    ended = {"exitCode": 2, "message": "starting\nBAPSANG_REDIS_URL is not a Redis URL\n"}
+    container = {
+        "name": "api",
+        "image": "bapsang/api:0.1.0",
+        "restartCount": 3,
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": ended},
+    }
+    _pod(namespace, "c-api-burst-x", {names.LABEL_COMPONENT: "api", names.LABEL_TIER: "burst"}, container)
+    told = namespace.wait_for("Degraded", "True", "ContainerCrashing")
+    assert "Deployment c-api-burst: container api crashes (exit code 2: BAPSANG_REDIS_URL is not a" in told["message"]
+
+
+def test_like_sync_is_judged_by_its_last_run(namespace: Namespace) -> None:
+    namespace.community()
+    namespace.bring_up()
+    namespace.wait_for("LikeSyncHealthy", "Unknown", "NotRunYet")
+    template = (namespace.get("CronJob", "c-like-sync") or {})["spec"]["jobTemplate"]
+    for name, succeeded in (("c-like-sync-1", True), ("c-like-sync-2", False)):
+        job = {**template, "metadata": {**template["metadata"], "name": name, "namespace": namespace.name}}
+        answer = namespace.client.create(BY_NAME["Job"], job)
+        assert answer.is_success, answer.text
+        begun = time.time()
+        eventually(lambda begun=begun: time.time() - begun > 1.1)  # conditions have whole seconds
+        namespace.finish_job(name, succeeded=succeeded)
+        namespace.wait_for("LikeSyncHealthy", str(succeeded))
+    assert namespace.wait_for("Degraded", "True", "LikeSyncFailed")
+
+
+def test_removed_host_removes_the_ingress(namespace: Namespace) -> None:
+    namespace.community()
+    eventually(lambda: namespace.get("Ingress", "c-api"))
+    _set(namespace, host=None)
+    eventually(lambda: namespace.get("Ingress", "c-api") is None)
+    eventually(lambda: (namespace.get("Community", "c") or {})["status"]["url"] == f"http://c-api.{namespace.name}.svc")

@@ -1,0 +1,250 @@
+"""What `kubectl apply` refuses, and that the operator's own validation gives the same verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bapsang_operator import schema, spec
+from bapsang_operator.kinds import COMMUNITY
+
+from .world import Client, Namespace, resource
+
+Spec = dict[str, Any]
+REF = {"name": "somewhere"}
+
+BAD: dict[str, tuple[Spec, str]] = {
+    "no image": ({"image": None}, "spec.image"),
+    "image with a space": ({"image": "bapsang/api 1"}, "spec.image"),
+    "host that is no DNS name": ({"host": "Not_A_Host"}, "spec.host"),
+    "URL without a scheme": ({"publicUrl": "bapsang.localhost"}, "spec.publicUrl"),
+    "URL with a path": ({"publicUrl": "http://a.example/b"}, "spec.publicUrl"),
+    "unknown Redis mode": ({"redis": {"mode": "cluster"}}, "spec.redis.mode"),
+    "unknown database mode": ({"database": {"mode": "sqlite"}}, "spec.database.mode"),
+    "external database without a secret": ({"database": {"mode": "external"}}, "spec.database.writerSecretRef"),
+    "external Redis without an address": ({"redis": {"mode": "external"}}, "spec.redis.secretRef"),
+    "external Redis with two addresses": (
+        {"redis": {"mode": "external", "url": "redis://a:6379/0", "secretRef": REF}},
+        "spec.redis.secretRef",
+    ),
+    "managed Redis with an address": ({"redis": {"url": "redis://a:6379/0"}}, "spec.redis.mode"),
+    "Redis URL with a password": ({"redis": {"mode": "external", "url": "redis://:pw@a:6379/0"}}, "spec.redis.url"),
+    "negative replicas": ({"api": {"base": {"replicas": -1}}}, "spec.api.base.replicas"),
+    "no burst floor": ({"api": {"burst": {"minReplicas": 0}}}, "spec.api.burst.minReplicas"),
+    "no burst ceiling": ({"api": {"burst": {"maxReplicas": 0}}}, "spec.api.burst.maxReplicas"),
+    "floor above ceiling": ({"api": {"burst": {"minReplicas": 5, "maxReplicas": 4}}}, "spec.api.burst.minReplicas"),
+    "replicas as text": ({"api": {"base": {"replicas": "two"}}}, "spec.api.base.replicas"),
+    "unknown architecture": ({"api": {"arch": "riscv64"}}, "spec.api.arch"),
+    "limit below request": ({"api": {"base": {"resources": {"requests": {"memory": "1Gi"}}}}}, "resources.limits"),
+    "quantity without a unit that exists": (
+        {"api": {"base": {"resources": {"requests": {"cpu": "1core"}}}}},
+        "spec.api.base.resources.requests.cpu",
+    ),
+    "reserved variable": ({"api": {"env": [{"name": "BAPSANG_ISSUER", "value": "x"}]}}, "spec.api.env[0].name"),
+    "variable named twice": ({"api": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}, "env[1]"),
+    "variable without a value": ({"api": {"env": [{"name": "A"}]}}, "spec.api.env[0]"),
+    "schedule of four fields": ({"likeSync": {"schedule": "* * * *"}}, "spec.likeSync.schedule"),
+    "minute 60": ({"likeSync": {"schedule": "60 * * * *"}}, "spec.likeSync.schedule"),
+    "unknown schedule word": ({"likeSync": {"schedule": "@often"}}, "spec.likeSync.schedule"),
+    "empty batches": ({"likeSync": {"batchSize": 0}}, "spec.likeSync.batchSize"),
+    "issuer that is no URL": ({"auth": {"issuer": "bapsang"}}, "spec.auth.issuer"),
+    "toleration without a key": ({"api": {"spot": {"tolerations": [{"value": "x"}]}}}, "spot.tolerations[0]"),
+}
+
+GOOD: dict[str, Spec] = {
+    "only an image": {"host": None},
+    "everything external": {
+        "redis": {"mode": "external", "url": "rediss://cache.example.com:6380/1"},
+        "database": {"mode": "external", "writerSecretRef": REF, "readerSecretRef": {"name": "r", "key": "dsn"}},
+    },
+    "schedules of all sorts": {"likeSync": {"schedule": "0,30 */2 1-15 jan-mar mon"}},
+    "a schedule by name": {"likeSync": {"schedule": "@hourly"}},
+    "whole cores as numbers": {"api": {"base": {"resources": {"requests": {"cpu": 1}, "limits": {"cpu": 2}}}}},
+    "image by digest": {"image": "registry.example.com:5000/bapsang/api@sha256:" + "a" * 64},
+    "no tolerations": {"api": {"spot": {"tolerations": [], "nodeSelector": {}}}},
+}
+
+
+def _create(client: Client, namespace: str, changes: Spec) -> tuple[int, Spec]:
+    manifest = resource(namespace, **changes)
+    manifest["spec"] = {key: value for key, value in manifest["spec"].items() if value is not None}
+    answer = client.create(COMMUNITY, manifest, dryRun="All")
+    return answer.status_code, answer.json()
+
+
+@pytest.fixture(scope="module")
+def place(client: Client) -> Iterator[str]:
+    """A namespace for dry runs."""
+    found = Namespace(client)
+    yield found.name
+    found.remove()
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_spec_is_refused_naming_the_field(client: Client, place: str, case: str) -> None:
+    changes, field = BAD[case]
+    code, answer = _create(client, place, changes)
+    assert code == 422, answer
+    assert field in answer["message"]
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_good_spec_is_accepted_and_gets_the_defaults_the_operator_knows(client: Client, place: str, case: str) -> None:
+    code, answer = _create(client, place, GOOD[case])
+    assert code == 201, answer
+    given = {key: value for key, value in resource(place, **GOOD[case])["spec"].items() if value is not None}
+    assert answer["spec"] == schema.with_defaults(schema.SPEC, given)
+
+
+@pytest.mark.parametrize("name", ["a" * 41, "has.dot", "9lives"])
+def test_name_that_no_child_could_bear_is_refused(client: Client, place: str, name: str) -> None:
+    answer = client.create(COMMUNITY, resource(place, name), dryRun="All")
+    assert answer.status_code == 422
+    assert "metadata.name" in answer.json()["message"]
+
+
+CHANGES: dict[str, tuple[Spec, Spec, str | None]] = {
+    "database mode": ({}, {"database": {"mode": "external", "writerSecretRef": REF}}, "spec.database.mode"),
+    "Redis mode": ({}, {"redis": {"mode": "external", "url": "redis://a:6379"}}, "spec.redis.mode"),
+    "smaller volume": ({"database": {"storage": {"size": "6Gi"}}}, {}, "spec.database.storage.size"),
+    "larger volume": (
+        {"redis": {"persistence": {"size": "1Gi"}}},
+        {"redis": {"persistence": {"size": "2048Mi"}}},
+        None,
+    ),
+    "another StorageClass": (
+        {"redis": {"persistence": {"storageClassName": "a"}}},
+        {"redis": {"persistence": {"storageClassName": "b"}}},
+        "spec.redis.persistence.storageClassName",
+    ),
+    "no StorageClass any more": (
+        {"redis": {"persistence": {"storageClassName": "a"}}},
+        {},
+        "spec.redis.persistence.storageClassName",
+    ),
+    "another image": ({}, {"image": "bapsang/api:0.2.0"}, None),
+}
+
+
+@pytest.mark.usefixtures("control_plane")  # really creates Communities, which a shared cluster's operator would start
+@pytest.mark.parametrize("case", CHANGES)
+def test_change_that_would_lose_data_is_refused(namespace: Namespace, case: str) -> None:
+    before, after, field = CHANGES[case]
+    created = namespace.community("frozen", **before)
+    changed = {**created, "spec": resource(namespace.name, **after)["spec"]}
+    answer = namespace.client.replace(COMMUNITY, changed, dryRun="All")
+    violations = spec.validate(changed["spec"], created["spec"])
+    if field is None:
+        assert answer.status_code == 200, answer.text
+        assert violations == []
+    else:
+        assert answer.status_code == 422, answer.text
+        assert field in answer.json()["message"]
+        assert [violation.field for violation in violations] == [field]
+
+
+_WORDS = [
+    *(
+        "",
+        "a",
+        "A",
+        "a.b",
+        "-a",
+        "x y",
+        "\n",
+        "밥상",
+        "http://a",
+        "https://a.b:8080",
+        "redis://a",
+        "* * * * *",
+        "5 4 * * sun",
+    ),
+    *("@daily", "1", "2", "0.5", "-1", "1e3", "100m", "1Gi", "managed", "external", "embedded", "any", "arm64"),
+]
+_text = st.sampled_from(_WORDS)
+_number = st.integers(-2, 12_000)
+_ref = st.fixed_dictionaries({"name": _text}, optional={"key": _text})
+_quantities = st.dictionaries(st.sampled_from(["cpu", "memory"]), _text | _number, max_size=2)
+_resources = st.fixed_dictionaries({}, optional={"requests": _quantities, "limits": _quantities})
+_volume = st.fixed_dictionaries({}, optional={"size": _text, "storageClassName": _text})
+_source = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(("secretKeyRef", "configMapKeyRef"), st.fixed_dictionaries({"name": _text, "key": _text})),
+)
+_env = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(["A", "B", "BAPSANG_X", "1A", ""])}, optional={"value": _text, "valueFrom": _source}
+    ),
+    max_size=3,
+)
+_toleration = st.fixed_dictionaries(
+    {}, optional={"key": _text, "operator": st.sampled_from(["Exists", "Equal", "In"]), "value": _text}
+)
+_api = st.fixed_dictionaries(
+    {},
+    optional={
+        "base": st.fixed_dictionaries({}, optional={"replicas": _number, "resources": _resources}),
+        "burst": st.fixed_dictionaries(
+            {}, optional={"minReplicas": st.integers(0, 4), "maxReplicas": st.integers(0, 4)}
+        ),
+        "autoscaling": st.fixed_dictionaries({}, optional={"targetCPUUtilization": _number, "scaleUpSeconds": _number}),
+        "arch": _text,
+        "spot": st.fixed_dictionaries(
+            {}, optional={"enabled": st.booleans() | _text, "tolerations": st.lists(_toleration, max_size=2)}
+        ),
+        "corsOrigins": st.lists(_text, max_size=2),
+        "env": _env,
+    },
+)
+_redis = st.fixed_dictionaries(
+    {},
+    optional={
+        "mode": st.sampled_from(["managed", "external"]),
+        "url": _text,
+        "secretRef": _ref,
+        "resources": _resources,
+        "persistence": _volume,
+    },
+)
+_database = st.fixed_dictionaries(
+    {},
+    optional={
+        "mode": st.sampled_from(["embedded", "external"]),
+        "writerSecretRef": _ref,
+        "readerSecretRef": _ref,
+        "storage": _volume,
+    },
+)
+_like_sync = st.fixed_dictionaries({}, optional={"schedule": _text, "batchSize": _number, "suspend": st.booleans()})
+_part = st.sampled_from(["host", "publicUrl", "api", "redis", "database", "likeSync", "auth", "ingress", "image"])
+_parts = {
+    "image": _text | _number,
+    "host": _text,
+    "publicUrl": _text,
+    "api": _api,
+    "redis": _redis,
+    "database": _database,
+    "likeSync": _like_sync,
+    "auth": st.fixed_dictionaries({}, optional={"issuer": _text, "audience": _text, "signingKeySecretRef": _ref}),
+    "ingress": st.fixed_dictionaries({}, optional={"className": _text, "annotations": st.dictionaries(_text, _text)}),
+}
+#: One or two parts at a time: a spec with everything in it would nearly always be refused for several reasons.
+_specs = st.lists(_part, min_size=1, max_size=2, unique=True).flatmap(
+    lambda chosen: st.fixed_dictionaries({part: _parts[part] for part in chosen})
+)
+
+
+@given(changes=_specs)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_operator_and_apiserver_give_the_same_verdict(client: Client, place: str, changes: Spec) -> None:
+    manifest = {"image": "bapsang/api:0.1.0", **changes}
+    code, answer = _create(client, place, manifest | {"host": changes.get("host")})
+    violations = spec.validate({key: value for key, value in manifest.items() if value is not None})
+    assert (code == 201) is (violations == []), f"{json.dumps(changes)}\n{answer.get('message')}\n{violations}"
+    if violations:
+        assert any(violation.field in answer["message"] for violation in violations), (answer["message"], violations)

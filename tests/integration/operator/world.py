@@ -1,0 +1,304 @@
+"""What the operator's integration tests act with: a client, the operator as a process, and stand-ins for controllers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import yaml
+
+from bapsang_operator import credentials, names
+from bapsang_operator.kinds import BY_NAME, CHILDREN, COMMUNITY, SECRET, Kind
+
+from .controlplane import _free_port
+
+ROOT = Path(__file__).resolve().parents[3]
+CRD = ROOT / "charts/bapsang-operator/crds/communities.bapsang.dev.yaml"
+CLUSTER_ROLE = ROOT / "charts/bapsang-operator/templates/clusterrole.yaml"
+Object = dict[str, Any]
+Value = TypeVar("Value")
+
+
+def eventually(probe: Callable[[], Value], seconds: float = 20, what: str = "") -> Value:
+    """Return the first truthy answer of `probe`; fails when none comes in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = probe()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what or probe}")
+        time.sleep(0.05)
+
+
+class Client:
+    """Plain requests to an apiserver."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        found = credentials.from_kubeconfig(kubeconfig)
+        headers = {"Authorization": f"Bearer {found.token}"} if found.token else {}
+        self._http = httpx.Client(base_url=found.server, verify=found.tls, headers=headers, timeout=30)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
+        answer = self._http.get(kind.path(namespace, name))
+        return None if answer.status_code == 404 else self._ok(answer)
+
+    def list(self, kind: Kind, namespace: str) -> list[Object]:
+        return [{**item, "kind": kind.name} for item in self._ok(self._http.get(kind.path(namespace)))["items"]]
+
+    def create(self, kind: Kind, manifest: Object, **params: str) -> httpx.Response:
+        return self._http.post(kind.path(manifest["metadata"].get("namespace")), json=manifest, params=params)
+
+    def replace(self, kind: Kind, manifest: Object, **params: str) -> httpx.Response:
+        metadata = manifest["metadata"]
+        return self._http.put(kind.path(metadata["namespace"], metadata["name"]), json=manifest, params=params)
+
+    def patch(self, kind: Kind, namespace: str | None, name: str, patch: Object, part: str = "") -> Object:
+        content = {"Content-Type": "application/merge-patch+json"}
+        return self._ok(self._http.patch(kind.path(namespace, name) + part, content=json.dumps(patch), headers=content))
+
+    def delete(self, kind: Kind, namespace: str | None, name: str) -> None:
+        self._ok(self._http.delete(kind.path(namespace, name)))
+
+    def raw(self, path: str) -> Object:
+        return self._ok(self._http.get(path))
+
+    @staticmethod
+    def _ok(answer: httpx.Response) -> Object:
+        assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.text}"
+        found: Object = answer.json()
+        return found
+
+
+NAMESPACE = Kind("Namespace", "", "v1", "namespaces")
+CRDS = Kind("CustomResourceDefinition", "apiextensions.k8s.io", "v1", "customresourcedefinitions")
+ROLES = Kind("ClusterRole", "rbac.authorization.k8s.io", "v1", "clusterroles")
+BINDINGS = Kind("ClusterRoleBinding", "rbac.authorization.k8s.io", "v1", "clusterrolebindings")
+
+
+def cluster_role() -> Object:
+    """Return the chart's ClusterRole; its rules hold no template expressions, its name and labels do."""
+    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", CLUSTER_ROLE.read_text())
+    role: Object = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "bapsang-operator", text))
+    return role
+
+
+def install_crd(client: Client) -> None:
+    """Create the chart's CRD, unless it is there, and wait until it is served."""
+    crd = yaml.safe_load(CRD.read_text())
+    answer = client.create(CRDS, crd)
+    assert answer.status_code in {201, 409}, answer.text
+
+    def is_served() -> bool:
+        found = client.get(CRDS, None, crd["metadata"]["name"])
+        conditions = (found or {}).get("status", {}).get("conditions") or []
+        return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+    eventually(is_served)
+
+
+@dataclass
+class Operator:
+    """The operator as a process of its own, with the rights of the chart."""
+
+    kubeconfig: Path
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    port: int = 0
+
+    def start(self) -> None:
+        self.port = _free_port()
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("BAPSANG_")}
+        environment |= {
+            "KUBECONFIG": str(self.kubeconfig),
+            "BAPSANG_ADMIN_PORT": str(self.port),
+            "BAPSANG_RESYNC_SECONDS": "2",
+        }
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "bapsang_operator", "run"], env=environment, stdout=log, stderr=log
+            )
+        eventually(self._is_ready, 30, f"operator ready: {self.log}")
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(15)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def admin(self, path: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
+
+    def writes(self) -> float:
+        """Return how many changing requests the process has sent."""
+        lines = self.admin("/metrics").text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("bapsang_operator_writes_total{"))
+
+    def _is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.log.read_text()[-3000:]
+        with contextlib.suppress(httpx.TransportError):
+            return self.admin("/readyz").status_code == 200
+        return False
+
+
+class Namespace:
+    """A namespace of a test's own, with verbs for what a user or a controller would do in it."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.name = f"test-{secrets.token_hex(4)}"
+        answer = client.create(NAMESPACE, {"metadata": {"name": self.name}})
+        assert answer.is_success, answer.text
+
+    def remove(self) -> None:
+        """Delete all Communities, and the namespace once their children are gone."""
+        for community in self.client.list(COMMUNITY, self.name):
+            self.delete("Community", community["metadata"]["name"])
+        eventually(lambda: not self._owned(), 60, "children gone")
+        self.client.delete(NAMESPACE, None, self.name)
+
+    def _owned(self) -> list[Object]:
+        return [child for child in self.children().values() if child["metadata"].get("ownerReferences")]
+
+    def community(self, name: str = "c", **spec: Any) -> Object:
+        """Create a Community and return it."""
+        manifest = resource(self.name, name, **spec)
+        return Client._ok(self.client.create(COMMUNITY, manifest))
+
+    def get(self, kind: str, name: str) -> Object | None:
+        return self.client.get(BY_NAME[kind], self.name, name)
+
+    def is_going(self, kind: str, name: str) -> bool:
+        """Tell whether an object is being deleted."""
+        found = self.get(kind, name)
+        return found is not None and "deletionTimestamp" in found["metadata"]
+
+    def patch(self, kind: str, name: str, patch: Object, part: str = "") -> Object:
+        return self.client.patch(BY_NAME[kind], self.name, name, patch, part)
+
+    def delete(self, kind: str, name: str) -> None:
+        self.client.delete(BY_NAME[kind], self.name, name)
+
+    def children(self) -> dict[tuple[str, str], Object]:
+        kinds = [kind for kind in CHILDREN if kind.name != "Pod"] + [SECRET]
+        found = [item for kind in kinds for item in self.client.list(kind, self.name)]
+        return {(item["kind"], item["metadata"]["name"]): item for item in found}
+
+    def versions(self) -> dict[tuple[str, str], str]:
+        """Return the resourceVersion of everything, the Community included."""
+        everything = list(self.children().values()) + self.client.list(COMMUNITY, self.name)
+        return {(item["kind"], item["metadata"]["name"]): item["metadata"]["resourceVersion"] for item in everything}
+
+    def condition(self, kind: str, name: str = "c") -> Object:
+        status = (self.get("Community", name) or {}).get("status", {})
+        return next((one for one in status.get("conditions", ()) if one["type"] == kind), {})
+
+    def wait_for(self, condition: str, status: str, reason: str | None = None, name: str = "c") -> Object:
+        """Wait until a condition has a status (and reason) and return it."""
+
+        def probe() -> Object | None:
+            found = self.condition(condition, name)
+            return found if found.get("status") == status and reason in (None, found.get("reason")) else None
+
+        what = f"{condition}={status} {reason or ''}"
+        try:
+            return eventually(probe, what=what)
+        except AssertionError:
+            raise AssertionError(f"{what}; is {json.dumps(self.get('Community', name), indent=1)[-4000:]}") from None
+
+    def events(self, reason: str) -> list[Object]:
+        found = self.client.list(BY_NAME["Event"], self.name)
+        return [event for event in found if event["reason"] == reason]
+
+    # What controllers would do.
+
+    def finish_store(self, name: str) -> None:
+        found = eventually(lambda: self.get("StatefulSet", name))
+        generation = found["metadata"]["generation"]
+        status = {"observedGeneration": generation, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
+        self.patch("StatefulSet", name, {"status": status}, "/status")
+
+    def finish_job(self, name: str, *, succeeded: bool = True) -> None:
+        eventually(lambda: self.get("Job", name))
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        ends = [("SuccessCriteriaMet", "Complete"), ("FailureTarget", "Failed")][not succeeded]
+        conditions = [{"type": kind, "status": "True", "lastTransitionTime": now} for kind in ends]
+        status: Object = {"startTime": now, "conditions": conditions}
+        if succeeded:
+            status["completionTime"] = now
+        self.patch("Job", name, {"status": status}, "/status")
+
+    def finish_rollout(self, name: str) -> None:
+        found = eventually(lambda: self.get("Deployment", name))
+        count = found["spec"]["replicas"]
+        counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), count)
+        status = {"observedGeneration": found["metadata"]["generation"], **counts}
+        self.patch("Deployment", name, {"status": status}, "/status")
+
+    def finish(self, kind: str, name: str) -> None:
+        """Do what the controller of a kind would do after a change."""
+        match kind:
+            case "StatefulSet":
+                self.finish_store(name)
+            case "Deployment":
+                self.finish_rollout(name)
+            case "Job":
+                self.finish_job(name)
+
+    def migration(self, other_than: str = "") -> str:
+        """Wait for a migration Job and return its name."""
+
+        def probe() -> str:
+            jobs = [job["metadata"]["name"] for job in self.client.list(BY_NAME["Job"], self.name)]
+            return next((job for job in jobs if "-migrate-" in job and job != other_than), "")
+
+        return eventually(probe, what="a migration Job")
+
+    def bring_up(self, name: str = "c") -> str:
+        """Play the controllers until a Community is fully up; returns the name of its migration Job."""
+        self.finish_store(names.mysql(name))
+        self.finish_store(names.redis(name))
+        job = self.migration()
+        self.finish_job(job)
+        self.finish_rollout(names.api_base(name))
+        self.finish_rollout(names.api_burst(name))
+        self.wait_for("Progressing", "False", "UpToDate", name)
+        return job
+
+
+def resource(namespace: str, name: str = "c", **spec: Any) -> Object:
+    """Return a Community with all defaults but what is given."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"image": "bapsang/api:0.1.0", "host": "bapsang.localhost", **spec},
+    }
+
+
+@contextlib.contextmanager
+def client_of(kubeconfig: Path) -> Iterator[Client]:
+    found = Client(kubeconfig)
+    try:
+        yield found
+    finally:
+        found.close()

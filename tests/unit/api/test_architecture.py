@@ -1,0 +1,88 @@
+"""Rules of the code that a reader should be able to rely on, held by tests instead of memory."""
+
+import ast
+import inspect
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from starlette.middleware.base import BaseHTTPMiddleware
+
+import bapsang_api
+from bapsang_api.app import ROUTERS, create_app
+from bapsang_api.kit.clock import SystemClock
+from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.metrics import Metrics
+from bapsang_api.lifecycle import Lifecycle
+
+ROOT = Path(bapsang_api.__file__).parent
+PROJECT = ROOT.parent.parent
+MODULES = sorted(path for path in ROOT.rglob("*.py"))
+ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+
+
+def dependants(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for child in dependant.dependencies:
+        yield from dependants(child)
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def test_layers_hold() -> None:
+    # In a process of its own: the linter's start switches off every logger that exists.
+    program = Path(sys.executable).with_name("lint-imports")
+    linted = subprocess.run([program, "--no-cache"], cwd=PROJECT, capture_output=True, text=True)
+    assert linted.returncode == 0, linted.stdout
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{min(route.methods)} {route.path}")
+def test_endpoints_and_their_dependencies_are_async(route: APIRoute) -> None:
+    # A plain function costs a thread hop a request, in a pool that it shares with everything else of its kind.
+    for dependant in dependants(route.dependant):
+        call: Any = dependant.call
+        assert inspect.iscoroutinefunction(call), call
+
+
+def test_one_plain_middleware() -> None:
+    clock = SystemClock()
+    app = create_app((), metrics=Metrics(), cors_origins=(), ids=Ids(clock), lifecycle=Lifecycle())
+    (middleware,) = app.user_middleware
+    assert not issubclass(middleware.cls, BaseHTTPMiddleware)  # type: ignore[arg-type]
+
+
+def test_routes_with_the_most_traffic_are_matched_first() -> None:
+    assert [route.path for route in ROUTES[:3]] == ["/api/v1/posts", "/api/v1/posts/{post_id}", "/api/v1/posts"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sql_is_written_in_stores_only(path: Path) -> None:
+    statements = {f"sqlalchemy.{verb}" for verb in ("select", "insert", "update", "delete", "text")}
+    inside = path.name == "store.py" or path.parts[-2] in {"kit", "versions"} or path.name == "migrate.py"
+    assert inside or not imported(path) & statements
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_are_short_and_say_what_they_are_for(path: Path) -> None:
+    source = path.read_text()
+    assert source.count("\n") < 300
+    assert ast.get_docstring(ast.parse(source))
+
+
+def test_version_is_that_of_the_distribution() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    assert bapsang_api.__version__ == project["project"]["version"]

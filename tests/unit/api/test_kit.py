@@ -1,0 +1,131 @@
+"""Bounded threads, single flight, logs without secrets, and the database's own promises on SQLite."""
+
+import asyncio
+import json
+import logging
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from bapsang_api.kit.db import Database
+from bapsang_api.kit.logs import JsonFormatter, set_request_id
+from bapsang_api.kit.passwords import Passwords
+from bapsang_api.kit.problem import NotFound, Unavailable
+from bapsang_api.kit.singleflight import SingleFlight
+from bapsang_api.kit.threads import BoundedPool
+
+
+async def test_pool_refuses_what_does_not_fit_its_queue() -> None:
+    pool = BoundedPool("test", threads=1, queue=1, seconds=5)
+    go = threading.Event()
+    running, waiting = (asyncio.create_task(pool.run(go.wait)) for _ in range(2))
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await pool.run(lambda: None)
+    go.set()
+    assert await running
+    assert await waiting
+    assert await pool.run(lambda: 7) == 7
+    pool.close()
+
+
+async def test_pool_gives_up_waiting_after_its_deadline() -> None:
+    pool = BoundedPool("test", threads=1, queue=1, seconds=0.01)
+    go = threading.Event()
+    with pytest.raises(Unavailable):
+        await pool.run(go.wait)
+    go.set()
+    pool.close()
+
+
+async def test_single_flight_runs_once_for_all_waiters_and_shares_errors() -> None:
+    flight, calls, go = SingleFlight(), 0, asyncio.Event()
+
+    async def work() -> None:
+        nonlocal calls
+        calls += 1
+        await go.wait()
+        raise NotFound
+
+    waiters = [asyncio.create_task(flight.run("key", work)) for _ in range(5)]
+    await asyncio.sleep(0)
+    waiters[0].cancel()
+    go.set()
+    results = await asyncio.gather(*waiters, return_exceptions=True)
+    assert calls == 1
+    assert [type(result) for result in results] == [asyncio.CancelledError] + [NotFound] * 4
+
+
+async def test_password_check_does_the_same_for_nobody() -> None:
+    passwords = Passwords()
+    hashed = await passwords.hash("Bapsang-2026!")
+    assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert await passwords.verify(hashed, "Bapsang-2026!")
+    assert not await passwords.verify(hashed, "bapsang-2026!")
+    assert not await passwords.verify(None, "no such user")
+    passwords.close()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    return Database(f"sqlite:///{tmp_path}/test.sqlite3")
+
+
+async def test_write_is_rolled_back_as_a_whole(database: Database) -> None:
+    await database.write(lambda session: session.execute(text("CREATE TABLE t (n INTEGER UNIQUE)")))
+    with pytest.raises(IntegrityError):
+        await database.write(lambda session: session.execute(text("INSERT INTO t VALUES (1), (2), (1)")))
+    assert await database.read(lambda session: session.execute(text("SELECT n FROM t")).all()) == []
+    database.close()
+
+
+async def test_parallel_writers_wait_for_each_other(database: Database) -> None:
+    await database.write(lambda session: session.execute(text("CREATE TABLE t (n INTEGER)")))
+    await database.write(lambda session: session.execute(text("INSERT INTO t VALUES (0)")))
+
+    def increment(session) -> None:  # type: ignore[no-untyped-def]
+        number = session.execute(text("SELECT n FROM t")).scalar()
+        session.execute(text("UPDATE t SET n = :n"), {"n": number + 1})
+
+    await asyncio.gather(*(database.write(increment) for _ in range(40)))
+    assert await database.read(lambda session: session.execute(text("SELECT n FROM t")).scalar()) == 40
+    database.close()
+
+
+async def test_exclusive_lane_is_given_to_one_at_a_time(database: Database) -> None:
+    async with database.exclusive("job") as first, database.exclusive("job") as second:
+        assert first is not None
+        assert second is None
+    async with database.exclusive("job") as again:
+        assert again is not None
+    database.close()
+
+
+async def test_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/missing/test.sqlite3")
+    with pytest.raises(Unavailable):
+        await database.read(lambda session: session.execute(text("SELECT 1")).scalar())
+    database.close()
+
+
+def test_log_line_is_json_with_request_id_and_without_what_errors_quote() -> None:
+    set_request_id("abc")
+    try:
+        try:
+            raise IntegrityError("INSERT", {"email": "a@example.com"}, Exception("Duplicate entry 'a@example.com'"))
+        except IntegrityError as error:
+            raise RuntimeError("a bug") from error
+    except RuntimeError as error:
+        record = logging.LogRecord(
+            "bapsang_api.x", logging.ERROR, __file__, 1, "boom", None, (type(error), error, error.__traceback__)
+        )
+    record.post_id = "p1"
+    line = json.loads(JsonFormatter().format(record))
+    set_request_id("")
+    assert (line["event"], line["level"], line["request_id"], line["post_id"]) == ("boom", "error", "abc", "p1")
+    assert line["error"].startswith("RuntimeError: a bug <- ")
+    assert "example.com" not in json.dumps(line)
+    assert any("test_kit.py" in frame for frame in line["stack"])

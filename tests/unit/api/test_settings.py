@@ -1,0 +1,65 @@
+"""Settings: what a process starts with, and what it refuses to start with."""
+
+import pytest
+
+from bapsang_api.settings import Settings, SettingsError
+
+SERVERS = {
+    "BAPSANG_DATABASE_URL": "mysql+pymysql://user:secret@db:3306/bapsang?charset=utf8mb4",
+    "BAPSANG_REDIS_URL": "redis://:secret@redis:6379/0",
+}
+
+
+def test_nothing_set_works_on_one_machine() -> None:
+    settings = Settings.from_environment({"PATH": "/bin"})
+    assert settings.local_database
+    assert settings.embedded_redis
+    assert settings.signing_key_file is None
+    assert (settings.audience, settings.admin_port, settings.log_level) == ("bapsang", 9000, "info")
+    assert settings.cors_origins == ("http://localhost:3000", "http://127.0.0.1:3000")
+
+
+def test_empty_values_count_as_unset() -> None:
+    assert Settings.from_environment({"BAPSANG_REDIS_URL": "", "BAPSANG_ISSUER": "  "}) == Settings.from_environment({})
+
+
+def test_servers_are_taken_as_given() -> None:
+    settings = Settings.from_environment({**SERVERS, "BAPSANG_CORS_ORIGINS": "https://a.example.com, http://b:81"})
+    assert not settings.local_database
+    assert not settings.embedded_redis
+    assert settings.cors_origins == ("https://a.example.com", "http://b:81")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BAPSANG_DATABASE_URI", "x"),
+        ("BAPSANG_API_SERVICE_HOST", "10.0.0.1"),
+        ("BAPSANG_DATABASE_URL", "not a url"),
+        ("BAPSANG_DATABASE_URL", "mysql+pymysql://user:secret@db:3306"),
+        ("BAPSANG_DATABASE_URL", "mysql://user:secret@db/x"),
+        ("BAPSANG_DATABASE_URL", "sqlite://"),
+        ("BAPSANG_DATABASE_URL", "sqlite:///:memory:"),
+        ("BAPSANG_DATABASE_READER_URL", "postgresql://user:secret@db/x"),
+        ("BAPSANG_REDIS_URL", "http://:secret@redis:6379"),
+        ("BAPSANG_REDIS_URL", "redis://"),
+        ("BAPSANG_ISSUER", "community.example.com"),
+        ("BAPSANG_CORS_ORIGINS", "*"),
+        ("BAPSANG_CORS_ORIGINS", "https://a.example.com/path"),
+        ("BAPSANG_ADMIN_PORT", "70000"),
+        ("BAPSANG_ADMIN_PORT", "-1"),
+        ("BAPSANG_LOG_LEVEL", "loud"),
+    ],
+)
+def test_bad_value_is_refused_in_one_line_that_names_it_and_hides_secrets(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({**SERVERS, variable: value})
+    text = str(refused.value)
+    assert text.startswith(f"{variable} ")
+    assert "\n" not in text
+    assert "secret" not in text
+
+
+def test_mysql_with_the_embedded_redis_is_refused() -> None:
+    with pytest.raises(SettingsError, match="BAPSANG_REDIS_URL is not set"):
+        Settings.from_environment({"BAPSANG_DATABASE_URL": SERVERS["BAPSANG_DATABASE_URL"]})

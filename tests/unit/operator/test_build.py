@@ -1,0 +1,261 @@
+"""Manifests of children: security, selectors, environment, and that no operator upgrade restarts a workload."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from bapsang_operator import build, names
+from bapsang_operator.build import redis, secret
+from bapsang_operator.kinds import Key
+
+from .world import AllDigests, children, community, pod_templates
+
+EXTERNAL: dict[str, Any] = {
+    "redis": {"mode": "external", "url": "rediss://cache.example.com:6380/0"},
+    "database": {"mode": "external", "writerSecretRef": {"name": "w"}, "readerSecretRef": {"name": "r"}},
+    "auth": {"signingKeySecretRef": {"name": "k"}},
+}
+SHAPES: dict[str, dict[str, Any]] = {
+    "all defaults": {},
+    "everything external": EXTERNAL,
+    "no host": {"host": None},
+    "arm64 without spot": {"api": {"arch": "arm64", "spot": {"enabled": False}}},
+}
+KNOWN = {
+    *("BAPSANG_DATABASE_URL", "BAPSANG_DATABASE_READER_URL", "BAPSANG_REDIS_URL", "BAPSANG_SIGNING_KEY_FILE"),
+    *("BAPSANG_ISSUER", "BAPSANG_AUDIENCE", "BAPSANG_CORS_ORIGINS", "BAPSANG_ADMIN_PORT", "BAPSANG_LOG_LEVEL"),
+}
+
+
+def _shape(name: str) -> Any:
+    return community(**{key: value for key, value in SHAPES[name].items() if value is not None})
+
+
+def _by_key(**changes: Any) -> dict[tuple[str, str], Any]:
+    return {(child.key.kind, child.key.name): child.manifest for child in children(community(**changes))}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_pod_meets_the_restricted_level(shape: str) -> None:
+    templates = pod_templates(children(_shape(shape)))
+    assert templates
+    for template in templates.values():
+        spec = template["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["runAsUser"] > 0
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert {"hostNetwork", "hostPID", "hostIPC"}.isdisjoint(spec)
+        allowed = {"emptyDir", "secret", "persistentVolumeClaim"}
+        assert all(set(volume) - {"name"} <= allowed for volume in spec["volumes"])
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+            }
+            assert all("hostPort" not in port for port in container.get("ports", []))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_pod_gets_a_token_or_service_links(shape: str) -> None:
+    for template in pod_templates(children(_shape(shape))).values():
+        assert template["spec"]["automountServiceAccountToken"] is False
+        assert template["spec"]["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_child_and_pod_carries_the_label_that_the_watches_select(shape: str) -> None:
+    found = children(_shape(shape))
+    for child in found:
+        assert child.manifest["metadata"]["labels"][names.LABEL_MANAGED_BY] == names.MANAGER
+        assert child.manifest["metadata"]["ownerReferences"][0]["controller"] is True
+    for template in pod_templates(found).values():
+        assert template["metadata"]["labels"][names.LABEL_MANAGED_BY] == names.MANAGER
+        assert template["metadata"]["labels"][names.LABEL_COMMUNITY] == "c"
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_selectors_pick_the_pods_they_mean(shape: str) -> None:
+    found = children(_shape(shape))
+    templates = pod_templates(found)
+    for child in found:
+        spec = child.manifest.get("spec", {})
+        if child.key.kind in {"Deployment", "StatefulSet"}:
+            labels = templates[f"{child.key.kind} {child.key.name}"]["metadata"]["labels"]
+            assert spec["selector"]["matchLabels"].items() <= labels.items()
+        if child.key.kind == "Service":
+            picked = [
+                name for name, one in templates.items() if spec["selector"].items() <= one["metadata"]["labels"].items()
+            ]
+            assert all(child.key.name in name for name in picked)
+            assert picked
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_containers_get_only_settings_that_the_api_knows(shape: str) -> None:
+    for template in pod_templates(children(_shape(shape))).values():
+        for container in template["spec"]["containers"]:
+            given = [item["name"] for item in container.get("env", [])]
+            assert len(given) == len(set(given))
+            assert {name for name in given if name.startswith("BAPSANG_")} <= KNOWN
+
+
+def test_burst_count_is_never_sent_and_base_count_is() -> None:
+    found = _by_key(api={"base": {"replicas": 3}})
+    assert "replicas" not in found["Deployment", "c-api-burst"]["spec"]
+    assert found["Deployment", "c-api-base"]["spec"]["replicas"] == 3
+
+
+def test_base_avoids_spot_and_burst_prefers_it() -> None:
+    templates = pod_templates(children(community()))
+    base = templates["Deployment c-api-base"]["spec"]
+    burst = templates["Deployment c-api-burst"]["spec"]
+    terms = base["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    avoid = {"key": "eks.amazonaws.com/capacityType", "operator": "NotIn", "values": ["SPOT"]}
+    assert terms == [{"matchExpressions": [avoid]}]
+    assert "tolerations" not in base
+    preferred = burst["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert preferred == [{"weight": 100, "preference": {"matchExpressions": [{**avoid, "operator": "In"}]}}]
+    assert burst["tolerations"][0]["key"] == "bapsang.dev/capacity"
+
+
+def test_without_spot_both_tiers_are_placed_alike() -> None:
+    templates = pod_templates(children(community(api={"spot": {"enabled": False}, "arch": "arm64"})))
+    base, burst = (templates[f"Deployment c-api-{tier}"]["spec"] for tier in ("base", "burst"))
+    assert base["affinity"] == burst["affinity"]
+    assert "tolerations" not in burst
+    assert {"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]} in base["affinity"]["nodeAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]["nodeSelectorTerms"][0]["matchExpressions"]
+
+
+def test_grace_period_covers_pre_stop_and_drain() -> None:
+    spec = pod_templates(children(community()))["Deployment c-api-base"]["spec"]
+    pre_stop = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pre_stop + 20 < spec["terminationGracePeriodSeconds"] < 120
+
+
+def test_external_stores_leave_nothing_to_run() -> None:
+    found = children(community(**EXTERNAL))
+    assert {child.key.kind for child in found}.isdisjoint({"StatefulSet", "PersistentVolumeClaim"})
+    assert secret.generators(community(**EXTERNAL)) == {}
+    egress = next(child for child in found if child.key == Key("NetworkPolicy", "ns", "c-api")).manifest["spec"][
+        "egress"
+    ]
+    ports = {port["port"] for rule in egress for port in rule["ports"]}
+    assert ports == {53, 443, 3306, 6379, 6380}
+
+
+def test_stores_let_in_only_our_own_pods() -> None:
+    spec = _by_key()["NetworkPolicy", "c-mysql"]["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert "egress" not in spec
+    (rule,) = spec["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 3306}]
+    assert rule["from"][0]["podSelector"]["matchLabels"] == {names.LABEL_COMMUNITY: "c"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "url", "issuer"),
+    [
+        ({}, "http://c.example.com", "http://c.example.com"),
+        ({"ingress": {"tlsSecretName": "t"}}, "https://c.example.com", "https://c.example.com"),
+        ({"publicUrl": "http://c.localhost:8880"}, "http://c.localhost:8880", "http://c.localhost:8880"),
+        ({"auth": {"issuer": "https://id.example.com"}}, "http://c.example.com", "https://id.example.com"),
+    ],
+)
+def test_url_is_issuer_and_own_origin(changes: dict[str, Any], url: str, issuer: str) -> None:
+    found = _by_key(**changes)["Deployment", "c-api-base"]["spec"]["template"]["spec"]["containers"][0]
+    env = {item["name"]: item.get("value") for item in found["env"]}
+    assert community(**changes).url == url
+    assert env["BAPSANG_ISSUER"] == issuer
+    assert env["BAPSANG_CORS_ORIGINS"].split(",")[0] == url
+
+
+def test_rotated_secret_changes_the_templates_that_read_it_and_no_job() -> None:
+    before, after = (
+        pod_templates(children(community(), digests))
+        for digests in (AllDigests(), AllDigests({("c-redis", "url"): "rotated", ("c-redis", "password"): "rotated"}))
+    )
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"Deployment c-api-base", "Deployment c-api-burst", "StatefulSet c-redis"}
+
+
+def test_missing_secrets_hold_up_only_what_reads_them() -> None:
+    found = build.children(community(api={"env": [_from_secret("TOKEN", "t", "k")]}), _Without("t", "k"))
+    held = {child.key.name for child in found if child.missing}
+    assert held == {"c-api-base", "c-api-burst"}
+    assert next(child.missing[0].field for child in found if child.missing) == "spec.api.env[0].valueFrom.secretKeyRef"
+
+
+def _from_secret(variable: str, name: str, key: str) -> dict[str, Any]:
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
+
+
+class _Without(AllDigests):
+    def __init__(self, name: str, key: str) -> None:
+        super().__init__()
+        self._missing = (name, key)
+
+    def __contains__(self, key: object) -> bool:
+        return key != self._missing
+
+
+def test_migration_is_named_by_image_alone() -> None:
+    one, same, other = (
+        build.migration.digest(community(**changes)) for changes in ({}, {"host": "x.y"}, {"image": "b:2"})
+    )
+    assert one == same
+    assert one != other
+    assert len(one) == 8
+
+
+def test_redis_keeps_room_above_its_data() -> None:
+    arguments = pod_templates(children(community()))["StatefulSet c-redis"]["spec"]["containers"][0]["args"]
+    limit = int(arguments[arguments.index("--maxmemory") + 1])
+    assert limit == int(256 * 2**20 * redis.DATA_SHARE)
+    assert arguments[arguments.index("--maxmemory-policy") + 1] == "noeviction"
+
+
+def test_generated_secrets_hold_what_their_users_read() -> None:
+    wanted = community()
+    content = {name: generate() for name, generate in secret.generators(wanted).items()}
+    assert content["c-mysql"]["url"].startswith(
+        f"mysql+pymysql://bapsang:{content['c-mysql']['password']}@c-mysql:3306/"
+    )
+    assert content["c-redis"]["url"] == f"redis://:{content['c-redis']['password']}@c-redis:6379/0"
+    assert content["c-signing-key"]["signing-key.pem"].startswith("-----BEGIN PRIVATE KEY-----")
+    assert "'root'@'localhost'" in content["c-mysql"]["init.sql"]
+    assert "'root'@'%'" not in content["c-mysql"]["init.sql"]
+    found = {(name, key) for name, values in content.items() for key in values}
+    assert not [ref for child in build.children(wanted, dict.fromkeys(found, "x")) for ref in child.missing]
+
+
+def test_longest_name_gives_names_that_kubernetes_takes() -> None:
+    name = "c" * names.MAX_NAME
+    assert len(names.like_sync(name)) <= 52
+    assert len(names.migration(name, "12345678")) <= 63
+
+
+#: Hashes of the pod templates of an all-defaults Community. When one changes, upgrading the operator restarts the pods
+#: of every Community: do that only on purpose, say so in the changelog, and then put the new hash here.
+GOLDEN = {
+    "CronJob c-like-sync": "a7fdaf6d24b8",
+    "Deployment c-api-base": "f17b1e6c6209",
+    "Deployment c-api-burst": "69fa7f832a02",
+    "Job c-migrate-e379676d": "e0f60aab1de6",
+    "StatefulSet c-mysql": "7be043b0af3e",
+    "StatefulSet c-redis": "c0cfbe4b120e",
+}
+
+
+def test_operator_upgrade_restarts_nothing() -> None:
+    found = pod_templates(children(community()))
+    digests = {
+        name: hashlib.sha256(json.dumps(one, sort_keys=True).encode()).hexdigest()[:12] for name, one in found.items()
+    }
+    assert digests == GOLDEN

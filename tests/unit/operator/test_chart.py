@@ -1,0 +1,135 @@
+"""The chart: its CRD is the printed schema, its rights are what the code uses, and its values are checked."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import bapsang_operator
+from bapsang_operator import __main__, kinds, spec
+from bapsang_operator.kinds import CHILDREN, COMMUNITY, EVENT, POD, SECRET
+
+ROOT = Path(__file__).resolve().parents[3]
+CHART = ROOT / "charts" / "bapsang-operator"
+SOURCES = Path(str(bapsang_operator.__file__)).parent
+
+
+def _rights() -> dict[tuple[str, str], set[str]]:
+    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / "templates/clusterrole.yaml").read_text())
+    rules = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))["rules"]
+    found: dict[tuple[str, str], set[str]] = {}
+    for rule in rules:
+        for group in rule["apiGroups"]:
+            for plural in rule["resources"]:
+                assert (group, plural) not in found, "each resource once, so that its rights are read at one place"
+                found[group, plural] = set(rule["verbs"])
+    return found
+
+
+def test_rights_are_exactly_those_that_the_code_uses() -> None:
+    wanted = {
+        (COMMUNITY.group, COMMUNITY.plural): {"list", "watch"},
+        (COMMUNITY.group, f"{COMMUNITY.plural}/status"): {"patch"},
+        (SECRET.group, SECRET.plural): {"get", "create"},
+        (POD.group, POD.plural): {"list", "watch"},
+        (EVENT.group, EVENT.plural): {"create"},
+    }
+    for kind in CHILDREN:
+        verbs = {"get", "list", "watch", "create", "patch"} | ({"delete"} if kind.deletable else set())
+        wanted[kind.group, kind.plural] = verbs
+    assert _rights() == wanted
+
+
+def test_nothing_that_holds_data_is_ever_deleted() -> None:
+    assert {kind.name for kind in CHILDREN if kind.deletable} == {"Job", "Ingress"}
+
+
+def test_secrets_are_neither_watched_nor_listed() -> None:
+    assert SECRET not in kinds.WATCHED
+    assert _rights()["", "secrets"].isdisjoint({"list", "watch", "delete", "update", "patch"})
+
+
+def test_only_kube_and_credentials_open_connections() -> None:
+    users = {path.name for path in SOURCES.rglob("*.py") if "ClientSession(" in path.read_text()}
+    assert users == {"credentials.py"}
+    senders = {path.name for path in SOURCES.rglob("*.py") if "_session.request(" in path.read_text()}
+    assert senders == {"kube.py"}
+
+
+def test_operator_folder_is_no_package() -> None:
+    assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+def test_crd_file_is_the_printed_schema() -> None:
+    printed = (CHART / "crds/communities.bapsang.dev.yaml").read_text()
+    assert printed == __main__.crd(), (
+        "run: bapsang-operator crd > charts/bapsang-operator/crds/communities.bapsang.dev.yaml"
+    )
+
+
+def _fields(schema: dict[str, Any], path: str = "spec") -> list[tuple[str, dict[str, Any]]]:
+    found = [(path, schema)]
+    for name, child in schema.get("properties", {}).items():
+        found += _fields(child, f"{path}.{name}")
+    if "items" in schema:
+        found += _fields(schema["items"], f"{path}[]")
+    return found
+
+
+def _schema() -> dict[str, Any]:
+    crd = yaml.safe_load((CHART / "crds/communities.bapsang.dev.yaml").read_text())
+    found: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    return found
+
+
+def test_every_field_is_described_and_bounded() -> None:
+    for path, schema in _fields(_schema()["spec"]):
+        assert schema.get("description"), path
+        kind = schema.get("type", "string")
+        if kind == "string":
+            assert "maxLength" in schema or "enum" in schema, path
+        elif kind == "array":
+            assert "maxItems" in schema, path
+        elif kind == "integer":
+            assert {"minimum", "maximum"} <= set(schema), path
+        elif "additionalProperties" in schema:
+            assert "maxProperties" in schema, path
+
+
+def test_printer_columns_are_those_of_the_readme() -> None:
+    crd = yaml.safe_load((CHART / "crds/communities.bapsang.dev.yaml").read_text())
+    columns = [column["name"] for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]]
+    assert columns == ["Ready", "URL", "Base", "Burst", "Image", "Age"]
+
+
+def test_sample_is_valid() -> None:
+    namespace, sample = yaml.safe_load_all((ROOT / "manifests/samples/community.yaml").read_text())
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert spec.validate(sample["spec"]) == []
+
+
+def test_every_value_of_the_chart_has_a_schema_and_a_line_in_the_readme() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    readme = (CHART / "README.md").read_text()
+    assert schema["additionalProperties"] is False
+    assert set(values) == set(schema["properties"]) - {"global"}
+    for name in values:
+        assert f"`{name}" in readme, name
+
+
+def test_operator_runs_alone_and_recreates() -> None:
+    text = (CHART / "templates/deployment.yaml").read_text()
+    assert re.search(r"replicas: 1\n  strategy:\n    type: Recreate", text)
+
+
+def test_no_module_has_more_than_300_lines_and_all_say_what_they_own() -> None:
+    for path in SOURCES.rglob("*.py"):
+        text = path.read_text()
+        assert len(text.splitlines()) < 300, path
+        assert ast.get_docstring(ast.parse(text)), path

@@ -1,0 +1,283 @@
+"""The planner: idempotent, sees every edit, opens gates in order, touches nothing foreign."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bapsang_operator import drift, names, plan
+from bapsang_operator.child import Child, Manifest
+from bapsang_operator.kinds import Key, key_of
+from bapsang_operator.plan import Cause, Ownership, Plan
+
+from .world import AllDigests, Cluster, children, community, migration_key
+
+SPECS: list[dict[str, Any]] = [
+    {},
+    {"redis": {"mode": "external", "url": "redis://a:6379"}},
+    {"api": {"arch": "arm64", "env": [{"name": "A", "value": "1"}], "spot": {"enabled": False}}},
+    {"host": "other.example.com", "ingress": {"className": "alb", "annotations": {"a": "b"}}},
+]
+
+
+def _names(made: Plan) -> set[str]:
+    return {str(key_of(apply.manifest)) for apply in made.applies}
+
+
+@pytest.mark.parametrize("changes", SPECS)
+def test_planning_against_what_was_applied_yields_nothing(changes: dict[str, Any]) -> None:
+    cluster = Cluster(community(**changes))
+    cluster.bring_up()
+    made = cluster.plan()
+    assert (made.applies, made.deletes, made.held, made.vanishing, made.foreign) == ([], [], [], [], [])
+
+
+def _leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _leaves(item, (*path, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _leaves(item, (*path, index))
+    else:
+        yield path
+
+
+def _edit(live: Manifest, path: tuple[str | int, ...], *, remove: bool) -> None:
+    node: Any = live
+    for step in path[:-1]:
+        node = node[step]
+    if remove and isinstance(node, dict):
+        del node[path[-1]]
+    else:
+        node[path[-1]] = "edited"
+
+
+UP = Cluster(community())
+UP.bring_up()
+IDENTITY = {("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")}
+OWNED = [
+    (child.key, path)
+    for child in children(UP.community)
+    for path in _leaves(child.manifest)
+    if path not in IDENTITY and path[:2] != ("metadata", "ownerReferences")
+]
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(OWNED), st.booleans())
+def test_edit_of_any_owned_field_is_undone(where: tuple[Key, tuple[str | int, ...]], remove: bool) -> None:
+    key, path = where
+    cluster = copy.deepcopy(UP)
+    _edit(cluster.live[key], path, remove=remove)
+    made = cluster.plan()
+    assert [key_of(apply.manifest) for apply in made.applies] == [key]
+    assert made.applies[0].cause is Cause.DRIFTED
+    assert made.applies[0].fields
+
+
+def test_every_owned_field_is_worth_an_edit() -> None:
+    assert len(OWNED) > 500
+
+
+@given(st.sampled_from([child.key for child in children(UP.community)]))
+def test_deleted_child_is_applied_again(key: Key) -> None:
+    cluster = copy.deepcopy(UP)
+    del cluster.live[key]
+    made = cluster.plan()
+    assert [(key_of(apply.manifest), apply.cause) for apply in made.applies] == [(key, Cause.MISSING)]
+
+
+def test_field_that_the_manifest_no_longer_has_is_noticed() -> None:
+    cluster = copy.deepcopy(UP)
+    found = children(community(ingress={"annotations": {"a": "b"}}))
+    cluster.step(found)
+    made = cluster.plan(children(community()))
+    assert [(str(key_of(apply.manifest)), apply.cause) for apply in made.applies] == [("Ingress c-api", Cause.CHANGED)]
+
+
+def test_gates_open_one_after_another() -> None:
+    cluster = Cluster(community())
+    first = _names(cluster.step())
+    assert not {name for name in first if name.startswith(("Deployment", "Job", "CronJob", "Horizontal"))}
+    cluster.settle()
+    assert _names(cluster.step()) == {str(migration_key(cluster.community))}
+    assert _names(cluster.step()) == set()
+    cluster.settle()
+    assert _names(cluster.step()) == {"Deployment c-api-base", "CronJob c-like-sync"}
+    assert _names(cluster.step()) == set()
+    cluster.settle()
+    assert _names(cluster.step()) == {"Deployment c-api-burst", "HorizontalPodAutoscaler c-api-burst"}
+
+
+def test_redis_holds_up_the_base_tier_but_not_the_migration() -> None:
+    cluster = Cluster(community())
+    cluster.step()
+    cluster.settle()
+    cluster.at("StatefulSet", "c-redis")["status"] = {}
+    assert _names(cluster.step()) == {str(migration_key(cluster.community))}
+    cluster.end_job(migration_key(cluster.community))
+    assert _names(cluster.step()) == set()
+
+
+@pytest.mark.parametrize("ended", [None, "Failed"])
+def test_new_image_waits_for_its_migration_while_edits_are_undone(ended: str | None) -> None:
+    cluster = copy.deepcopy(UP)
+    cluster.community = community(image="bapsang/api:0.2.0")
+    assert _names(cluster.step()) == {str(migration_key(cluster.community))}
+    if ended:
+        cluster.end_job(migration_key(cluster.community), ended)
+    assert _names(cluster.plan()) == set()
+    cluster.at("Deployment", "c-api-base")["spec"]["replicas"] = 0
+    made = cluster.step()
+    assert _names(made) == {"Deployment c-api-base"}
+    container = made.applies[0].manifest["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == "bapsang/api:0.1.0"
+
+
+def test_base_that_does_not_become_available_holds_back_burst() -> None:
+    cluster = copy.deepcopy(UP)
+    cluster.community = community(image="bapsang/api:0.2.0")
+    cluster.step()
+    cluster.end_job(migration_key(cluster.community))
+    cluster.step()
+    cluster.at("Deployment", "c-api-base")["status"] |= {"observedGeneration": 99, "replicas": 3, "updatedReplicas": 1}
+    made = cluster.plan()
+    assert _names(made) == set()
+    assert {child.key.name for child in made.held} == {"c-api-burst"}
+
+
+def test_superseded_migration_goes_only_when_the_newer_one_is_through() -> None:
+    cluster = copy.deepcopy(UP)
+    first = migration_key(cluster.community)
+    cluster.community = community(image="bapsang/api:0.2.0")
+    cluster.step()
+    cluster.end_job(migration_key(cluster.community), "Failed")
+    assert not cluster.plan().deletes
+    cluster.end_job(migration_key(cluster.community))
+    assert [key_of(gone) for gone in cluster.plan().deletes] == [first]
+
+
+def test_a_job_is_never_changed_once_it_exists() -> None:
+    cluster = copy.deepcopy(UP)
+    found = [copy.deepcopy(child) for child in children(cluster.community)]
+    job = next(child for child in found if child.key.kind == "Job")
+    job.manifest["spec"]["backoffLimit"] = 5
+    assert not cluster.plan(found).applies
+
+
+def test_removed_host_deletes_the_ingress_and_nothing_that_holds_data() -> None:
+    cluster = copy.deepcopy(UP)
+    kept = [child for child in children(cluster.community) if child.key.kind in {"Deployment", "Job"}]
+    assert [key_of(gone).kind for gone in cluster.plan(kept).deletes] == ["Ingress"]
+
+
+def test_jobs_of_the_cron_job_are_not_orphans() -> None:
+    cluster = copy.deepcopy(UP)
+    key = Key("Job", "ns", "c-like-sync-1")
+    owner = {"kind": "CronJob", "name": "c-like-sync", "uid": "u", "controller": True}
+    labels = {names.LABEL_COMPONENT: "like-sync"}
+    cluster.live[key] = {
+        "kind": "Job",
+        "metadata": {"name": key.name, "namespace": "ns", "labels": labels, "ownerReferences": [owner]},
+    }
+    assert not cluster.plan().deletes
+
+
+def test_missing_secret_holds_what_reads_it_and_leaves_it_running() -> None:
+    class Without(AllDigests):
+        def __contains__(self, key: object) -> bool:
+            return key != ("c-signing-key", "signing-key.pem")
+
+        def get(self, key: Any, default: Any = None) -> Any:  # type: ignore[override]
+            return super().get(key) if key in self else default
+
+    made = copy.deepcopy(UP).plan(children(community(), Without()))
+    assert {child.key.name for child in made.held} == {"c-api-base", "c-api-burst"}
+    assert not made.applies
+
+
+OWNER = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "c", "uid": "other", "controller": True}
+OURS = {names.LABEL_MANAGED_BY: names.MANAGER, names.LABEL_COMMUNITY: "c"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "whose"),
+    [
+        ({"ownerReferences": [{**OWNER, "uid": community().uid}]}, Ownership.OURS),
+        ({"labels": OURS}, Ownership.OURS),
+        ({"ownerReferences": [OWNER], "labels": OURS}, Ownership.EARLIER),
+        ({"ownerReferences": [{**OWNER, "name": "d"}], "labels": OURS}, Ownership.FOREIGN),
+        ({"ownerReferences": [{**OWNER, "kind": "Application"}], "labels": OURS}, Ownership.FOREIGN),
+        ({"labels": {"app": "x"}}, Ownership.FOREIGN),
+        ({"labels": {**OURS, names.LABEL_COMMUNITY: "d"}}, Ownership.FOREIGN),
+        ({}, Ownership.FOREIGN),
+    ],
+)
+def test_ownership_is_told_by_controller_then_by_labels(metadata: Manifest, whose: Ownership) -> None:
+    assert plan.ownership(community(), {"metadata": metadata}) is whose
+
+
+def test_foreign_and_vanishing_objects_are_left_alone() -> None:
+    cluster = copy.deepcopy(UP)
+    cluster.at("Service", "c-api")["metadata"]["ownerReferences"] = [{**OWNER, "name": "d"}]
+    cluster.at("Service", "c-redis")["metadata"]["ownerReferences"] = [OWNER]
+    cluster.at("Service", "c-mysql")["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
+    made = cluster.plan()
+    assert made.applies == made.deletes == []
+    assert [key.name for key in made.foreign] == ["c-api"]
+    assert {key.name for key in made.vanishing} == {"c-redis", "c-mysql"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "live", "differs"),
+    [
+        ({"resources": {"requests": {"cpu": "1000m"}}}, {"resources": {"requests": {"cpu": "1"}}}, False),
+        ({"resources": {"limits": {"memory": "0.5Gi"}}}, {"resources": {"limits": {"memory": "512Mi"}}}, False),
+        ({"resources": {"requests": {"cpu": 1}}}, {"resources": {"requests": {"cpu": "2"}}}, True),
+        ({"emptyDir": {}}, {"emptyDir": {}}, False),
+        ({"ingress": []}, {}, False),
+        ({"automount": False}, {}, True),
+        ({"args": ["a"]}, {"args": ["a", "b"]}, True),
+        (
+            {"env": [{"name": "A", "value": "1"}]},
+            {"env": [{"name": "B", "value": "2"}, {"name": "A", "value": "1"}]},
+            False,
+        ),
+        ({"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "B", "value": "1"}]}, True),
+        ({"a": {"b": 1}}, {"a": None}, True),
+        ({"a": [1]}, {"a": "x"}, True),
+        ({"metadata": {"annotations": {"x": "1"}}}, {"metadata": {"annotations": {"x": "1", "y": "2"}}}, False),
+    ],
+)
+def test_only_owned_fields_are_compared_and_by_meaning(wanted: Manifest, live: Manifest, differs: bool) -> None:
+    assert bool(drift.differing_fields({"kind": "X", **wanted}, {"kind": "X", **live})) is differs
+
+
+def test_port_added_to_a_network_policy_is_drift_but_not_one_added_to_a_service() -> None:
+    port = {"protocol": "TCP", "port": 80}
+    more = [port, {"protocol": "TCP", "port": 22}]
+    for kind, differs in (("NetworkPolicy", True), ("Service", False)):
+        wanted, live = ({"kind": kind, "spec": {"ports": ports}} for ports in ([port], more))
+        assert bool(drift.differing_fields(wanted, live)) is differs
+
+
+def test_hash_does_not_depend_on_the_order_of_keys() -> None:
+    assert drift.digest({"a": 1, "b": {"c": 2, "d": 3}}) == drift.digest({"b": {"d": 3, "c": 2}, "a": 1})
+
+
+def test_held_child_without_memory_is_not_touched() -> None:
+    cluster = copy.deepcopy(UP)
+    cluster.applied.clear()
+    cluster.community = community(image="bapsang/api:0.2.0")
+    assert _names(cluster.plan()) == {str(migration_key(cluster.community))}
+
+
+def test_children_are_unique() -> None:
+    found: list[Child] = children(community())
+    assert len({child.key for child in found}) == len(found)

@@ -1,0 +1,266 @@
+"""Conditions, their sentences, and the Events that transitions deserve."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bapsang_operator import problems, progress, status
+from bapsang_operator.child import Manifest
+from bapsang_operator.kinds import Key
+from bapsang_operator.names import Component, Reason
+from bapsang_operator.plan import Plan
+from bapsang_operator.problems import Problem
+from bapsang_operator.spec import SecretRef
+
+from .world import Cluster, children, community, migration_key, pod
+
+NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
+UP = Cluster(community())
+UP.bring_up()
+
+
+def _status(
+    cluster: Cluster,
+    old: Manifest | None = None,
+    found: list[Problem] | None = None,
+    plan: Plan | None = None,
+    **more: Any,
+) -> Manifest:
+    wanted = children(cluster.community)
+    seen = status.Seen(
+        cluster.community,
+        progress.observe(cluster.community, wanted, cluster.live),
+        plan if plan is not None else cluster.plan(),
+        found or [],
+        more.get("like_sync"),
+    )
+    return status.compute(seen, old or {}, more.get("now", NOW))
+
+
+def _condition(found: Manifest, kind: str) -> Manifest:
+    return next(one for one in found["conditions"] if one["type"] == kind)
+
+
+def _told(found: Manifest, kind: str) -> tuple[str, str]:
+    one = _condition(found, kind)
+    return one["status"], one["reason"]
+
+
+def test_healthy_community_reads_well() -> None:
+    found = _status(UP, like_sync=True)
+    assert {one["type"]: (one["status"], one["reason"]) for one in found["conditions"]} == {
+        "Ready": ("True", "Serving"),
+        "Progressing": ("False", "UpToDate"),
+        "Degraded": ("False", "AsExpected"),
+        "Migrated": ("True", "MigrationSucceeded"),
+        "DatabaseReady": ("True", "Available"),
+        "RedisReady": ("True", "Available"),
+        "LikeSyncHealthy": ("True", "LastRunSucceeded"),
+    }
+    assert all(one["observedGeneration"] == 1 for one in found["conditions"])
+    assert found["replicas"] == {"base": 2, "burst": 1, "ready": 3}
+
+
+def test_unchanged_world_yields_an_unchanged_status_later_on() -> None:
+    first = _status(UP)
+    assert _status(UP, first, now=NOW + timedelta(hours=1)) == first
+
+
+def test_time_moves_only_with_the_status_of_a_condition() -> None:
+    first = _status(UP)
+    later = NOW + timedelta(minutes=5)
+    second = _status(UP, first, [Problem(Reason.UNSCHEDULABLE, "x")], now=later)
+    assert _condition(second, "Degraded")["lastTransitionTime"] == "2026-11-23T10:05:00Z"
+    assert _condition(second, "Ready")["lastTransitionTime"] == "2026-11-23T10:00:00Z"
+
+
+@pytest.mark.parametrize(("available", "ready"), [(2, "True"), (1, "True"), (0, "False")])
+def test_ready_allows_for_one_missing_base_pod(available: int, ready: str) -> None:
+    cluster = copy.deepcopy(UP)
+    cluster.at("Deployment", "c-api-base")["status"]["availableReplicas"] = available
+    assert _condition(_status(cluster, _status(UP)), "Ready")["status"] == ready
+
+
+def test_pods_that_come_and_go_are_no_rollout() -> None:
+    settled = _status(UP)
+    cluster = copy.deepcopy(UP)
+    cluster.at("Deployment", "c-api-base")["status"] |= {"availableReplicas": 1, "readyReplicas": 1}
+    burst = cluster.at("Deployment", "c-api-burst")
+    burst["spec"]["replicas"] = 5
+    burst["metadata"]["generation"] += 1
+    assert _told(_status(cluster, settled), "Progressing") == ("False", "UpToDate")
+
+
+def test_rollout_lasts_until_burst_is_replaced() -> None:
+    settled = _status(UP)
+    cluster = copy.deepcopy(UP)
+    cluster.community = community(image="bapsang/api:0.2.0")
+    cluster.step()
+    waiting = _status(cluster, settled)
+    assert _told(waiting, "Progressing") == ("True", "Migrating")
+    cluster.end_job(migration_key(cluster.community))
+    made = cluster.step()
+    rolling = _status(cluster, waiting, plan=made)
+    assert _told(rolling, "Progressing") == ("True", "RollingOutBase")
+    assert rolling["image"] == "bapsang/api:0.1.0"
+    cluster.settle()
+    made = cluster.step()
+    bursting = _status(cluster, rolling, plan=made)
+    assert _told(bursting, "Progressing") == ("True", "RollingOutBurst")
+    assert _told(_status(cluster, bursting), "Progressing") == ("True", "RollingOutBurst")
+    cluster.settle()
+    done = _status(cluster, bursting)
+    assert _told(done, "Progressing") == ("False", "UpToDate")
+    assert done["image"] == "bapsang/api:0.2.0"
+
+
+def test_store_that_is_down_makes_the_community_unready() -> None:
+    cluster = copy.deepcopy(UP)
+    cluster.at("StatefulSet", "c-redis")["status"] |= {"readyReplicas": 0}
+    found = _status(cluster, _status(UP))
+    assert _told(found, "RedisReady") == ("False", "NotAvailable")
+    assert _told(found, "Ready") == ("False", "NotAvailable")
+
+
+def test_external_stores_are_not_judged() -> None:
+    cluster = Cluster(community(redis={"mode": "external", "url": "redis://a:6379"}))
+    cluster.bring_up()
+    found = _status(cluster)
+    assert _told(found, "RedisReady") == ("Unknown", "External")
+    assert _told(found, "Ready") == ("True", "Serving")
+
+
+def test_invalid_spec_leaves_everything_else_as_it_was() -> None:
+    old = _status(UP)
+    found = status.invalid(7, [Problem(Reason.INVALID_SPEC, "spec.host: must be a DNS name")], old, NOW)
+    assert _told(found, "Degraded") == ("True", "InvalidSpec")
+    assert _told(found, "Progressing") == ("False", "Blocked")
+    assert _condition(found, "Ready") == _condition(old, "Ready")
+    assert (found["observedGeneration"], found["image"]) == (7, old["image"])
+
+
+def test_many_problems_are_summed_up() -> None:
+    found = _status(UP, found=[Problem(Reason.FOREIGN_OBJECT, f"p{index}.") for index in range(8)])
+    assert _condition(found, "Degraded")["message"] == "p0. p1. p2. p3. p4. And 3 more."
+
+
+def _reasons(old: Manifest, new: Manifest) -> list[str]:
+    return [str(event.reason) for event in status.events(old, new)]
+
+
+def test_events_tell_of_transitions_once() -> None:
+    starting = _status(Cluster(community()))
+    assert _reasons({}, starting) == ["RolloutStarted"]
+    up = _status(UP)
+    assert _reasons(starting, up) == ["Ready", "RolloutCompleted", "MigrationSucceeded"]
+    assert _reasons(up, up) == []
+    bad = _status(UP, up, [Problem(Reason.IMAGE_PULL_FAILED, "x")])
+    assert _reasons(up, bad) == ["ImagePullFailed"]
+    assert _reasons(bad, bad) == []
+    worse = _status(UP, bad, [Problem(Reason.CONTAINER_CRASHING, "x")])
+    assert _reasons(bad, worse) == ["ContainerCrashing"]
+    assert _reasons(worse, up) == ["Recovered"]
+    down = copy.deepcopy(UP)
+    down.at("Deployment", "c-api-base")["status"] = {}
+    assert _reasons(up, _status(down, up)) == ["NotReady"]
+
+
+def _container(**state: Any) -> Manifest:
+    return {"name": "api", "image": "img", "ready": False, **state}
+
+
+@pytest.mark.parametrize(
+    ("container", "reason", "text"),
+    [
+        (
+            _container(state={"waiting": {"reason": "ErrImagePull"}}),
+            Reason.IMAGE_PULL_FAILED,
+            'image "img" cannot be pulled',
+        ),
+        (
+            _container(state={"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}}),
+            Reason.CONTAINER_CONFIG_ERROR,
+            'cannot be started: secret "s" not found',
+        ),
+        (
+            _container(state={"running": {}}, lastState={"terminated": {"exitCode": 1, "message": "a\nlast words\n"}}),
+            Reason.CONTAINER_CRASHING,
+            "(exit code 1: last words)",
+        ),
+    ],
+)
+def test_ailing_container_is_told_by_workload_and_cause(container: Manifest, reason: Reason, text: str) -> None:
+    pods = [pod(Component.API, tier="base", name=name, containerStatuses=[container]) for name in ("one", "two")]
+    (found,) = problems.of_pods(community(), pods, NOW)
+    assert found.reason is reason
+    assert found.message.startswith("Deployment c-api-base: ")
+    assert text in found.message
+    assert "one" not in found.message
+
+
+def test_container_that_recovered_is_no_problem() -> None:
+    ended = {"terminated": {"exitCode": 1}}
+    one = pod(
+        Component.REDIS,
+        containerStatuses=[{"name": "redis", "ready": True, "state": {"running": {}}, "lastState": ended}],
+    )
+    assert problems.of_pods(community(), [one], NOW) == []
+
+
+@pytest.mark.parametrize(("age", "count"), [(5, 0), (60, 1)])
+def test_unschedulable_pod_is_a_problem_after_a_while(age: int, count: int) -> None:
+    waiting = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/3 nodes are available",
+    }
+    one = pod(Component.MYSQL, conditions=[waiting])
+    found = problems.of_pods(community(), [one], NOW + timedelta(seconds=age))
+    assert len(found) == count
+
+
+def test_pods_of_an_older_migration_are_history() -> None:
+    bad = _container(state={"waiting": {"reason": "ErrImagePull"}})
+    current = migration_key(community()).name
+    pods = [pod(Component.MIGRATE, job=job, containerStatuses=[bad]) for job in ("c-migrate-00000000", current)]
+    (found,) = problems.of_pods(community(), pods, NOW)
+    assert found.message.startswith(f"Job {current}: ")
+
+
+def test_failed_migration_quotes_its_pod_and_says_what_to_do() -> None:
+    cluster = copy.deepcopy(UP)
+    key = migration_key(cluster.community)
+    cluster.end_job(key, "Failed")
+    seen = progress.observe(cluster.community, children(cluster.community), cluster.live)
+    ended = {"name": "migrate", "state": {"terminated": {"exitCode": 1, "message": "x\nTable is locked"}}}
+    (found,) = problems.of_migration(
+        cluster.community, seen, [pod(Component.MIGRATE, job=key.name, containerStatuses=[ended])]
+    )
+    for part in (key.name, "(Table is locked)", "stays in service", f"logs job/{key.name}", "delete the Job"):
+        assert part in found.message
+
+
+def test_missing_secret_is_told_with_field_key_and_namespace() -> None:
+    ref = SecretRef("db-writer", "url", "spec.database.writerSecretRef")
+    (found,) = problems.of_secrets(community(), [ref])
+    for part in ("Community ns/c", "spec.database.writerSecretRef", '"url"', '"db-writer"', "namespace ns"):
+        assert part in found.message
+
+
+def test_problems_are_ranked_causes_first_and_told_once() -> None:
+    late, early = Problem(Reason.LIKE_SYNC_FAILED, "b"), Problem(Reason.SECRET_MISSING, "a")
+    assert problems.ranked([late, early, late]) == [early, late]
+
+
+def test_stuck_rollout_is_told() -> None:
+    cluster = copy.deepcopy(UP)
+    stuck = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    cluster.live[Key("Deployment", "ns", "c-api-base")]["status"]["conditions"] = [stuck]
+    seen = progress.observe(cluster.community, children(cluster.community), cluster.live)
+    (found,) = problems.of_rollout(cluster.community, seen)
+    assert found.reason is Reason.ROLLOUT_STUCK

@@ -1,0 +1,128 @@
+"""Factories for the operator's unit tests: Communities, and live objects as an apiserver would return them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from bapsang_operator import build, drift, names, plan, progress, spec
+from bapsang_operator.child import Child, Manifest
+from bapsang_operator.kinds import Key, key_of
+from bapsang_operator.names import Component
+from bapsang_operator.plan import Plan
+from bapsang_operator.spec import Community
+
+IMAGE = "bapsang/api:0.1.0"
+UID = "11111111-1111-1111-1111-111111111111"
+
+
+def resource(**changes: Any) -> Manifest:
+    """Return a Community resource with all defaults but `changes`."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": "c", "namespace": "ns", "uid": UID, "generation": 1, "resourceVersion": "1"},
+        "spec": {"image": IMAGE, "host": "c.example.com", **changes},
+    }
+
+
+def community(**changes: Any) -> Community:
+    return spec.parse(resource(**changes))
+
+
+class AllDigests(dict[tuple[str, str], str]):
+    """Digests of secrets that all exist; `rotate` changes the value of one."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def get(self, key: Any, _default: Any = None) -> Any:  # type: ignore[override]
+        return super().get(key, "digest")
+
+
+def children(wanted: Community, digests: dict[tuple[str, str], str] | None = None) -> list[Child]:
+    return build.children(wanted, AllDigests() if digests is None else digests)
+
+
+def pod_templates(found: list[Child]) -> dict[str, Manifest]:
+    """Return the pod template of every child that has one, by the child's name."""
+    templates = {}
+    for child in found:
+        body = child.manifest.get("spec", {})
+        body = body.get("jobTemplate", {}).get("spec", body)
+        if "template" in body:
+            templates[f"{child.key.kind} {child.key.name}"] = body["template"]
+    return templates
+
+
+class Cluster:
+    """Live objects; applies a plan as an apiserver would, and plays controllers."""
+
+    def __init__(self, wanted: Community) -> None:
+        self.community = wanted
+        self.live: dict[Key, Manifest] = {}
+        self.applied: dict[Key, Manifest] = {}
+
+    def plan(self, found: list[Child] | None = None) -> Plan:
+        found = children(self.community) if found is None else found
+        seen = progress.observe(self.community, found, self.live)
+        return plan.make(self.community, found, self.live, seen, self.applied)
+
+    def step(self, found: list[Child] | None = None) -> Plan:
+        """Plan and apply once."""
+        made = self.plan(found)
+        for apply in made.applies:
+            self.put(apply.manifest)
+        for gone in made.deletes:
+            del self.live[key_of(gone)]
+        return made
+
+    def put(self, manifest: Manifest) -> None:
+        key = key_of(manifest)
+        live = drift.stamped(copy.deepcopy(manifest))
+        before = self.live.get(key, {"metadata": {}})
+        live["metadata"] |= {"uid": f"uid-{key}", "generation": before["metadata"].get("generation", 0) + 1}
+        live["status"] = before.get("status", {})
+        self.live[key] = live
+        self.applied[key] = manifest
+
+    def settle(self) -> None:
+        """Let every controller finish what it has been given."""
+        for key, live in self.live.items():
+            generation = live["metadata"]["generation"]
+            if key.kind in {"Deployment", "StatefulSet"}:
+                count = live["spec"].get("replicas", 1)
+                counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+                live["status"] = {"observedGeneration": generation, **dict.fromkeys(counts, count)}
+            elif key.kind == "Job":
+                self.end_job(key)
+
+    def end_job(self, key: Key, kind: str = "Complete") -> None:
+        self.live[key]["status"] = {"conditions": [{"type": kind, "status": "True"}]}
+
+    def bring_up(self) -> None:
+        """Apply and settle until nothing is left to do."""
+        for _ in range(6):
+            self.step()
+            self.settle()
+        assert not self.plan().applies
+
+    def at(self, kind: str, name: str) -> Manifest:
+        return self.live[Key(kind, "ns", name)]
+
+
+def migration_key(wanted: Community) -> Key:
+    return Key("Job", wanted.namespace, names.migration(wanted.name, build.migration.digest(wanted)))
+
+
+def pod(
+    component: Component, *, tier: str | None = None, name: str = "p", job: str | None = None, **status: Any
+) -> Manifest:
+    labels: dict[str, str] = {names.LABEL_COMMUNITY: "c", names.LABEL_COMPONENT: component}
+    if tier is not None:
+        labels[names.LABEL_TIER] = tier
+    if job is not None:
+        labels["batch.kubernetes.io/job-name"] = job
+    created = {"creationTimestamp": "2026-11-23T10:00:00Z"}
+    metadata = {"name": name, "namespace": "ns", "labels": labels, **created}
+    return {"kind": "Pod", "metadata": metadata, "status": status}
