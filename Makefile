@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke kubeconfig dev test test-unit test-integration test-e2e lint format lock crd clean
+.PHONY: help up down purge cluster smoke kubeconfig dev test test-unit test-integration test-e2e lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +34,11 @@ kubeconfig: ## Print the path of the local cluster's kubeconfig
 	@$(LOCAL) kubeconfig
 
 dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://127.0.0.1:8000/docs
-	@$(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
+	@echo "The API: http://127.0.0.1:8000/docs  (Ctrl-C ends it; data in bapsang.sqlite3)"
+	@env $$(compgen -e BAPSANG_ | grep -E '^BAPSANG_(HOME|CONTEXT|INGRESS_PORT|IMAGES)$$' | sed 's/^/-u /') $(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
 
 test: lint up ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
-	@$(PYTEST) tests
+	@$(PYTEST) tests/unit tests/integration tests/e2e
 
 test-unit: $(VENV)/ready ## Unit tests only: seconds, nothing to start
 	@$(PYTEST) tests/unit
@@ -53,6 +54,10 @@ lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
 
 format: $(VENV)/ready ## Format the code
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
+
+generate: $(VENV)/ready ## Renew the CRD and the field reference from the schema
+	@$(BIN)/bapsang-operator crd > charts/bapsang-operator/crds/communities.bapsang.dev.yaml
+	@$(BIN)/python docs/generate.py
 
 # One resolution for all three files, so that tests run with the versions that the images carry.
 lock: $(VENV)/ready ## Renew the pinned requirement files

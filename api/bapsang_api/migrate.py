@@ -9,6 +9,7 @@ from typing import Any, Final
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -29,7 +30,7 @@ class MigrationError(Exception):
 
 
 def migrate(database_url: str, *, wait_seconds: float = 0.0, sleep: Callable[[float], None] = time.sleep) -> str:
-    """Apply what is missing and return the schema's revision.
+    """Apply what is missing and return the schema's revision. A schema newer than this program is left as it is.
 
     Waits up to `wait_seconds` for the database to answer and for another run to finish. Raises MigrationError.
     """
@@ -76,6 +77,11 @@ def _upgrade(connection: Connection) -> str:
     log.info("migrate.started", extra={"revision": before})
     config = Config()
     config.set_main_option("script_location", str(files("bapsang_api").joinpath("migrations")))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if before is not None and before not in known:
+        # This image is older than the schema: a rollback. Migrations only ever add what the older code does not mind.
+        log.warning("migrate.schema_is_newer", extra={"revision": before})
+        return before
     config.attributes["connection"] = connection
     config.attributes["on_version_apply"] = _report
     command.upgrade(config, "head")

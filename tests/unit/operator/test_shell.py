@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,8 @@ def test_settings_are_read_and_foreign_variables_ignored() -> None:
 def test_bad_setting_ends_with_code_2_and_names_the_variable(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name in [name for name in os.environ if name.startswith("BAPSANG_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv(variable, value)
     assert __main__.main(["run"]) == 2
     assert variable in capsys.readouterr().err

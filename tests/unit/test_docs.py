@@ -1,0 +1,53 @@
+"""The documentation agrees with the source: every field, condition, reason, event, command and link."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bapsang_operator.names import ConditionType, EventReason, Reason
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "charts/bapsang-operator/README.md"]
+COMMUNITY = (ROOT / "docs/community.md").read_text()
+
+
+def test_the_field_table_is_current() -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    assert generate.page(COMMUNITY) == COMMUNITY, "run: make generate"
+    assert generate.table().count("\n") > 40
+
+
+@pytest.mark.parametrize("name", [*ConditionType, *Reason, *EventReason])
+def test_every_condition_reason_and_event_is_explained(name: str) -> None:
+    assert f"`{name}`" in COMMUNITY
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_make_commands_in_the_documentation_exist() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        for named in re.findall(r"(?:^|`)make (?:-s )?([a-z][a-z0-9-]+)", page.read_text(), re.MULTILINE):
+            assert named in targets, f"{page.name}: make {named}"
+
+
+def test_help_lists_every_target() -> None:
+    shown = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert phony
+    for target in phony[1].split():
+        assert f"\x1b[1m{target} " in shown, target
