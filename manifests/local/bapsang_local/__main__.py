@@ -41,6 +41,10 @@ def main() -> int:
         if failure.advice:
             print(f"  → {failure.advice}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"\n✗ {error}", file=sys.stderr)
+        print("  → A full disk or a missing right, most likely; the same command goes on once that is mended.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nInterrupted. Finished steps are kept: the same command goes on from here.", file=sys.stderr)
         # Threads may still wait for a child that ignores the interrupt; nothing is left to do for them.

@@ -50,7 +50,7 @@ class Engine:
 
 def find() -> Engine | None:
     """Return the engine that answers: ours if it runs, else the one that the docker client finds. None when there is none."""
-    if SOCKET.exists():
+    if os.access(SOCKET, os.W_OK):  # another user's engine is not for us
         ours = Engine(f"unix://{SOCKET}", ours=True)
         if _answers(ours):
             return ours
@@ -84,8 +84,8 @@ def stop(engine: Engine, settings: Settings) -> None:
 
 def clear(settings: Settings) -> None:
     """Remove processes, mounts, interfaces and firewall rules of an engine of ours that no longer runs. Keeps its images."""
-    if not _state(settings).exists() and not RUN.exists():
-        return
+    if os.geteuid() != 0 or not (_state(settings).exists() or RUN.exists()):
+        return  # only root starts an engine, so nothing here is anybody else's
     leftovers.end_processes(CGROUP, (str(EXEC_ROOT), str(PID_FILE)))
     leftovers.unmount((EXEC_ROOT, _data(settings)))
     state = json.loads(_state(settings).read_text()) if _state(settings).exists() else {}

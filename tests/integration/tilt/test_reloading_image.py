@@ -38,7 +38,16 @@ def image(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_a_saved_file_starts_the_program_again(engine: Engine, image: str) -> None:
-    run = ["run", "--detach", "--read-only", "--tmpfs", "/tmp", image]  # noqa: S108
+    run = [
+        "run",
+        "--detach",
+        "--read-only",
+        "--tmpfs",
+        "/tmp",
+        "--env",
+        "BAPSANG_REDIS_URL=redis://127.0.0.1:6379/0",
+        image,
+    ]  # noqa: S108
     container = engine.docker(*run, "serve", "--host", "127.0.0.1", "--port", "8000").strip()
     try:
         first = _starts(engine, container, more_than=0)
@@ -57,7 +66,7 @@ def _starts(engine: Engine, container: str, *, more_than: int) -> int:
     deadline = time.monotonic() + RELOAD_SECONDS
     while True:
         logs = shell.attempt(["docker", "logs", container], env=engine.environment())
-        found = (logs.stdout + logs.stderr).count(b'"migrate.started"')
+        found = (logs.stdout + logs.stderr).count(b'"serve.ready"')
         if found > more_than or time.monotonic() > deadline:
             return found
         time.sleep(0.3)
