@@ -14,6 +14,9 @@ from bapsang_local.smoke import Client
 from .conftest import Community, eventually
 
 
+USERS = 8  # at once: fewer slip through the moment in which a pod goes, and the tests would prove nothing
+
+
 class Traffic:
     """Asks for the list again and again, and keeps every answer that is not 200."""
 
@@ -24,7 +27,7 @@ class Traffic:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        while not self.stopping.wait(0.02):
+        while not self.stopping.wait(0.005):
             self.asked += 1
             try:
                 status = self.client.call("GET", "/api/v1/posts?size=1").status
@@ -37,13 +40,15 @@ class Traffic:
 @contextmanager
 def traffic(settings: Settings, host: str) -> Iterator[Traffic]:
     source = Traffic(settings.ingress_port, host)
-    thread = threading.Thread(target=source.run)
-    thread.start()
+    threads = [threading.Thread(target=source.run) for _ in range(USERS)]
+    for thread in threads:
+        thread.start()
     try:
         yield source
     finally:
         source.stopping.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 def images(community: Community, tier: str) -> set[str]:

@@ -196,6 +196,8 @@ def _alone(settings: Settings) -> Iterator[None]:
         except BlockingIOError:
             say("Another make command works on the local cluster: waiting for it.")
             fcntl.flock(file, fcntl.LOCK_EX)
+        for scratch in settings.home.glob("tmp*"):  # of a command that was killed
+            shutil.rmtree(scratch, ignore_errors=True)
         yield
 
 
