@@ -43,7 +43,10 @@ def main() -> int:
         return 1
     except OSError as error:
         print(f"\n✗ {error}", file=sys.stderr)
-        print("  → A full disk or a missing right, most likely; the same command goes on once that is mended.", file=sys.stderr)
+        print(
+            "  → A full disk or a missing right, most likely; the same command goes on once that is mended.",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. Finished steps are kept: the same command goes on from here.", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +19,13 @@ from .settings import LOCAL, ROOT, Settings, parts
 INPUTS = "dev.bapsang.inputs"  # label: digest of what an image was built from
 PULL_PROBE_SECONDS = 60
 HOST_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+SLIM = {
+    "etc/apt/apt.conf.d/slim": 'APT::Keep-Downloaded-Packages "false";\nDir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
+    'DPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb";};\n',
+    "etc/dpkg/dpkg.cfg.d/slim": "".join(
+        f"path-exclude /usr/share/{name}/*\n" for name in ("doc", "man", "locale", "info")
+    ),
+}
 PIP_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
 
 
@@ -74,11 +82,11 @@ def provide(engine: Engine, settings: Settings, *, pull: bool) -> None:
 
 def provide_built(image: Image, engine: Engine, settings: Settings) -> None:
     """Build `image` from packages unless the engine has it from the same inputs."""
-    inputs = _inputs(image, settings)
-    if _label(engine, image.name) == inputs:
+    wanted = inputs(image, settings)
+    if _label(engine, image.name) == wanted:
         return
     if image.debian:
-        _bootstrap(image, inputs, engine, settings)
+        _bootstrap(image, wanted, engine, settings)
         return
     with tempfile.TemporaryDirectory() as scratch:
         context = Path(scratch)
@@ -90,7 +98,7 @@ def provide_built(image: Image, engine: Engine, settings: Settings) -> None:
         if (certificates := _host_certificates()) and image.folder == "python":
             shutil.copy(certificates, context / "host-ca.crt")
         with step(f"{image.name} built from packages"):
-            build(engine, settings, image.name, context, ["--label", f"{INPUTS}={inputs}", *arguments])
+            build(engine, settings, image.name, context, ["--label", f"{INPUTS}={wanted}", *arguments])
 
 
 def build(engine: Engine, settings: Settings, name: str, context: Path, arguments: list[str]) -> None:
@@ -137,18 +145,24 @@ def _label(engine: Engine, name: str) -> str:
     return answer.stdout.decode().strip() if answer.returncode == 0 else ""
 
 
-def _inputs(image: Image, settings: Settings) -> str:
+def inputs(image: Image, settings: Settings) -> str:
+    """Return a digest of all that goes into a built image, its base included."""
     digest = hashlib.sha256(repr(image).encode())
+    if image.debian:
+        digest.update(repr(SLIM).encode())
+        return digest.hexdigest()[:16]
     folder = LOCAL / "images" / (image.folder or "program")
-    if not image.debian:
-        for file in sorted(folder.iterdir()):
-            digest.update(file.read_bytes())
+    for file in sorted(folder.iterdir()):
+        digest.update(file.read_bytes())
+    used = re.findall(r"^FROM (\S+)", (folder / "Dockerfile").read_text(), re.MULTILINE)
+    for base in (base for base in table() if base.name in used):
+        digest.update(inputs(base, settings).encode())
     if image.program:
         digest.update(programs.path(image.program, settings).name.encode())
     return digest.hexdigest()[:16]
 
 
-def _bootstrap(image: Image, inputs: str, engine: Engine, settings: Settings) -> None:
+def _bootstrap(image: Image, wanted: str, engine: Engine, settings: Settings) -> None:
     """Import a minimal Debian as a base image."""
     if os.geteuid() != 0:
         raise Failure(
@@ -165,10 +179,20 @@ def _bootstrap(image: Image, inputs: str, engine: Engine, settings: Settings) ->
         shell.logged(
             ["debootstrap", "--variant=minbase", image.debian, root], settings.logs / f"debootstrap-{image.debian}.log"
         )
-        shutil.rmtree(root / "var/cache/apt/archives")
+        _slim(root)
         archive = Path(scratch) / "root.tar"
         shell.output(["tar", "--numeric-owner", "-C", root, "-cf", archive, "."], timeout=300)
-        engine.docker("import", "--change", f"LABEL {INPUTS}={inputs}", archive, image.name, timeout=300)
+        engine.docker("import", "--change", f"LABEL {INPUTS}={wanted}", archive, image.name, timeout=300)
+
+
+def _slim(root: Path) -> None:
+    """Make a bootstrapped root as small as the upstream -slim images, and keep it so when packages are added to it."""
+    for name, text in SLIM.items():
+        (root / name).write_text(text)
+    for folder in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+        shutil.rmtree(root / folder, ignore_errors=True)
+    for folder in ("var/cache/apt/archives/partial", "var/lib/apt/lists/partial"):
+        (root / folder).mkdir(parents=True)
 
 
 def _host_certificates() -> Path | None:

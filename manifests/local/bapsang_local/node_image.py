@@ -26,8 +26,7 @@ def provide(engine: Engine, settings: Settings) -> str:
     name = f"{parts()['kubernetes']['built_node_image']}:{_inputs(settings)}"
     if engine.tries("image", "inspect", name):
         return name
-    base = next(image for image in images.table() if image.debian == "bookworm")
-    images.provide_built(base, engine, settings)
+    images.provide_built(_base(), engine, settings)
     with step("kind node image built from packages"), tempfile.TemporaryDirectory(dir=settings.home) as scratch:
         _build(name, Path(scratch), engine, settings)
     repository = name.partition(":")[0]
@@ -58,8 +57,12 @@ def kubectl(node_image: str, engine: Engine, settings: Settings) -> Path:
     return target
 
 
+def _base() -> images.Image:
+    return next(image for image in images.table() if image.debian == "bookworm")
+
+
 def _inputs(settings: Settings) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(images.inputs(_base(), settings).encode())
     for file in sorted((LOCAL / "node").rglob("*")):
         if file.is_file():
             digest.update(file.name.encode() + file.read_bytes())

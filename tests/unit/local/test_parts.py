@@ -71,12 +71,22 @@ def test_our_images_have_the_version_of_the_project(name: str) -> None:
 def test_a_changed_program_or_dockerfile_makes_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = images.Settings(home=tmp_path, context=None, ingress_port=1, images="auto")
     redis = TABLE["redis:8.0"]
-    before = images._inputs(redis, settings)
-    assert images._inputs(redis, settings) == before
+    before = images.inputs(redis, settings)
+    assert images.inputs(redis, settings) == before
     (tmp_path / "images" / "redis").mkdir(parents=True)
     (tmp_path / "images" / "redis" / "Dockerfile").write_text("FROM scratch\n")
     monkeypatch.setattr(images, "LOCAL", tmp_path)
-    assert images._inputs(redis, settings) != before
+    assert images.inputs(redis, settings) != before
+
+
+def test_a_changed_base_makes_other_images_of_all_that_is_built_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = images.Settings(home=tmp_path, context=None, ingress_port=1, images="auto")
+    built_on = [image for image in TABLE.values() if image.folder]
+    before = [images.inputs(image, settings) for image in built_on]
+    monkeypatch.setattr(images, "SLIM", {})
+    assert all(old != images.inputs(image, settings) for old, image in zip(before, built_on, strict=True))
 
 
 def test_addon_manifests_are_valid_yaml_with_names() -> None:
