@@ -13,6 +13,7 @@ from starlette.responses import Response
 from bapsang_api import openapi
 from bapsang_api.asgi import Cors, Gateway
 from bapsang_api.auth import discovery
+from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
 from bapsang_api.health.routes import router as health_router
 from bapsang_api.kit.ids import Ids
@@ -41,7 +42,15 @@ from bapsang_api.users.routes import router as users_router
 log = logging.getLogger(__name__)
 
 # Matching is linear, so the routes with the most traffic come first.
-ROUTERS: Final = (posts_router, likes_router, auth_router, users_router, health_router, discovery.router)
+ROUTERS: Final = (
+    posts_router,
+    likes_router,
+    auth_router,
+    users_router,
+    account_router,
+    health_router,
+    discovery.router,
+)
 _BY_STATUS: Final[dict[int, type[Problem]]] = {
     400: InvalidInput,
     403: Forbidden,

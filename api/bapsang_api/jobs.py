@@ -1,7 +1,8 @@
-"""`bapsang-api like-sync`: the batch job that writes likes and views back."""
+"""`bapsang-api like-sync`: the batch job that writes likes and views back and clears away what has expired."""
 
 import logging
 
+from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
@@ -13,12 +14,13 @@ from bapsang_api.likes.sync import LikeSync
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.users.service import UserService
 
 log = logging.getLogger(__name__)
 
 
 async def like_sync(settings: Settings, *, batch_size: int) -> bool:
-    """Write back pending likes and views once; log a summary line. Returns False when database or Redis failed.
+    """Write back pending likes and views once, then purge; log a summary line. Returns False when database or Redis failed.
 
     That another run is at work is a success: it does the same. Raises SettingsError on the embedded Redis.
     """
@@ -35,11 +37,14 @@ async def like_sync(settings: Settings, *, batch_size: int) -> bool:
     try:
         report = await LikeSync(database, likes, clock, batch_size=batch_size).run()
         views = await posts.flush_views() if report.ran else 0
+        sessions = await purge_sessions(database, clock) if report.ran else 0
+        withdrawn = await UserService(database, clock, Ids(clock)).forget_withdrawn() if report.ran else 0
     except (Unavailable, *OUTAGE) as error:
         log.error("like_sync.failed", exc_info=error)
         return False
     finally:
         database.close()
         await redis.aclose()
-    log.info("like_sync.done" if report.ran else "like_sync.skipped", extra={**report.fields(), "views": views})
+    extra = {**report.fields(), "views": views, "purged_sessions": sessions, "forgotten_users": withdrawn}
+    log.info("like_sync.done" if report.ran else "like_sync.skipped", extra=extra)
     return True

@@ -13,7 +13,9 @@ from starlette.applications import Starlette
 
 from bapsang_api.admin import create_admin_app
 from bapsang_api.app import create_app
+from bapsang_api.auth.account import AccountService
 from bapsang_api.auth.discovery import Discovery
+from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
 from bapsang_api.kit.clock import Clock, SystemClock
@@ -50,6 +52,7 @@ class Runtime:
     redis: Redis
     like_sync: LikeSync
     posts: PostService
+    users: UserService
 
 
 @asynccontextmanager
@@ -74,12 +77,13 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     issuer = TokenIssuer(key, issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
     users = UserService(database, clock, ids)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
+    account = AccountService(database, users, passwords, revoked, clock)
     like_store = LikeStore(redis)
     likes = LikeService(database, like_store, clock)
     posts = PostService(database, ViewStore(redis), likes, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
     app = create_app(
-        (verifier, Discovery(settings.issuer, [key]), users, auth, likes, posts),
+        (verifier, Discovery(settings.issuer, [key]), users, auth, account, likes, posts),
         metrics=metrics,
         cors_origins=settings.cors_origins,
         ids=ids,
@@ -89,10 +93,10 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     background: list[Coroutine[Any, Any, None]] = [revoked.follow()]
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
-        background.append(_sync_for_ever(like_sync, posts))
+        background.append(_sync_for_ever(like_sync, posts, users, database, clock))
     tasks = [asyncio.create_task(work) for work in background]
     try:
-        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts)
+        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users)
     finally:
         await _end(tasks)
         passwords.close()
@@ -130,11 +134,15 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
         _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
-async def _sync_for_ever(like_sync: LikeSync, posts: PostService) -> None:
+async def _sync_for_ever(
+    like_sync: LikeSync, posts: PostService, users: UserService, database: Database, clock: Clock
+) -> None:
     while True:
         await asyncio.sleep(LOCAL_SYNC_SECONDS)
         try:
             await like_sync.run()
             await posts.flush_views()
+            await purge_sessions(database, clock)
+            await users.forget_withdrawn()
         except (Unavailable, *OUTAGE) as error:
             log.warning("like_sync.failed", extra={"error": type(error).__name__})

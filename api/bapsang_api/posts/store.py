@@ -14,6 +14,7 @@ from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.redis import load_script
 from bapsang_api.posts.models import STATUS_ACTIVE, Post, PostContent
 from bapsang_api.users.models import User
+from bapsang_api.users.store import author_name
 
 posts = table_of(Post)
 post_contents = table_of(PostContent)
@@ -48,7 +49,7 @@ _LIST_COLUMNS = (
     posts.c.id,
     posts.c.title,
     posts.c.created_at,
-    users.c.nickname,
+    author_name,
     posts.c.like_count,
     posts.c.comment_count,
     posts.c.view_count,

@@ -208,7 +208,8 @@ def test_port_in_use_exits_1_and_says_so(tmp_path: Path) -> None:
 def test_migrate_reports_progress_and_its_exit_code_tells_the_outcome(tmp_path: Path, empty_mysql: str) -> None:
     done = run("migrate", cwd=tmp_path, BAPSANG_DATABASE_URL=empty_mysql, BAPSANG_REDIS_URL="redis://127.0.0.1:1/0")
     assert done.returncode == 0
-    assert [line["event"] for line in log_lines(done.stderr)] == ["migrate.started", "migrate.applied", "migrate.done"]
+    events = [line["event"] for line in log_lines(done.stderr)]
+    assert (events[0], events[-1], set(events[1:-1])) == ("migrate.started", "migrate.done", {"migrate.applied"})
     failed = run(
         "migrate",
         *("--wait", "1"),
