@@ -32,6 +32,7 @@ from bapsang_api.kit.problem import (
     UnsupportedMediaType,
     respond,
 )
+from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.validation import invalid_input
 from bapsang_api.lifecycle import Lifecycle
@@ -62,12 +63,18 @@ _BY_STATUS: Final[dict[int, type[Problem]]] = {
 
 
 def create_app(
-    services: Iterable[object], *, metrics: Metrics, cors_origins: Iterable[str], ids: Ids, lifecycle: Lifecycle
+    services: Iterable[object],
+    *,
+    metrics: Metrics,
+    cors_origins: Iterable[str],
+    ids: Ids,
+    lifecycle: Lifecycle,
+    limiter: RateLimiter,
 ) -> FastAPI:
     """Return the application; `services` are handed to routes by their class."""
     # No redirects for a slash too many: an unknown path is 404. Documents are served by `openapi`.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    provide(app, services)
+    provide(app, (*services, limiter))
     for router in ROUTERS:
         app.include_router(router)
     openapi.serve(app)
@@ -76,7 +83,8 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     for outage in OUTAGE:
         app.add_exception_handler(outage, _on_redis_outage)
-    app.add_middleware(Gateway, metrics=metrics, cors=Cors(frozenset(cors_origins)), ids=ids, lifecycle=lifecycle)
+    cors = Cors(frozenset(cors_origins))
+    app.add_middleware(Gateway, metrics=metrics, cors=cors, ids=ids, lifecycle=lifecycle, limiter=limiter)
     return app
 
 

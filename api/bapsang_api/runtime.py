@@ -24,6 +24,7 @@ from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import Unavailable
+from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
@@ -80,6 +81,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     account = AccountService(database, users, passwords, revoked, clock)
     like_store = LikeStore(redis)
     likes = LikeService(database, like_store, clock)
+    limiter = RateLimiter(redis, clock, settings.rate_limits)
     posts = PostService(database, ViewStore(redis), likes, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
     app = create_app(
@@ -88,9 +90,10 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         cors_origins=settings.cors_origins,
         ids=ids,
         lifecycle=lifecycle,
+        limiter=limiter,
     )
     admin = create_admin_app(lifecycle, metrics, like_store, clock)
-    background: list[Coroutine[Any, Any, None]] = [revoked.follow()]
+    background: list[Coroutine[Any, Any, None]] = [revoked.follow(), limiter.follow()]
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
         background.append(_sync_for_ever(like_sync, posts, users, database, clock))

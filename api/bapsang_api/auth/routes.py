@@ -25,7 +25,9 @@ from bapsang_api.auth.service import AuthService, Tokens
 from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal, bearer_token
 from bapsang_api.kit.clock import to_wire
 from bapsang_api.kit.inject import provided
+from bapsang_api.kit.network import client_address
 from bapsang_api.kit.problem import Problem
+from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
 from bapsang_api.kit.tokens import Principal, TokenVerifier
 from bapsang_api.kit.wire import API, JsonRoute, json_response, problems, text_response
 from bapsang_api.users.schemas import Email, Nickname
@@ -39,6 +41,7 @@ account_router = APIRouter(prefix=API, tags=["users"], route_class=JsonRoute)
 Account = Annotated[AccountService, provided(AccountService)]
 Auth = Annotated[AuthService, provided(AuthService)]
 Users = Annotated[UserService, provided(UserService)]
+Limiter = Annotated[RateLimiter, provided(RateLimiter)]
 Verifier = Annotated[TokenVerifier, provided(TokenVerifier)]
 
 _HANDS_OUT_TOKENS: dict[str, Any] = {
@@ -66,8 +69,9 @@ async def check_nickname(nickname: Annotated[Nickname, Query()], users: Users) -
 
 
 @router.post("/users", status_code=201, response_model=UserCreated, responses=problems(400, 409, 413, 415))
-async def sign_up(body: UserCreate, auth: Auth) -> Response:
+async def sign_up(body: UserCreate, request: Request, auth: Auth, limiter: Limiter) -> Response:
     """Create an account."""
+    await limiter.take(request.scope, (Limit.SIGNUP, _sender(request)))
     require_no_image("profileImageKey", body.profile_image_key)
     user_id = await auth.sign_up(email=body.email, password=body.password, nickname=body.nickname)
     return json_response(UserCreated(user_id=user_id), 201)
@@ -79,8 +83,9 @@ async def sign_up(body: UserCreate, auth: Auth) -> Response:
     response_model=LoginResponse,
     responses={201: _HANDS_OUT_TOKENS, **problems(400, 401, 403, 413, 415)},
 )
-async def log_in(body: LoginRequest, request: Request, auth: Auth) -> Response:
+async def log_in(body: LoginRequest, request: Request, auth: Auth, limiter: Limiter) -> Response:
     """Log in: the access token comes in the `Authorization` header, the refresh token in a cookie."""
+    await limiter.take(request.scope, (Limit.LOGIN_IP, _sender(request)), (Limit.LOGIN_EMAIL, body.email.lower()))
     login = await auth.log_in(email=body.email, password=body.password, user_agent=_user_agent(request))
     return _with_tokens(json_response(LoginResponse(nickname=login.nickname), 201), login.tokens)
 
@@ -110,8 +115,11 @@ async def log_out(request: Request, auth: Auth, verifier: Verifier) -> Response:
     responses={200: _PLAIN, **problems(400, 401, 404, 409, 413, 415)},
     openapi_extra=TOKEN_NEEDED,
 )
-async def check_password(body: PasswordCheck, principal: CurrentPrincipal, account: Account) -> Response:
+async def check_password(
+    body: PasswordCheck, request: Request, principal: CurrentPrincipal, account: Account, limiter: Limiter
+) -> Response:
     """Tell whether this is the caller's password."""
+    await limiter.take(request.scope, (Limit.PASSWORD, principal.user_id))
     await account.require_password(principal.user_id, body.password)
     return text_response("비밀번호가 일치합니다.")
 
@@ -137,8 +145,11 @@ async def change_password(body: NewPassword, principal: CurrentPrincipal, accoun
     responses=problems(400, 401, 404, 409, 413, 415),
     openapi_extra=TOKEN_NEEDED,
 )
-async def withdraw(body: PasswordCheck, principal: CurrentPrincipal, account: Account) -> Response:
+async def withdraw(
+    body: PasswordCheck, request: Request, principal: CurrentPrincipal, account: Account, limiter: Limiter
+) -> Response:
     """Give the account up. Posts stay, without the name; e-mail and nickname are free again."""
+    await limiter.take(request.scope, (Limit.PASSWORD, principal.user_id))
     await account.withdraw(principal.user_id, body.password)
     return _logged_out(Response(status_code=204))
 
@@ -180,6 +191,10 @@ def _principal(request: Request, verifier: TokenVerifier) -> Principal | None:
         return verifier.verify(token) if token else None
     except Problem:  # no token that still works: then there is none to revoke
         return None
+
+
+def _sender(request: Request) -> str:
+    return subject_of(client_address(request.scope))
 
 
 def _user_agent(request: Request) -> str | None:

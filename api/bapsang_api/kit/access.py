@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 
 from bapsang_api.kit.problem import TokenMissing
+from bapsang_api.kit.ratelimit import Limit, RateLimiter
 from bapsang_api.kit.tokens import Principal, TokenVerifier
 
 # For the OpenAPI document only; the header is read below, without the framework's per-request security objects.
@@ -38,6 +39,9 @@ async def _required(request: Request) -> Principal:
     principal = await _optional(request)
     if principal is None:
         raise TokenMissing
+    if request.method != "GET":
+        limiter: RateLimiter = request.app.state.provided[RateLimiter]
+        limiter.admit(request.scope, Limit.WRITE, principal.user_id)
     return principal
 
 

@@ -78,6 +78,7 @@ async def test_database_down_is_503_with_retry_after(signing_key_file: object) -
         "BAPSANG_DATABASE_URL": f"mysql+pymysql://nobody:secret@{NOWHERE}/bapsang",
         "BAPSANG_REDIS_URL": f"redis://{NOWHERE}/0",
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
+        "BAPSANG_RATE_LIMITS": "off",
     }
     async with open_world(Backend("nothing", environment)) as world:
         for request in (
