@@ -64,7 +64,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     Redis need not answer yet.
     """
     clock = clock or SystemClock()
-    key = signing_key(settings)
+    keys = signing_keys(settings)
     redis = open_redis(settings.redis_url)
     if settings.local_database:
         await asyncio.to_thread(migrate, settings.database_url)
@@ -73,9 +73,9 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
     revoked = RevokedSessions(redis, clock)
     verifier = TokenVerifier(
-        [key], issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.__contains__
+        keys, issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.__contains__
     )
-    issuer = TokenIssuer(key, issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
+    issuer = TokenIssuer(keys[0], issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
     users = UserService(database, clock, ids)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
     account = AccountService(database, users, passwords, revoked, clock)
@@ -85,7 +85,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     posts = PostService(database, ViewStore(redis), likes, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
     app = create_app(
-        (verifier, Discovery(settings.issuer, [key]), users, auth, account, likes, posts),
+        (verifier, Discovery(settings.issuer, keys), users, auth, account, likes, posts),
         metrics=metrics,
         cors_origins=settings.cors_origins,
         ids=ids,
@@ -107,23 +107,23 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         await redis.aclose()
 
 
-def signing_key(settings: Settings) -> SigningKey:
-    """Return the key that access tokens are signed with. Raises SettingsError.
+def signing_keys(settings: Settings) -> list[SigningKey]:
+    """Return the keys of access tokens, first the one that signs. Raises SettingsError.
 
     Without a file one is made up, but only on a local database: replicas with different keys would refuse each other's
     tokens.
     """
     variable, remedy = (
         "BAPSANG_SIGNING_KEY_FILE",
-        "give the path of an RSA private key of at least 2048 bits (PEM, PKCS#8)",
+        "give the path of RSA private keys of at least 2048 bits (PEM, PKCS#8), first the one that signs",
     )
     if settings.signing_key_file is None:
         if not settings.local_database:
             raise SettingsError(variable, "is not set", remedy)
         log.info("start.signing_key_generated", extra={"effect": "access tokens end with this process"})
-        return SigningKey.generate()
+        return [SigningKey.generate()]
     try:
-        return SigningKey.load(settings.signing_key_file)
+        return SigningKey.load_all(settings.signing_key_file)
     except SigningKeyError as error:
         raise SettingsError(variable, f"names {settings.signing_key_file}, which {error}", remedy) from error
 
