@@ -37,6 +37,7 @@ from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.validation import invalid_input
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.routes import router as likes_router
+from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import router as posts_router
 from bapsang_api.users.routes import router as users_router
 
@@ -51,6 +52,7 @@ ROUTERS: Final = (
     account_router,
     health_router,
     discovery.router,
+    moderation_router,
 )
 _BY_STATUS: Final[dict[int, type[Problem]]] = {
     400: InvalidInput,

@@ -32,6 +32,7 @@ from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
 from bapsang_api.migrate import migrate
+from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
@@ -81,11 +82,12 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     account = AccountService(database, users, passwords, revoked, clock)
     like_store = LikeStore(redis)
     likes = LikeService(database, like_store, clock)
+    moderation = ModerationService(database, revoked, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
     posts = PostService(database, ViewStore(redis), likes, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
     app = create_app(
-        (verifier, Discovery(settings.issuer, keys), users, auth, account, likes, posts),
+        (verifier, Discovery(settings.issuer, keys), users, auth, account, likes, posts, moderation),
         metrics=metrics,
         cors_origins=settings.cors_origins,
         ids=ids,

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 
-from bapsang_api.kit.problem import TokenMissing
+from bapsang_api.kit.problem import Forbidden, TokenMissing
 from bapsang_api.kit.ratelimit import Limit, RateLimiter
 from bapsang_api.kit.tokens import Principal, TokenVerifier
 
@@ -45,6 +45,14 @@ async def _required(request: Request) -> Principal:
     return principal
 
 
+async def _admin(request: Request) -> Principal:
+    principal = await _required(request)
+    if principal.role != "ADMIN":
+        raise Forbidden
+    return principal
+
+
 # A token may be absent, but a bad one is refused even where none is needed.
 OptionalPrincipal = Annotated[Principal | None, Depends(_optional)]
 CurrentPrincipal = Annotated[Principal, Depends(_required)]
+CurrentAdmin = Annotated[Principal, Depends(_admin)]

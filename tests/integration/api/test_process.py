@@ -125,6 +125,28 @@ def test_probes_and_metrics_are_on_the_admin_port_only(tmp_path: Path) -> None:
             assert httpx.get(f"{service.url}{path}").status_code == 404
 
 
+def test_password_change_reaches_a_second_process_within_a_second(tmp_path: Path, servers: Backend) -> None:
+    account = {"email": "a@example.com", "password": PASSWORD, "nickname": "앨리스"}
+    with serving(tmp_path, **servers.environment) as one, serving(tmp_path, **servers.environment) as two:
+        httpx.post(f"{one.url}{API}/auth/users", json=account)
+        token = {"Authorization": httpx.post(f"{one.url}{API}/auth/tokens", json=account).headers["Authorization"]}
+        assert httpx.get(f"{two.url}{API}/users/me", headers=token).status_code == 200
+        changed = httpx.patch(f"{one.url}{API}/auth/password", json={"password": "Bapsang-2027?"}, headers=token)
+        assert changed.status_code == 200
+        until(lambda: httpx.get(f"{two.url}{API}/users/me", headers=token).status_code == 401, seconds=1.0)
+
+
+def test_admin_command_says_how_it_ended(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        account = {"email": "a@example.com", "password": PASSWORD, "nickname": "앨리스"}
+        httpx.post(f"{service.url}{API}/auth/users", json=account)
+        done = run("admin", "grant", "a@example.com", "--reason", "the first one", cwd=tmp_path)
+        assert (done.returncode, log_lines(done.stderr)[-1]["event"]) == (0, "admin.done")
+        failed = run("admin", "block", "nobody@example.com", cwd=tmp_path)
+        assert (failed.returncode, log_lines(failed.stderr)[-1]["event"]) == (1, "admin.failed")
+        assert "example.com" not in done.stderr + failed.stderr
+
+
 def test_sigterm_fails_readiness_at_once_and_goes_on_serving_while_it_drains(tmp_path: Path) -> None:
     with serving(tmp_path, "--drain-seconds", "2") as service, httpx.Client(base_url=service.url) as http:
         assert http.get(f"{API}/health").headers.get("connection") is None

@@ -86,6 +86,13 @@ def test_modules_are_short_and_say_what_they_are_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(source))
 
 
+def test_audit_log_only_grows() -> None:
+    mentioning = {path for path in MODULES if "AuditEntry" in path.read_text() and path.parts[-2] != "versions"}
+    assert {path.parent.name for path in mentioning} == {"moderation", ROOT.name}
+    statements = {f"sqlalchemy.{verb}" for verb in ("update", "delete", "text")}
+    assert not imported(ROOT / "moderation" / "store.py") & statements
+
+
 def test_version_is_that_of_the_distribution() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     assert bapsang_api.__version__ == project["project"]["version"]
