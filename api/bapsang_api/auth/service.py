@@ -154,7 +154,7 @@ class AuthService:
             return None
         family = store.lock_family(session, session_id)
         current = store.token_of(session, token_hash)  # read after the lock: a rival may just have rotated it
-        if not family.usable or current is None or current.expires_at <= now:
+        if family is None or not family.usable or current is None or current.expires_at <= now:
             return None
         principal = Principal(family.user_id, family.role, session_id)
         if current.rotated_at is not None:

@@ -67,14 +67,19 @@ def session_of(session: Session, token_hash: str) -> str | None:
     return session.scalar(select(tokens.c.session_id).where(tokens.c.token_hash == token_hash))
 
 
-def lock_family(session: Session, session_id: str) -> Family:
-    """Return the session and lock its row. Everything that changes a family takes this one lock first: no deadlocks."""
+def lock_family(session: Session, session_id: str) -> Family | None:
+    """Return the session and lock its row; None when it was purged a moment ago.
+
+    Everything that changes a family takes this one lock first: no deadlocks.
+    """
     row = session.execute(
         select(sessions.c.id, sessions.c.user_id, sessions.c.revoked_at, users.c.user_role, users.c.user_status)
         .join(users, users.c.id == sessions.c.user_id)
         .where(sessions.c.id == session_id)
         .with_for_update(of=sessions)
-    ).one()
+    ).one_or_none()
+    if row is None:
+        return None
     return Family(row.id, row.user_id, row.user_role, row.revoked_at is None and row.user_status == STATUS_ACTIVE)
 
 

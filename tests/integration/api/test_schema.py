@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import IntegrityError
@@ -45,6 +47,17 @@ def test_migrated_tables_are_those_of_the_models(database_url: str) -> None:
 
 def test_migrating_again_changes_nothing(database_url: str) -> None:
     assert migrate(database_url) == migrate(database_url) == HEAD
+
+
+def test_newest_migration_can_be_taken_back_and_applied_again(database_url: str) -> None:
+    with connected(database_url) as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(versions.__path__[0]).parent))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "-1")
+        connection.commit()
+    assert migrate(database_url) == HEAD
+    test_migrated_tables_are_those_of_the_models(database_url)
 
 
 def test_an_older_image_leaves_a_newer_schema_alone(database_url: str) -> None:
