@@ -30,6 +30,7 @@ SETTLE_SECONDS: Final = 0.5
 OFF: Final = "off"
 _SCOPE: Final = "bapsang.rate"
 _MOST_TRACKED: Final = 100_000  # subjects; beyond that new ones are let through: memory must not be the victim
+_SLACK_MS: Final = 1000.0
 _CHUNK: Final = 500  # subjects a script call, so that it never blocks Redis for long
 
 
@@ -55,6 +56,15 @@ class Rate:
     def cost(self) -> float:
         """The milliseconds after which one more request is free."""
         return 1000 * self.seconds / self.requests
+
+    @property
+    def most(self) -> float:
+        """The milliseconds that may be owed at most.
+
+        A little more than the requests cost: times of replicas differ and requests overtake each other, and a burst of
+        exactly the limit must not lose its last one to that.
+        """
+        return 1000 * self.seconds + min(_SLACK_MS, self.cost / 2)
 
 
 # Generous: a whole campus or mobile network may share one address.
@@ -120,7 +130,7 @@ class RateLimiter:
         rules = [(self._rates[limit], _key(limit, subject)) for limit, subject in asked if limit in self._rates]
         if not rules:
             return
-        arguments = [value for rate, _ in rules for value in (rate.cost, 1000 * rate.seconds, 1)]
+        arguments = [value for rate, _ in rules for value in (rate.cost, rate.most, 1)]
         admitted, *ahead = await self._script(keys=[key for _, key in rules], args=[self._now(), 1, *arguments])
         for (rate, _), owed in zip(rules, ahead, strict=True):
             _note(scope, rate, owed)
@@ -139,7 +149,7 @@ class RateLimiter:
                 return
             account = self._accounts[key] = _Account(rate)
         owed = max(0.0, account.until - now)
-        if owed + rate.cost > 1000 * rate.seconds:
+        if owed + rate.cost > rate.most:
             _note(scope, rate, owed)
             raise TooManyRequests(_wait(rate, owed))
         account.until, account.unsettled = now + owed + rate.cost, account.unsettled + 1
@@ -172,7 +182,7 @@ class RateLimiter:
         arguments = [
             value
             for (_, account), requests in zip(chunk, sent, strict=True)
-            for value in (account.rate.cost, 1000 * account.rate.seconds, requests)
+            for value in (account.rate.cost, account.rate.most, requests)
         ]
         _, *ahead = await self._script(keys=[key for key, _ in chunk], args=[now, 0, *arguments])
         for (_, account), requests, owed in zip(chunk, sent, ahead, strict=True):
@@ -191,7 +201,7 @@ def headers_of(scope: Scope) -> Iterable[tuple[str, str]]:
     rate, owed = standing
     return (
         ("RateLimit-Limit", str(rate.requests)),
-        ("RateLimit-Remaining", str(max(0, int((1000 * rate.seconds - owed) / rate.cost + 1e-6)))),
+        ("RateLimit-Remaining", str(max(0, int((rate.most - owed) / rate.cost)))),
         ("RateLimit-Reset", str(math.ceil(owed / 1000))),
     )
 
@@ -204,7 +214,7 @@ def _note(scope: Scope, rate: Rate, owed: float) -> None:
 
 def _wait(rate: Rate, owed: float) -> int:
     """Return the whole seconds until one more request is admitted."""
-    return max(1, math.ceil((owed + rate.cost) / 1000 - rate.seconds))
+    return max(1, math.ceil((owed + rate.cost - rate.most) / 1000))
 
 
 def _key(limit: Limit, subject: str) -> str:
