@@ -1,4 +1,4 @@
-"""The command line: `bapsang-api serve | migrate | like-sync`.
+"""The command line: `bapsang-api serve | migrate | like-sync | admin`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 """
@@ -46,6 +46,9 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             return 0
         if options.command == "like-sync":
             return 0 if runner.run(jobs.like_sync(settings, batch_size=options.batch_size)) else 1
+        if options.command == "admin":
+            act = jobs.administer(settings, act=options.act, target=options.target, reason=options.reason)
+            return 0 if runner.run(act) else 1
     migrate(settings.database_url, wait_seconds=options.wait)
     return 0
 
@@ -76,6 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     syncing.add_argument(
         "--batch-size", type=_positive, default=500, metavar="N", help="posts a transaction (default: 500)"
     )
+
+    admin = commands.add_parser("admin", help="act as an administrator; every act is recorded in the audit log")
+    acts = admin.add_subparsers(dest="act", required=True)
+    for name in jobs.USER_ACTS:
+        acts.add_parser(name).add_argument("target", metavar="USER", help="id or e-mail")
+    for name in jobs.POST_ACTS:
+        acts.add_parser(name).add_argument("target", metavar="POST", help="id")
+    for act in acts.choices.values():
+        act.add_argument("--reason", help="why, for the audit log")
     return parser
 
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from bapsang_api import openapi
 from bapsang_api.asgi import Cors, Gateway
 from bapsang_api.auth import discovery
+from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
 from bapsang_api.health.routes import router as health_router
 from bapsang_api.kit.ids import Ids
@@ -31,17 +32,28 @@ from bapsang_api.kit.problem import (
     UnsupportedMediaType,
     respond,
 )
+from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.validation import invalid_input
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.routes import router as likes_router
+from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import router as posts_router
 from bapsang_api.users.routes import router as users_router
 
 log = logging.getLogger(__name__)
 
 # Matching is linear, so the routes with the most traffic come first.
-ROUTERS: Final = (posts_router, likes_router, auth_router, users_router, health_router, discovery.router)
+ROUTERS: Final = (
+    posts_router,
+    likes_router,
+    auth_router,
+    users_router,
+    account_router,
+    health_router,
+    discovery.router,
+    moderation_router,
+)
 _BY_STATUS: Final[dict[int, type[Problem]]] = {
     400: InvalidInput,
     403: Forbidden,
@@ -53,12 +65,18 @@ _BY_STATUS: Final[dict[int, type[Problem]]] = {
 
 
 def create_app(
-    services: Iterable[object], *, metrics: Metrics, cors_origins: Iterable[str], ids: Ids, lifecycle: Lifecycle
+    services: Iterable[object],
+    *,
+    metrics: Metrics,
+    cors_origins: Iterable[str],
+    ids: Ids,
+    lifecycle: Lifecycle,
+    limiter: RateLimiter,
 ) -> FastAPI:
     """Return the application; `services` are handed to routes by their class."""
     # No redirects for a slash too many: an unknown path is 404. Documents are served by `openapi`.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    provide(app, services)
+    provide(app, (*services, limiter))
     for router in ROUTERS:
         app.include_router(router)
     openapi.serve(app)
@@ -67,7 +85,8 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     for outage in OUTAGE:
         app.add_exception_handler(outage, _on_redis_outage)
-    app.add_middleware(Gateway, metrics=metrics, cors=Cors(frozenset(cors_origins)), ids=ids, lifecycle=lifecycle)
+    cors = Cors(frozenset(cors_origins))
+    app.add_middleware(Gateway, metrics=metrics, cors=cors, ids=ids, lifecycle=lifecycle, limiter=limiter)
     return app
 
 

@@ -1,5 +1,5 @@
-"""The one middleware: request id, time, metrics, body limit, CORS, security headers, and the answer when all else
-fails.
+"""The one middleware: request id, time, metrics, rate limit, body limit, CORS, security headers, and the answer when
+all else fails.
 
 Plain ASGI and a single layer, because every layer of the framework's convenience kind costs more than a whole cached
 read.
@@ -18,7 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.logs import set_request_id
 from bapsang_api.kit.metrics import Metrics
-from bapsang_api.kit.problem import BodyTooLarge, ServerError, respond
+from bapsang_api.kit.network import client_address
+from bapsang_api.kit.problem import BodyTooLarge, ServerError, TooManyRequests, respond
+from bapsang_api.kit.ratelimit import Limit, RateLimiter, headers_of, subject_of
+from bapsang_api.kit.wire import API
 from bapsang_api.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)
@@ -26,6 +29,8 @@ log = logging.getLogger(__name__)
 BODY_LIMIT: Final = 1024 * 1024  # bytes
 _GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PREFLIGHT_SECONDS: Final = 600
+_EXPOSED: Final = "Authorization, X-Request-ID, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+_UNLIMITED: Final = f"{API}/health"  # a load balancer that asks often must not be told to go away
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Cors:
         if origin in self.origins:
             headers["Access-Control-Allow-Origin"] = origin
             headers["Access-Control-Allow-Credentials"] = "true"
-            headers["Access-Control-Expose-Headers"] = "Authorization, X-Request-ID"
+            headers["Access-Control-Expose-Headers"] = _EXPOSED
 
     def preflight(self, request: Headers) -> Response | None:
         """Return the answer to a preflight request, None for any other. Another origin gets no permission in it."""
@@ -56,8 +61,10 @@ class Cors:
 class Gateway:
     """Wraps the whole application."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, cors: Cors, ids: Ids, lifecycle: Lifecycle) -> None:
-        self.app = app
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, cors: Cors, ids: Ids, lifecycle: Lifecycle, limiter: RateLimiter
+    ) -> None:
+        self.app, self._limiter = app, limiter
         self._metrics, self._cors, self._ids, self._lifecycle = metrics, cors, ids, lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +87,12 @@ class Gateway:
 
     def preflight(self, scope: Scope, headers: Headers) -> Response | None:
         return self._cors.preflight(headers) if scope["method"] == "OPTIONS" else None
+
+    def admit(self, scope: Scope) -> None:
+        """Raise TooManyRequests when the sender's address asks too often."""
+        path = scope["path"]
+        if path.startswith(f"{API}/") and path != _UNLIMITED:
+            self._limiter.admit(scope, Limit.IP, subject_of(client_address(scope)))
 
     def finish_headers(self, headers: MutableHeaders, origin: str | None, request_id: str) -> None:
         headers["X-Request-ID"] = request_id
@@ -106,10 +119,11 @@ class _Exchange:
             await self._answer(preflight)
             return
         try:
+            self._gateway.admit(self._scope)
             if self._declared_length() > BODY_LIMIT:
                 raise BodyTooLarge
             await self._gateway.app(self._scope, self._limited_receive, self._finished_send)
-        except BodyTooLarge as problem:
+        except (BodyTooLarge, TooManyRequests) as problem:
             await self._answer(respond(problem, self._scope["path"]))
         except Exception:
             # The last line: whatever a bug raises is logged with its stack and answered without one.
@@ -137,6 +151,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(raw=list(message.get("headers", ())))
+            for name, value in headers_of(self._scope):
+                headers[name] = value
             self._gateway.finish_headers(headers, self._headers.get("origin"), self._request_id)
             message = {**message, "headers": headers.raw}
         await self._send(message)

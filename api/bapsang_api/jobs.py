@@ -1,24 +1,33 @@
-"""`bapsang-api like-sync`: the batch job that writes likes and views back."""
+"""What `bapsang-api` does once and ends: `like-sync` writes likes and views back and clears away what has expired,
+`admin` acts as an administrator."""
 
 import logging
+from typing import Final
 
+from bapsang_api.auth.purge import purge_sessions
+from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
-from bapsang_api.kit.problem import Unavailable
+from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
+from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.users.service import UserService
 
 log = logging.getLogger(__name__)
 
+POST_ACTS: Final = ("hide", "show")
+USER_ACTS: Final = ("grant", "revoke", "block", "unblock")
+
 
 async def like_sync(settings: Settings, *, batch_size: int) -> bool:
-    """Write back pending likes and views once; log a summary line. Returns False when database or Redis failed.
+    """Write back pending likes and views once, then purge; log a summary line. Returns False when database or Redis failed.
 
     That another run is at work is a success: it does the same. Raises SettingsError on the embedded Redis.
     """
@@ -35,11 +44,44 @@ async def like_sync(settings: Settings, *, batch_size: int) -> bool:
     try:
         report = await LikeSync(database, likes, clock, batch_size=batch_size).run()
         views = await posts.flush_views() if report.ran else 0
+        sessions = await purge_sessions(database, clock) if report.ran else 0
+        withdrawn = await UserService(database, clock, Ids(clock)).forget_withdrawn() if report.ran else 0
     except (Unavailable, *OUTAGE) as error:
         log.error("like_sync.failed", exc_info=error)
         return False
     finally:
         database.close()
         await redis.aclose()
-    log.info("like_sync.done" if report.ran else "like_sync.skipped", extra={**report.fields(), "views": views})
+    extra = {**report.fields(), "views": views, "purged_sessions": sessions, "forgotten_users": withdrawn}
+    log.info("like_sync.done" if report.ran else "like_sync.skipped", extra=extra)
+    return True
+
+
+async def administer(settings: Settings, *, act: str, target: str, reason: str | None) -> bool:
+    """Do one of the acts to a post (by id) or a user (by id or e-mail). Returns False when it could not be done.
+
+    On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
+    """
+    clock = SystemClock()
+    database = Database(settings.database_url, pool_size=1)
+    redis = open_redis(settings.redis_url)
+    moderation = ModerationService(database, RevokedSessions(redis, clock), clock, Ids(clock))
+    acts = {
+        "grant": moderation.grant,
+        "revoke": moderation.revoke,
+        "block": moderation.block,
+        "unblock": moderation.unblock,
+        "hide": moderation.hide,
+        "show": moderation.show,
+    }
+    try:
+        target_id = target if act in POST_ACTS else await moderation.user_id_of(target)
+        await acts[act](Actor(None, reason), target_id)
+    except (NotFound, Unavailable, *OUTAGE) as error:
+        log.error("admin.failed", extra={"act": act, "error": type(error).__name__})
+        return False
+    finally:
+        database.close()
+        await redis.aclose()
+    log.info("admin.done", extra={"act": act, "target_id": target_id})
     return True

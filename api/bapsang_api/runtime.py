@@ -13,7 +13,9 @@ from starlette.applications import Starlette
 
 from bapsang_api.admin import create_admin_app
 from bapsang_api.app import create_app
+from bapsang_api.auth.account import AccountService
 from bapsang_api.auth.discovery import Discovery
+from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
 from bapsang_api.kit.clock import Clock, SystemClock
@@ -22,6 +24,7 @@ from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import Unavailable
+from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
@@ -29,6 +32,7 @@ from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
 from bapsang_api.migrate import migrate
+from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
@@ -50,6 +54,7 @@ class Runtime:
     redis: Redis
     like_sync: LikeSync
     posts: PostService
+    users: UserService
 
 
 @asynccontextmanager
@@ -60,7 +65,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     Redis need not answer yet.
     """
     clock = clock or SystemClock()
-    key = signing_key(settings)
+    keys = signing_keys(settings)
     redis = open_redis(settings.redis_url)
     if settings.local_database:
         await asyncio.to_thread(migrate, settings.database_url)
@@ -69,30 +74,34 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
     revoked = RevokedSessions(redis, clock)
     verifier = TokenVerifier(
-        [key], issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.__contains__
+        keys, issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.__contains__
     )
-    issuer = TokenIssuer(key, issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
+    issuer = TokenIssuer(keys[0], issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
     users = UserService(database, clock, ids)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
+    account = AccountService(database, users, passwords, revoked, clock)
     like_store = LikeStore(redis)
     likes = LikeService(database, like_store, clock)
+    moderation = ModerationService(database, revoked, clock, ids)
+    limiter = RateLimiter(redis, clock, settings.rate_limits)
     posts = PostService(database, ViewStore(redis), likes, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
     app = create_app(
-        (verifier, Discovery(settings.issuer, [key]), users, auth, likes, posts),
+        (verifier, Discovery(settings.issuer, keys), users, auth, account, likes, posts, moderation),
         metrics=metrics,
         cors_origins=settings.cors_origins,
         ids=ids,
         lifecycle=lifecycle,
+        limiter=limiter,
     )
     admin = create_admin_app(lifecycle, metrics, like_store, clock)
-    background: list[Coroutine[Any, Any, None]] = [revoked.follow()]
+    background: list[Coroutine[Any, Any, None]] = [revoked.follow(), limiter.follow()]
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
-        background.append(_sync_for_ever(like_sync, posts))
+        background.append(_sync_for_ever(like_sync, posts, users, database, clock))
     tasks = [asyncio.create_task(work) for work in background]
     try:
-        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts)
+        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users)
     finally:
         await _end(tasks)
         passwords.close()
@@ -100,23 +109,23 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         await redis.aclose()
 
 
-def signing_key(settings: Settings) -> SigningKey:
-    """Return the key that access tokens are signed with. Raises SettingsError.
+def signing_keys(settings: Settings) -> list[SigningKey]:
+    """Return the keys of access tokens, first the one that signs. Raises SettingsError.
 
     Without a file one is made up, but only on a local database: replicas with different keys would refuse each other's
     tokens.
     """
     variable, remedy = (
         "BAPSANG_SIGNING_KEY_FILE",
-        "give the path of an RSA private key of at least 2048 bits (PEM, PKCS#8)",
+        "give the path of RSA private keys of at least 2048 bits (PEM, PKCS#8), first the one that signs",
     )
     if settings.signing_key_file is None:
         if not settings.local_database:
             raise SettingsError(variable, "is not set", remedy)
         log.info("start.signing_key_generated", extra={"effect": "access tokens end with this process"})
-        return SigningKey.generate()
+        return [SigningKey.generate()]
     try:
-        return SigningKey.load(settings.signing_key_file)
+        return SigningKey.load_all(settings.signing_key_file)
     except SigningKeyError as error:
         raise SettingsError(variable, f"names {settings.signing_key_file}, which {error}", remedy) from error
 
@@ -130,11 +139,15 @@ async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
         _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
-async def _sync_for_ever(like_sync: LikeSync, posts: PostService) -> None:
+async def _sync_for_ever(
+    like_sync: LikeSync, posts: PostService, users: UserService, database: Database, clock: Clock
+) -> None:
     while True:
         await asyncio.sleep(LOCAL_SYNC_SECONDS)
         try:
             await like_sync.run()
             await posts.flush_views()
+            await purge_sessions(database, clock)
+            await users.forget_withdrawn()
         except (Unavailable, *OUTAGE) as error:
             log.warning("like_sync.failed", extra={"error": type(error).__name__})

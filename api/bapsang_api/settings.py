@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from bapsang_api.kit.ratelimit import Limit, Rate, rates_from
 from bapsang_api.kit.redis import EMBEDDED
 
 PREFIX: Final = "BAPSANG_"
@@ -25,6 +26,7 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_CORS_ORIGINS": "http://localhost:3000,http://127.0.0.1:3000",
     "BAPSANG_ADMIN_PORT": "9000",
     "BAPSANG_LOG_LEVEL": "info",
+    "BAPSANG_RATE_LIMITS": "",
 }
 
 
@@ -48,6 +50,7 @@ class Settings:
     cors_origins: tuple[str, ...]
     admin_port: int
     log_level: str
+    rate_limits: dict[Limit, Rate]
 
     @property
     def local_database(self) -> bool:
@@ -80,6 +83,7 @@ class Settings:
             cors_origins=_origins(value["BAPSANG_CORS_ORIGINS"]),
             admin_port=_port(value["BAPSANG_ADMIN_PORT"]),
             log_level=_log_level(value["BAPSANG_LOG_LEVEL"]),
+            rate_limits=_rate_limits(value["BAPSANG_RATE_LIMITS"]),
         )
         if settings.embedded_redis and not settings.local_database:
             raise SettingsError(
@@ -149,3 +153,14 @@ def _log_level(text: str) -> str:
     if text.lower() not in _LOG_LEVELS:
         raise SettingsError("BAPSANG_LOG_LEVEL", f"is {text!r}", f"give one of {', '.join(_LOG_LEVELS)}")
     return text.lower()
+
+
+def _rate_limits(text: str) -> dict[Limit, Rate]:
+    try:
+        return rates_from(text)
+    except ValueError as error:
+        raise SettingsError(
+            "BAPSANG_RATE_LIMITS",
+            f"holds {str(error)!r}",
+            f"give name=requests/seconds or name=off, separated by commas, or off for all; names: {', '.join(Limit)}",
+        ) from error

@@ -5,6 +5,7 @@ from sqlmodel import SQLModel
 
 from bapsang_api.auth import models as auth
 from bapsang_api.likes import models as likes
+from bapsang_api.moderation import models as moderation
 from bapsang_api.posts import models as posts
 from bapsang_api.users import models as users
 
@@ -16,5 +17,6 @@ MODELS = (
     posts.Post,
     posts.PostContent,
     likes.UserPostLike,
+    moderation.AuditEntry,
 )
 METADATA: MetaData = SQLModel.metadata

@@ -10,15 +10,24 @@ from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, shor
 
 
 class AuthSession(SQLModel, table=True):
-    """One login on one device: a family of refresh tokens. Its id is the `sid` of the access tokens."""
+    """One login on one device: a family of refresh tokens. Its id is the `sid` of the access tokens.
+
+    `last_used_at` is the last login or refresh; sessions begun before the column existed have none until they refresh.
+    """
 
     __tablename__: ClassVar[str] = "auth_sessions"
-    __table_args__ = (Index("ix_auth_sessions_user", "user_id"), TABLE_OPTIONS)
+    __table_args__ = (
+        Index("ix_auth_sessions_user", "user_id"),
+        Index("ix_auth_sessions_last_used", "last_used_at"),
+        TABLE_OPTIONS,
+    )
 
     id: str = Field(sa_column=Column(ulid(), primary_key=True))
     user_id: str = Field(sa_column=Column(ulid(), ForeignKey("users.id", name="fk_auth_sessions_user"), nullable=False))
     created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
     revoked_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    last_used_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    user_agent: str | None = Field(default=None, sa_column=Column(ascii_text(255)))
 
 
 class RefreshToken(SQLModel, table=True):

@@ -33,11 +33,13 @@ class RevokedSessions:
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._until
 
-    async def announce(self, session_id: str) -> None:
-        """Revoke a session here at once and everywhere within a second. Raises Redis errors."""
+    async def announce(self, *session_ids: str) -> None:
+        """Revoke sessions here at once and everywhere within a second. Raises Redis errors."""
+        if not session_ids:
+            return
         now = self._clock.now()
-        await store.announce_revoked(self._redis, session_id, now)
-        self._until[session_id] = now + LIFETIME
+        await store.announce_revoked(self._redis, session_ids, now)
+        self._until.update(dict.fromkeys(session_ids, now + LIFETIME))
 
     async def refresh(self) -> None:
         """Read what was announced since the last time, and forget what has expired by itself."""

@@ -1,16 +1,33 @@
-"""HTTP routes of sign-up and login. An Authorization header is never needed here and never refused: clients go on
-sending their expired one."""
+"""HTTP routes of sign-up, login and what somebody does with their own login.
+
+For sign-up, login, refresh and logout an Authorization header is never needed and never refused: clients go on sending
+their expired one.
+"""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from bapsang_api.auth.schemas import LoginRequest, LoginResponse, UserCreate, UserCreated
-from bapsang_api.auth.service import REFRESH_LIFETIME, AuthService, Tokens
-from bapsang_api.kit.access import bearer_token
+from bapsang_api.auth.account import AccountService
+from bapsang_api.auth.schemas import (
+    Device,
+    DeviceList,
+    LoginRequest,
+    LoginResponse,
+    NewPassword,
+    PasswordCheck,
+    UserCreate,
+    UserCreated,
+)
+from bapsang_api.auth.secrets import REFRESH_LIFETIME
+from bapsang_api.auth.service import AuthService, Tokens
+from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal, bearer_token
+from bapsang_api.kit.clock import to_wire
 from bapsang_api.kit.inject import provided
+from bapsang_api.kit.network import client_address
 from bapsang_api.kit.problem import Problem
+from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
 from bapsang_api.kit.tokens import Principal, TokenVerifier
 from bapsang_api.kit.wire import API, JsonRoute, json_response, problems, text_response
 from bapsang_api.users.schemas import Email, Nickname
@@ -20,8 +37,11 @@ PREFIX = f"{API}/auth"
 COOKIE = "refreshToken"
 
 router = APIRouter(prefix=PREFIX, tags=["auth"], route_class=JsonRoute)
+account_router = APIRouter(prefix=API, tags=["users"], route_class=JsonRoute)
+Account = Annotated[AccountService, provided(AccountService)]
 Auth = Annotated[AuthService, provided(AuthService)]
 Users = Annotated[UserService, provided(UserService)]
+Limiter = Annotated[RateLimiter, provided(RateLimiter)]
 Verifier = Annotated[TokenVerifier, provided(TokenVerifier)]
 
 _HANDS_OUT_TOKENS: dict[str, Any] = {
@@ -49,8 +69,9 @@ async def check_nickname(nickname: Annotated[Nickname, Query()], users: Users) -
 
 
 @router.post("/users", status_code=201, response_model=UserCreated, responses=problems(400, 409, 413, 415))
-async def sign_up(body: UserCreate, auth: Auth) -> Response:
+async def sign_up(body: UserCreate, request: Request, auth: Auth, limiter: Limiter) -> Response:
     """Create an account."""
+    await limiter.take(request.scope, (Limit.SIGNUP, _sender(request)))
     require_no_image("profileImageKey", body.profile_image_key)
     user_id = await auth.sign_up(email=body.email, password=body.password, nickname=body.nickname)
     return json_response(UserCreated(user_id=user_id), 201)
@@ -62,9 +83,10 @@ async def sign_up(body: UserCreate, auth: Auth) -> Response:
     response_model=LoginResponse,
     responses={201: _HANDS_OUT_TOKENS, **problems(400, 401, 403, 413, 415)},
 )
-async def log_in(body: LoginRequest, auth: Auth) -> Response:
+async def log_in(body: LoginRequest, request: Request, auth: Auth, limiter: Limiter) -> Response:
     """Log in: the access token comes in the `Authorization` header, the refresh token in a cookie."""
-    login = await auth.log_in(email=body.email, password=body.password)
+    await limiter.take(request.scope, (Limit.LOGIN_IP, _sender(request)), (Limit.LOGIN_EMAIL, body.email.lower()))
+    login = await auth.log_in(email=body.email, password=body.password, user_agent=_user_agent(request))
     return _with_tokens(json_response(LoginResponse(nickname=login.nickname), 201), login.tokens)
 
 
@@ -84,9 +106,83 @@ async def refresh(request: Request, auth: Auth) -> Response:
 async def log_out(request: Request, auth: Auth, verifier: Verifier) -> Response:
     """End the login session, with or without a token or cookie, whatever they hold."""
     await auth.log_out(refresh_token=request.cookies.get(COOKIE), principal=_principal(request, verifier))
-    response = Response(status_code=204)
-    _set_cookie(response, "", 0)
-    return response
+    return _logged_out(Response(status_code=204))
+
+
+@router.post(
+    "/password",
+    response_class=Response,
+    responses={200: _PLAIN, **problems(400, 401, 404, 409, 413, 415)},
+    openapi_extra=TOKEN_NEEDED,
+)
+async def check_password(
+    body: PasswordCheck, request: Request, principal: CurrentPrincipal, account: Account, limiter: Limiter
+) -> Response:
+    """Tell whether this is the caller's password."""
+    await limiter.take(request.scope, (Limit.PASSWORD, principal.user_id))
+    await account.require_password(principal.user_id, body.password)
+    return text_response("비밀번호가 일치합니다.")
+
+
+@router.patch(
+    "/password",
+    response_class=Response,
+    responses={200: _PLAIN, **problems(400, 401, 404, 413, 415)},
+    openapi_extra=TOKEN_NEEDED,
+)
+async def change_password(body: NewPassword, principal: CurrentPrincipal, account: Account) -> Response:
+    """Change the caller's password. Every session ends, this one too."""
+    await account.change_password(principal.user_id, body.password)
+    return _logged_out(text_response("비밀번호가 변경되었습니다."))
+
+
+# Existing clients send it to the singular path as well.
+@account_router.patch("/user/me", status_code=204, response_class=Response, include_in_schema=False)
+@account_router.patch(
+    "/users/me/withdraw",
+    status_code=204,
+    response_class=Response,
+    responses=problems(400, 401, 404, 409, 413, 415),
+    openapi_extra=TOKEN_NEEDED,
+)
+async def withdraw(
+    body: PasswordCheck, request: Request, principal: CurrentPrincipal, account: Account, limiter: Limiter
+) -> Response:
+    """Give the account up. Posts stay, without the name; e-mail and nickname are free again."""
+    await limiter.take(request.scope, (Limit.PASSWORD, principal.user_id))
+    await account.withdraw(principal.user_id, body.password)
+    return _logged_out(Response(status_code=204))
+
+
+@account_router.get(
+    "/users/me/sessions", response_model=DeviceList, responses=problems(401), openapi_extra=TOKEN_NEEDED
+)
+async def list_sessions(principal: CurrentPrincipal, account: Account) -> Response:
+    """List the devices that are logged in, the most recently used first."""
+    items = [
+        Device(
+            session_id=device.session_id,
+            created_at=to_wire(device.created_at),
+            last_used_at=to_wire(device.last_used_at),
+            user_agent=device.user_agent,
+            is_current=device.session_id == principal.session_id,
+        )
+        for device in await account.devices(principal.user_id)
+    ]
+    return json_response(DeviceList(items=items))
+
+
+@account_router.delete(
+    "/users/me/sessions/{session_id}",
+    status_code=204,
+    response_class=Response,
+    responses=problems(401, 404),
+    openapi_extra=TOKEN_NEEDED,
+)
+async def end_session(session_id: str, principal: CurrentPrincipal, account: Account) -> Response:
+    """Log one device out, within a second."""
+    await account.end_session(principal.user_id, session_id)
+    return Response(status_code=204)
 
 
 def _principal(request: Request, verifier: TokenVerifier) -> Principal | None:
@@ -95,6 +191,21 @@ def _principal(request: Request, verifier: TokenVerifier) -> Principal | None:
         return verifier.verify(token) if token else None
     except Problem:  # no token that still works: then there is none to revoke
         return None
+
+
+def _sender(request: Request) -> str:
+    return subject_of(client_address(request.scope))
+
+
+def _user_agent(request: Request) -> str | None:
+    """Return what the device calls itself, cut to what is kept of it."""
+    given = request.headers.get("user-agent", "")
+    return "".join(letter if " " <= letter <= "~" else "?" for letter in given[:255]) or None
+
+
+def _logged_out(response: Response) -> Response:
+    _set_cookie(response, "", 0)
+    return response
 
 
 def _with_tokens(response: Response, tokens: Tokens) -> Response:

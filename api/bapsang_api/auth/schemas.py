@@ -41,6 +41,34 @@ class LoginRequest(Wire):
     password: Presented = Field(examples=["Bapsang-2026!"])
 
 
+class PasswordCheck(Wire):
+    """The caller's password, once more."""
+
+    password: Presented = Field(examples=["Bapsang-2026!"])
+
+
+class NewPassword(Wire):
+    """A new password, by the rule of sign-up."""
+
+    password: Password
+
+
+class Device(Wire):
+    """A device that is logged in. `userAgent` is what it calls itself; `isCurrent` marks the one that asks."""
+
+    session_id: str
+    created_at: str = Field(examples=["2026-11-23T10:10:12.781554"])
+    last_used_at: str = Field(examples=["2026-11-23T10:10:12.781554"])
+    user_agent: str | None
+    is_current: bool
+
+
+class DeviceList(Wire):
+    """The devices that are logged in."""
+
+    items: list[Device]
+
+
 class LoginResponse(Wire):
     """Whom the login belongs to; the tokens are in the `Authorization` header and the cookie."""
 

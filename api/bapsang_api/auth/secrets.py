@@ -5,11 +5,14 @@ Pure functions. The values have 256 random bits, so a plain SHA-256 is enough to
 
 import hashlib
 import secrets
+from datetime import timedelta
+from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+REFRESH_LIFETIME: Final = timedelta(days=14)
 _NONCE_BYTES = 12
 
 

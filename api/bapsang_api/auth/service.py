@@ -17,12 +17,12 @@ from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import Forbidden, NotAuthenticated
 from bapsang_api.kit.tokens import Principal, TokenIssuer
+from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_ACTIVE
 from bapsang_api.users.service import UserService
 
 log = logging.getLogger(__name__)
 
-REFRESH_LIFETIME: Final = timedelta(days=14)
 # A lost answer or a second tab sends the old token again; later than this only a thief does.
 GRACE: Final = timedelta(seconds=10)
 
@@ -82,7 +82,7 @@ class AuthService:
         password_hash = await self._passwords.hash(password)
         return await self._users.register(email=email, nickname=nickname, password_hash=password_hash)
 
-    async def log_in(self, *, email: str, password: str) -> LoggedIn:
+    async def log_in(self, *, email: str, password: str, user_agent: str | None) -> LoggedIn:
         """Start a session. Raises NotAuthenticated (unknown or wrong, after the same work) or Forbidden."""
         login = await self._users.login_of(email)
         matches = await self._passwords.verify(login.password_hash if login else None, password)
@@ -93,11 +93,22 @@ class AuthService:
         session_id, refresh, now = self._ids.new(), secrets.new_token(), self._clock.now()
 
         def start(session: Session) -> None:
+            # Looked at again under a lock: a password change or a block in between has revoked every session there
+            # was, and must not miss this one.
+            current = accounts.account_of(session, login.user_id, lock=True)
+            if current is None or current.password_hash != login.password_hash:
+                raise NotAuthenticated
+            if current.status != STATUS_ACTIVE:
+                raise Forbidden
             store.add_session(
                 session,
-                AuthSession(id=session_id, user_id=login.user_id, created_at=now),
+                AuthSession(
+                    id=session_id, user_id=login.user_id, created_at=now, last_used_at=now, user_agent=user_agent
+                ),
                 RefreshToken(
-                    token_hash=secrets.hash_of(refresh), session_id=session_id, expires_at=now + REFRESH_LIFETIME
+                    token_hash=secrets.hash_of(refresh),
+                    session_id=session_id,
+                    expires_at=now + secrets.REFRESH_LIFETIME,
                 ),
             )
 
@@ -143,7 +154,7 @@ class AuthService:
             return None
         family = store.lock_family(session, session_id)
         current = store.token_of(session, token_hash)  # read after the lock: a rival may just have rotated it
-        if not family.usable or current is None or current.expires_at <= now:
+        if family is None or not family.usable or current is None or current.expires_at <= now:
             return None
         principal = Principal(family.user_id, family.role, session_id)
         if current.rotated_at is not None:
@@ -152,11 +163,12 @@ class AuthService:
             return _Rotated(principal, secrets.unseal(current.sealed_successor, token))
         store.tidy_family(session, session_id, expired_by=now, grace_over_by=now - GRACE)
         successor = secrets.new_token()
+        store.mark_used(session, session_id, now)
         store.mark_rotated(session, token_hash, now, secrets.seal(successor, token))
         store.add_token(
             session,
             RefreshToken(
-                token_hash=secrets.hash_of(successor), session_id=session_id, expires_at=now + REFRESH_LIFETIME
+                token_hash=secrets.hash_of(successor), session_id=session_id, expires_at=now + secrets.REFRESH_LIFETIME
             ),
         )
         return _Rotated(principal, successor)

@@ -1,11 +1,12 @@
 """Every SQL statement and Redis key of login sessions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from bapsang_api.auth.models import AuthSession, RefreshToken
@@ -18,6 +19,7 @@ tokens = table_of(RefreshToken)
 users = table_of(User)
 
 REVOKED_STREAM: Final = "auth:revoked"
+_last_use = func.coalesce(sessions.c.last_used_at, sessions.c.created_at)
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,16 @@ class Family:
     user_id: str
     role: str
     usable: bool  # not revoked, and its user is active
+
+
+@dataclass(frozen=True)
+class Device:
+    """A login session as its owner sees it."""
+
+    session_id: str
+    created_at: datetime
+    last_used_at: datetime
+    user_agent: str | None
 
 
 @dataclass(frozen=True)
@@ -55,14 +67,19 @@ def session_of(session: Session, token_hash: str) -> str | None:
     return session.scalar(select(tokens.c.session_id).where(tokens.c.token_hash == token_hash))
 
 
-def lock_family(session: Session, session_id: str) -> Family:
-    """Return the session and lock its row. Everything that changes a family takes this one lock first: no deadlocks."""
+def lock_family(session: Session, session_id: str) -> Family | None:
+    """Return the session and lock its row; None when it was purged a moment ago.
+
+    Everything that changes a family takes this one lock first: no deadlocks.
+    """
     row = session.execute(
         select(sessions.c.id, sessions.c.user_id, sessions.c.revoked_at, users.c.user_role, users.c.user_status)
         .join(users, users.c.id == sessions.c.user_id)
         .where(sessions.c.id == session_id)
         .with_for_update(of=sessions)
-    ).one()
+    ).one_or_none()
+    if row is None:
+        return None
     return Family(row.id, row.user_id, row.user_role, row.revoked_at is None and row.user_status == STATUS_ACTIVE)
 
 
@@ -73,6 +90,10 @@ def token_of(session: Session, token_hash: str) -> StoredToken | None:
         )
     ).one_or_none()
     return None if row is None else StoredToken(*row)
+
+
+def mark_used(session: Session, session_id: str, now: datetime) -> None:
+    session.execute(update(sessions).where(sessions.c.id == session_id).values(last_used_at=now))
 
 
 def mark_rotated(session: Session, token_hash: str, now: datetime, sealed_successor: bytes) -> None:
@@ -99,10 +120,68 @@ def revoke_session(session: Session, session_id: str, now: datetime) -> None:
     )
 
 
-async def announce_revoked(redis: Redis, session_id: str, now: datetime) -> None:
-    """Tell every replica. Entries are kept as long as an access token of the session can live."""
+def revoke_all(session: Session, user_id: str, now: datetime) -> list[str]:
+    """Revoke all of a user's sessions and return those whose access tokens may still be unexpired.
+
+    That includes the ones revoked a moment ago: when their announcement failed, doing all of it again makes up for it.
+    """
+    alive = or_(sessions.c.revoked_at.is_(None), sessions.c.revoked_at > now - LIFETIME)
+    found = list(
+        session.scalars(select(sessions.c.id).where(sessions.c.user_id == user_id, alive).order_by(sessions.c.id))
+    )
+    session.execute(
+        update(sessions).where(sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None)).values(revoked_at=now)
+    )
+    return found
+
+
+def devices_of(session: Session, user_id: str, used_after: datetime, limit: int) -> list[Device]:
+    """Return a user's sessions that can still be refreshed, the most recently used first."""
+    rows = session.execute(
+        select(sessions.c.id, sessions.c.created_at, _last_use, sessions.c.user_agent)
+        .where(sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None), _last_use > used_after)
+        .order_by(_last_use.desc(), sessions.c.id.desc())
+        .limit(limit)
+    )
+    return [Device(*row) for row in rows]
+
+
+def owns_session(session: Session, user_id: str, session_id: str) -> bool:
+    return bool(session.scalar(select(exists().where(sessions.c.id == session_id, sessions.c.user_id == user_id))))
+
+
+def purge(session: Session, unused_since: datetime, now: datetime, limit: int) -> int:
+    """Delete up to `limit` sessions that nobody can refresh any more, with their tokens; return how many.
+
+    Rows that somebody else holds are left for the next time.
+    """
+    unused: Any = or_(
+        sessions.c.last_used_at < unused_since,
+        and_(sessions.c.last_used_at.is_(None), sessions.c.created_at < unused_since),
+    )
+    # An older image rotates tokens without noting the use, so the tokens have the last word.
+    refreshable = exists().where(tokens.c.session_id == sessions.c.id, tokens.c.expires_at > now)
+    found = list(
+        session.scalars(
+            select(sessions.c.id)
+            .where(unused, ~refreshable)
+            .limit(limit)
+            .with_for_update(of=sessions, skip_locked=True)
+        )
+    )
+    if found:
+        session.execute(delete(tokens).where(tokens.c.session_id.in_(found)))
+        session.execute(delete(sessions).where(sessions.c.id.in_(found)))
+    return len(found)
+
+
+async def announce_revoked(redis: Redis, session_ids: Sequence[str], now: datetime) -> None:
+    """Tell every replica. Entries are kept as long as an access token of the sessions can live."""
     oldest = int((now - LIFETIME).timestamp() * 1000)
-    await redis.xadd(REVOKED_STREAM, {"sid": session_id}, minid=oldest, approximate=True)
+    async with redis.pipeline(transaction=False) as pipeline:
+        for session_id in session_ids:
+            pipeline.xadd(REVOKED_STREAM, {"sid": session_id}, minid=oldest, approximate=True)
+        await pipeline.execute()
 
 
 async def revoked_after(redis: Redis, last_id: str | None) -> list[tuple[str, str]]:

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 
-from bapsang_api.kit.problem import TokenMissing
+from bapsang_api.kit.problem import Forbidden, TokenMissing
+from bapsang_api.kit.ratelimit import Limit, RateLimiter
 from bapsang_api.kit.tokens import Principal, TokenVerifier
 
 # For the OpenAPI document only; the header is read below, without the framework's per-request security objects.
@@ -38,9 +39,20 @@ async def _required(request: Request) -> Principal:
     principal = await _optional(request)
     if principal is None:
         raise TokenMissing
+    if request.method != "GET":
+        limiter: RateLimiter = request.app.state.provided[RateLimiter]
+        limiter.admit(request.scope, Limit.WRITE, principal.user_id)
+    return principal
+
+
+async def _admin(request: Request) -> Principal:
+    principal = await _required(request)
+    if principal.role != "ADMIN":
+        raise Forbidden
     return principal
 
 
 # A token may be absent, but a bad one is refused even where none is needed.
 OptionalPrincipal = Annotated[Principal | None, Depends(_optional)]
 CurrentPrincipal = Annotated[Principal, Depends(_required)]
+CurrentAdmin = Annotated[Principal, Depends(_admin)]

@@ -106,6 +106,15 @@ class UnsupportedMediaType(Problem):
     status, code, message = 415, "E415-1", "지원하지 않는 콘텐츠 형식입니다."
 
 
+class TooManyRequests(Problem):
+    """Rate limited; one more request is admitted in `retry_after` seconds."""
+
+    status, code, message = 429, "E429-1", "요청이 너무 많습니다."
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(headers={"Retry-After": str(retry_after)})
+
+
 class ServerError(Problem):
     status, code, message = 500, "E500-1", "서버 오류가 발생했습니다."
 

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ LIFETIME: Final = timedelta(minutes=30)
 # A token is valid a little before it was issued: clocks of replicas differ, and a T003 would make clients log out.
 _SKEW: Final = timedelta(seconds=30)
 _MIN_BITS: Final = 2048
+_PEM: Final = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 _REQUIRED: Final = ["iss", "aud", "sub", "role", "sid", "iat", "nbf", "exp", "jti"]
 
 
@@ -59,12 +61,26 @@ class SigningKey:
         return cls(rsa.generate_private_key(public_exponent=65537, key_size=_MIN_BITS))
 
     @classmethod
-    def load(cls, path: Path) -> "SigningKey":
-        """Read an unencrypted PEM file (PKCS#8). Raises SigningKeyError with the reason."""
+    def load_all(cls, path: Path) -> list["SigningKey"]:
+        """Read a file of unencrypted PEM keys (PKCS#8), one after the other. Raises SigningKeyError with the reason.
+
+        The first one signs; tokens of all are accepted, and all are published. To rotate, append the new key, move it to
+        the front once every verifier has seen it, and remove the old one once its last token has ended.
+        """
         try:
-            private = serialization.load_pem_private_key(path.read_bytes(), password=None)
+            content = path.read_bytes()
         except OSError as error:
             raise SigningKeyError(f"cannot be read ({error.strerror})") from error
+        # Without a match the parser is given the whole and says what is wrong with it.
+        keys = [cls._parse(block) for block in [found[0] for found in _PEM.finditer(content)] or [content]]
+        if len({key.kid for key in keys}) < len(keys):
+            raise SigningKeyError("holds the same key twice")
+        return keys
+
+    @classmethod
+    def _parse(cls, pem: bytes) -> "SigningKey":
+        try:
+            private = serialization.load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise SigningKeyError("is not an unencrypted PEM private key") from error
         if not isinstance(private, rsa.RSAPrivateKey):

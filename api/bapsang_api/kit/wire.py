@@ -56,17 +56,18 @@ _REASONS: Final = {
     409: "E409-1: 데이터 충돌이 발생했습니다.",
     413: "E413-1: 요청 본문이 너무 큽니다.",
     415: "E415-1: 지원하지 않는 콘텐츠 형식입니다.",
+    429: "E429-1: 요청이 너무 많습니다.",
     500: "E500-1: 서버 오류가 발생했습니다.",
     503: "E503-1: 일시적으로 이용할 수 없습니다.",
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries for the errors of a route; 500 and 503 are always among them."""
+    """Return the OpenAPI entries for the errors of a route; 429, 500 and 503 are always among them."""
     return {
         status: {
             "description": _REASONS[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemBody.__name__}"}}},
         }
-        for status in (*statuses, 500, 503)
+        for status in (*statuses, 429, 500, 503)
     }

@@ -9,6 +9,7 @@ from sqlmodel import Field, SQLModel
 from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, long_text, ulid
 
 STATUS_ACTIVE = "ACTIVE"
+STATUS_HIDDEN = "HIDDEN"
 
 
 class Post(SQLModel, table=True):

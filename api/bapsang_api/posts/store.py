@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.redis import load_script
-from bapsang_api.posts.models import STATUS_ACTIVE, Post, PostContent
+from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_HIDDEN, Post, PostContent
 from bapsang_api.users.models import User
+from bapsang_api.users.store import author_name
 
 posts = table_of(Post)
 post_contents = table_of(PostContent)
@@ -48,7 +49,7 @@ _LIST_COLUMNS = (
     posts.c.id,
     posts.c.title,
     posts.c.created_at,
-    users.c.nickname,
+    author_name,
     posts.c.like_count,
     posts.c.comment_count,
     posts.c.view_count,
@@ -89,6 +90,16 @@ def page(session: Session, before: Keyset | None, limit: int) -> list[PostRow]:
 def detail(session: Session, post_id: str) -> PostDetailRow | None:
     row = session.execute(_DETAIL.where(posts.c.id == post_id)).one_or_none()
     return None if row is None else PostDetailRow(*row)
+
+
+def set_visibility(session: Session, post_id: str, status: str) -> bool:
+    """Make a post ACTIVE or HIDDEN. Returns False when there is none that could be either: unknown or deleted."""
+    changed = session.execute(
+        update(posts)
+        .where(posts.c.id == post_id, posts.c.post_status.in_((STATUS_ACTIVE, STATUS_HIDDEN)))
+        .values(post_status=status)
+    )
+    return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
 def add_views(session: Session, views: Mapping[str, int]) -> None:

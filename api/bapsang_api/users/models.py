@@ -9,7 +9,10 @@ from sqlmodel import Field, SQLModel
 from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, caseless, ulid
 
 ROLE_USER = "USER"
+ROLE_ADMIN = "ADMIN"
 STATUS_ACTIVE = "ACTIVE"
+STATUS_BLOCKED = "BLOCKED"
+STATUS_DELETED = "DELETED"
 PROVIDER_LOCAL = "LOCAL"
 
 
@@ -30,12 +33,17 @@ class User(SQLModel, table=True):
 
 
 class UserAuth(SQLModel, table=True):
-    """How a user logs in: with an e-mail and a password (LOCAL), or later through another provider."""
+    """How a user logs in: with an e-mail and a password (LOCAL), or later through another provider.
+
+    For a while after a withdrawal the hash of the old e-mail stays, so that a login with it can be told why it fails.
+    """
 
     __tablename__: ClassVar[str] = "user_auth"
     __table_args__ = (
         Index("uq_user_auth_email", "email", unique=True),
         Index("ix_user_auth_user", "user_id"),
+        Index("ix_user_auth_withdrawn_email", "withdrawn_email_hash"),
+        Index("ix_user_auth_withdrawn_at", "withdrawn_at"),
         TABLE_OPTIONS,
     )
 
@@ -44,3 +52,5 @@ class UserAuth(SQLModel, table=True):
     password_hash: str | None = Field(default=None, sa_column=Column(ascii_text(255)))
     provider: str = Field(default=PROVIDER_LOCAL, sa_column=Column(ascii_text(16), nullable=False))
     email: str = Field(sa_column=Column(caseless(254), nullable=False))
+    withdrawn_email_hash: str | None = Field(default=None, sa_column=Column(ascii_text(64)))
+    withdrawn_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))

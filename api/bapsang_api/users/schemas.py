@@ -29,6 +29,13 @@ Password = Annotated[
 ]
 
 
+class ProfileChange(Wire):
+    """A change of the caller's own account. What is missing or null stays; an empty `profileImageKey` removes it."""
+
+    nickname: Nickname | None = None
+    profile_image_key: str | None = None
+
+
 class MyProfile(Wire):
     """The caller's own account."""
 

@@ -1,16 +1,22 @@
 """Every SQL statement on accounts."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import exists, select
+from sqlalchemy import case, exists, literal, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
-from bapsang_api.users.models import User, UserAuth
+from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, User, UserAuth
 
 users = table_of(User)
 user_auth = table_of(UserAuth)
+
+WITHDRAWN_NAME: Final = "탈퇴한 사용자"
+# What every list and detail shows as the author. No nickname can be equal to it: they hold no space.
+author_name = case((users.c.user_status == STATUS_DELETED, WITHDRAWN_NAME), else_=users.c.nickname)
 
 
 class NicknameTakenError(Exception):
@@ -40,6 +46,11 @@ class Profile:
     email: str
 
 
+_LOGIN = select(
+    users.c.id, users.c.nickname, users.c.user_role, users.c.user_status, user_auth.c.password_hash
+).join_from(users, user_auth, user_auth.c.user_id == users.c.id)
+
+
 def add(session: Session, user: User, auth: UserAuth) -> None:
     """Insert an account. The unique indexes decide: raises NicknameTakenError or EmailTakenError."""
     session.add(user)
@@ -62,19 +73,91 @@ def email_taken(session: Session, email: str) -> bool:
     return bool(session.scalar(select(exists().where(user_auth.c.email == email))))
 
 
-def login_of(session: Session, email: str) -> Login | None:
-    row = session.execute(
-        select(users.c.id, users.c.nickname, users.c.user_role, users.c.user_status, user_auth.c.password_hash)
-        .join(user_auth, user_auth.c.user_id == users.c.id)
-        .where(user_auth.c.email == email)
-    ).one_or_none()
+def login_of(session: Session, email: str, email_hash: str) -> Login | None:
+    """Return the account that has this e-mail, else the last one withdrawn that had it (`email_hash`).
+
+    One statement for both: an unknown e-mail must not take longer than a known one.
+    """
+    present = _LOGIN.add_columns(literal(0).label("rank")).where(user_auth.c.email == email)
+    withdrawn = _LOGIN.add_columns(literal(1).label("rank")).where(user_auth.c.withdrawn_email_hash == email_hash)
+    found = union_all(present, withdrawn).subquery()
+    row = session.execute(select(found).order_by(found.c.rank, found.c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else Login(*row[:-1])
+
+
+def account_of(session: Session, user_id: str, *, lock: bool = False) -> Login | None:
+    """Return an account; with `lock` nobody changes its password or status until the end of the transaction."""
+    statement = _LOGIN.where(users.c.id == user_id)
+    row = session.execute(statement.with_for_update() if lock else statement).one_or_none()
     return None if row is None else Login(*row)
+
+
+def id_of(session: Session, email: str) -> str | None:
+    return session.scalar(select(user_auth.c.user_id).where(user_auth.c.email == email))
 
 
 def profile_of(session: Session, user_id: str) -> Profile | None:
     row = session.execute(
         select(users.c.nickname, user_auth.c.email)
         .join(user_auth, user_auth.c.user_id == users.c.id)
-        .where(users.c.id == user_id)
+        .where(users.c.id == user_id, users.c.user_status == STATUS_ACTIVE)
     ).one_or_none()
     return None if row is None else Profile(*row)
+
+
+def change_profile(session: Session, user_id: str, changes: dict[str, Any], now: datetime) -> bool:
+    """Set columns of an active account; False when there is none. Raises NicknameTakenError."""
+    try:
+        changed = session.execute(
+            update(users)
+            .where(users.c.id == user_id, users.c.user_status == STATUS_ACTIVE)
+            .values(**changes, updated_at=now)
+        )
+    except IntegrityError as error:
+        raise NicknameTakenError from error
+    return bool(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def set_password(session: Session, user_id: str, password_hash: str) -> None:
+    session.execute(update(user_auth).where(user_auth.c.user_id == user_id).values(password_hash=password_hash))
+
+
+def set_status(session: Session, user_id: str, status: str, now: datetime) -> None:
+    session.execute(update(users).where(users.c.id == user_id).values(user_status=status, updated_at=now))
+
+
+def set_role(session: Session, user_id: str, role: str, now: datetime) -> None:
+    session.execute(update(users).where(users.c.id == user_id).values(user_role=role, updated_at=now))
+
+
+def email_of(session: Session, user_id: str) -> str:
+    return str(session.scalars(select(user_auth.c.email).where(user_auth.c.user_id == user_id)).one())
+
+
+def anonymise(session: Session, user_id: str, *, nickname: str, email_hash: str, now: datetime) -> None:
+    """Mark an account as withdrawn and free its e-mail and nickname; `nickname` takes the old one's place."""
+    session.execute(
+        update(users)
+        .where(users.c.id == user_id)
+        .values(nickname=nickname, profile_image_key=None, user_status=STATUS_DELETED, deleted_at=now, updated_at=now)
+    )
+    session.execute(
+        update(user_auth)
+        .where(user_auth.c.user_id == user_id)
+        # No @, so nobody can sign up with it.
+        .values(email=f"~{user_id}", withdrawn_email_hash=email_hash, withdrawn_at=now)
+    )
+
+
+def withdrawn_before(session: Session, moment: datetime, limit: int) -> list[str]:
+    """Return logins of accounts that were withdrawn before `moment` and still have traces of it."""
+    return list(session.scalars(select(user_auth.c.id).where(user_auth.c.withdrawn_at < moment).limit(limit)))
+
+
+def forget(session: Session, auth_ids: list[str]) -> None:
+    """Remove what could still tell who a withdrawn account belonged to."""
+    session.execute(
+        update(user_auth)
+        .where(user_auth.c.id.in_(auth_ids))
+        .values(withdrawn_email_hash=None, withdrawn_at=None, password_hash=None)
+    )

@@ -50,6 +50,7 @@ def servers(empty_mysql: str, empty_redis: str, signing_key_file: Path) -> Backe
         "BAPSANG_REDIS_URL": empty_redis,
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
         "BAPSANG_ADMIN_PORT": "0",
+        "BAPSANG_RATE_LIMITS": "off",
     }
     return Backend("mysql+redis", environment)
 
@@ -61,6 +62,7 @@ def files(tmp_path: Path, signing_key_file: Path) -> Backend:
         "BAPSANG_DATABASE_URL": f"sqlite:///{tmp_path}/bapsang.sqlite3",
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
         "BAPSANG_ADMIN_PORT": "0",
+        "BAPSANG_RATE_LIMITS": "off",
     }
     return Backend("sqlite+embedded", environment)
 

@@ -4,9 +4,12 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bapsang_api.asgi import BODY_LIMIT
 
@@ -78,6 +81,7 @@ async def test_database_down_is_503_with_retry_after(signing_key_file: object) -
         "BAPSANG_DATABASE_URL": f"mysql+pymysql://nobody:secret@{NOWHERE}/bapsang",
         "BAPSANG_REDIS_URL": f"redis://{NOWHERE}/0",
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
+        "BAPSANG_RATE_LIMITS": "off",
     }
     async with open_world(Backend("nothing", environment)) as world:
         for request in (
@@ -150,7 +154,7 @@ async def test_openapi_document_covers_every_route_and_its_errors(file_world: Wo
             if operation.get("security") == [{"accessToken": []}]:
                 needing_token += 1
                 assert "401" in responses, (method, path)
-    assert needing_token == 5
+    assert needing_token == 15
     for reference in _references(spec):
         assert reference.rpartition("/")[2] in spec["components"]["schemas"]
 
@@ -174,6 +178,26 @@ async def test_public_keys_verify_what_login_hands_out(file_world: World) -> Non
     assert set(claims) == {"iss", "aud", "sub", "role", "sid", "iat", "nbf", "exp", "jti"}
     assert (claims["sub"], claims["role"]) == (alice.user_id, "USER")
     assert claims["exp"] - claims["iat"] == 1800
+
+
+async def test_a_rotation_of_keys_logs_nobody_out(files: Backend, tmp_path: Path) -> None:
+    async with open_world(files) as before:
+        alice = await before.person()
+    both = _with_a_new_key(Path(files.environment["BAPSANG_SIGNING_KEY_FILE"]), tmp_path / "keys.pem")
+    async with open_world(Backend("rotated", {**files.environment, "BAPSANG_SIGNING_KEY_FILE": both})) as after:
+        headers = {"Authorization": f"Bearer {alice.token}"}
+        assert (await after.http.get(f"{API}/users/me", headers=headers)).status_code == 200
+        keys = (await after.http.get("/.well-known/jwks.json")).json()["keys"]
+        token, _ = await after.log_in(alice.email)
+        assert [jwt.get_unverified_header(signed)["kid"] for signed in (token, alice.token)] == [
+            key["kid"] for key in keys
+        ]
+
+
+def _with_a_new_key(present: Path, both: Path) -> str:
+    new = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    both.write_bytes(new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + present.read_bytes())
+    return str(both)
 
 
 def _references(node: object) -> list[str]:

@@ -1,14 +1,11 @@
 """The real process: start, probes, drain, exit codes, and jobs killed at the worst moment."""
 
-import contextlib
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,74 +14,8 @@ import pytest
 import redis
 from sqlalchemy import create_engine, text
 
+from .process import BARE, PROGRAM, log_lines, run, serving, until
 from .world import API, PASSWORD, Backend
-
-PROGRAM = (sys.executable, "-m", "bapsang_api")
-BARE = {name: value for name, value in os.environ.items() if not name.startswith("BAPSANG_")}
-
-
-def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PROGRAM, *arguments], env={**BARE, **environment}, cwd=cwd, capture_output=True, text=True, timeout=60
-    )
-
-
-def log_lines(output: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in output.splitlines()]
-
-
-def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """Return the first true value of `condition`; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition did not become true in time"
-        threading.Event().wait(0.02)
-    return value
-
-
-class Service:
-    """A running `bapsang-api serve`."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        self.log: list[dict[str, Any]] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        ready = until(lambda: self.said("serve.ready"))
-        self.url, self.admin = (f"http://127.0.0.1:{ready[name]}" for name in ("port", "admin_port"))
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(json.loads(line))
-
-    def said(self, event: str) -> dict[str, Any] | None:
-        assert self.process.poll() is None or event != "serve.ready", self.log
-        return next((line for line in self.log if line["event"] == event), None)
-
-    def wait(self, seconds: float) -> int:
-        code = self.process.wait(seconds)
-        self._reader.join(5)
-        return code
-
-
-@contextlib.contextmanager
-def serving(cwd: Path, *arguments: str, **environment: str) -> Iterator[Service]:
-    process = subprocess.Popen(
-        [*PROGRAM, "serve", "--port", "0", *arguments],
-        env={**BARE, "BAPSANG_ADMIN_PORT": "0", **environment},
-        cwd=cwd,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield Service(process)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
 
 
 def test_one_command_serves_everything_on_one_machine(tmp_path: Path) -> None:
@@ -123,6 +54,28 @@ def test_probes_and_metrics_are_on_the_admin_port_only(tmp_path: Path) -> None:
             assert line in metrics
         for path in ("/livez", "/readyz", "/metrics"):
             assert httpx.get(f"{service.url}{path}").status_code == 404
+
+
+def test_password_change_reaches_a_second_process_within_a_second(tmp_path: Path, servers: Backend) -> None:
+    account = {"email": "a@example.com", "password": PASSWORD, "nickname": "앨리스"}
+    with serving(tmp_path, **servers.environment) as one, serving(tmp_path, **servers.environment) as two:
+        httpx.post(f"{one.url}{API}/auth/users", json=account)
+        token = {"Authorization": httpx.post(f"{one.url}{API}/auth/tokens", json=account).headers["Authorization"]}
+        assert httpx.get(f"{two.url}{API}/users/me", headers=token).status_code == 200
+        changed = httpx.patch(f"{one.url}{API}/auth/password", json={"password": "Bapsang-2027?"}, headers=token)
+        assert changed.status_code == 200
+        until(lambda: httpx.get(f"{two.url}{API}/users/me", headers=token).status_code == 401, seconds=1.0)
+
+
+def test_admin_command_says_how_it_ended(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        account = {"email": "a@example.com", "password": PASSWORD, "nickname": "앨리스"}
+        httpx.post(f"{service.url}{API}/auth/users", json=account)
+        done = run("admin", "grant", "a@example.com", "--reason", "the first one", cwd=tmp_path)
+        assert (done.returncode, log_lines(done.stderr)[-1]["event"]) == (0, "admin.done")
+        failed = run("admin", "block", "nobody@example.com", cwd=tmp_path)
+        assert (failed.returncode, log_lines(failed.stderr)[-1]["event"]) == (1, "admin.failed")
+        assert "example.com" not in done.stderr + failed.stderr
 
 
 def test_sigterm_fails_readiness_at_once_and_goes_on_serving_while_it_drains(tmp_path: Path) -> None:
@@ -208,7 +161,8 @@ def test_port_in_use_exits_1_and_says_so(tmp_path: Path) -> None:
 def test_migrate_reports_progress_and_its_exit_code_tells_the_outcome(tmp_path: Path, empty_mysql: str) -> None:
     done = run("migrate", cwd=tmp_path, BAPSANG_DATABASE_URL=empty_mysql, BAPSANG_REDIS_URL="redis://127.0.0.1:1/0")
     assert done.returncode == 0
-    assert [line["event"] for line in log_lines(done.stderr)] == ["migrate.started", "migrate.applied", "migrate.done"]
+    events = [line["event"] for line in log_lines(done.stderr)]
+    assert (events[0], events[-1], set(events[1:-1])) == ("migrate.started", "migrate.done", {"migrate.applied"})
     failed = run(
         "migrate",
         *("--wait", "1"),

@@ -19,6 +19,8 @@ from bapsang_api.app import ROUTERS, create_app
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
+from bapsang_api.kit.ratelimit import RateLimiter
+from bapsang_api.kit.redis import EMBEDDED, open_redis
 from bapsang_api.lifecycle import Lifecycle
 
 ROOT = Path(bapsang_api.__file__).parent
@@ -60,7 +62,8 @@ def test_endpoints_and_their_dependencies_are_async(route: APIRoute) -> None:
 
 def test_one_plain_middleware() -> None:
     clock = SystemClock()
-    app = create_app((), metrics=Metrics(), cors_origins=(), ids=Ids(clock), lifecycle=Lifecycle())
+    limiter = RateLimiter(open_redis(EMBEDDED), clock, {})
+    app = create_app((), metrics=Metrics(), cors_origins=(), ids=Ids(clock), lifecycle=Lifecycle(), limiter=limiter)
     (middleware,) = app.user_middleware
     assert not issubclass(middleware.cls, BaseHTTPMiddleware)  # type: ignore[arg-type]
 
@@ -81,6 +84,13 @@ def test_modules_are_short_and_say_what_they_are_for(path: Path) -> None:
     source = path.read_text()
     assert source.count("\n") < 300
     assert ast.get_docstring(ast.parse(source))
+
+
+def test_audit_log_only_grows() -> None:
+    mentioning = {path for path in MODULES if "AuditEntry" in path.read_text() and path.parts[-2] != "versions"}
+    assert {path.parent.name for path in mentioning} == {"moderation", ROOT.name}
+    statements = {f"sqlalchemy.{verb}" for verb in ("update", "delete", "text")}
+    assert not imported(ROOT / "moderation" / "store.py") & statements
 
 
 def test_version_is_that_of_the_distribution() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bapsang_api.kit.ratelimit import DEFAULTS, Limit, Rate
 from bapsang_api.settings import Settings, SettingsError
 
 SERVERS = {
@@ -49,6 +50,9 @@ def test_servers_are_taken_as_given() -> None:
         ("BAPSANG_ADMIN_PORT", "70000"),
         ("BAPSANG_ADMIN_PORT", "-1"),
         ("BAPSANG_LOG_LEVEL", "loud"),
+        ("BAPSANG_RATE_LIMITS", "none"),
+        ("BAPSANG_RATE_LIMITS", "ip=0/60"),
+        ("BAPSANG_RATE_LIMITS", "ip=5/60,read=5/60"),
     ],
 )
 def test_bad_value_is_refused_in_one_line_that_names_it_and_hides_secrets(variable: str, value: str) -> None:
@@ -63,3 +67,9 @@ def test_bad_value_is_refused_in_one_line_that_names_it_and_hides_secrets(variab
 def test_mysql_with_the_embedded_redis_is_refused() -> None:
     with pytest.raises(SettingsError, match="BAPSANG_REDIS_URL is not set"):
         Settings.from_environment({"BAPSANG_DATABASE_URL": SERVERS["BAPSANG_DATABASE_URL"]})
+
+
+def test_rate_limits_change_by_name_or_are_off() -> None:
+    changed = Settings.from_environment({"BAPSANG_RATE_LIMITS": "ip=5/60, write=off"}).rate_limits
+    assert changed == {name: rate for name, rate in DEFAULTS.items() if name != Limit.WRITE} | {Limit.IP: Rate(5, 60)}
+    assert Settings.from_environment({"BAPSANG_RATE_LIMITS": "off"}).rate_limits == {}

@@ -24,6 +24,12 @@ OTHER_KEY = SigningKey.generate()
 ALICE = Principal("01JD0000000000000000000001", "USER", "01JD0000000000000000000002")
 
 
+def _pem(key: SigningKey) -> bytes:
+    return key.private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
 class FixedClock:
     def __init__(self) -> None:
         self.time = datetime(2026, 11, 23, 1, 10, 12, tzinfo=UTC)
@@ -178,6 +184,8 @@ def test_kid_is_the_thumbprint_of_rfc_7638() -> None:
         ("small", "at least 2048"),
         ("elliptic", "not an RSA key"),
         ("encrypted", "not an unencrypted PEM"),
+        (_pem(KEY) + b"\n" + _pem(KEY), "same key twice"),
+        (_pem(KEY) + b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "not an unencrypted PEM"),
     ],
 )
 def test_unusable_key_file_says_why(tmp_path: Path, content: bytes | str | None, reason: str) -> None:
@@ -185,7 +193,22 @@ def test_unusable_key_file_says_why(tmp_path: Path, content: bytes | str | None,
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else _key(content))
     with pytest.raises(SigningKeyError, match=reason):
-        SigningKey.load(path)
+        SigningKey.load_all(path)
+
+
+def test_keys_of_a_rotation_sign_with_the_first_and_accept_the_tokens_of_all(tmp_path: Path, clock: FixedClock) -> None:
+    path = tmp_path / "keys.pem"
+    path.write_bytes(b"next:\n" + _pem(OTHER_KEY) + b"\nlast:\n" + _pem(KEY))
+    keys = SigningKey.load_all(path)
+    assert [key.kid for key in keys] == [OTHER_KEY.kid, KEY.kid]
+    verifier = TokenVerifier(keys, issuer="http://i", audience="bapsang", clock=clock, revoked=lambda _: False)
+    for key in keys:
+        issued = TokenIssuer(key, issuer="http://i", audience="bapsang", clock=clock, ids=Ids(clock)).issue(ALICE)
+        assert jwt.get_unverified_header(issued)["kid"] == key.kid
+        assert verifier.verify(issued) == ALICE
+        crossed = forge(issued, key=key.private, kid=(KEY if key is keys[0] else OTHER_KEY).kid)
+        with pytest.raises(TokenInvalid):
+            verifier.verify(crossed)
 
 
 def test_sealed_successor_opens_only_for_its_predecessor() -> None:

@@ -1,0 +1,1 @@
+"""What administrators do to users and posts, and the record of it."""

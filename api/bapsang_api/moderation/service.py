@@ -1,0 +1,128 @@
+"""Use cases of administrators. Every act and its entry in the audit log are one transaction: there is never one without
+the other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from bapsang_api.auth import store as logins
+from bapsang_api.auth.revocation import RevokedSessions
+from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.db import Database
+from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.logs import current_request_id
+from bapsang_api.kit.problem import Conflict, Forbidden, NotFound
+from bapsang_api.moderation import store
+from bapsang_api.moderation.models import AuditEntry
+from bapsang_api.posts import store as posts
+from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
+from bapsang_api.posts.models import STATUS_HIDDEN as POST_HIDDEN
+from bapsang_api.users import store as accounts
+from bapsang_api.users.models import ROLE_ADMIN, ROLE_USER, STATUS_ACTIVE, STATUS_BLOCKED, STATUS_DELETED
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, and why. `user_id` is None for the command line, which whoever runs the platform may use."""
+
+    user_id: str | None
+    reason: str | None
+
+
+class ModerationService:
+    """What administrators do. Doing it again changes nothing, is recorded again, and makes up for an announcement that
+    failed. Every method raises Forbidden when the actor is not an administrator, and NotFound."""
+
+    def __init__(self, database: Database, revoked: RevokedSessions, clock: Clock, ids: Ids) -> None:
+        self._database, self._revoked, self._clock, self._ids = database, revoked, clock, ids
+
+    async def block(self, actor: Actor, user_id: str) -> None:
+        """Keep a user out: every session ends and no login succeeds. Raises Conflict for the actor's own account."""
+        if user_id == actor.user_id:
+            raise Conflict("자기 자신은 차단할 수 없습니다.")
+        await self._act(actor, "user.block", user_id, partial(self._set_status, user_id, STATUS_BLOCKED))
+
+    async def unblock(self, actor: Actor, user_id: str) -> None:
+        """Let a blocked user log in again."""
+        await self._act(actor, "user.unblock", user_id, partial(self._set_status, user_id, STATUS_ACTIVE))
+
+    async def grant(self, actor: Actor, user_id: str) -> None:
+        """Make a user an administrator, from the next refresh of their token on."""
+        await self._act(actor, "role.grant", user_id, partial(self._set_role, user_id, ROLE_ADMIN))
+
+    async def revoke(self, actor: Actor, user_id: str) -> None:
+        """Make an administrator an ordinary user. Every session ends, because its tokens still name the role."""
+        await self._act(actor, "role.revoke", user_id, partial(self._set_role, user_id, ROLE_USER))
+
+    async def hide(self, actor: Actor, post_id: str) -> None:
+        """Take a post from sight; it can be shown again."""
+        await self._act(actor, "post.hide", post_id, partial(self._set_post_status, post_id, POST_HIDDEN))
+
+    async def show(self, actor: Actor, post_id: str) -> None:
+        """Bring a hidden post back."""
+        await self._act(actor, "post.show", post_id, partial(self._set_post_status, post_id, POST_ACTIVE))
+
+    async def user_id_of(self, user: str) -> str:
+        """Return the id of a user who is named by id or e-mail. Raises NotFound."""
+        if "@" not in user:
+            return user
+        user_id = await self._database.read(partial(accounts.id_of, email=user))
+        if user_id is None:
+            raise NotFound
+        return user_id
+
+    async def _act(self, actor: Actor, action: str, target_id: str, change: Callable[[Session], list[str]]) -> None:
+        entry_id, now = self._ids.new(), self._clock.now()
+        request_id = current_request_id() or None  # here, because the database's threads do not know the request
+
+        def act(session: Session) -> list[str]:
+            self._authorise(session, actor)
+            ended = change(session)
+            store.append(
+                session,
+                AuditEntry(
+                    id=entry_id,
+                    actor_id=actor.user_id,
+                    action=action,
+                    target_id=target_id,
+                    reason=actor.reason,
+                    request_id=request_id,
+                    created_at=now,
+                ),
+            )
+            return ended
+
+        await self._revoked.announce(*await self._database.write(act))
+
+    @staticmethod
+    def _authorise(session: Session, actor: Actor) -> None:
+        # The token names the role of up to half an hour ago; the row decides.
+        if actor.user_id is None:
+            return
+        account = accounts.account_of(session, actor.user_id)
+        if account is None or account.status != STATUS_ACTIVE or account.role != ROLE_ADMIN:
+            raise Forbidden
+
+    def _set_status(self, user_id: str, status: str, session: Session) -> list[str]:
+        self._require_account(session, user_id)
+        accounts.set_status(session, user_id, status, self._clock.now())
+        return logins.revoke_all(session, user_id, self._clock.now()) if status == STATUS_BLOCKED else []
+
+    def _set_role(self, user_id: str, role: str, session: Session) -> list[str]:
+        self._require_account(session, user_id)
+        accounts.set_role(session, user_id, role, self._clock.now())
+        return logins.revoke_all(session, user_id, self._clock.now()) if role == ROLE_USER else []
+
+    @staticmethod
+    def _set_post_status(post_id: str, status: str, session: Session) -> list[str]:
+        if not posts.set_visibility(session, post_id, status):
+            raise NotFound
+        return []
+
+    @staticmethod
+    def _require_account(session: Session, user_id: str) -> None:
+        account = accounts.account_of(session, user_id, lock=True)
+        if account is None or account.status == STATUS_DELETED:
+            raise NotFound

@@ -1,0 +1,79 @@
+"""The real process, for tests: `bapsang-api` run to its end or serving."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+PROGRAM = (sys.executable, "-m", "bapsang_api")
+BARE = {name: value for name, value in os.environ.items() if not name.startswith("BAPSANG_")}
+
+
+def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *arguments], env={**BARE, **environment}, cwd=cwd, capture_output=True, text=True, timeout=60
+    )
+
+
+def log_lines(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """Return the first true value of `condition`; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition did not become true in time"
+        threading.Event().wait(0.02)
+    return value
+
+
+class Service:
+    """A running `bapsang-api serve`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.log: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        ready = until(lambda: self.said("serve.ready"))
+        self.url, self.admin = (f"http://127.0.0.1:{ready[name]}" for name in ("port", "admin_port"))
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(json.loads(line))
+
+    def said(self, event: str) -> dict[str, Any] | None:
+        assert self.process.poll() is None or event != "serve.ready", self.log
+        return next((line for line in self.log if line["event"] == event), None)
+
+    def wait(self, seconds: float) -> int:
+        code = self.process.wait(seconds)
+        self._reader.join(5)
+        return code
+
+
+@contextlib.contextmanager
+def serving(cwd: Path, *arguments: str, **environment: str) -> Iterator[Service]:
+    process = subprocess.Popen(
+        [*PROGRAM, "serve", "--port", "0", *arguments],
+        env={**BARE, "BAPSANG_ADMIN_PORT": "0", **environment},
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Service(process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
