@@ -69,7 +69,7 @@ class Rate:
 
 # Generous: a whole campus or mobile network may share one address.
 DEFAULTS: Final[dict[Limit, Rate]] = {
-    Limit.IP: Rate(3000, 60),
+    Limit.IP: Rate(60_000, 60),
     Limit.WRITE: Rate(120, 60),
     Limit.LOGIN_IP: Rate(120, 60),
     Limit.LOGIN_EMAIL: Rate(20, 600),
