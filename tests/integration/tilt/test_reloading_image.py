@@ -47,7 +47,7 @@ def test_a_saved_file_starts_the_program_again(engine: Engine, image: str) -> No
         "--env",
         "BAPSANG_REDIS_URL=redis://127.0.0.1:6379/0",
         image,
-    ]  # noqa: S108
+    ]
     container = engine.docker(*run, "serve", "--host", "127.0.0.1", "--port", "8000").strip()
     try:
         first = _starts(engine, container, more_than=0)
@@ -58,7 +58,7 @@ def test_a_saved_file_starts_the_program_again(engine: Engine, image: str) -> No
 
 
 def test_a_job_runs_once_and_ends(engine: Engine, image: str) -> None:
-    engine.docker("run", "--rm", "--read-only", "--tmpfs", "/tmp", image, "migrate", timeout=RELOAD_SECONDS)  # noqa: S108
+    engine.docker("run", "--rm", "--read-only", "--tmpfs", "/tmp", image, "migrate", timeout=RELOAD_SECONDS)
 
 
 def _starts(engine: Engine, container: str, *, more_than: int) -> int:
