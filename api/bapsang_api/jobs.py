@@ -18,6 +18,7 @@ from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.users.numbers import UserNumbers
 from bapsang_api.users.service import UserService
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ async def like_sync(settings: Settings, *, batch_size: int) -> bool:
     database = Database(settings.database_url, pool_size=2, statement_seconds=30)
     redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
     likes = LikeStore(redis)
-    posts = PostService(database, ViewStore(redis), LikeService(database, likes, clock), clock, Ids(clock))
+    reader = LikeService(database, likes, UserNumbers(database), clock)
+    posts = PostService(database, ViewStore(redis), reader, clock, Ids(clock))
     try:
         report = await LikeSync(database, likes, clock, batch_size=batch_size).run()
         views = await posts.flush_views() if report.ran else 0

@@ -36,6 +36,7 @@ from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.users.numbers import UserNumbers
 from bapsang_api.users.service import UserService
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
     account = AccountService(database, users, passwords, revoked, clock)
     like_store = LikeStore(redis)
-    likes = LikeService(database, like_store, clock)
+    likes = LikeService(database, like_store, UserNumbers(database), clock)
     moderation = ModerationService(database, revoked, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
     posts = PostService(database, ViewStore(redis), likes, clock, ids)

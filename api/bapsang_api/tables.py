@@ -12,6 +12,7 @@ from bapsang_api.users import models as users
 MODELS = (
     users.User,
     users.UserAuth,
+    users.UserNumber,
     auth.AuthSession,
     auth.RefreshToken,
     posts.Post,

@@ -92,7 +92,7 @@ class AuthService:
             raise Forbidden
         session_id, refresh, now = self._ids.new(), secrets.new_token(), self._clock.now()
 
-        def start(session: Session) -> None:
+        def start(session: Session) -> int:
             # Looked at again under a lock: a password change or a block in between has revoked every session there
             # was, and must not miss this one.
             current = accounts.account_of(session, login.user_id, lock=True)
@@ -111,9 +111,10 @@ class AuthService:
                     expires_at=now + secrets.REFRESH_LIFETIME,
                 ),
             )
+            return accounts.number_of(session, login.user_id)
 
-        await self._database.write(start)
-        access = self._issuer.issue(Principal(login.user_id, login.role, session_id))
+        number = await self._database.write(start)
+        access = self._issuer.issue(Principal(login.user_id, login.role, session_id, number))
         return LoggedIn(login.nickname, Tokens(access, refresh))
 
     async def refresh(self, token: str | None) -> Tokens:
@@ -156,7 +157,8 @@ class AuthService:
         current = store.token_of(session, token_hash)  # read after the lock: a rival may just have rotated it
         if family is None or not family.usable or current is None or current.expires_at <= now:
             return None
-        principal = Principal(family.user_id, family.role, session_id)
+        number = accounts.number_of(session, family.user_id)
+        principal = Principal(family.user_id, family.role, session_id, number)
         if current.rotated_at is not None:
             if now - current.rotated_at > GRACE or current.sealed_successor is None:
                 return _Reused(session_id)

@@ -31,11 +31,15 @@ _REQUIRED: Final = ["iss", "aud", "sub", "role", "sid", "iat", "nbf", "exp", "jt
 
 @dataclass(frozen=True)
 class Principal:
-    """Who a request acts as: the user, their role (USER or ADMIN) and the login session the token belongs to."""
+    """Who a request acts as: the user, their role (USER or ADMIN) and the login session the token belongs to.
+
+    `number` stands for the user id where memory counts; tokens of the release before do not carry it.
+    """
 
     user_id: str
     role: str
     session_id: str
+    number: int | None = None
 
 
 class SigningKeyError(ValueError):
@@ -107,6 +111,8 @@ class TokenIssuer:
             "exp": int((now + LIFETIME).timestamp()),
             "jti": self._ids.new(),
         }
+        if principal.number is not None:
+            claims["num"] = principal.number
         return jwt.encode(claims, self._key.private, ALGORITHM, {"kid": self._key.kid})
 
 
@@ -172,7 +178,10 @@ class TokenVerifier:
             raise TokenInvalid
         if self._clock.now().timestamp() < not_before:
             raise TokenInvalid
-        principal = Principal(str(claims["sub"]), str(claims["role"]), str(claims["sid"]))
+        number = claims.get("num")
+        if number is not None and (type(number) is not int or number < 1):
+            raise TokenInvalid
+        principal = Principal(str(claims["sub"]), str(claims["role"]), str(claims["sid"]), number)
         if not (is_ulid(principal.user_id) and is_ulid(principal.session_id) and principal.role in {"USER", "ADMIN"}):
             raise TokenInvalid
         return principal, expires

@@ -17,19 +17,19 @@ Likes = Annotated[LikeService, provided(LikeService)]
 @router.post("", status_code=204, response_class=Response, responses=problems(401, 404), openapi_extra=TOKEN_NEEDED)
 async def toggle_like(post_id: str, principal: CurrentPrincipal, likes: Likes) -> Response:
     """Turn the caller's like over. To be safe when a request is repeated, use PUT or DELETE instead."""
-    await likes.toggle(post_id, principal.user_id)
+    await likes.toggle(post_id, principal)
     return Response(status_code=204)
 
 
 @router.put("", status_code=204, response_class=Response, responses=problems(401, 404), openapi_extra=TOKEN_NEEDED)
 async def like(post_id: str, principal: CurrentPrincipal, likes: Likes) -> Response:
     """Like the post. Idempotent."""
-    await likes.set(post_id, principal.user_id, wanted=True)
+    await likes.set(post_id, principal, wanted=True)
     return Response(status_code=204)
 
 
 @router.delete("", status_code=204, response_class=Response, responses=problems(401, 404), openapi_extra=TOKEN_NEEDED)
 async def unlike(post_id: str, principal: CurrentPrincipal, likes: Likes) -> Response:
     """Take the like back. Idempotent."""
-    await likes.set(post_id, principal.user_id, wanted=False)
+    await likes.set(post_id, principal, wanted=False)
     return Response(status_code=204)

@@ -12,8 +12,10 @@ from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.singleflight import SingleFlight
+from bapsang_api.kit.tokens import Principal
 from bapsang_api.likes import store
-from bapsang_api.likes.store import Liked, LikeStore
+from bapsang_api.likes.store import COMPACT_FROM, Liked, LikeStore
+from bapsang_api.users.numbers import UserNumbers
 
 log = logging.getLogger(__name__)
 
@@ -24,17 +26,17 @@ _RIVAL_SECONDS: Final = 0.03  # between looks whether another process has loaded
 class LikeService:
     """Likes as users see them. Redis decides; the database is read only to load what Redis does not hold."""
 
-    def __init__(self, database: Database, likes: LikeStore, clock: Clock) -> None:
-        self._database, self._likes, self._clock = database, likes, clock
+    def __init__(self, database: Database, likes: LikeStore, numbers: UserNumbers, clock: Clock) -> None:
+        self._database, self._likes, self._numbers, self._clock = database, likes, numbers, clock
         self._loading = SingleFlight()
 
-    async def set(self, post_id: str, user_id: str, *, wanted: bool) -> Liked:
+    async def set(self, post_id: str, principal: Principal, *, wanted: bool) -> Liked:
         """Make the user like the post or not; doing it again changes nothing. Raises NotFound."""
-        return await self._change(post_id, user_id, wanted)
+        return await self._change(post_id, principal, wanted)
 
-    async def toggle(self, post_id: str, user_id: str) -> Liked:
+    async def toggle(self, post_id: str, principal: Principal) -> Liked:
         """Turn the user's like of the post over. Raises NotFound."""
-        return await self._change(post_id, user_id, None)
+        return await self._change(post_id, principal, None)
 
     async def counts(self, post_ids: list[str]) -> dict[str, int]:
         """Return the live counts of the posts that Redis holds; none while Redis is down: the rows are good enough."""
@@ -47,7 +49,7 @@ class LikeService:
     async def liked(self, post_id: str, user_id: str) -> bool:
         """Return whether the user likes the post."""
         try:
-            answer = await self._likes.liked(post_id, user_id)
+            answer = await self._likes.liked(post_id, user_id, await self._numbers.of(user_id))
         except OUTAGE as error:
             log.warning("likes.liked_from_rows", extra={"error": type(error).__name__})
             answer = None
@@ -55,27 +57,42 @@ class LikeService:
             return await self._database.read(partial(store.stored, post_id=post_id, user_id=user_id))
         return answer
 
-    async def _change(self, post_id: str, user_id: str, wanted: bool | None) -> Liked:
+    async def _change(self, post_id: str, principal: Principal, wanted: bool | None) -> Liked:
         if not is_ulid(post_id):
             raise NotFound
+        user_id = principal.user_id
+        if principal.number is not None:
+            # Out of the token, so that likes go on while the database is down.
+            self._numbers.learn(user_id, principal.number)
+        number = await self._numbers.of(user_id)
         for _ in range(_ATTEMPTS):
-            liked = await self._likes.set(post_id, user_id, wanted, self._clock.now())
+            liked = await self._likes.set(post_id, user_id, number, wanted, self._clock.now())
             if liked is not None:
                 return liked
             await self._loading.run(post_id, partial(self._load, post_id))
         raise Unavailable
 
     async def _load(self, post_id: str) -> None:
-        """Bring a post's likes from the database into Redis, or wait a moment for the process that is doing it."""
-        if not await self._database.read(partial(store.visible, post_id=post_id)):
+        """Bring a post's likes from the database into Redis, or wait a moment for the process that is doing it.
+
+        May end without having done so, when a write-back came in between: the caller looks again.
+        """
+        count = await self._database.read(partial(store.visible_count, post_id=post_id))
+        if count is None:
             raise NotFound
-        token = uuid.uuid4().hex
-        if not await self._likes.become_loader(post_id, token):
+        token, compact = uuid.uuid4().hex, count >= COMPACT_FROM
+        if not await self._likes.begin_load(post_id, token):
             await asyncio.sleep(_RIVAL_SECONDS)
             return
-        # Pending changes first, rows second: a write-back that commits in between is then seen at least once.
-        pending = await self._likes.pending(post_id)
-        user_ids = set(await self._database.read(partial(store.stored_users, post_id=post_id)))
-        user_ids |= {user_id for user_id, liked in pending.items() if liked}
-        user_ids -= {user_id for user_id, liked in pending.items() if not liked}
-        await self._likes.load(post_id, token, user_ids)
+        after = ""
+        while user_ids := await self._database.read(
+            partial(store.stored_users, post_id=post_id, after=after, limit=store.CHUNK)
+        ):
+            numbers = await self._numbers.of_all(user_ids)
+            if not await self._likes.stage(post_id, token, numbers.values(), compact=compact):
+                return
+            after = user_ids[-1]
+        pending = await self._likes.pending_users(post_id)
+        numbers = await self._numbers.of_all(pending)
+        known = {user_id: numbers.get(user_id, 0) for user_id in pending}
+        await self._likes.finish_load(post_id, token, known, compact=compact)

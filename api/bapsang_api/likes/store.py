@@ -4,42 +4,51 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
+import redis.exceptions
 from redis.asyncio import Redis
-from sqlalchemy import Insert, delete, exists, insert, select, update
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.redis import load_script
 from bapsang_api.likes.models import UserPostLike
 from bapsang_api.posts.models import STATUS_ACTIVE, Post
-from bapsang_api.users.models import User
+
+T = TypeVar("T")
 
 likes = table_of(UserPostLike)
 posts = table_of(Post)
-users = table_of(User)
 
 DIRTY: Final = "like:dirty"
 LOADER_SECONDS: Final = 3
-# Sets that are written back and not touched for this long leave Redis; the next reader loads them again.
+# Likes that are written back and not touched for this long leave Redis; the next reader loads them again.
 IDLE: Final = timedelta(days=7)
-_CHUNK: Final = 1_000  # members a command, rows a statement
+# From this many likes on, one bit per user is smaller than four bytes per like (docs/likes.md, memory).
+COMPACT_FROM: Final = 50_000
+# How long a write-back waits for the append-only file; it is synced every second.
+DURABLE_SECONDS: Final = 4.0
+CHUNK: Final = 1_000  # members a command, rows a statement
 
 
 @dataclass(frozen=True)
 class PostKeys:
     """The Redis keys of one post's likes."""
 
-    users: str  # SET of user ids
-    count: str  # its size; also the mark that the set is loaded, and what lists read
+    users: str  # SET of users' numbers; absent when the post has the bitmap instead
+    bits: str  # bitmap by users' numbers, of posts with many likes
+    size: str  # how many there are; also the mark that they are loaded, and what lists read
+    # The size that the release before wrote beside a set of user ids. While it is there, that set is not ours to read.
+    old_size: str
     delta: str  # HASH user id -> 1/0 of what is not yet claimed; the last write wins
-    claim: str  # HASH like delta, being written back
-    loader: str  # token of the one who loads the set from the database
+    claim: str  # HASH like delta, being written back, with its own `id`
+    loader: str  # token of the one who loads the likes from the database
 
     @classmethod
     def of(cls, post_id: str) -> "PostKeys":
-        return cls(*(f"like:{name}:{post_id}" for name in ("users", "count", "delta", "claim", "hydrate")))
+        names = ("users", "bits", "size", "count", "delta", "claim", "hydrate")
+        return cls(*(f"like:{name}:{post_id}" for name in names))
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,15 @@ class Liked:
 
     is_liked: bool
     count: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Changes of a post taken for writing back: user id -> liked. `id` tells it from a later claim of the same post."""
+
+    post_id: str
+    id: str
+    changes: Mapping[str, bool]
 
 
 @dataclass(frozen=True)
@@ -61,87 +79,126 @@ class Backlog:
 class LikeStore:
     """The Redis side of likes. Every change is one script, so it happens as a whole or not at all."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, redis: Redis, *, compact_from: int = COMPACT_FROM) -> None:
+        self._redis, self._compact_from = redis, compact_from
         package = __package__ or ""
         self._set = load_script(redis, package, "set")
         self._liked = load_script(redis, package, "liked")
+        self._begin = load_script(redis, package, "begin")
+        self._stage = load_script(redis, package, "stage")
         self._load = load_script(redis, package, "load")
         self._claim = load_script(redis, package, "claim")
         self._ack = load_script(redis, package, "ack")
 
-    async def set(self, post_id: str, user_id: str, wanted: bool | None, now: datetime) -> Liked | None:
+    async def set(self, post_id: str, user_id: str, number: int, wanted: bool | None, now: datetime) -> Liked | None:
         """Set the like, or toggle it when `wanted` is None. Returns None when the post's likes are not loaded."""
         keys = PostKeys.of(post_id)
         state = -1 if wanted is None else int(wanted)
-        liked, count = await self._set(
-            keys=[keys.users, keys.count, keys.delta, DIRTY], args=[user_id, state, post_id, _milliseconds(now)]
+        liked, size = await self._set(
+            keys=[keys.users, keys.bits, keys.size, keys.old_size, keys.delta, DIRTY],
+            args=[number, user_id, state, post_id, _milliseconds(now), self._compact_from],
         )
-        return None if liked == -1 else Liked(bool(liked), int(count))
+        return None if liked == -1 else Liked(bool(liked), int(size))
 
     async def counts(self, post_ids: Sequence[str]) -> dict[str, int]:
         """Return the counts of those posts that are loaded, in one round trip."""
         if not post_ids:
             return {}
-        counts = await self._redis.mget([PostKeys.of(post_id).count for post_id in post_ids])
-        return {post_id: int(count) for post_id, count in zip(post_ids, counts, strict=True) if count is not None}
+        sizes = await self._redis.mget([PostKeys.of(post_id).size for post_id in post_ids])
+        return {post_id: int(size) for post_id, size in zip(post_ids, sizes, strict=True) if size is not None}
 
-    async def liked(self, post_id: str, user_id: str) -> bool | None:
+    async def liked(self, post_id: str, user_id: str, number: int) -> bool | None:
         """Return whether the user likes the post, None when the database has to be asked."""
         keys = PostKeys.of(post_id)
-        answer = await self._liked(keys=[keys.users, keys.count, keys.delta, keys.claim], args=[user_id])
+        answer = await self._liked(
+            keys=[keys.users, keys.bits, keys.size, keys.old_size, keys.delta, keys.claim], args=[number, user_id]
+        )
         return None if answer == -1 else bool(answer)
 
-    async def become_loader(self, post_id: str, token: str) -> bool:
-        """Return whether `token` now has the right to load the post's likes, for a few seconds."""
-        return bool(await self._redis.set(PostKeys.of(post_id).loader, token, nx=True, px=LOADER_SECONDS * 1000))
+    async def begin_load(self, post_id: str, token: str) -> bool:
+        """Return whether `token` now has the right to load the post's likes, for a few seconds from each `stage`."""
+        keys = PostKeys.of(post_id)
+        return bool(
+            await self._begin(keys=[keys.loader, keys.size, keys.old_size], args=[token, LOADER_SECONDS * 1000])
+        )
 
-    async def pending(self, post_id: str) -> dict[str, bool]:
-        """Return the changes not yet known to be in the database: the claim, overlaid by the newer delta.
+    async def stage(self, post_id: str, token: str, numbers: Iterable[int], *, compact: bool) -> bool:
+        """Put likes aside until `finish_load`, in any order. Returns False when the right to load has ended."""
+        keys, staged = PostKeys.of(post_id), _staged(post_id, token)
+        for chunk in chunks(numbers):
+            if not await self._stage(
+                keys=[keys.loader, staged], args=[token, LOADER_SECONDS * 1000, int(compact), *chunk]
+            ):
+                return False
+        return True
 
-        Both are read in one transaction. Apart, a write-back could move the one to the other between the two reads, and
-        both would look empty.
-        """
+    async def pending_users(self, post_id: str) -> list[str]:
+        """Return the ids of users with changes that are not known to be in the database."""
         keys = PostKeys.of(post_id)
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hgetall(keys.claim)
-            pipeline.hgetall(keys.delta)
+            pipeline.hkeys(keys.claim)
+            pipeline.hkeys(keys.delta)
             claim, delta = await pipeline.execute()
-        return {user_id: state == "1" for user_id, state in {**claim, **delta}.items()}
+        return [user_id for user_id in {*claim, *delta} if user_id != "id"]
 
-    async def load(self, post_id: str, token: str, user_ids: Iterable[str]) -> bool:
-        """Put the set in place. Returns False when another loader has taken over."""
+    async def finish_load(self, post_id: str, token: str, pending: Mapping[str, int], *, compact: bool) -> bool:
+        """Put what was staged in place. `pending` gives the numbers of users with pending changes, 0 of one who is gone.
+
+        Returns False when something came in between and the load has to be done again.
+        """
         keys = PostKeys.of(post_id)
-        staged = f"like:staged:{post_id}:{token}"
-        for chunk in _chunks(user_ids):
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.sadd(staged, *chunk)
-                pipeline.pexpire(staged, 2 * LOADER_SECONDS * 1000)
-                await pipeline.execute()
-        count = await self._load(
-            keys=[keys.users, keys.count, keys.delta, keys.claim, keys.loader, staged],
-            args=[token, _milliseconds(IDLE)],
+        finished = await self._load(
+            keys=[
+                *(keys.users, keys.bits, keys.size, keys.old_size),
+                *(keys.delta, keys.claim, keys.loader, _staged(post_id, token)),
+            ],
+            args=[token, _milliseconds(IDLE), int(compact), *(part for pair in pending.items() for part in pair)],
         )
-        return int(count) != -1
+        return bool(finished)
 
     async def dirty(self, limit: int, until: datetime) -> list[str]:
         """Return up to `limit` posts with unwritten changes made before `until`, the oldest first."""
         found = await self._redis.zrange(DIRTY, 0, _milliseconds(until), byscore=True, offset=0, num=limit)
         return cast(list[str], found)
 
-    async def claim(self, post_id: str) -> dict[str, bool]:
-        """Claim the post's changes for writing back, or take up the claim that a dead run has left."""
-        keys = PostKeys.of(post_id)
-        flat: list[str] = await self._claim(keys=[keys.delta, keys.claim])
-        return {user_id: state == "1" for user_id, state in zip(flat[::2], flat[1::2], strict=True)}
+    async def claim(self, post_ids: Sequence[str], claim_id: str, *, durable: bool) -> list[Claim]:
+        """Claim the posts' changes for writing back, or take up the claims that a dead run has left.
 
-    async def acknowledge(self, post_id: str, now: datetime) -> None:
-        """Forget the claim. Only after the commit: a crash between the two replays the claim, which is harmless."""
-        keys = PostKeys.of(post_id)
-        await self._ack(
-            keys=[keys.delta, keys.claim, DIRTY, keys.users, keys.count],
-            args=[post_id, _milliseconds(now), _milliseconds(IDLE)],
-        )
+        With `durable` the claims, and so every change before them, are in Redis's append-only file on return. Otherwise the
+        database could hold likes that Redis forgets in a crash, and a set without pending changes would be trusted although
+        it lacks them. Raises a Redis TimeoutError when the file is not synced in time.
+        """
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for keys in map(PostKeys.of, post_ids):
+                await self._claim(keys=[keys.delta, keys.claim], args=[claim_id], client=pipeline)
+            if durable:
+                # WAITAOF waits for this connection's own writes, and a claim of a dead run is another's.
+                pipeline.set("like:fence", claim_id, ex=60)
+                pipeline.execute_command("WAITAOF", 1, 0, int(DURABLE_SECONDS * 1000))
+            answers = await pipeline.execute()
+        if durable and answers[-1][0] < 1:
+            raise redis.exceptions.TimeoutError(f"the append-only file was not synced within {DURABLE_SECONDS} s")
+        return [_claim_of(post_id, flat) for post_id, flat in zip(post_ids, answers, strict=False)]
+
+    async def acknowledge(self, claims: Sequence[Claim], now: datetime) -> None:
+        """Forget claims. Only after the commit: a crash between the two replays them, which is harmless."""
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for claim in claims:
+                keys = PostKeys.of(claim.post_id)
+                await self._ack(
+                    keys=[keys.delta, keys.claim, DIRTY, keys.users, keys.bits, keys.size, keys.loader],
+                    args=[claim.post_id, claim.id, _milliseconds(now), _milliseconds(IDLE)],
+                    client=pipeline,
+                )
+            await pipeline.execute()
+
+    async def keeps_a_log(self) -> bool:
+        """Return whether Redis writes an append-only file and lets a write-back wait for it (from 7.2 on)."""
+        try:
+            server: Mapping[str, Any] = await self._redis.info()
+        except redis.exceptions.ResponseError:
+            return False  # the embedded one keeps nothing and has no such command; others may forbid it
+        return bool(server.get("aof_enabled")) and _version(server) >= (7, 2)
 
     async def backlog(self, now: datetime) -> Backlog:
         async with self._redis.pipeline(transaction=False) as pipeline:
@@ -152,8 +209,9 @@ class LikeStore:
         return Backlog(int(size), age)
 
 
-def visible(session: Session, post_id: str) -> bool:
-    return bool(session.scalar(select(exists().where(posts.c.id == post_id, posts.c.post_status == STATUS_ACTIVE))))
+def visible_count(session: Session, post_id: str) -> int | None:
+    """Return the count in a visible post's row, None when there is no such post."""
+    return session.scalar(select(posts.c.like_count).where(posts.c.id == post_id, posts.c.post_status == STATUS_ACTIVE))
 
 
 def stored(session: Session, post_id: str, user_id: str) -> bool:
@@ -161,70 +219,30 @@ def stored(session: Session, post_id: str, user_id: str) -> bool:
     return bool(session.scalar(select(exists().where(likes.c.post_id == post_id, likes.c.user_id == user_id))))
 
 
-def stored_users(session: Session, post_id: str) -> list[str]:
-    """Return the users whose like of the post is in the database."""
-    return list(session.scalars(select(likes.c.user_id).where(likes.c.post_id == post_id)))
+def stored_users(session: Session, post_id: str, after: str, limit: int) -> list[str]:
+    """Return up to `limit` users whose like of the post is in the database, those with ids above `after`, in order."""
+    statement = select(likes.c.user_id).where(likes.c.post_id == post_id, likes.c.user_id > after)
+    return list(session.scalars(statement.order_by(likes.c.user_id).limit(limit)))
 
 
-def apply(session: Session, claims: Mapping[str, Mapping[str, bool]], now: datetime) -> tuple[int, int]:
-    """Write claims (post id -> user id -> liked) and return how many likes were (added, removed).
-
-    Idempotent: a claim that is already written changes no row and so no count. Posts are taken in the order of their
-    ids, so that two writers never wait for each other in a circle. Likes of a post or user that no longer exists are
-    dropped.
-    """
-    added = removed = 0
-    known_posts = _existing(session, posts.c.id, claims)
-    known_users = _existing(session, users.c.id, {user_id for changes in claims.values() for user_id in changes})
-    for post_id in sorted(known_posts):
-        changes = claims[post_id]
-        on = [user_id for user_id in sorted(changes) if changes[user_id] and user_id in known_users]
-        off = [user_id for user_id in sorted(changes) if not changes[user_id]]
-        inserted = _insert(session, post_id, on, now)
-        deleted = _delete(session, post_id, off)
-        if inserted != deleted:
-            session.execute(
-                update(posts).where(posts.c.id == post_id).values(like_count=posts.c.like_count + inserted - deleted)
-            )
-        added, removed = added + inserted, removed + deleted
-    return added, removed
-
-
-def _existing(session: Session, column: Any, ids: Iterable[str]) -> set[str]:
-    found: set[str] = set()
-    for chunk in _chunks(sorted(ids)):
-        found.update(session.scalars(select(column).where(column.in_(chunk))))
-    return found
-
-
-def _insert(session: Session, post_id: str, user_ids: Sequence[str], now: datetime) -> int:
-    inserted = 0
-    for chunk in _chunks(user_ids):
-        rows = [{"post_id": post_id, "user_id": user_id, "created_at": now} for user_id in chunk]
-        inserted += _row_count(session, _insert_ignore().values(rows))
-    return inserted
-
-
-def _delete(session: Session, post_id: str, user_ids: Sequence[str]) -> int:
-    return sum(
-        _row_count(session, delete(likes).where(likes.c.post_id == post_id, likes.c.user_id.in_(chunk)))
-        for chunk in _chunks(user_ids)
-    )
-
-
-def _insert_ignore() -> Insert:
-    # A row that is there already is skipped and not counted among the affected ones.
-    return insert(likes).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
-
-
-def _row_count(session: Session, statement: Any) -> int:
-    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
-
-
-def _chunks(items: Iterable[str]) -> Iterable[list[str]]:
+def chunks(items: Iterable[T], size: int = CHUNK) -> Iterable[list[T]]:
     iterator = iter(items)
-    while chunk := list(itertools.islice(iterator, _CHUNK)):
+    while chunk := list(itertools.islice(iterator, size)):
         yield chunk
+
+
+def _staged(post_id: str, token: str) -> str:
+    return f"like:staged:{post_id}:{token}"
+
+
+def _claim_of(post_id: str, flat: Sequence[str]) -> Claim:
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    claim_id = fields.pop("id", "")
+    return Claim(post_id, claim_id, {user_id: state == "1" for user_id, state in fields.items()})
+
+
+def _version(server: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(int(part) for part in str(server.get("redis_version", "0")).split(".")[:2])
 
 
 def _milliseconds(value: datetime | timedelta) -> int:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import Column, ForeignKey, Index
+from sqlalchemy import Column, ForeignKey, Index, Integer
 from sqlmodel import Field, SQLModel
 
 from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, caseless, ulid
@@ -30,6 +30,19 @@ class User(SQLModel, table=True):
     created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
     updated_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     deleted_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+
+
+class UserNumber(SQLModel, table=True):
+    """A user's number, given at the first need: a small integer that stands for the id where memory counts.
+
+    In a table of its own, because a column that counts by itself cannot be added to a table that is being written to.
+    """
+
+    __tablename__: ClassVar[str] = "user_numbers"
+    __table_args__ = (Index("uq_user_numbers_user", "user_id", unique=True), TABLE_OPTIONS)
+
+    number: int | None = Field(default=None, sa_column=Column(Integer(), primary_key=True, autoincrement=True))
+    user_id: str = Field(sa_column=Column(ulid(), ForeignKey("users.id", name="fk_user_numbers_user"), nullable=False))
 
 
 class UserAuth(SQLModel, table=True):

@@ -1,18 +1,20 @@
 """Every SQL statement on accounts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import case, exists, literal, select, union_all, update
+from sqlalchemy import case, exists, insert, literal, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
-from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, User, UserAuth
+from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, User, UserAuth, UserNumber
 
 users = table_of(User)
 user_auth = table_of(UserAuth)
+user_numbers = table_of(UserNumber)
 
 WITHDRAWN_NAME: Final = "탈퇴한 사용자"
 # What every list and detail shows as the author. No nickname can be equal to it: they hold no space.
@@ -94,6 +96,30 @@ def account_of(session: Session, user_id: str, *, lock: bool = False) -> Login |
 
 def id_of(session: Session, email: str) -> str | None:
     return session.scalar(select(user_auth.c.user_id).where(user_auth.c.email == email))
+
+
+def numbers_of(session: Session, user_ids: Sequence[str]) -> dict[str, int]:
+    """Return the numbers of those users that have one."""
+    statement = select(user_numbers.c.user_id, user_numbers.c.number).where(user_numbers.c.user_id.in_(user_ids))
+    return {str(row.user_id): int(row.number) for row in session.execute(statement)}
+
+
+def give_numbers(session: Session, user_ids: Sequence[str]) -> dict[str, int]:
+    """Give the users numbers that have none, and return the numbers of those that exist."""
+    candidates = select(users.c.id).where(users.c.id.in_(user_ids)).order_by(users.c.id)
+    session.execute(
+        insert(user_numbers)
+        # Another process may just have given one.
+        .prefix_with("IGNORE", dialect="mysql")
+        .prefix_with("OR IGNORE", dialect="sqlite")
+        .from_select(["user_id"], candidates)
+    )
+    return numbers_of(session, user_ids)
+
+
+def number_of(session: Session, user_id: str) -> int:
+    """Return the number of a user that exists."""
+    return (numbers_of(session, [user_id]) or give_numbers(session, [user_id]))[user_id]
 
 
 def profile_of(session: Session, user_id: str) -> Profile | None:

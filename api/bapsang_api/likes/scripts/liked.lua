@@ -1,9 +1,14 @@
 -- Tell whether a user likes a post, as far as Redis knows.
--- KEYS: users set, count, delta hash, claim hash. ARGV: user id.
+-- KEYS: users set, bitmap, size, size as the release before wrote it, delta hash, claim hash. ARGV: user's number, user id.
 -- Returns 1 or 0, or -1 when the answer is in the database: the likes are not loaded and none of the user's is pending.
-local count = redis.call('GET', KEYS[2])
-if count and tonumber(count) == redis.call('SCARD', KEYS[1]) then
-  return redis.call('SISMEMBER', KEYS[1], ARGV[1])
+local size = redis.call('GET', KEYS[3])
+if size and redis.call('EXISTS', KEYS[4]) == 0 then
+  if redis.call('EXISTS', KEYS[2]) == 1 then
+    return redis.call('GETBIT', KEYS[2], ARGV[1])
+  end
+  if tonumber(size) == redis.call('SCARD', KEYS[1]) then
+    return redis.call('SISMEMBER', KEYS[1], ARGV[1])
+  end
 end
-local pending = redis.call('HGET', KEYS[3], ARGV[1]) or redis.call('HGET', KEYS[4], ARGV[1])
+local pending = redis.call('HGET', KEYS[5], ARGV[2]) or redis.call('HGET', KEYS[6], ARGV[2])
 return pending and tonumber(pending) or -1

@@ -1,28 +1,47 @@
--- Put a post's likes, read from the database, in place.
--- KEYS: users set, count, delta hash, claim hash, loader's token, staged set.
--- ARGV: the loader's token, milliseconds after which a set without pending changes expires. Returns the count, or -1 when
--- another loader has taken over: then what was staged may be older than what that one put in place.
-if redis.call('GET', KEYS[5]) ~= ARGV[1] then
-  redis.call('DEL', KEYS[6])
-  return -1
+-- Put a post's likes, read from the database and staged, in place, overlaid by what is not yet written back.
+-- KEYS: users set, bitmap, size, size as the release before wrote it, delta hash, claim hash, loader's token, staged key.
+-- ARGV: token, milliseconds after which likes without pending changes expire, 1 for a bitmap, then user id, number, user id ...
+-- of those with pending changes; 0 is the number of a user who is gone. Returns 1, or 0 when it has to be done again: another
+-- loader took over, a write-back ended meanwhile (its rows may be missing in what was staged), or a new user's change came in.
+local staged, target = KEYS[8], ARGV[3] == '1' and KEYS[2] or KEYS[1]
+if redis.call('GET', KEYS[7]) ~= ARGV[1] then
+  redis.call('UNLINK', staged)
+  return 0
 end
-redis.call('DEL', KEYS[1])
-if redis.call('EXISTS', KEYS[6]) == 1 then
-  redis.call('RENAME', KEYS[6], KEYS[1])
-  redis.call('PERSIST', KEYS[1])
+local numbers, changes = {}, {}
+for i = 4, #ARGV, 2 do
+  numbers[ARGV[i]] = ARGV[i + 1]
 end
--- What changed while the database was being read: first the claim, then the newer delta.
-for _, key in ipairs({KEYS[4], KEYS[3]}) do
-  local changes = redis.call('HGETALL', key)
-  for i = 1, #changes, 2 do
-    redis.call(changes[i + 1] == '1' and 'SADD' or 'SREM', KEYS[1], changes[i])
+-- First the claim, then the newer delta.
+for _, key in ipairs({KEYS[6], KEYS[5]}) do
+  local pending = redis.call('HGETALL', key)
+  for i = 1, #pending, 2 do
+    if pending[i] ~= 'id' then
+      if not numbers[pending[i]] then
+        redis.call('UNLINK', staged, KEYS[7])
+        return 0
+      end
+      changes[#changes + 1] = {numbers[pending[i]], pending[i + 1]}
+    end
   end
 end
-local count = redis.call('SCARD', KEYS[1])
-redis.call('SET', KEYS[2], count)
-if redis.call('EXISTS', KEYS[3], KEYS[4]) == 0 then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  redis.call('PEXPIRE', KEYS[2], ARGV[2])
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[4], KEYS[7])
+if redis.call('EXISTS', staged) == 1 then
+  redis.call('RENAME', staged, target)
+  redis.call('PERSIST', target)
 end
-redis.call('DEL', KEYS[5])
-return count
+for _, change in ipairs(changes) do
+  if change[1] ~= '0' then
+    if target == KEYS[2] then
+      redis.call('SETBIT', target, change[1], change[2])
+    else
+      redis.call(change[2] == '1' and 'SADD' or 'SREM', target, change[1])
+    end
+  end
+end
+redis.call('SET', KEYS[3], redis.call(target == KEYS[2] and 'BITCOUNT' or 'SCARD', target))
+if redis.call('EXISTS', KEYS[5], KEYS[6]) == 0 then
+  redis.call('PEXPIRE', target, ARGV[2])
+  redis.call('PEXPIRE', KEYS[3], ARGV[2])
+end
+return 1

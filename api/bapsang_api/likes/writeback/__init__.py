@@ -1,0 +1,1 @@
+"""What the write-back does to the database."""
