@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke kubeconfig dev test test-unit test-integration test-e2e lint format lock generate clean
+.PHONY: help up down purge cluster smoke kubeconfig dev test test-unit test-integration test-e2e faults lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://
 	@env $$(compgen -e BAPSANG_ | grep -E '^BAPSANG_(HOME|CONTEXT|INGRESS_PORT|IMAGES)$$' | sed 's/^/-u /') $(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
 
 test: lint up ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
-	@$(PYTEST) tests/unit tests/integration tests/e2e
+	@$(PYTEST) tests/unit tests/integration tests/faults tests/e2e
 
 test-unit: $(VENV)/ready ## Unit tests only: seconds, nothing to start
 	@$(PYTEST) tests/unit
@@ -48,6 +48,9 @@ test-integration: $(VENV)/ready up ## API and operator against real MySQL, Redis
 
 test-e2e: $(VENV)/ready up ## The whole platform on the local cluster
 	@$(PYTEST) tests/e2e
+
+faults: $(VENV)/ready up ## Likes while everything is killed: up to 10 minutes, with progress and a report
+	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.run
 
 lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache | tail -n 3

@@ -14,7 +14,7 @@ from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.singleflight import SingleFlight
 from bapsang_api.kit.tokens import Principal
 from bapsang_api.likes import store
-from bapsang_api.likes.store import COMPACT_FROM, Liked, LikeStore
+from bapsang_api.likes.store import LOCK, Liked, LikeStore, RedisEmptyError
 from bapsang_api.users.numbers import UserNumbers
 
 log = logging.getLogger(__name__)
@@ -80,9 +80,13 @@ class LikeService:
         count = await self._database.read(partial(store.visible_count, post_id=post_id))
         if count is None:
             raise NotFound
-        token, compact = uuid.uuid4().hex, count >= COMPACT_FROM
-        if not await self._likes.begin_load(post_id, token):
-            await asyncio.sleep(_RIVAL_SECONDS)
+        token, compact = uuid.uuid4().hex, count >= self._likes.compact_from
+        try:
+            if not await self._likes.begin_load(post_id, token):
+                await asyncio.sleep(_RIVAL_SECONDS)
+                return
+        except RedisEmptyError:
+            await self._loading.run("", self._begin_epoch)
             return
         after = ""
         while user_ids := await self._database.read(
@@ -96,3 +100,12 @@ class LikeService:
         numbers = await self._numbers.of_all(pending)
         known = {user_id: numbers.get(user_id, 0) for user_id in pending}
         await self._likes.finish_load(post_id, token, known, compact=compact)
+
+    async def _begin_epoch(self) -> None:
+        """Begin the life of an empty Redis, or wait a moment for the write-back that still has claims of the last one."""
+        async with self._database.exclusive(LOCK) as lane:
+            if lane is not None:
+                log.warning("likes.redis_was_empty")
+                await self._likes.epoch(begin=uuid.uuid4().hex)
+                return
+        await asyncio.sleep(_RIVAL_SECONDS)

@@ -22,6 +22,10 @@ likes = table_of(UserPostLike)
 posts = table_of(Post)
 
 DIRTY: Final = "like:dirty"
+# Names one life of Redis's data: gone with everything else, and begun again under LOCK.
+EPOCH: Final = "like:epoch"
+# The database lock of whoever writes back.
+LOCK: Final = "like-sync"
 LOADER_SECONDS: Final = 3
 # Likes that are written back and not touched for this long leave Redis; the next reader loads them again.
 IDLE: Final = timedelta(days=7)
@@ -76,11 +80,15 @@ class Backlog:
     oldest_age_seconds: float
 
 
+class RedisEmptyError(Exception):
+    """Redis is new, or has lost everything."""
+
+
 class LikeStore:
     """The Redis side of likes. Every change is one script, so it happens as a whole or not at all."""
 
     def __init__(self, redis: Redis, *, compact_from: int = COMPACT_FROM) -> None:
-        self._redis, self._compact_from = redis, compact_from
+        self._redis, self.compact_from = redis, compact_from
         package = __package__ or ""
         self._set = load_script(redis, package, "set")
         self._liked = load_script(redis, package, "liked")
@@ -96,7 +104,7 @@ class LikeStore:
         state = -1 if wanted is None else int(wanted)
         liked, size = await self._set(
             keys=[keys.users, keys.bits, keys.size, keys.old_size, keys.delta, DIRTY],
-            args=[number, user_id, state, post_id, _milliseconds(now), self._compact_from],
+            args=[number, user_id, state, post_id, _milliseconds(now), self.compact_from],
         )
         return None if liked == -1 else Liked(bool(liked), int(size))
 
@@ -116,11 +124,24 @@ class LikeStore:
         return None if answer == -1 else bool(answer)
 
     async def begin_load(self, post_id: str, token: str) -> bool:
-        """Return whether `token` now has the right to load the post's likes, for a few seconds from each `stage`."""
+        """Return whether `token` now has the right to load the post's likes, for a few seconds from each `stage`.
+
+        Raises RedisEmptyError when an epoch has to be begun first.
+        """
         keys = PostKeys.of(post_id)
-        return bool(
-            await self._begin(keys=[keys.loader, keys.size, keys.old_size], args=[token, LOADER_SECONDS * 1000])
+        begun = await self._begin(
+            keys=[keys.loader, keys.size, keys.old_size, EPOCH], args=[token, LOADER_SECONDS * 1000]
         )
+        if begun == -1:
+            raise RedisEmptyError
+        return bool(begun)
+
+    async def epoch(self, *, begin: str | None = None) -> str | None:
+        """Return the epoch. Where there is none, begin the one given: only under LOCK, so that no write-back is at work."""
+        if begin is not None:
+            await self._redis.set(EPOCH, begin, nx=True)
+        found = await self._redis.get(EPOCH)
+        return None if found is None else str(found)
 
     async def stage(self, post_id: str, token: str, numbers: Iterable[int], *, compact: bool) -> bool:
         """Put likes aside until `finish_load`, in any order. Returns False when the right to load has ended."""

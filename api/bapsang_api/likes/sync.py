@@ -10,13 +10,13 @@ from typing import Any, Final
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database, Lane
+from bapsang_api.kit.problem import Unavailable
 from bapsang_api.likes import store
-from bapsang_api.likes.store import Claim, LikeStore
+from bapsang_api.likes.store import LOCK, Claim, LikeStore
 from bapsang_api.likes.writeback import store as rows
 
 log = logging.getLogger(__name__)
 
-LOCK: Final = "like-sync"
 BATCH: Final = 500
 # Batches that are claimed at once: waiting for Redis's log takes up to a second, however much is claimed.
 _CLAIMED_AHEAD: Final = 10
@@ -67,10 +67,16 @@ class LikeSync:
         started, until = self._timer(), self._clock.now()
         done = added = removed = batches = 0
         durable = await self._likes.keeps_a_log()
+        epoch = await self._likes.epoch(begin=uuid.uuid4().hex)
         in_time = True
         while in_time and (post_ids := await self._likes.dirty(self._batch_size * _CLAIMED_AHEAD, until)):
             claims = await self._likes.claim(post_ids, uuid.uuid4().hex, durable=durable)
             for batch in store.chunks(claims, self._batch_size):
+                if await self._likes.epoch() != epoch:
+                    # The claims in hand are gone from Redis, and loaders wait for the lock: what they load must not
+                    # change behind their backs.
+                    log.error("like_sync.redis_was_emptied")
+                    raise Unavailable
                 plus, minus = await self._write_batch(lane, batch)
                 done, added, removed, batches = done + len(batch), added + plus, removed + minus, batches + 1
                 log.debug("like_sync.batch", extra={"posts": len(batch), "added": plus, "removed": minus})

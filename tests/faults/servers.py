@@ -1,0 +1,171 @@
+"""Redis and MySQL that can be killed at any moment and come back with what they had written."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pymysql
+import redis
+
+from bapsang_local import engine as engines
+from bapsang_local.engine import Engine
+
+REDIS = "redis:8.0"
+MYSQL = "mysql:9.7"
+START_SECONDS = 120
+# As the operator runs it (build/redis.py); a restart waits for permission, so that nobody meets it unprepared.
+REDIS_LOOP = """
+while :; do
+  redis-server --dir /data --save '' --appendonly yes --appendfsync everysec --maxmemory-policy noeviction \
+    --protected-mode no --loglevel warning &
+  echo $! > /tmp/pid; wait $!
+  until [ -e /tmp/go ]; do sleep 0.02; done; rm /tmp/go
+done
+"""
+MYSQL_LOOP = """
+umask 077
+echo "CREATE USER IF NOT EXISTS 'root'@'%' IDENTIFIED BY ''; GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;" > /tmp/init.sql
+mysqld --no-defaults --initialize-insecure --datadir=/data/mysql
+while :; do
+  mysqld --no-defaults --datadir=/data/mysql --init-file=/tmp/init.sql --mysqlx=OFF --secure-file-priv=NULL \
+    --socket=/tmp/mysqld.sock --pid-file=/tmp/mysqld.pid --max-connections=200 --performance-schema=OFF --skip-log-bin \
+    --innodb-buffer-pool-size=32M --innodb-redo-log-capacity=16M &
+  echo $! > /tmp/pid; wait $!
+done
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A container with one server that is started again whenever it dies."""
+
+    engine: Engine
+    name: str
+    host: str
+    port: int
+
+    def shell(self, script: str) -> str:
+        """Run a shell script beside the server."""
+        return self.engine.docker("exec", self.name, "sh", "-c", script)
+
+    def kill(self) -> None:
+        """kill -9 the server."""
+        self.shell("kill -9 $(cat /tmp/pid)")
+
+    def pause(self) -> None:
+        """Stop the server without closing a connection, as a frozen node does."""
+        self.shell("kill -STOP $(cat /tmp/pid)")
+
+    def resume(self) -> None:
+        self.shell("kill -CONT $(cat /tmp/pid)")
+
+
+class RedisServer(Server):
+    """Redis with an append-only file, synced every second."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://{self.host}:{self.port}/0"
+
+    def client(self, **options: object) -> redis.Redis:
+        return redis.Redis(host=self.host, port=self.port, decode_responses=True, **options)  # type: ignore[call-overload,no-any-return]
+
+    def log_size(self) -> int:
+        """Return the bytes of the append-only file's newest part."""
+        return int(self.shell("cat /data/appendonlydir/*.incr.aof | wc -c"))
+
+    def cut_log(self, size: int) -> None:
+        """Cut the newest part of a dead server's append-only file: what a power loss takes that nobody had synced."""
+        self.shell(f"set -- /data/appendonlydir/*.incr.aof; truncate -s {size} $1")
+
+    def start(self) -> None:
+        """Let a killed server start again, and wait until it answers."""
+        self.shell("touch /tmp/go")
+        wait(self.ping)
+
+    def ping(self) -> None:
+        with contextlib.closing(self.client(socket_timeout=2)) as client:
+            client.ping()
+
+
+class MysqlServer(Server):
+    """MySQL; comes back by itself."""
+
+    @property
+    def url(self) -> str:
+        return f"mysql+pymysql://root:@{self.host}:{self.port}/bapsang?charset=utf8mb4"
+
+    def connect(self, database: str | None = None) -> pymysql.Connection:
+        return pymysql.connect(
+            host=self.host,
+            port=self.port,
+            user="root",
+            password="",
+            database=database,
+            connect_timeout=3,
+            autocommit=True,
+        )
+
+    def ping(self) -> None:
+        self.connect().close()
+
+    def create_database(self) -> None:
+        with self.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("DROP DATABASE IF EXISTS bapsang")
+            cursor.execute("CREATE DATABASE bapsang")
+
+
+@contextlib.contextmanager
+def redis_server() -> Iterator[RedisServer]:
+    with _container(RedisServer, REDIS, REDIS_LOOP, 6379, "--user", "999:999") as server:
+        yield server
+
+
+@contextlib.contextmanager
+def mysql_server() -> Iterator[MysqlServer]:
+    with _container(MysqlServer, MYSQL, MYSQL_LOOP, 3306, "--user", "999:999") as server:
+        server.create_database()
+        yield server
+
+
+@contextlib.contextmanager
+def _container(kind: type[Server], image: str, loop: str, port: int, *options: str) -> Iterator[Server]:
+    engine = engines.find()
+    if engine is None:
+        raise SystemExit("No Docker engine answers: run `make up` first.")
+    name = f"bapsang-faults-{secrets.token_hex(4)}"
+    tmpfs = ["--tmpfs", "/data:uid=999,gid=999,mode=700"]
+    arguments = ["--detach", "--name", name, "--label", "dev.bapsang.test=1", "--publish", f"127.0.0.1::{port}"]
+    engine.docker("run", *arguments, *tmpfs, *options, "--entrypoint", "sh", image, "-c", loop)
+    try:
+        published = int(engine.docker("port", name, f"{port}/tcp").split()[0].rpartition(":")[2])
+        address = engine.docker(
+            "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name
+        ).strip()
+        # Past the engine's proxy where that is possible: it may still hold a dead process's last command.
+        for host, number in ((address, port), ("127.0.0.1", published)):
+            server = kind(engine, name, host, number)
+            with contextlib.suppress(TimeoutError):
+                wait(server.ping, START_SECONDS if host == "127.0.0.1" else 30)  # type: ignore[attr-defined]
+                break
+        else:
+            raise SystemExit(f"{image} did not start:\n{engine.docker('logs', name)[-2000:]}")
+        yield server
+    finally:
+        engine.docker("rm", "--force", "--volumes", name)
+
+
+def wait(action: Callable[[], None], seconds: float = START_SECONDS) -> None:
+    """Call `action` until it succeeds. Raises TimeoutError."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return action()
+        except (pymysql.err.OperationalError, redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no answer within {seconds} s: {error}") from error
+            time.sleep(0.02)

@@ -1,0 +1,45 @@
+"""Likes while everything is killed: a short run of the harness, and proof that it finds what it looks for."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .run import FAULTS
+
+ROOT = Path(__file__).parents[2]
+
+
+def harness(*arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.faults.run", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.stdout, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def test_no_answered_like_is_lost_or_doubled_whatever_is_killed() -> None:
+    report = harness(
+        *("--seconds", "40", "--kills", "4", "--power", "2", "--flush", "2", "--delete", "30"), *("--risk", "0.001")
+    )
+    assert {fault: report[fault] for fault in FAULTS} == dict.fromkeys(FAULTS, 0), report
+    assert report["toggles"] > 0
+    for death in ("api killed", "sync killed", "redis killed", "mysqld killed"):
+        assert report["deaths"][death] > 0, report
+
+
+@pytest.mark.parametrize(
+    ("sync", "deaths", "found"),
+    [
+        # What is pending is read and deleted, then written: whatever dies in between takes likes with it.
+        ("takes", ("--kills", "5", "--power", "0", "--risk", "0.01"), "missing"),
+        # Written to the database before it is on Redis's disk: a power loss takes Redis back behind the database.
+        ("hasty", ("--kills", "0", "--power", "5", "--risk", "0"), "redis_differs_from_mysql"),
+    ],
+)
+def test_the_harness_finds_what_a_broken_write_back_loses(sync: str, deaths: tuple[str, ...], found: str) -> None:
+    report = harness("--seconds", "15", "--flush", "0", "--delete", "0", "--sync", sync, *deaths)
+    assert report[found] > 0, report
