@@ -1,4 +1,4 @@
-"""Says how long each part of the suite took, before pytest's own summary."""
+"""Says how long each part of the suite took, before pytest's own summary; and a signing key for all of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 _seconds: defaultdict[str, float] = defaultdict(float)
 _count: defaultdict[str, int] = defaultdict(int)
@@ -23,3 +25,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("parts")
     for name in sorted(_seconds):
         terminalreporter.write_line(f"{name:<28}{_count[name]:>6} tests{_seconds[name]:>9.1f} s")
+
+
+@pytest.fixture(scope="session")
+def signing_key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An RSA key as the operator mounts it."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    path = tmp_path_factory.mktemp("keys") / "signing-key.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return path

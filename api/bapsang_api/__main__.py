@@ -15,6 +15,7 @@ import uvloop
 from bapsang_api import jobs, server
 from bapsang_api.kit import logs
 from bapsang_api.kit.redis import EmbeddedRedisMissingError
+from bapsang_api.likes.sync import DEADLINE_SECONDS
 from bapsang_api.migrate import MigrationError, migrate
 from bapsang_api.settings import Settings, SettingsError
 
@@ -45,7 +46,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             runner.run(server.serve(settings, host=options.host, port=options.port, drain_seconds=drain))
             return 0
         if options.command == "like-sync":
-            return 0 if runner.run(jobs.like_sync(settings, batch_size=options.batch_size)) else 1
+            work = jobs.like_sync(settings, batch_size=options.batch_size, deadline_seconds=options.deadline)
+            return 0 if runner.run(work) else 1
         if options.command == "admin":
             act = jobs.administer(settings, act=options.act, target=options.target, reason=options.reason)
             return 0 if runner.run(act) else 1
@@ -78,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
     syncing = commands.add_parser("like-sync", help="write pending likes and views to the database once")
     syncing.add_argument(
         "--batch-size", type=_positive, default=500, metavar="N", help="posts a transaction (default: 500)"
+    )
+    syncing.add_argument(
+        "--deadline",
+        type=_not_negative,
+        default=DEADLINE_SECONDS,
+        metavar="SECONDS",
+        help="begin no batch after this; the next run goes on (default: %(default)s)",
     )
 
     admin = commands.add_parser("admin", help="act as an administrator; every act is recorded in the audit log")

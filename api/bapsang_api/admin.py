@@ -13,9 +13,12 @@ from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.store import LikeStore
+from bapsang_api.likes.writeback.store import ReconcileStore
 
 
-def create_admin_app(lifecycle: Lifecycle, metrics: Metrics, likes: LikeStore, clock: Clock) -> Starlette:
+def create_admin_app(
+    lifecycle: Lifecycle, metrics: Metrics, likes: LikeStore, reconciled: ReconcileStore, clock: Clock
+) -> Starlette:
     """Return the app with /livez, /readyz and /metrics."""
 
     async def livez(_: Request) -> Response:
@@ -30,10 +33,15 @@ def create_admin_app(lifecycle: Lifecycle, metrics: Metrics, likes: LikeStore, c
             backlog = await likes.backlog(clock.now())
             metrics.like_dirty_posts.set(backlog.posts)
             metrics.like_oldest_dirty_seconds.set(backlog.oldest_age_seconds)
+            progress = await reconciled.progress()
+            metrics.like_differences.set(progress.differences)
+            metrics.like_posts_reconciled.set(progress.posts)
             metrics.redis_up.set(1)
         except OUTAGE:
             metrics.like_dirty_posts.set(math.nan)
             metrics.like_oldest_dirty_seconds.set(math.nan)
+            metrics.like_differences.set(math.nan)
+            metrics.like_posts_reconciled.set(math.nan)
             metrics.redis_up.set(0)
         return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 

@@ -13,10 +13,13 @@ from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
-from bapsang_api.likes.sync import LikeSync
+from bapsang_api.likes.sync import DEADLINE_SECONDS, LikeSync
+from bapsang_api.likes.writeback.reconcile import Reconciliation
+from bapsang_api.likes.writeback.store import ReconcileStore
 from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
+from bapsang_api.runtime import require_suitable_redis
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.users.numbers import UserNumbers
 from bapsang_api.users.service import UserService
@@ -27,7 +30,7 @@ POST_ACTS: Final = ("hide", "show")
 USER_ACTS: Final = ("grant", "revoke", "block", "unblock")
 
 
-async def like_sync(settings: Settings, *, batch_size: int) -> bool:
+async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: float = DEADLINE_SECONDS) -> bool:
     """Write back pending likes and views once, then purge; log a summary line. Returns False when database or Redis failed.
 
     That another run is at work is a success: it does the same. Raises SettingsError on the embedded Redis.
@@ -38,13 +41,18 @@ async def like_sync(settings: Settings, *, batch_size: int) -> bool:
         )
     clock = SystemClock()
     # Patient: nobody waits for an answer, and a slow batch is better than one that is given up and done again.
-    database = Database(settings.database_url, pool_size=2, statement_seconds=30)
     redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
+    await require_suitable_redis(settings, redis)
+    database = Database(settings.database_url, pool_size=2, statement_seconds=30)
     likes = LikeStore(redis)
     reader = LikeService(database, likes, UserNumbers(database), clock)
     posts = PostService(database, ViewStore(redis), reader, clock, Ids(clock))
     try:
-        report = await LikeSync(database, likes, clock, batch_size=batch_size).run()
+        reconciliation = Reconciliation(ReconcileStore(redis), clock)
+        sync = LikeSync(
+            database, likes, clock, reconciliation, batch_size=batch_size, deadline_seconds=deadline_seconds
+        )
+        report = await sync.run()
         views = await posts.flush_views() if report.ran else 0
         sessions = await purge_sessions(database, clock) if report.ran else 0
         withdrawn = await UserService(database, clock, Ids(clock)).forget_withdrawn() if report.ran else 0

@@ -28,9 +28,12 @@ from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
+from bapsang_api.likes.server import UnsuitableRedisError, check_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
+from bapsang_api.likes.writeback.reconcile import Reconciliation
+from bapsang_api.likes.writeback.store import ReconcileStore
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
@@ -68,6 +71,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     clock = clock or SystemClock()
     keys = signing_keys(settings)
     redis = open_redis(settings.redis_url)
+    await require_suitable_redis(settings, redis)
     if settings.local_database:
         await asyncio.to_thread(migrate, settings.database_url)
     database = Database(settings.database_url)
@@ -86,7 +90,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     moderation = ModerationService(database, revoked, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
     posts = PostService(database, ViewStore(redis), likes, clock, ids)
-    like_sync = LikeSync(database, like_store, clock)
+    reconcile_store = ReconcileStore(redis)
+    like_sync = LikeSync(database, like_store, clock, Reconciliation(reconcile_store, clock))
     app = create_app(
         (verifier, Discovery(settings.issuer, keys), users, auth, account, likes, posts, moderation),
         metrics=metrics,
@@ -95,7 +100,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         lifecycle=lifecycle,
         limiter=limiter,
     )
-    admin = create_admin_app(lifecycle, metrics, like_store, clock)
+    admin = create_admin_app(lifecycle, metrics, like_store, reconcile_store, clock)
     background: list[Coroutine[Any, Any, None]] = [revoked.follow(), limiter.follow()]
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
@@ -108,6 +113,17 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         passwords.close()
         database.close()
         await redis.aclose()
+
+
+async def require_suitable_redis(settings: Settings, redis: Redis) -> None:
+    """Close `redis` and raise SettingsError when it would lose likes without a sign."""
+    if settings.embedded_redis:
+        return
+    try:
+        await check_redis(redis)
+    except UnsuitableRedisError as error:
+        await redis.aclose()
+        raise SettingsError("BAPSANG_REDIS_URL", f"names a Redis that {error}", "set it to noeviction") from error
 
 
 def signing_keys(settings: Settings) -> list[SigningKey]:

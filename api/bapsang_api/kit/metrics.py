@@ -34,6 +34,14 @@ class Metrics:
         self.like_oldest_dirty_seconds = Gauge(
             "bapsang_like_oldest_dirty_seconds", "Age of the oldest like not yet written.", registry=self.registry
         )
+        self.like_differences = Gauge(
+            "bapsang_like_differences",
+            "Likes by which rows, counts and Redis were found to differ, since Redis began: must be 0.",
+            registry=self.registry,
+        )
+        self.like_posts_reconciled = Gauge(
+            "bapsang_like_posts_reconciled", "Posts compared for such differences since then.", registry=self.registry
+        )
         self.redis_up = Gauge("bapsang_redis_up", "1 when Redis answered this scrape.", registry=self.registry)
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:

@@ -14,10 +14,12 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.likes import store
 from bapsang_api.likes.store import LOCK, Claim, LikeStore
 from bapsang_api.likes.writeback import store as rows
+from bapsang_api.likes.writeback.reconcile import Reconciliation
 
 log = logging.getLogger(__name__)
 
 BATCH: Final = 500
+DEADLINE_SECONDS: Final = 50.0
 # Batches that are claimed at once: waiting for Redis's log takes up to a second, however much is claimed.
 _CLAIMED_AHEAD: Final = 10
 
@@ -31,6 +33,7 @@ class SyncReport:
     added: int = 0
     removed: int = 0
     batches: int = 0
+    differences: int = 0
     remaining_posts: int = 0
     oldest_age_seconds: float = 0.0
     seconds: float = 0.0
@@ -47,13 +50,15 @@ class LikeSync:
         database: Database,
         likes: LikeStore,
         clock: Clock,
+        reconciliation: Reconciliation | None = None,
         *,
         batch_size: int = BATCH,
-        deadline_seconds: float = 50.0,
+        deadline_seconds: float = DEADLINE_SECONDS,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         """`batch_size` posts go in one transaction; after `deadline_seconds` no new batch is begun."""
         self._database, self._likes, self._clock = database, likes, clock
+        self._reconciliation = reconciliation
         self._batch_size, self._deadline, self._timer = batch_size, deadline_seconds, timer
 
     async def run(self) -> SyncReport:
@@ -82,6 +87,7 @@ class LikeSync:
                 log.debug("like_sync.batch", extra={"posts": len(batch), "added": plus, "removed": minus})
                 if not (in_time := self._timer() - started < self._deadline):
                     break  # what is claimed waits for the next run
+        differences = await self._reconciliation.run(lane) if in_time and self._reconciliation else 0
         backlog = await self._likes.backlog(self._clock.now())
         return SyncReport(
             ran=True,
@@ -89,6 +95,7 @@ class LikeSync:
             added=added,
             removed=removed,
             batches=batches,
+            differences=differences,
             remaining_posts=backlog.posts,
             oldest_age_seconds=round(backlog.oldest_age_seconds, 3),
             seconds=round(self._timer() - started, 3),

@@ -61,8 +61,8 @@ def _arguments(memory: str | int) -> list[str]:
         *("--maxmemory", str(limit)),
         # Evicting a like set would lose likes silently: refuse writes instead.
         *("--maxmemory-policy", "noeviction"),
-        # Sets of integers stay compact up to this size.
-        *("--set-max-intset-entries", "4096"),
+        # Likes of a post: four bytes each up to this size, from which on the API keeps a bitmap.
+        *("--set-max-intset-entries", "50000"),
     ]
 
 

@@ -6,23 +6,10 @@ from pathlib import Path
 
 import pytest
 import redis
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bapsang_api.migrate import migrate
 
 from .world import Backend, World, mysql_database, open_world
-
-
-@pytest.fixture(scope="session")
-def signing_key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An RSA key as the operator mounts it."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    path = tmp_path_factory.mktemp("keys") / "signing-key.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return path
 
 
 @pytest.fixture

@@ -235,6 +235,20 @@ def test_generated_secrets_hold_what_their_users_read() -> None:
     assert not [ref for child in build.children(wanted, dict.fromkeys(found, "x")) for ref in child.missing]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "seconds"),
+    [("* * * * *", 45), ("*/2 * * * *", 105), ("*/30 * * * *", 285), ("5 * * * *", 285), ("@hourly", 285)],
+)
+def test_a_like_sync_run_has_ended_when_the_next_is_due(schedule: str, seconds: int) -> None:
+    (job,) = [
+        child for child in children(community(likeSync={"schedule": schedule})) if child.manifest["kind"] == "CronJob"
+    ]
+    template = job.manifest["spec"]["jobTemplate"]["spec"]
+    (container,) = template["template"]["spec"]["containers"]
+    assert container["args"][-2:] == ["--deadline", str(seconds)]
+    assert seconds < template["activeDeadlineSeconds"]
+
+
 def test_longest_name_gives_names_that_kubernetes_takes() -> None:
     name = "c" * names.MAX_NAME
     assert len(names.like_sync(name)) <= 52
@@ -244,12 +258,12 @@ def test_longest_name_gives_names_that_kubernetes_takes() -> None:
 #: Hashes of the pod templates of an all-defaults Community. When one changes, upgrading the operator restarts the pods
 #: of every Community: do that only on purpose, say so in the changelog, and then put the new hash here.
 GOLDEN = {
-    "CronJob c-like-sync": "a7fdaf6d24b8",
+    "CronJob c-like-sync": "6f363a764ed1",
     "Deployment c-api-base": "f17b1e6c6209",
     "Deployment c-api-burst": "69fa7f832a02",
     "Job c-migrate-e379676d": "e0f60aab1de6",
     "StatefulSet c-mysql": "7be043b0af3e",
-    "StatefulSet c-redis": "c0cfbe4b120e",
+    "StatefulSet c-redis": "294652b0c7f5",
 }
 
 
