@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import programs
+from . import programs, s3
 from .cluster import Cluster
 from .failure import Failure
 from .progress import say, step
@@ -45,6 +45,15 @@ def addons(cluster: Cluster, settings: Settings, *, built: bool) -> None:
             _rolled_out(cluster, namespace, f"deployment/{name}", 180)
         _rolled_out(cluster, "kube-system", "deployment/coredns", 120)
         cluster.kubectl("wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=90s")
+
+
+def storage(cluster: Cluster) -> None:
+    """Install the S3 server with a bucket for images, and give the sample Community's namespace the credentials."""
+    with step("image storage"):
+        s3.ensure_credentials(cluster)  # before the server, which does not start without
+        _apply(cluster, LOCAL / "addons" / "storage.yaml")
+        _rolled_out(cluster, s3.NAMESPACE, "deployment/s3", 180)
+        s3.ensure_bucket(cluster)
 
 
 def operator(cluster: Cluster, image: str) -> None:
