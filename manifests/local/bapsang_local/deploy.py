@@ -83,14 +83,18 @@ def operator(cluster: Cluster, image: str) -> None:
 
 def sample(cluster: Cluster, settings: Settings, image: str) -> dict[str, Any]:
     """Apply the sample Community with `image` and this run's port, wait until it is ready, and return it."""
-    text = SAMPLE.read_text()
-    text = re.sub(r"(?m)^(\s+image:) bapsang/api:\S+", rf"\g<1> {image}", text)
-    text = text.replace("bapsang.localhost:8880", f"bapsang.localhost:{settings.ingress_port}")
+    text = sample_text(settings, image).encode()
     cluster.kubectl(
-        "apply", "--server-side", "--field-manager", FIELD_MANAGER, "--force-conflicts", "-f", "-", input=text.encode()
+        "apply", "--server-side", "--field-manager", FIELD_MANAGER, "--force-conflicts", "-f", "-", input=text
     )
     with step(f"Community {COMMUNITY_NAMESPACE}/{COMMUNITY} ready"):
         return wait_ready(cluster, READY_SECONDS)
+
+
+def sample_text(settings: Settings, image: str) -> str:
+    """Return the sample's file with `image` and this run's port."""
+    text = re.sub(r"(?m)^(\s+image:) bapsang/api:\S+", rf"\g<1> {image}", SAMPLE.read_text())
+    return text.replace("bapsang.localhost:8880", f"bapsang.localhost:{settings.ingress_port}")
 
 
 def wait_ready(cluster: Cluster, seconds: float) -> dict[str, Any]:
