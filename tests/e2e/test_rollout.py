@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bapsang_local import s3
 from bapsang_local.settings import Settings
 from bapsang_local.smoke import Client
 
@@ -136,7 +137,8 @@ def test_deletion_removes_every_child_also_with_the_operator_stopped(
         eventually(lambda: not community.items(kinds), 90, what="all children are gone")
         left = community.cluster.items("secrets,persistentvolumeclaims,configmaps", "-n", community.namespace)
         eventually(lambda: not _claims(community), 60, what="its volumes are gone")
-        assert not [item for item in left if item["kind"] == "Secret"]
+        secrets = [item["metadata"]["name"] for item in left if item["kind"] == "Secret"]
+        assert secrets == [s3.COMMUNITY_SECRET], "what the user has put there stays, and nothing else"
     else:
         community.cluster.kubectl("delete", "namespace", community.namespace, "--timeout=120s", timeout=130)
 

@@ -294,7 +294,7 @@ _specs = st.lists(st.sampled_from(sorted(_parts)), min_size=1, max_size=2, uniqu
 
 
 @given(changes=_specs)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_operator_and_apiserver_give_the_same_verdict(client: Client, place: str, changes: Spec) -> None:
     manifest = {"image": "bapsang/api:0.1.0", **changes}
     code, answer = _create(client, place, manifest | {"host": changes.get("host")})
