@@ -91,7 +91,7 @@ _SECRET_NAME_RULE: Final = matches(SECRET_NAME_PATTERN, "must be a Secret's name
 
 
 def secret_name(description: str) -> Schema:
-    """Return the schema of the name of a Secret in the Community's namespace, whose keys are fixed."""
+    """Return the schema of the name of a Secret in the Community's namespace."""
     return text(description, 253, **rules(_SECRET_NAME_RULE))
 
 

@@ -68,6 +68,14 @@ def test_storage_comes_and_goes_with_the_spec(namespace: Namespace, operator: Op
     eventually(is_plain)
 
 
+def test_pods_with_an_identity_need_no_secret(namespace: Namespace, operator: Operator) -> None:
+    namespace.community(storage={"bucket": "media"})
+    namespace.bring_up()
+    assert namespace.condition("Degraded")["status"] == "False"
+    assert namespace.get("NetworkPolicy", "c-api")
+    assert "bapsang_operator_unsettled_applies_total{" not in operator.admin("/metrics").text
+
+
 def test_rotated_access_key_rolls_the_pods(namespace: Namespace) -> None:
     _give_key(namespace, AWS_ACCESS_KEY_ID="id", AWS_SECRET_ACCESS_KEY="one")
     namespace.community(storage=STORAGE)
