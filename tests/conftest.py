@@ -1,13 +1,18 @@
-"""Says how long each part of the suite took, before pytest's own summary; and a signing key for all of them."""
+"""Says how long each part of the suite took, before pytest's own summary; lets none fail for being slow; a key to sign with."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
 
+import hypothesis
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+# A busy machine is no failure; hypothesis would otherwise give each example 0.2 s.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 _seconds: defaultdict[str, float] = defaultdict(float)
 _count: defaultdict[str, int] = defaultdict(int)

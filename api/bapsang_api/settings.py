@@ -27,6 +27,11 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_ADMIN_PORT": "9000",
     "BAPSANG_LOG_LEVEL": "info",
     "BAPSANG_RATE_LIMITS": "",
+    "BAPSANG_S3_BUCKET": "",
+    "BAPSANG_S3_REGION": "ap-northeast-2",
+    "BAPSANG_S3_ENDPOINT": "",
+    "BAPSANG_S3_UPLOAD_URL": "",
+    "BAPSANG_S3_PUBLIC_URL": "",
 }
 
 
