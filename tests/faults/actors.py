@@ -129,7 +129,8 @@ def fork(act: Callable[[], Any]) -> int:
     child = os.fork()
     if child:
         return child
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     random.seed(os.urandom(8))
     try:
         asyncio.run(_until_orphaned(act, parent))

@@ -336,6 +336,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sync", choices=sorted(actors.SYNCS), default="sound", help="others are broken on purpose")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # by way of the clearing up
     kinds = ("api killed", "sync killed", "redis killed", "mysqld killed")
     kills = dict.fromkeys(kinds, given.kills) | {"redis power lost": given.power, "redis flushed": given.flush}
     plan = Plan(
