@@ -47,7 +47,8 @@ class Cast:
     risk: float
 
     def die_maybe(self, point: str) -> None:
-        if random.random() < self.risk:
+        # A write-back passes its points once a second, when Redis's log is synced; an API process all the time.
+        if random.random() < self.risk * (20 if point.startswith("sync") else 1):
             self.board.count(point)
             os.kill(os.getpid(), signal.SIGKILL)
 
