@@ -7,7 +7,7 @@ from typing import Final
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db import Database, Limits
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.redis import OUTAGE, open_redis
@@ -37,7 +37,7 @@ async def like_sync(settings: Settings, *, batch_size: int) -> bool:
         )
     clock = SystemClock()
     # Patient: nobody waits for an answer, and a slow batch is better than one that is given up and done again.
-    database = Database(settings.database_url, pool_size=2, statement_seconds=30)
+    database = Database(settings.database_url, Limits(connections=2, statement_seconds=30))
     redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
     likes = LikeStore(redis)
     posts = PostService(database, ViewStore(redis), LikeService(database, likes, clock), clock, Ids(clock))
@@ -63,7 +63,7 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
     On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
     """
     clock = SystemClock()
-    database = Database(settings.database_url, pool_size=1)
+    database = Database(settings.database_url, Limits(connections=1))
     redis = open_redis(settings.redis_url)
     moderation = ModerationService(database, RevokedSessions(redis, clock), clock, Ids(clock))
     acts = {

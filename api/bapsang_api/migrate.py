@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from bapsang_api.kit.db import open_engine, take_mysql_lock
+from bapsang_api.kit.db import Limits, open_engine, take_mysql_lock
 from bapsang_api.kit.logs import describe
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def migrate(database_url: str, *, wait_seconds: float = 0.0, sleep: Callable[[fl
     Waits up to `wait_seconds` for the database to answer and for another run to finish. Raises MigrationError.
     """
     deadline = time.monotonic() + wait_seconds
-    engine = open_engine(database_url, pool_size=1, statement_seconds=STATEMENT_SECONDS)
+    engine = open_engine(database_url, Limits(connections=1, statement_seconds=STATEMENT_SECONDS))
     try:
         connection = _connect(engine, deadline, sleep)
         with connection:
