@@ -1,4 +1,4 @@
-"""The command line: `bapsang-api serve | migrate | like-sync | admin`.
+"""The command line: `bapsang-api serve | migrate | like-sync | admin | recount | erase-user`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 """
@@ -14,6 +14,7 @@ import uvloop
 
 from bapsang_api import jobs, server
 from bapsang_api.kit import logs
+from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.redis import EmbeddedRedisMissingError
 from bapsang_api.migrate import MigrationError, migrate
 from bapsang_api.settings import Settings, SettingsError
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.from_environment(os.environ)
         logs.configure(settings.log_level)
         return _run(options, settings)
-    except (SettingsError, EmbeddedRedisMissingError) as error:
+    except (DeclinedError, SettingsError, EmbeddedRedisMissingError) as error:
         sys.stderr.write(f"bapsang-api: {error}\n")
         return 2
     except (MigrationError, OSError) as error:
@@ -49,6 +50,15 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         if options.command == "admin":
             act = jobs.administer(settings, act=options.act, target=options.target, reason=options.reason)
             return 0 if runner.run(act) else 1
+        if options.command == "recount":
+            counting = jobs.recount(settings, post_ids=options.posts, dry_run=options.dry_run)
+            return 0 if runner.run(counting) else 1
+        if options.command == "erase-user":
+            _confirm(options.yes, f"Erase {options.user} for good? Type yes: ")
+            erasing = jobs.erase_user(
+                settings, user=options.user, with_posts=options.posts == "erase", reason=options.reason
+            )
+            return 0 if runner.run(erasing) else 1
     migrate(settings.database_url, wait_seconds=options.wait)
     return 0
 
@@ -88,7 +98,52 @@ def _parser() -> argparse.ArgumentParser:
         acts.add_parser(name).add_argument("target", metavar="POST", help="id")
     for act in acts.choices.values():
         act.add_argument("--reason", help="why, for the audit log")
+
+    counting = commands.add_parser("recount", help="compare the counters of posts with their rows and correct them")
+    which = counting.add_mutually_exclusive_group(required=True)
+    which.add_argument("--all", action="store_true", help="every post, in batches")
+    which.add_argument("--posts", nargs="+", type=_ulid, metavar="POST", help="these posts, by id")
+    counting.add_argument("--dry-run", action="store_true", help="only report; exit code 1 when anything differs")
+
+    erasing = commands.add_parser("erase-user", help="remove at once everything that tells who somebody was")
+    erasing.add_argument("user", type=_user, metavar="USER", help="id or e-mail")
+    erasing.add_argument(
+        "--posts",
+        choices=("keep", "erase"),
+        default="keep",
+        help="keep the posts, without the name, or erase them too (default: %(default)s)",
+    )
+    erasing.add_argument("--reason", help="why, for the audit log")
+    erasing.add_argument("--yes", action="store_true", help="do not ask")
     return parser
+
+
+class DeclinedError(Exception):
+    """What cannot be undone was not confirmed."""
+
+
+def _confirm(yes: bool, question: str) -> None:
+    """Ask on the terminal unless `yes`. Raises DeclinedError for another answer, and where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise DeclinedError("cannot be undone: give --yes")
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != "yes":
+        raise DeclinedError("nothing was done")
+
+
+def _ulid(text: str) -> str:
+    if not is_ulid(text):
+        raise argparse.ArgumentTypeError(f"{text} is not the id of a post")
+    return text
+
+
+def _user(text: str) -> str:
+    if "@" not in text and not is_ulid(text):
+        raise argparse.ArgumentTypeError(f"{text} is neither an id nor an e-mail")
+    return text
 
 
 def _not_negative(text: str) -> float:
