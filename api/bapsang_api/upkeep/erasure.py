@@ -13,7 +13,6 @@ from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import NotFound
 from bapsang_api.moderation import store as audit
-from bapsang_api.moderation.models import AuditEntry
 from bapsang_api.upkeep import store
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_DELETED
@@ -57,12 +56,7 @@ class Erasure:
             withdraw(session, account, now)
             ended = logins.revoke_all(session, user_id, now)
             store.forget_login(session, user_id)
-            audit.append(
-                session,
-                AuditEntry(
-                    id=entry_id, actor_id=None, action="user.erase", target_id=user_id, reason=reason, created_at=now
-                ),
-            )
+            audit.record(session, entry_id, action="user.erase", target_id=user_id, reason=reason, now=now)
             return account.status != STATUS_DELETED, ended
 
         was_active, ended = await self._database.write(erase)
