@@ -1,10 +1,14 @@
 """What `bapsang-api` does once and ends: `like-sync` writes likes and views back and clears away what has expired,
-`admin` acts as an administrator, `recount` and `erase-user` are upkeep."""
+`admin` acts as an administrator, `recount` and `erase-user` are upkeep, `seed` fills an empty
+database."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Final
+
+from sqlalchemy.exc import DBAPIError
 
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
@@ -12,15 +16,21 @@ from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.db import Database, Limits
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.logs import describe
+from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
+from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
+from bapsang_api.seed.plan import Sizes
+from bapsang_api.seed.service import PASSWORD, Seeder
+from bapsang_api.seed.store import forget
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.tables import METADATA
 from bapsang_api.upkeep.erasure import Erasure
 from bapsang_api.upkeep.recount import Recount
 from bapsang_api.users.service import UserService
@@ -135,4 +145,33 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
         database.close()
         await redis.aclose()
     log.info("erase_user.done", extra={"user_id": user_id, **asdict(erased)})
+    return True
+
+
+async def seed(settings: Settings, sizes: Sizes, *, wipe: bool, append: bool) -> bool:
+    """Fill the database with a made-up community. Returns False when database or Redis failed.
+
+    Raises SeedError when it must not be filled, and (on SQLite) MigrationError.
+    """
+    if settings.local_database:
+        await asyncio.to_thread(migrate, settings.database_url)
+    passwords = Passwords(threads=1)
+    redis = open_redis(settings.redis_url, seconds=5.0, connections=1)
+    seeder = Seeder(settings.database_url, METADATA.sorted_tables)
+    try:
+        if wipe:
+            await asyncio.to_thread(seeder.wipe)
+            await forget(redis)
+        elif not append:
+            await asyncio.to_thread(seeder.require_empty)
+        progress = await asyncio.to_thread(seeder.fill, sizes, await passwords.hash(PASSWORD))
+    except (DBAPIError, *OUTAGE) as error:
+        log.error("seed.failed", extra={"error": describe(error)})
+        return False
+    finally:
+        seeder.close()
+        passwords.close()
+        await redis.aclose()
+    done = {"rows": progress.done, "seconds": round(progress.seconds, 1), "rows_per_second": round(progress.rate)}
+    log.info("seed.done", extra={**done, "login": "seed0@example.com"})
     return True
