@@ -164,7 +164,7 @@ async def seed(settings: Settings, sizes: Sizes, *, wipe: bool, append: bool) ->
             await forget(redis)
         elif not append:
             await asyncio.to_thread(seeder.require_empty)
-        progress = await asyncio.to_thread(seeder.fill, sizes, await passwords.hash(PASSWORD))
+        progress, login = await asyncio.to_thread(seeder.fill, sizes, await passwords.hash(PASSWORD))
     except (DBAPIError, *OUTAGE) as error:
         log.error("seed.failed", extra={"error": describe(error)})
         return False
@@ -173,5 +173,5 @@ async def seed(settings: Settings, sizes: Sizes, *, wipe: bool, append: bool) ->
         passwords.close()
         await redis.aclose()
     done = {"rows": progress.done, "seconds": round(progress.seconds, 1), "rows_per_second": round(progress.rate)}
-    log.info("seed.done", extra={**done, "login": "seed0@example.com"})
+    log.info("seed.done", extra={**done, "login": login})
     return True

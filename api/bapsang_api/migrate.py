@@ -19,9 +19,10 @@ from bapsang_api.kit.logs import describe
 log = logging.getLogger(__name__)
 
 LOCK: Final = "migrate"
-# A statement may rebuild a large table; waiting for the table's lock may not, because readers queue up behind it.
+# A statement may rebuild a large table; waiting for the table's lock may not, because readers queue up behind it: they
+# wait for 3 s (kit.db.Limits.lock_seconds), so a migration that meets a long transaction gives up before they do.
 STATEMENT_SECONDS: Final = 3600
-LOCK_WAIT_SECONDS: Final = 5
+LOCK_WAIT_SECONDS: Final = 2
 _PAUSE_SECONDS: Final = 0.5
 
 

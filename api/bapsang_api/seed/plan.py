@@ -91,7 +91,7 @@ class Plan:
             user_id, text, name = _ulid(joined, random), _text(joined), self._offset + number
             self._user_ids.append(user_id)
             block.add("users", (user_id, words.nickname(random, name), "USER", "ACTIVE", text))
-            block.add("user_auth", (user_id, user_id, self._password_hash, "LOCAL", f"seed{name}@example.com"))
+            block.add("user_auth", (user_id, user_id, self._password_hash, "LOCAL", email(name)))
         return block
 
     def _posts(self, first: int, last: int, likes: "array[int]") -> Block:
@@ -138,6 +138,11 @@ class Plan:
     def _later(self, moment: datetime, random: Random) -> datetime:
         """Return a time after `moment`, most often soon, never after the end of the year."""
         return moment + (self._start + YEAR - moment) * random.random() ** 4
+
+
+def email(number: int) -> str:
+    """Return the e-mail of a made-up person."""
+    return f"seed{number}@example.com"
 
 
 def like_counts(users: int, posts: int, likes: int, random: Random) -> "array[int]":

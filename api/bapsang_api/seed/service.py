@@ -14,7 +14,7 @@ from sqlalchemy import Engine, Table, make_url
 
 from bapsang_api.kit.db import Limits, open_engine
 from bapsang_api.seed import store
-from bapsang_api.seed.plan import Block, Plan, Sizes
+from bapsang_api.seed.plan import Block, Plan, Sizes, email
 from bapsang_api.seed.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -74,8 +74,8 @@ class Seeder:
         with self._engine.connect() as connection:
             store.wipe(connection, self._tables)
 
-    def fill(self, sizes: Sizes, password_hash: str) -> Progress:
-        """Insert everything and return how fast it went. Raises SeedError, and DBAPIError when the database fails."""
+    def fill(self, sizes: Sizes, password_hash: str) -> tuple[Progress, str]:
+        """Insert everything; return how fast it went and somebody's e-mail. Raises SeedError, and DBAPIError when the database fails."""
         with self._engine.connect() as connection:
             offset = store.count_users(connection)
             if sizes.comments_per_post and not store.has_table(connection, "comments"):
@@ -83,7 +83,7 @@ class Seeder:
         progress = Progress(sizes.rows)
         self._send(Plan(sizes, password_hash, offset=offset), progress)
         progress.end()
-        return progress
+        return progress, email(offset)
 
     def _send(self, plan: Plan, progress: Progress) -> None:
         with ExitStack() as stack:
