@@ -17,7 +17,9 @@ from bapsang_api.migrate import migrate
 from bapsang_api.posts import store as posts
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import PASSWORD, Seeder
+from bapsang_api.seed.store import COLUMNS
 from bapsang_api.tables import METADATA
+from bapsang_api.upkeep import store as upkeep
 from bapsang_api.upkeep.recount import Recount
 from bapsang_api.users import store as users
 
@@ -48,6 +50,27 @@ async def test_a_seeded_service_is_read_counted_and_logged_in_to(backend: Backen
         assert await scrolled(world) == 200
         report = await Recount(world.runtime.database, None).run(None, dry_run=True)
         assert (report.posts, report.differences) == (200, 0)
+
+
+def test_comments_are_counted_by_their_posts(files: Backend) -> None:
+    url = files.settings.database_url
+    migrate(url)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE TABLE IF NOT EXISTS comments ({', '.join(COLUMNS['comments'])})"))
+    seeder = Seeder(url, METADATA.sorted_tables)
+    seeder.fill(Sizes(users=50, posts=300, comments_per_post=4, likes=0, seed=1, until=UNTIL), "x")
+    seeder.close()
+    with Session(engine) as session:
+        post_ids = upkeep.ids_after(session, "", 1_000)
+        assert (len(post_ids), upkeep.differences(session, post_ids)) == (300, [])
+        session.execute(text("DELETE FROM comments WHERE comment_id IN (SELECT MAX(comment_id) FROM comments)"))
+        (difference,) = upkeep.differences(session, post_ids)
+        assert (difference.counter, difference.shown) == ("comment_count", difference.counted + 1)
+        upkeep.correct(session, post_ids)
+        assert upkeep.differences(session, post_ids) == []
+    engine.dispose()
+    assert count(url, "comments") > 600
 
 
 async def scrolled(world: World) -> int:
