@@ -36,8 +36,10 @@ from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.validation import invalid_input
 from bapsang_api.lifecycle import Lifecycle
+from bapsang_api.likes.routes import mine_router as liked_posts_router
 from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.routes import router as moderation_router
+from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
 from bapsang_api.users.routes import router as users_router
 
@@ -49,6 +51,8 @@ ROUTERS: Final = (
     likes_router,
     auth_router,
     users_router,
+    my_posts_router,
+    liked_posts_router,
     account_router,
     health_router,
     discovery.router,

@@ -65,7 +65,8 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
     clock = SystemClock()
     database = Database(settings.database_url, pool_size=1)
     redis = open_redis(settings.redis_url)
-    moderation = ModerationService(database, RevokedSessions(redis, clock), clock, Ids(clock))
+    likes = LikeService(database, LikeStore(redis), clock)
+    moderation = ModerationService(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     acts = {
         "grant": moderation.grant,
         "revoke": moderation.revoke,

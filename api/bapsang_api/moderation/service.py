@@ -14,6 +14,7 @@ from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.logs import current_request_id
 from bapsang_api.kit.problem import Conflict, Forbidden, NotFound
+from bapsang_api.likes.service import LikeService
 from bapsang_api.moderation import store
 from bapsang_api.moderation.models import AuditEntry
 from bapsang_api.posts import store as posts
@@ -35,8 +36,11 @@ class ModerationService:
     """What administrators do. Doing it again changes nothing, is recorded again, and makes up for an announcement that
     failed. Every method raises Forbidden when the actor is not an administrator, and NotFound."""
 
-    def __init__(self, database: Database, revoked: RevokedSessions, clock: Clock, ids: Ids) -> None:
-        self._database, self._revoked, self._clock, self._ids = database, revoked, clock, ids
+    def __init__(
+        self, database: Database, revoked: RevokedSessions, likes: LikeService, clock: Clock, ids: Ids
+    ) -> None:
+        self._database, self._revoked, self._likes = database, revoked, likes
+        self._clock, self._ids = clock, ids
 
     async def block(self, actor: Actor, user_id: str) -> None:
         """Keep a user out: every session ends and no login succeeds. Raises Conflict for the actor's own account."""
@@ -57,12 +61,14 @@ class ModerationService:
         await self._act(actor, "role.revoke", user_id, partial(self._set_role, user_id, ROLE_USER))
 
     async def hide(self, actor: Actor, post_id: str) -> None:
-        """Take a post from sight; it can be shown again."""
+        """Take a post from sight; it can be shown again, with every like it had."""
         await self._act(actor, "post.hide", post_id, partial(self._set_post_status, post_id, POST_HIDDEN))
+        await self._likes.withhold(post_id)
 
     async def show(self, actor: Actor, post_id: str) -> None:
         """Bring a hidden post back."""
         await self._act(actor, "post.show", post_id, partial(self._set_post_status, post_id, POST_ACTIVE))
+        await self._likes.restore(post_id)
 
     async def user_id_of(self, user: str) -> str:
         """Return the id of a user who is named by id or e-mail. Raises NotFound."""

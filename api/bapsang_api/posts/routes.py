@@ -16,6 +16,7 @@ from bapsang_api.posts.schemas import (
     Author,
     ContentDetail,
     DetailStats,
+    PostChange,
     PostCreate,
     PostDetail,
     PostItem,
@@ -23,9 +24,9 @@ from bapsang_api.posts.schemas import (
     Stats,
 )
 from bapsang_api.posts.service import Detail, Page, PostService
-from bapsang_api.users.service import require_no_image
 
 router = APIRouter(prefix=f"{API}/posts", tags=["posts"], route_class=JsonRoute)
+mine_router = APIRouter(prefix=f"{API}/users/me/posts", tags=["posts"])
 Posts = Annotated[PostService, provided(PostService)]
 
 
@@ -39,7 +40,7 @@ async def list_posts(
 ) -> Response:
     """List posts, newest first."""
     page = await posts.page(parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
-    return json_response(_page(page))
+    return json_response(page_body(page))
 
 
 @router.get("/{post_id}", response_model=PostDetail, responses=problems(401, 404), openapi_extra=TOKEN_OPTIONAL)
@@ -58,9 +59,51 @@ async def read_post(post_id: str, request: Request, principal: OptionalPrincipal
 )
 async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Posts) -> Response:
     """Publish a post."""
-    require_no_image("postImageKey", body.post_image_key)
-    detail = await posts.create(user_id=principal.user_id, title=body.title, content=body.content)
+    detail = await posts.create(
+        user_id=principal.user_id, title=body.title, content=body.content, image_key=body.post_image_key
+    )
     return json_response(_detail(detail), 201)
+
+
+@router.patch(
+    "/{post_id}",
+    response_model=PostDetail,
+    responses=problems(400, 401, 403, 404, 413, 415),
+    openapi_extra=TOKEN_NEEDED,
+)
+async def change_post(post_id: str, body: PostChange, principal: CurrentPrincipal, posts: Posts) -> Response:
+    """Change a post of the caller's. What is missing or null stays. Counts no view."""
+    detail = await posts.change(
+        post_id, user_id=principal.user_id, title=body.title, content=body.content, image_key=body.post_image_key
+    )
+    return json_response(_detail(detail))
+
+
+@router.delete(
+    "/{post_id}",
+    status_code=204,
+    response_class=Response,
+    responses=problems(401, 403, 404),
+    openapi_extra=TOKEN_NEEDED,
+)
+async def delete_post(post_id: str, principal: CurrentPrincipal, posts: Posts) -> Response:
+    """Delete a post of the caller's, with its comments and likes, for good."""
+    await posts.delete(post_id, user_id=principal.user_id)
+    return Response(status_code=204)
+
+
+@mine_router.get("", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_NEEDED)
+async def list_my_posts(
+    principal: CurrentPrincipal,
+    posts: Posts,
+    size: PageSize = None,
+    cursor_id: CursorId = None,
+    cursor_created_at: CursorCreatedAt = None,
+) -> Response:
+    """List the caller's posts, newest first."""
+    before = parse_cursor(cursor_id, cursor_created_at)
+    page = await posts.page(before, size or DEFAULT_SIZE, author_id=principal.user_id)
+    return json_response(page_body(page))
 
 
 def _visitor(request: Request) -> str:
@@ -69,7 +112,8 @@ def _visitor(request: Request) -> str:
     return hashlib.blake2b(seen.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
-def _page(page: Page) -> PostPage:
+def page_body(page: Page) -> PostPage:
+    """Return a page of posts as clients see it."""
     items = [
         PostItem(
             post_id=row.post_id,
@@ -80,9 +124,7 @@ def _page(page: Page) -> PostPage:
         )
         for row in page.rows
     ]
-    last = page.rows[-1] if page.has_more else None
-    next_cursor = Cursor.of(last.post_id, last.created_at) if last else None
-    return PostPage(items=items, next_cursor=next_cursor, has_more=page.has_more)
+    return PostPage(items=items, next_cursor=Cursor.of(page.following), has_more=page.following is not None)
 
 
 def _detail(detail: Detail) -> PostDetail:

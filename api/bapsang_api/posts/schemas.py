@@ -28,6 +28,14 @@ class PostCreate(Wire):
     post_image_key: str | None = None
 
 
+class PostChange(Wire):
+    """A change of a post. What is missing or null stays."""
+
+    title: Title | None = None
+    content: Content | None = None
+    post_image_key: str | None = None
+
+
 class Author(Wire):
     """Who wrote it."""
 

@@ -3,16 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.keyset import older
 from bapsang_api.kit.redis import load_script
-from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_HIDDEN, Post, PostContent
+from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent
 from bapsang_api.users.models import User
 from bapsang_api.users.store import author_name
 
@@ -45,7 +46,7 @@ class PostDetailRow(PostRow):
     content: str
 
 
-_LIST_COLUMNS = (
+LIST_COLUMNS = (  # in the order of PostRow
     posts.c.id,
     posts.c.title,
     posts.c.created_at,
@@ -55,13 +56,13 @@ _LIST_COLUMNS = (
     posts.c.view_count,
 )
 _LIST = (
-    select(*_LIST_COLUMNS)
+    select(*LIST_COLUMNS)
     .join(users, users.c.id == posts.c.user_id)
     .where(posts.c.post_status == STATUS_ACTIVE)
     .order_by(posts.c.created_at.desc(), posts.c.id.desc())
 )
 _DETAIL = (
-    select(*_LIST_COLUMNS, posts.c.updated_at, post_contents.c.content)
+    select(*LIST_COLUMNS, posts.c.updated_at, post_contents.c.content)
     .join(users, users.c.id == posts.c.user_id)
     .join(post_contents, post_contents.c.id == posts.c.id)
     .where(posts.c.post_status == STATUS_ACTIVE)
@@ -75,21 +76,44 @@ def add(session: Session, post: Post, content: PostContent) -> None:
     session.flush()
 
 
-def page(session: Session, before: Keyset | None, limit: int) -> list[PostRow]:
-    """Return up to `limit` visible posts older than `before`, newest first."""
+def page(session: Session, before: Keyset | None, limit: int, author_id: str | None = None) -> list[PostRow]:
+    """Return up to `limit` visible posts, of everybody or one author, that are older than `before`, newest first."""
     statement = _LIST.limit(limit)
+    if author_id is not None:
+        statement = statement.where(posts.c.user_id == author_id)
     if before is not None:
-        # Spelled out, with the redundant first term: MySQL does not use an index range for row comparisons.
-        older = posts.c.created_at < before.created_at
-        if before.item_id is not None:
-            older = or_(older, and_(posts.c.created_at == before.created_at, posts.c.id < before.item_id))
-        statement = statement.where(posts.c.created_at <= before.created_at, older)
+        statement = statement.where(older(before, posts.c.created_at, posts.c.id))
     return [PostRow(*row) for row in session.execute(statement)]
 
 
 def detail(session: Session, post_id: str) -> PostDetailRow | None:
     row = session.execute(_DETAIL.where(posts.c.id == post_id)).one_or_none()
     return None if row is None else PostDetailRow(*row)
+
+
+def lock(session: Session, post_id: str, statuses: tuple[str, ...] = (STATUS_ACTIVE,)) -> str | None:
+    """Return the author of a post in one of these states, None without one.
+
+    Nobody else writes to the post until the end of the transaction. Whoever changes something that hangs on a post takes
+    this lock first: two that meet then wait in a row, not in a circle.
+    """
+    author_id: str | None = session.scalar(
+        select(posts.c.user_id).where(posts.c.id == post_id, posts.c.post_status.in_(statuses)).with_for_update()
+    )
+    return author_id
+
+
+def change(session: Session, post_id: str, *, title: str | None, content: str | None, now: datetime) -> None:
+    """Set what is given."""
+    changes: dict[str, Any] = {} if title is None else {"title": title}
+    session.execute(update(posts).where(posts.c.id == post_id).values(**changes, updated_at=now))
+    if content is not None:
+        session.execute(update(post_contents).where(post_contents.c.id == post_id).values(content=content))
+
+
+def delete(session: Session, post_id: str, now: datetime) -> None:
+    """Take a post from sight for good; its row stays."""
+    session.execute(update(posts).where(posts.c.id == post_id).values(post_status=STATUS_DELETED, deleted_at=now))
 
 
 def set_visibility(session: Session, post_id: str, status: str) -> bool:
