@@ -1,4 +1,4 @@
-"""The command line: `bapsang-api serve | migrate | like-sync | admin`.
+"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 """
@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 
 import uvloop
 
@@ -17,6 +18,7 @@ from bapsang_api.kit import logs
 from bapsang_api.kit.redis import EmbeddedRedisMissingError
 from bapsang_api.migrate import MigrationError, migrate
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.uploads.collector import GRACE_HOURS
 
 log = logging.getLogger("bapsang_api")
 
@@ -46,6 +48,9 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             return 0
         if options.command == "like-sync":
             return 0 if runner.run(jobs.like_sync(settings, batch_size=options.batch_size)) else 1
+        if options.command == "image-collector":
+            grace = timedelta(hours=options.older_than)
+            return 0 if runner.run(jobs.collect_images(settings, grace=grace, dry_run=options.dry_run)) else 1
         if options.command == "admin":
             act = jobs.administer(settings, act=options.act, target=options.target, reason=options.reason)
             return 0 if runner.run(act) else 1
@@ -78,6 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     syncing = commands.add_parser("like-sync", help="write pending likes and views to the database once")
     syncing.add_argument(
         "--batch-size", type=_positive, default=500, metavar="N", help="posts a transaction (default: 500)"
+    )
+
+    collecting = commands.add_parser("image-collector", help="delete uploads and images that nothing shows")
+    collecting.add_argument("--dry-run", action="store_true", help="only say how many there are")
+    collecting.add_argument(
+        "--older-than",
+        type=_positive,
+        default=GRACE_HOURS,
+        metavar="HOURS",
+        help="for how long they have not been used (default: %(default)s)",
     )
 
     admin = commands.add_parser("admin", help="act as an administrator; every act is recorded in the audit log")

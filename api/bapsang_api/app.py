@@ -41,6 +41,7 @@ from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
+from bapsang_api.uploads.routes import router as uploads_router
 from bapsang_api.users.routes import router as users_router
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ ROUTERS: Final = (
     users_router,
     my_posts_router,
     liked_posts_router,
+    uploads_router,
     account_router,
     health_router,
     discovery.router,

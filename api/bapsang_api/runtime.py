@@ -36,6 +36,8 @@ from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.uploads.service import ImageService, UploadService
+from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.service import UserService
 
 log = logging.getLogger(__name__)
@@ -77,17 +79,30 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         keys, issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.__contains__
     )
     issuer = TokenIssuer(keys[0], issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
-    users = UserService(database, clock, ids)
+    storage = Storage(settings.bucket) if settings.bucket else None
+    images = ImageService(database, storage, clock, ids)
+    users = UserService(database, images, clock, ids)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
     account = AccountService(database, users, passwords, revoked, clock)
     like_store = LikeStore(redis)
     likes = LikeService(database, like_store, clock)
     moderation = ModerationService(database, revoked, likes, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
-    posts = PostService(database, ViewStore(redis), likes, clock, ids)
+    posts = PostService(database, ViewStore(redis), likes, images, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
     app = create_app(
-        (verifier, Discovery(settings.issuer, keys), users, auth, account, likes, posts, moderation),
+        (
+            verifier,
+            Discovery(settings.issuer, keys),
+            images,
+            UploadService(storage, ids),
+            users,
+            auth,
+            account,
+            likes,
+            posts,
+            moderation,
+        ),
         metrics=metrics,
         cors_origins=settings.cors_origins,
         ids=ids,
@@ -105,6 +120,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     finally:
         await _end(tasks)
         passwords.close()
+        if storage is not None:
+            storage.close()
         database.close()
         await redis.aclose()
 

@@ -7,6 +7,7 @@ from bapsang_api.auth import models as auth
 from bapsang_api.likes import models as likes
 from bapsang_api.moderation import models as moderation
 from bapsang_api.posts import models as posts
+from bapsang_api.uploads import models as uploads
 from bapsang_api.users import models as users
 
 MODELS = (
@@ -16,6 +17,8 @@ MODELS = (
     auth.RefreshToken,
     posts.Post,
     posts.PostContent,
+    posts.PostImage,
+    uploads.Image,
     likes.UserPostLike,
     moderation.AuditEntry,
 )

@@ -12,9 +12,11 @@ from bapsang_api.kit.wire import API, json_response, problems
 from bapsang_api.likes.service import LikeService
 from bapsang_api.posts.routes import page_body
 from bapsang_api.posts.schemas import PostPage
+from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/posts/{{post_id}}/likes", tags=["likes"])
 mine_router = APIRouter(prefix=f"{API}/users/me/likes", tags=["likes"])
+Images = Annotated[ImageService, provided(ImageService)]
 Likes = Annotated[LikeService, provided(LikeService)]
 
 
@@ -43,10 +45,11 @@ async def unlike(post_id: str, principal: CurrentPrincipal, likes: Likes) -> Res
 async def list_liked_posts(
     principal: CurrentPrincipal,
     likes: Likes,
+    images: Images,
     size: PageSize = None,
     cursor_id: CursorId = None,
     cursor_created_at: CursorCreatedAt = None,
 ) -> Response:
     """List the posts that the caller likes, the last liked first. A like shows here after the next write-back."""
     page = await likes.page(principal.user_id, parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
-    return json_response(page_body(page))
+    return json_response(page_body(page, images))

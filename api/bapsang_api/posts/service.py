@@ -16,7 +16,9 @@ from bapsang_api.kit.problem import Forbidden, NotFound
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.posts import store
 from bapsang_api.posts.models import Post, PostContent
-from bapsang_api.users.service import require_no_image
+from bapsang_api.posts.pictures import PictureChange
+from bapsang_api.uploads.rules import Category
+from bapsang_api.uploads.service import ImageService, attach, detach
 
 log = logging.getLogger(__name__)
 
@@ -56,20 +58,30 @@ class Detail:
 class PostService:
     """Writes and reads posts."""
 
-    def __init__(self, database: Database, views: store.ViewStore, likes: PostLikes, clock: Clock, ids: Ids) -> None:
-        self._database, self._views, self._likes = database, views, likes
+    def __init__(
+        self,
+        database: Database,
+        views: store.ViewStore,
+        likes: PostLikes,
+        images: ImageService,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._database, self._views, self._likes, self._images = database, views, likes, images
         self._clock, self._ids = clock, ids
 
-    async def create(self, *, user_id: str, title: str, content: str, image_key: str | None) -> Detail:
+    async def create(self, *, user_id: str, title: str, content: str, pictures: PictureChange) -> Detail:
         """Publish a post and return it as its detail shows it. Raises InvalidInput for an image that cannot be used."""
-        _require_usable(image_key)
+        published = await self._published(pictures, user_id)
         post_id, now = self._ids.new(), self._clock.now()
 
         def add(session: Session) -> store.PostDetailRow | None:
+            attach(session, published.values(), owner_id=user_id, now=now)
             store.add(
                 session,
                 Post(id=post_id, user_id=user_id, title=title, created_at=now),
                 PostContent(id=post_id, content=content),
+                pictures.applied((), published),
             )
             return store.detail(session, post_id)
 
@@ -79,18 +91,24 @@ class PostService:
         return Detail(row, is_liked=False)
 
     async def change(
-        self, post_id: str, *, user_id: str, title: str | None, content: str | None, image_key: str | None
+        self, post_id: str, *, user_id: str, title: str | None, content: str | None, pictures: PictureChange
     ) -> Detail:
         """Change what is given and return the post; counts no view.
 
         Raises NotFound, Forbidden for another's post, and InvalidInput for an image that cannot be used.
         """
-        _require_usable(image_key)
+        published = await self._published(pictures, user_id)
         now = self._clock.now()
 
         def rewrite(session: Session) -> store.PostDetailRow | None:
             self._lock_own(session, post_id, user_id)
-            if title is not None or content is not None:
+            current = store.pictures_of(session, post_id)
+            wanted = pictures.applied(current, published)
+            if wanted != list(current):
+                detach(session, (picture.object_key for picture in current), now)
+                attach(session, (picture.object_key for picture in wanted), owner_id=user_id, now=now)
+                store.set_pictures(session, post_id, wanted)
+            if title is not None or content is not None or wanted != list(current):
                 store.change(session, post_id, title=title, content=content, now=now)
             return store.detail(session, post_id)
 
@@ -105,6 +123,7 @@ class PostService:
 
         def remove(session: Session) -> None:
             self._lock_own(session, post_id, user_id)
+            detach(session, (picture.object_key for picture in store.pictures_of(session, post_id)), now)
             store.delete(session, post_id, now)
 
         await self._database.write(remove)
@@ -145,6 +164,12 @@ class PostService:
         if author_id != user_id:
             raise Forbidden
 
+    async def _published(self, pictures: PictureChange, user_id: str) -> dict[str, str]:
+        """Return the object key of each image that a request names. Raises InvalidInput."""
+        named = pictures.named
+        keys = await self._images.publish(named, owner_id=user_id, category=Category.POST_IMAGE)
+        return {image.key: key for image, key in zip(named, keys, strict=True)}
+
     async def _shown(self, row: store.PostDetailRow, user_id: str | None) -> Detail:
         counts, liked = await asyncio.gather(self._likes.counts([row.post_id]), self._liked(row.post_id, user_id))
         return Detail(with_count(row, counts), liked)
@@ -157,11 +182,6 @@ class PostService:
             await self._views.count(post_id, viewer)
         except OUTAGE as error:  # nobody should be refused a post because its view cannot be counted
             log.warning("posts.view_not_counted", extra={"post_id": post_id, "error": type(error).__name__})
-
-
-def _require_usable(image_key: str | None) -> None:
-    """The one check of a post's image, for new and changed posts alike. Raises InvalidInput."""
-    require_no_image("postImageKey", image_key)
 
 
 def with_count(row: Row, counts: dict[str, int]) -> Row:
