@@ -180,9 +180,8 @@ def _s3_name(variable: str, value: Mapping[str, str], pattern: str, example: str
 def _s3_origin(variable: str, value: Mapping[str, str]) -> str | None:
     text = value[variable].rstrip("/")
     if text and re.fullmatch(_ORIGIN, text) is None:
-        raise SettingsError(
-            variable, f"is {text!r}, which is no origin", "give scheme, host and port, no path: https://s3.example.com"
-        )
+        # The text is not repeated: it may hold a password.
+        raise SettingsError(variable, "is no origin", "give scheme, host and port, no path: https://s3.example.com")
     return text or None
 
 

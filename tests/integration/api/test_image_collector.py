@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.uploads.collector import ImageCollector, Report
-from bapsang_api.uploads.service import attach
+from bapsang_api.uploads.rules import Category
+from bapsang_api.uploads.service import ImageService, Named, attach
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.store import images_in_use as profile_images
 
@@ -159,6 +160,27 @@ async def test_upload_can_be_used_again_after_its_image_was_collected(photos: Ph
     photos.bucket.put(key, photo())
     again = await photos.write_post(alice, postImageKey=key)
     assert await photos.loads(again["contentDetail"]["postImageUrl"])
+
+
+async def test_image_collected_before_its_post_was_written_is_refused(photos: PhotoWorld) -> None:
+    alice, bob = await photos.person(), await photos.person()
+    images: ImageService = photos.world.runtime.app.state.provided[ImageService]
+    named = [Named("postImageKey", await photos.upload(alice))]
+    keys = await images.publish(named, owner_id=alice.user_id, category=Category.POST_IMAGE)
+
+    async def write(person: Person) -> None:
+        now = photos.world.clock.now()
+        await photos.world.runtime.database.write(
+            lambda session: attach(session, keys, owner_id=person.user_id, now=now)
+        )
+
+    with pytest.raises(Unavailable):
+        await write(bob)  # nobody uses another's image, whatever the way to it
+    photos.world.clock.passed += LATER
+    with pytest.raises(Unavailable):
+        await collect(photos, BAPSANG_S3_ENDPOINT="http://127.0.0.1:1")
+    with pytest.raises(Unavailable):
+        await write(alice)
 
 
 async def test_image_that_somebody_is_about_to_use_is_not_collected(servers: Backend, bucket: Bucket) -> None:
