@@ -6,16 +6,10 @@ import pytest
 
 from bapsang_api.jobs import administer
 
-from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, open_world
+from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, make_admin, open_world
 
 ACTS = ("users/{}/block", "users/{}/unblock", "posts/{}/hide", "posts/{}/show")
 NOBODY = "01JD0000000000000000000000"
-
-
-async def make_admin(world: World, person: Person) -> Person:
-    await world.change("UPDATE users SET user_role = 'ADMIN' WHERE id = :u", u=person.user_id)
-    person.token, person.refresh_token = await world.log_in(person.email)
-    return person
 
 
 async def act(person: Person, path: str, **body: object) -> int:
