@@ -13,13 +13,6 @@ NOBODY = "01JD0000000000000000000000"
 DELETED, HIDDEN = "삭제된 댓글입니다.", "관리자가 숨긴 댓글입니다."
 
 
-async def comment(person: Person, post_id: str, content: str = "맛있겠다", parent: str | None = None) -> str:
-    body = {"content": content} | ({} if parent is None else {"parentId": parent})
-    answer = await person.send("POST", f"/posts/{post_id}/comments", json=body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["commentId"])
-
-
 async def page(world: World, post_id: str, **params: Any) -> dict[str, Any]:
     answer = await world.http.get(f"{API}/posts/{post_id}/comments", params=params)
     assert answer.status_code == 200, answer.text
@@ -88,13 +81,13 @@ async def test_comment_and_reply_read_back_exactly_as_written(world: World) -> N
 async def test_tops_come_newest_first_and_replies_nested_oldest_first(world: World) -> None:
     alice = await world.person()
     post_id = await alice.write_post()
-    first, second = [await comment(alice, post_id, text) for text in ("1", "2")]
-    a = await comment(alice, post_id, "1a", first)
-    await comment(alice, post_id, "2a", second)
-    b = await comment(alice, post_id, "1b", first)
-    deep = await comment(alice, post_id, "1aa", a)
-    await comment(alice, post_id, "1ba", b)
-    await comment(alice, post_id, "1aaa", deep)
+    first, second = [await alice.write_comment(post_id, text) for text in ("1", "2")]
+    a = await alice.write_comment(post_id, "1a", first)
+    await alice.write_comment(post_id, "2a", second)
+    b = await alice.write_comment(post_id, "1b", first)
+    deep = await alice.write_comment(post_id, "1aa", a)
+    await alice.write_comment(post_id, "1ba", b)
+    await alice.write_comment(post_id, "1aaa", deep)
     assert await tree(world, post_id) == [
         ["2", ["2a"]],
         ["1", [["1a", [["1aa", ["1aaa"]]]], ["1b", ["1ba"]]]],
@@ -113,12 +106,12 @@ async def test_tops_come_newest_first_and_replies_nested_oldest_first(world: Wor
 async def test_parent_must_be_there_and_not_too_deep(world: World) -> None:
     alice = await world.person()
     post_id, elsewhere = await alice.write_post(), await alice.write_post()
-    foreign = await comment(alice, elsewhere)
-    gone = await comment(alice, post_id)
+    foreign = await alice.write_comment(elsewhere)
+    gone = await alice.write_comment(post_id)
     await alice.send("DELETE", f"/posts/{post_id}/comments/{gone}")
-    deepest = await comment(alice, post_id)
+    deepest = await alice.write_comment(post_id)
     for _ in range(3):
-        deepest = await comment(alice, post_id, "답글", deepest)
+        deepest = await alice.write_comment(post_id, "답글", deepest)
     before = await page(world, post_id)
     for parent in (NOBODY, "nonsense", foreign, gone, deepest, 7, {}):
         answer = await alice.send("POST", f"/posts/{post_id}/comments", json={"content": "x", "parentId": parent})
@@ -134,7 +127,7 @@ async def test_bad_content_is_refused(world: World, method: str, content: object
     post_id = await alice.write_post()
     path = f"/posts/{post_id}/comments"
     if method == "PATCH":
-        path += f"/{await comment(alice, post_id)}"
+        path += f"/{await alice.write_comment(post_id)}"
     answer = await alice.send(method, path, content=json.dumps({"content": content}))
     assert assert_problem(answer, 400, "E400-1")["errors"][0]["field"] == "content"
 
@@ -142,14 +135,14 @@ async def test_bad_content_is_refused(world: World, method: str, content: object
 async def test_longest_content_is_taken(world: World) -> None:
     alice = await world.person()
     post_id = await alice.write_post()
-    await comment(alice, post_id, "🍚" * 1000)
+    await alice.write_comment(post_id, "🍚" * 1000)
     assert await tree(world, post_id) == ["🍚" * 1000]
 
 
 async def test_changed_comment_is_answered_201_and_shows_when(world: World) -> None:
     alice = await world.person()
     post_id = await alice.write_post()
-    comment_id = await comment(alice, post_id)
+    comment_id = await alice.write_comment(post_id)
     answer = await alice.send("PATCH", f"/posts/{post_id}/comments/{comment_id}", json={"content": "고침"})
     assert answer.status_code == 201
     body = answer.json()
@@ -163,7 +156,7 @@ async def test_changed_comment_is_answered_201_and_shows_when(world: World) -> N
 async def test_only_the_author_changes_and_deletes(world: World, method: str) -> None:
     alice, bob = await world.person(), await world.person()
     post_id, elsewhere = await alice.write_post(), await alice.write_post()
-    comment_id = await comment(bob, post_id)
+    comment_id = await bob.write_comment(post_id)
     before = await page(world, post_id)
     body = {"json": {"content": "남의 댓글"}} if method == "PATCH" else {}
     path = f"/posts/{post_id}/comments/{comment_id}"
@@ -178,7 +171,7 @@ async def test_only_the_author_changes_and_deletes(world: World, method: str) ->
 async def test_comments_need_a_visible_post_and_writing_a_token(world: World) -> None:
     alice = await world.person()
     post_id = await alice.write_post()
-    comment_id = await comment(alice, post_id)
+    comment_id = await alice.write_comment(post_id)
     assert_problem(await world.http.post(f"{API}/posts/{post_id}/comments", json={"content": "x"}), 401, "T001")
     await alice.send("DELETE", f"/posts/{post_id}")
     for unknown in (post_id, NOBODY, "nonsense"):
@@ -193,7 +186,7 @@ async def test_comments_need_a_visible_post_and_writing_a_token(world: World) ->
 async def test_deleted_comment_without_replies_is_gone(world: World) -> None:
     alice = await world.person()
     post_id = await alice.write_post()
-    comment_id = await comment(alice, post_id)
+    comment_id = await alice.write_comment(post_id)
     assert (await alice.send("DELETE", f"/posts/{post_id}/comments/{comment_id}")).status_code == 204
     assert await tree(world, post_id) == []
     assert await comment_count(world, post_id) == 0
@@ -209,10 +202,10 @@ async def test_deleted_comment_without_replies_is_gone(world: World) -> None:
 async def test_answered_comment_stays_without_text_and_author_until_its_last_reply_goes(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     post_id = await alice.write_post()
-    top = await comment(alice, post_id, "비밀")
-    reply = await comment(bob, post_id, "답글", top)
-    deep = await comment(bob, post_id, "답글의 답글", reply)
-    other = await comment(bob, post_id, "다른 답글", top)
+    top = await alice.write_comment(post_id, "비밀")
+    reply = await bob.write_comment(post_id, "답글", top)
+    deep = await bob.write_comment(post_id, "답글의 답글", reply)
+    other = await bob.write_comment(post_id, "다른 답글", top)
 
     async def delete(person: Person, comment_id: str) -> None:
         assert (await person.send("DELETE", f"/posts/{post_id}/comments/{comment_id}")).status_code == 204
@@ -239,7 +232,7 @@ async def test_answered_comment_stays_without_text_and_author_until_its_last_rep
 async def test_comments_of_somebody_who_withdrew_stay_without_the_name(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     post_id = await alice.write_post()
-    await comment(alice, post_id, "답글", await comment(bob, post_id, "밥 맛"))
+    await alice.write_comment(post_id, "답글", await bob.write_comment(post_id, "밥 맛"))
     assert (await bob.send("PATCH", "/users/me/withdraw", json={"password": PASSWORD})).status_code == 204
     (item,) = (await page(world, post_id))["items"]
     assert item["content"] == "밥 맛"
@@ -262,8 +255,8 @@ async def scroll(world: World, path: str, **cursor: str) -> list[dict[str, Any]]
 async def test_pages_of_tops_and_of_replies_join_up(world: World, same_instant: bool) -> None:
     alice = await world.person()
     post_id = await alice.write_post()
-    tops = [await comment(alice, post_id, f"{number}") for number in range(7)]
-    replies = [await comment(alice, post_id, f"답글 {number}", tops[3]) for number in range(7)]
+    tops = [await alice.write_comment(post_id, f"{number}") for number in range(7)]
+    replies = [await alice.write_comment(post_id, f"답글 {number}", tops[3]) for number in range(7)]
     top = tops[3]
     if same_instant:
         await world.change("UPDATE comments SET created_at = '2026-11-23 01:02:03.000004'")
@@ -278,11 +271,11 @@ async def test_pages_of_tops_and_of_replies_join_up(world: World, same_instant: 
 async def test_at_most_fifty_replies_of_a_group_come_inline_and_the_list_goes_on_behind_them(world: World) -> None:
     alice = await world.person()
     post_id = await alice.write_post()
-    quiet, busy = [await comment(alice, post_id, text) for text in ("조용", "북적")]
-    await comment(alice, post_id, "하나", quiet)
+    quiet, busy = [await alice.write_comment(post_id, text) for text in ("조용", "북적")]
+    await alice.write_comment(post_id, "하나", quiet)
     parents = [busy]
     for number in range(50):
-        parents.append(await comment(alice, post_id, f"{number}", parents[number // 4]))
+        parents.append(await alice.write_comment(post_id, f"{number}", parents[number // 4]))
     expected = parents[1:]
 
     def flat(item: dict[str, Any]) -> set[str]:
@@ -293,7 +286,7 @@ async def test_at_most_fifty_replies_of_a_group_come_inline_and_the_list_goes_on
     assert flat(first) == set(parents)
     assert (second["replyCount"], second["hasMore"]) == (1, False)
 
-    expected += [await comment(alice, post_id, f"늦은 {number}", busy) for number in range(4)]
+    expected += [await alice.write_comment(post_id, f"늦은 {number}", busy) for number in range(4)]
     first = (await page(world, post_id))["items"][0]
     assert (first["replyCount"], first["hasMore"]) == (54, True)
     assert flat(first) == set(parents)
@@ -306,8 +299,8 @@ async def test_at_most_fifty_replies_of_a_group_come_inline_and_the_list_goes_on
 async def test_replies_are_listed_below_a_top_level_comment_only(world: World) -> None:
     alice = await world.person()
     post_id, elsewhere = await alice.write_post(), await alice.write_post()
-    top = await comment(alice, post_id)
-    reply = await comment(alice, post_id, "답글", top)
+    top = await alice.write_comment(post_id)
+    reply = await alice.write_comment(post_id, "답글", top)
     for path in (f"{post_id}/comments/{reply}", f"{post_id}/comments/{NOBODY}", f"{elsewhere}/comments/{top}"):
         assert_problem(await alice.get(f"/posts/{path}/replies"), 404, "E404-1")
 
@@ -316,7 +309,7 @@ async def test_replies_are_listed_below_a_top_level_comment_only(world: World) -
 async def test_bad_page_parameters_are_refused(world: World, path: str) -> None:
     alice = await world.person()
     post_id = await alice.write_post()
-    path = f"/posts/{post_id}/{path.format(await comment(alice, post_id))}"
+    path = f"/posts/{post_id}/{path.format(await alice.write_comment(post_id))}"
     for params, field in (({"size": "0"}, "size"), ({"cursorCreatedAt": "yesterday"}, "cursorCreatedAt")):
         answer = await alice.get(path, params=params)
         assert assert_problem(answer, 400, "E400-1")["errors"][0]["field"] == field
@@ -328,17 +321,17 @@ async def test_a_reply_is_never_older_than_what_it_answers(world: World) -> None
     # Written on a replica whose clock is behind: listed by its time alone it would come before its parent.
     alice = await world.person()
     post_id = await alice.write_post()
-    top = await comment(alice, post_id, "먼저")
-    reply = await comment(alice, post_id, "답글", top)
+    top = await alice.write_comment(post_id, "먼저")
+    reply = await alice.write_comment(post_id, "답글", top)
     world.clock.passed -= timedelta(minutes=5)
-    await comment(alice, post_id, "답글의 답글", reply)
+    await alice.write_comment(post_id, "답글의 답글", reply)
     assert await tree(world, post_id) == [["먼저", [["답글", ["답글의 답글"]]]]]
 
 
 async def test_hidden_comment_is_out_of_sight_until_it_is_shown(world: World) -> None:
     admin, bob = await make_admin(world, await world.person()), await world.person()
     post_id = await bob.write_post()
-    comment_id = await comment(bob, post_id, "욕설")
+    comment_id = await bob.write_comment(post_id, "욕설")
 
     async def act(name: str) -> int:
         return (await admin.send("POST", f"/admin/comments/{comment_id}/{name}")).status_code
@@ -365,9 +358,9 @@ async def test_hidden_comment_is_out_of_sight_until_it_is_shown(world: World) ->
 async def test_comment_shown_again_brings_back_what_leads_to_it(world: World) -> None:
     admin, bob = await make_admin(world, await world.person()), await world.person()
     post_id = await bob.write_post()
-    top = await comment(bob, post_id, "위")
-    middle = await comment(bob, post_id, "가운데", top)
-    low = await comment(bob, post_id, "아래", middle)
+    top = await bob.write_comment(post_id, "위")
+    middle = await bob.write_comment(post_id, "가운데", top)
+    low = await bob.write_comment(post_id, "아래", middle)
     assert (await admin.send("POST", f"/admin/comments/{middle}/hide")).status_code == 204
     assert await tree(world, post_id) == [["위", [[HIDDEN, ["아래"]]]]]
     assert (await page(world, post_id))["items"][0]["replies"][0]["author"] is None
@@ -386,7 +379,7 @@ async def test_comment_shown_again_brings_back_what_leads_to_it(world: World) ->
 async def test_comments_of_a_hidden_post_can_be_moderated_and_those_of_a_deleted_one_not(world: World) -> None:
     admin, bob = await make_admin(world, await world.person()), await world.person()
     post_id = await bob.write_post()
-    comment_id = await comment(bob, post_id)
+    comment_id = await bob.write_comment(post_id)
     await admin.send("POST", f"/admin/posts/{post_id}/hide")
     assert (await admin.send("POST", f"/admin/comments/{comment_id}/hide")).status_code == 204
     await world.change("UPDATE posts SET post_status = 'DELETED'")
@@ -397,8 +390,8 @@ async def test_a_page_costs_two_statements_however_many_comments_it_shows(world:
     alice = await world.person()
     post_id = await alice.write_post()
     for number in range(6):
-        top = await comment(alice, post_id, f"{number}")
-        await comment(alice, post_id, "답글의 답글", await comment(alice, post_id, "답글", top))
+        top = await alice.write_comment(post_id, f"{number}")
+        await alice.write_comment(post_id, "답글의 답글", await alice.write_comment(post_id, "답글", top))
     asked: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:

@@ -71,6 +71,12 @@ class Person:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["postId"])
 
+    async def write_comment(self, post_id: str, content: str = "맛있겠다", parent: str | None = None) -> str:
+        body = {"content": content} | ({} if parent is None else {"parentId": parent})
+        answer = await self.send("POST", f"/posts/{post_id}/comments", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["commentId"])
+
     async def toggle(self, post_id: str) -> httpx.Response:
         return await self.send("POST", f"/posts/{post_id}/likes")
 
