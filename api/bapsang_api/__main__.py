@@ -101,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
         acts.add_parser(name).add_argument("target", metavar="USER", help="id or e-mail")
     for name in jobs.POST_ACTS:
         acts.add_parser(name).add_argument("target", metavar="POST", help="id")
+    for name in jobs.COMMENT_ACTS:
+        acts.add_parser(name).add_argument("target", metavar="COMMENT", help="id")
     for act in acts.choices.values():
         act.add_argument("--reason", help="why, for the audit log")
     return parser

@@ -15,6 +15,7 @@ from bapsang_api.asgi import Cors, Gateway
 from bapsang_api.auth import discovery
 from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
+from bapsang_api.comments.routes import router as comments_router
 from bapsang_api.health.routes import router as health_router
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.inject import provide
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 # Matching is linear, so the routes with the most traffic come first.
 ROUTERS: Final = (
     posts_router,
+    comments_router,
     likes_router,
     auth_router,
     users_router,

@@ -30,6 +30,7 @@ from bapsang_api.users.store import images_in_use as profile_images
 log = logging.getLogger(__name__)
 
 POST_ACTS: Final = ("hide", "show")
+COMMENT_ACTS: Final = ("hide-comment", "show-comment")
 USER_ACTS: Final = ("grant", "revoke", "block", "unblock")
 
 
@@ -88,7 +89,7 @@ async def collect_images(settings: Settings, *, grace: timedelta, dry_run: bool)
 
 
 async def administer(settings: Settings, *, act: str, target: str, reason: str | None) -> bool:
-    """Do one of the acts to a post (by id) or a user (by id or e-mail). Returns False when it could not be done.
+    """Do one of the acts to a post or comment (by id) or a user (by id or e-mail). Returns False when it could not be done.
 
     On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
     """
@@ -104,9 +105,11 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
         "unblock": moderation.unblock,
         "hide": moderation.hide,
         "show": moderation.show,
+        "hide-comment": moderation.hide_comment,
+        "show-comment": moderation.show_comment,
     }
     try:
-        target_id = target if act in POST_ACTS else await moderation.user_id_of(target)
+        target_id = await moderation.user_id_of(target) if act in USER_ACTS else target
         await acts[act](Actor(None, reason), target_id)
     except (NotFound, Unavailable, *OUTAGE) as error:
         log.error("admin.failed", extra={"act": act, "error": type(error).__name__})

@@ -18,6 +18,7 @@ from bapsang_api.auth.discovery import Discovery
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
+from bapsang_api.comments.service import CommentService
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
@@ -89,6 +90,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     moderation = ModerationService(database, revoked, likes, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
     posts = PostService(database, ViewStore(redis), likes, images, clock, ids)
+    comments = CommentService(database, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
     app = create_app(
         (
@@ -101,6 +103,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             account,
             likes,
             posts,
+            comments,
             moderation,
         ),
         metrics=metrics,

@@ -4,6 +4,7 @@ from sqlalchemy import MetaData
 from sqlmodel import SQLModel
 
 from bapsang_api.auth import models as auth
+from bapsang_api.comments import models as comments
 from bapsang_api.likes import models as likes
 from bapsang_api.moderation import models as moderation
 from bapsang_api.posts import models as posts
@@ -19,6 +20,7 @@ MODELS = (
     posts.PostContent,
     posts.PostImage,
     uploads.Image,
+    comments.Comment,
     likes.UserPostLike,
     moderation.AuditEntry,
 )

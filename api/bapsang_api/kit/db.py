@@ -21,7 +21,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 POOL_SIZE = 8
-QUEUE = 64
+QUEUE = 256
 CONNECT_SECONDS = 3
 # Rolled back as a whole by the server, so the transaction may be tried again: deadlock, lock wait timeout.
 _RETRY_WRITE: Final = frozenset({1205, 1213})

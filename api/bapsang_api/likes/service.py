@@ -78,9 +78,14 @@ class LikeService:
     async def restore(self, post_id: str) -> None:
         """Load the likes of a post that is shown again, so that its count is exact at once.
 
-        Raises NotFound when it was hidden once more meanwhile, and Redis errors.
+        Raises NotFound when it was hidden once more meanwhile, Unavailable when loading goes on and on, and Redis errors.
         """
-        await self._loading.run(post_id, partial(self._load, post_id))
+        for _ in range(_ATTEMPTS):
+            if await self._likes.counts([post_id]):
+                return
+            # Not together with others: a load that began before the post was shown again finds no post.
+            await self._load(post_id)
+        raise Unavailable
 
     async def _change(self, post_id: str, user_id: str, wanted: bool | None) -> Liked:
         if not is_ulid(post_id):
@@ -104,6 +109,7 @@ class LikeService:
         pending = await self._likes.pending(post_id)
         user_ids = await self._database.read(partial(store.visible_likers, post_id=post_id))
         if user_ids is None:
+            await self._likes.release(post_id)
             raise NotFound
         user_ids |= {user_id for user_id, liked in pending.items() if liked}
         user_ids -= {user_id for user_id, liked in pending.items() if not liked}

@@ -116,6 +116,10 @@ class LikeStore:
         """Return whether `token` now has the right to load the post's likes, for a few seconds."""
         return bool(await self._redis.set(PostKeys.of(post_id).loader, token, nx=True, px=LOADER_SECONDS * 1000))
 
+    async def release(self, post_id: str) -> None:
+        """Give the right to load back. Somebody who has taken over meanwhile loads once more, which is harmless."""
+        await self._redis.unlink(PostKeys.of(post_id).loader)
+
     async def pending(self, post_id: str) -> dict[str, bool]:
         """Return the changes not yet known to be in the database: the claim, overlaid by the newer delta.
 

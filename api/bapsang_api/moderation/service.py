@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from bapsang_api.auth import store as logins
 from bapsang_api.auth.revocation import RevokedSessions
+from bapsang_api.comments import service as comments
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
@@ -70,6 +71,14 @@ class ModerationService:
         await self._act(actor, "post.show", post_id, partial(self._set_post_status, post_id, POST_ACTIVE))
         await self._likes.restore(post_id)
 
+    async def hide_comment(self, actor: Actor, comment_id: str) -> None:
+        """Take a comment from sight; it can be shown again. An answered one stays as a place in the tree."""
+        await self._act(actor, "comment.hide", comment_id, partial(self._moderate, comments.hide, comment_id))
+
+    async def show_comment(self, actor: Actor, comment_id: str) -> None:
+        """Bring a hidden comment back."""
+        await self._act(actor, "comment.show", comment_id, partial(self._moderate, comments.show, comment_id))
+
     async def user_id_of(self, user: str) -> str:
         """Return the id of a user who is named by id or e-mail. Raises NotFound."""
         if "@" not in user:
@@ -125,6 +134,11 @@ class ModerationService:
     def _set_post_status(post_id: str, status: str, session: Session) -> list[str]:
         if not posts.set_visibility(session, post_id, status):
             raise NotFound
+        return []
+
+    @staticmethod
+    def _moderate(change: Callable[[Session, str], None], comment_id: str, session: Session) -> list[str]:
+        change(session, comment_id)
         return []
 
     @staticmethod

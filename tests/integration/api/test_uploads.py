@@ -300,6 +300,12 @@ async def test_picture_of_a_profile_changes_stays_and_goes(photos: PhotoWorld) -
     for body in ({"profileImageKey": None}, {"nickname": "앨리스"}, {"profileImageKey": key}):
         assert (await alice.send("PATCH", "/users/me", json=body)).status_code == 204
         assert await my_picture(alice) == url
+    path = f"/posts/{(await photos.write_post(alice))['postId']}/comments"
+    top = (await alice.send("POST", path, json={"content": "맛있겠다"})).json()
+    await alice.send("POST", path, json={"content": "정말", "parentId": top["commentId"]})
+    (listed,) = (await photos.world.http.get(f"{API}{path}")).json()["items"]
+    for comment in (top, listed, *listed["replies"]):
+        assert comment["author"]["authorProfileImageUrl"] == url
     assert (await alice.send("PATCH", "/users/me", json={"profileImageKey": ""})).status_code == 204
     assert await my_picture(alice) is None
 

@@ -9,7 +9,7 @@ from alembic import op
 from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
 
 revision: str = "0004"
-down_revision: str | None = "0002"
+down_revision: str | None = "0003"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
