@@ -47,7 +47,7 @@ async def test_what_is_given_changes_and_the_rest_stays(
         **before,
         "title": title,
         "updatedAt": body["updatedAt"],
-        "contentDetail": {"content": content, "postImageUrl": None},
+        "contentDetail": {"content": content, "postImageUrl": None, "images": []},
         "stats": {**before["stats"], "likeCount": 1, "isLiked": True},
     }
     assert (await alice.get(f"/posts/{post_id}")).json() == body
