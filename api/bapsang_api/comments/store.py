@@ -79,13 +79,18 @@ _NODE = select(
     comments.c.listed,
 )
 _ROWS = select(*_COLUMNS).join_from(comments, users, users.c.id == comments.c.user_id)
+# Forced: where one post or group holds much of the table, MySQL would read and sort all of it for the few rows of a page.
 _ROOTS = (
     _ROWS.join(posts, posts.c.id == comments.c.post_id)
     .where(posts.c.post_status == POST_ACTIVE, comments.c.depth == 0, comments.c.listed == true())
     .order_by(comments.c.created_at.desc(), comments.c.comment_id.desc())
+    .with_hint(comments, "FORCE INDEX (ix_comments_post)", "mysql")
 )
-_REPLIES = _ROWS.where(comments.c.listed == true(), comments.c.depth > 0).order_by(
-    comments.c.created_at, comments.c.comment_id
+_REPLIES = (
+    _ROWS.where(comments.c.listed == true(), comments.c.depth > 0)
+    # By the whole of the index: in the lateral join MySQL does not see that the group is one and the same.
+    .order_by(comments.c.comment_group, comments.c.listed, comments.c.created_at, comments.c.comment_id)
+    .with_hint(comments, "FORCE INDEX (ix_comments_group)", "mysql")
 )
 
 

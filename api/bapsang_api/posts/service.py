@@ -135,7 +135,9 @@ class PostService:
 
     async def page(self, before: Keyset | None, size: int, *, author_id: str | None = None) -> Page:
         """Return up to `size` posts, of everybody or one author, older than `before`, newest first, with live counts."""
-        rows = await self._database.read_lagging(partial(store.page, before=before, limit=size + 1, author_id=author_id))
+        rows = await self._database.read_lagging(
+            partial(store.page, before=before, limit=size + 1, author_id=author_id)
+        )
         shown, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
         counts = await self._likes.counts([row.post_id for row in shown])
         return Page([with_count(row, counts) for row in shown], following)
