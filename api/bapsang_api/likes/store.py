@@ -136,6 +136,10 @@ class LikeStore:
             raise RedisEmptyError
         return bool(begun)
 
+    async def release(self, post_id: str) -> None:
+        """Give the right to load back. Somebody who has taken over meanwhile loads once more, which is harmless."""
+        await self._redis.unlink(PostKeys.of(post_id).loader)
+
     async def epoch(self, *, begin: str | None = None) -> str | None:
         """Return the epoch. Where there is none, begin the one given: only under LOCK, so that no write-back is at work."""
         if begin is not None:
@@ -220,6 +224,22 @@ class LikeStore:
         except redis.exceptions.ResponseError:
             return False  # the embedded one keeps nothing and has no such command; others may forbid it
         return bool(server.get("aof_enabled")) and _version(server) >= (7, 2)
+
+    async def unload(self, post_id: str) -> None:
+        """Drop the set; what is not written back stays. Nobody can like the post again before it is loaded again.
+
+        The loader's token goes with it: whoever is loading right now must not put in place what is dropped here.
+        """
+        keys = PostKeys.of(post_id)
+        await self._redis.unlink(keys.users, keys.bits, keys.size, keys.old_size, keys.loader)
+
+    async def forget(self, post_id: str) -> None:
+        """Drop everything, also what is not written back."""
+        keys = PostKeys.of(post_id)
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.unlink(keys.users, keys.bits, keys.size, keys.old_size, keys.loader, keys.delta, keys.claim)
+            pipeline.zrem(DIRTY, post_id)
+            await pipeline.execute()
 
     async def backlog(self, now: datetime) -> Backlog:
         async with self._redis.pipeline(transaction=False) as pipeline:

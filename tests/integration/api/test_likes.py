@@ -154,6 +154,7 @@ async def test_a_slow_loader_that_was_overtaken_changes_nothing(world: World) ->
     (alice,) = await people(world, 1)
     post_id = await alice.write_post()
     slow = LikeStore(world.runtime.redis)
+    await slow.epoch(begin="first")
     assert await slow.begin_load(post_id, "slow")
     assert await slow.stage(post_id, "slow", [4_711], compact=False)
     await world.runtime.redis.delete(f"like:hydrate:{post_id}")  # its time ran out

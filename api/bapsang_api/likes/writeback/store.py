@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.redis import load_script
 from bapsang_api.likes.store import DIRTY, PostKeys, chunks, likes, posts
+from bapsang_api.posts.models import STATUS_DELETED
 from bapsang_api.users.models import User
 
 users = table_of(User)
@@ -98,14 +99,12 @@ def recount(session: Session, post_ids: Sequence[str]) -> None:
 def apply(session: Session, claims: Mapping[str, Mapping[str, bool]], now: datetime) -> tuple[int, int]:
     """Write claims (post id -> user id -> liked) and return how many likes were (added, removed).
 
-    Idempotent: a claim that is already written changes no row and so no count. Posts are taken in the order of their
-    ids, so that two writers never wait for each other in a circle. Likes of a post or user that no longer exists are
-    dropped.
+    Idempotent: a claim that is already written changes no row and so no count. Likes of a post or user that no longer
+    exists are dropped.
     """
     added = removed = 0
-    known_posts = _existing(session, posts.c.id, claims)
-    known_users = _existing(session, users.c.id, {user_id for changes in claims.values() for user_id in changes})
-    for post_id in sorted(known_posts):
+    known_users = _existing_users(session, {user_id for changes in claims.values() for user_id in changes})
+    for post_id in _locked_posts(session, claims):
         changes = claims[post_id]
         on = [user_id for user_id in sorted(changes) if changes[user_id] and user_id in known_users]
         off = [user_id for user_id in sorted(changes) if not changes[user_id]]
@@ -119,10 +118,23 @@ def apply(session: Session, claims: Mapping[str, Mapping[str, bool]], now: datet
     return added, removed
 
 
-def _existing(session: Session, column: Any, ids: Iterable[str]) -> set[str]:
+def _locked_posts(session: Session, post_ids: Iterable[str]) -> list[str]:
+    """Return those of the posts that are not deleted, locked in the order of their ids.
+
+    The lock comes before the first like: inserting one locks its post for reading, and two writers that both hold that
+    lock and then want to change the count would wait for each other.
+    """
+    found: list[str] = []
+    for chunk in chunks(sorted(post_ids)):
+        present = select(posts.c.id).where(posts.c.id.in_(chunk), posts.c.post_status != STATUS_DELETED)
+        found.extend(session.scalars(present.order_by(posts.c.id).with_for_update()))
+    return found
+
+
+def _existing_users(session: Session, user_ids: Iterable[str]) -> set[str]:
     found: set[str] = set()
-    for chunk in chunks(sorted(ids)):
-        found.update(session.scalars(select(column).where(column.in_(chunk))))
+    for chunk in chunks(sorted(user_ids)):
+        found.update(session.scalars(select(users.c.id).where(users.c.id.in_(chunk))))
     return found
 
 
