@@ -16,6 +16,7 @@ from bapsang_api.auth import discovery
 from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
 from bapsang_api.health.routes import router as health_router
+from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.inject import provide
 from bapsang_api.kit.logs import describe
@@ -34,6 +35,7 @@ from bapsang_api.kit.problem import (
 )
 from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.shedding import Shedder
 from bapsang_api.kit.validation import invalid_input
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.routes import router as likes_router
@@ -72,6 +74,8 @@ def create_app(
     ids: Ids,
     lifecycle: Lifecycle,
     limiter: RateLimiter,
+    shedder: Shedder,
+    idempotency: Idempotency,
 ) -> FastAPI:
     """Return the application; `services` are handed to routes by their class."""
     # No redirects for a slash too many: an unknown path is 404. Documents are served by `openapi`.
@@ -86,7 +90,16 @@ def create_app(
     for outage in OUTAGE:
         app.add_exception_handler(outage, _on_redis_outage)
     cors = Cors(frozenset(cors_origins))
-    app.add_middleware(Gateway, metrics=metrics, cors=cors, ids=ids, lifecycle=lifecycle, limiter=limiter)
+    app.add_middleware(
+        Gateway,
+        metrics=metrics,
+        cors=cors,
+        ids=ids,
+        lifecycle=lifecycle,
+        limiter=limiter,
+        shedder=shedder,
+        idempotency=idempotency,
+    )
     return app
 
 
@@ -102,8 +115,13 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for exactly this class
     problem = _BY_STATUS.get(error.status_code, ServerError)()
     if problem.status == MethodNotAllowed.status:
-        problem.headers = error.headers  # Allow
+        problem.headers = {"Allow": _with_head((error.headers or {}).get("Allow", ""))}
     return respond(problem, request.url.path)
+
+
+def _with_head(allow: str) -> str:
+    """Every GET is also answered as HEAD, of which the framework's routes know nothing."""
+    return ", ".join("GET, HEAD" if method == "GET" else method for method in allow.split(", "))
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

@@ -20,12 +20,14 @@ from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db import Database
+from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE, open_redis
+from bapsang_api.kit.shedding import Shedder
 from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.service import LikeService
@@ -93,6 +95,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         ids=ids,
         lifecycle=lifecycle,
         limiter=limiter,
+        shedder=Shedder(settings.max_in_flight, metrics),
+        idempotency=Idempotency(redis, verifier),
     )
     admin = create_admin_app(lifecycle, metrics, like_store, clock)
     background: list[Coroutine[Any, Any, None]] = [revoked.follow(), limiter.follow()]

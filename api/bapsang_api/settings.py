@@ -27,6 +27,7 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_ADMIN_PORT": "9000",
     "BAPSANG_LOG_LEVEL": "info",
     "BAPSANG_RATE_LIMITS": "",
+    "BAPSANG_MAX_IN_FLIGHT": "400",
 }
 
 
@@ -51,6 +52,7 @@ class Settings:
     admin_port: int
     log_level: str
     rate_limits: dict[Limit, Rate]
+    max_in_flight: int
 
     @property
     def local_database(self) -> bool:
@@ -84,6 +86,7 @@ class Settings:
             admin_port=_port(value["BAPSANG_ADMIN_PORT"]),
             log_level=_log_level(value["BAPSANG_LOG_LEVEL"]),
             rate_limits=_rate_limits(value["BAPSANG_RATE_LIMITS"]),
+            max_in_flight=_max_in_flight(value["BAPSANG_MAX_IN_FLIGHT"]),
         )
         if settings.embedded_redis and not settings.local_database:
             raise SettingsError(
@@ -164,3 +167,11 @@ def _rate_limits(text: str) -> dict[Limit, Rate]:
             f"holds {str(error)!r}",
             f"give name=requests/seconds or name=off, separated by commas, or off for all; names: {', '.join(Limit)}",
         ) from error
+
+
+def _max_in_flight(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 4 <= int(text) <= 100_000:
+        raise SettingsError(
+            "BAPSANG_MAX_IN_FLIGHT", f"is {text!r}", "give from 4 to 100000 reads that may be worked on at once"
+        )
+    return int(text)

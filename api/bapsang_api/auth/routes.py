@@ -121,7 +121,9 @@ async def check_password(
     """Tell whether this is the caller's password."""
     await limiter.take(request.scope, (Limit.PASSWORD, principal.user_id))
     await account.require_password(principal.user_id, body.password)
-    return text_response("비밀번호가 일치합니다.")
+    response = text_response("비밀번호가 일치합니다.")
+    response.headers["Cache-Control"] = "no-store"  # true now, not for good: no repeat may be answered from memory
+    return response
 
 
 @router.patch(

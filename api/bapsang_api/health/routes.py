@@ -12,4 +12,6 @@ router = APIRouter(tags=["health"])
 @router.get("/health", response_class=Response, include_in_schema=False)
 async def read_health() -> Response:
     """Answer `OK` while the process serves."""
-    return text_response("OK")
+    response = text_response("OK")
+    response.headers["Cache-Control"] = "no-store"
+    return response

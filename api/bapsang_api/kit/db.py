@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 POOL_SIZE = 8
 QUEUE = 64
+QUEUE_SECONDS = 2  # a free thread takes milliseconds; longer means that the database does not keep up
 CONNECT_SECONDS = 3
 # Rolled back as a whole by the server, so the transaction may be tried again: deadlock, lock wait timeout.
 _RETRY_WRITE: Final = frozenset({1205, 1213})
@@ -68,7 +69,11 @@ class Database:
         self._name = make_url(url).database or ""
         self._local_locks: dict[str, threading.Lock] = {}
         self._pool = BoundedPool(
-            "db", threads=pool_size, queue=QUEUE, seconds=CONNECT_SECONDS + 2 * float(statement_seconds)
+            "db",
+            threads=pool_size,
+            queue=QUEUE,
+            queue_seconds=QUEUE_SECONDS,
+            seconds=CONNECT_SECONDS + 2 * float(statement_seconds),
         )
 
     async def run(self, job: Callable[[], T]) -> T:

@@ -134,7 +134,7 @@ async def test_cors_is_for_configured_origins_only(file_world: World) -> None:
         await file_world.http.get(f"{API}/posts", headers=theirs),
     ):
         assert not [name for name in answer.headers if name.startswith("access-control-")]
-        assert answer.headers["Vary"] == "Origin"
+        assert "Origin" in answer.headers["Vary"]
 
 
 async def test_openapi_document_covers_every_route_and_its_errors(file_world: World) -> None:

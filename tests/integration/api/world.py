@@ -81,6 +81,7 @@ class World:
 
     runtime: Runtime
     http: httpx.AsyncClient
+    admin: httpx.AsyncClient
     clock: MovableClock
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -133,10 +134,14 @@ async def open_world(backend: Backend) -> AsyncIterator[World]:
     clock = MovableClock()
     async with running(backend.settings, clock=clock) as runtime:
         runtime.lifecycle.start()
-        transport = httpx.ASGITransport(runtime.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
-            http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            yield World(runtime, http, clock)
+        async with _client(runtime.app) as http, _client(runtime.admin) as admin:
+            yield World(runtime, http, admin, clock)
+
+
+def _client(app: Any) -> httpx.AsyncClient:
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver")
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
 
 
 def refresh_cookie(answer: httpx.Response) -> str:
