@@ -1,18 +1,21 @@
-"""The command line: `bapsang-api serve | migrate | like-sync | admin`.
+"""The command line: `bapsang-api serve | migrate | like-sync | admin | openapi`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 """
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import uvloop
 
-from bapsang_api import jobs, server
+from bapsang_api import jobs, openapi, server
+from bapsang_api.app import ROUTERS
 from bapsang_api.kit import logs
 from bapsang_api.kit.redis import EmbeddedRedisMissingError
 from bapsang_api.migrate import MigrationError, migrate
@@ -49,8 +52,19 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         if options.command == "admin":
             act = jobs.administer(settings, act=options.act, target=options.target, reason=options.reason)
             return 0 if runner.run(act) else 1
+    if options.command == "openapi":
+        _write_document(options.out)
+        return 0
     migrate(settings.database_url, wait_seconds=options.wait)
     return 0
+
+
+def _write_document(out: Path | None) -> None:
+    text = json.dumps(openapi.document(ROUTERS), ensure_ascii=False, indent=2) + "\n"
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, "utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     syncing.add_argument(
         "--batch-size", type=_positive, default=500, metavar="N", help="posts a transaction (default: 500)"
     )
+
+    documenting = commands.add_parser("openapi", help="print the OpenAPI document")
+    documenting.add_argument("--out", type=Path, metavar="FILE", help="write it there instead")
 
     admin = commands.add_parser("admin", help="act as an administrator; every act is recorded in the audit log")
     acts = admin.add_subparsers(dest="act", required=True)

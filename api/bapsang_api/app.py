@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import redis.exceptions
@@ -10,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from bapsang_api import openapi
+from bapsang_api import docs, openapi
 from bapsang_api.asgi import Cors, Gateway
 from bapsang_api.auth import discovery
 from bapsang_api.auth.routes import account_router
@@ -41,6 +42,7 @@ from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import router as posts_router
+from bapsang_api.terms.routes import router as terms_router
 from bapsang_api.users.routes import router as users_router
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ ROUTERS: Final = (
     account_router,
     health_router,
     discovery.router,
+    terms_router,
     moderation_router,
 )
 _BY_STATUS: Final[dict[int, type[Problem]]] = {
@@ -78,12 +81,12 @@ def create_app(
     idempotency: Idempotency,
 ) -> FastAPI:
     """Return the application; `services` are handed to routes by their class."""
-    # No redirects for a slash too many: an unknown path is 404. Documents are served by `openapi`.
+    # No redirects for a slash too many: an unknown path is 404. Documents are served by `docs`.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     provide(app, (*services, limiter))
     for router in ROUTERS:
         app.include_router(router)
-    openapi.serve(app)
+    docs.serve(app, partial(openapi.document, ROUTERS))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)

@@ -38,6 +38,7 @@ from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.terms.service import Pages
 from bapsang_api.users.service import UserService
 
 log = logging.getLogger(__name__)
@@ -88,8 +89,9 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     limiter = RateLimiter(redis, clock, settings.rate_limits)
     posts = PostService(database, ViewStore(redis), likes, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
+    pages = Pages(operator=settings.operator_name, contact=settings.contact_email)
     app = create_app(
-        (verifier, Discovery(settings.issuer, keys), users, auth, account, likes, posts, moderation),
+        (verifier, Discovery(settings.issuer, keys), users, auth, account, likes, posts, moderation, pages),
         metrics=metrics,
         cors_origins=settings.cors_origins,
         ids=ids,

@@ -28,6 +28,8 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_LOG_LEVEL": "info",
     "BAPSANG_RATE_LIMITS": "",
     "BAPSANG_MAX_IN_FLIGHT": "400",
+    "BAPSANG_OPERATOR_NAME": "밥상 운영팀",
+    "BAPSANG_CONTACT_EMAIL": "privacy@example.com",
 }
 
 
@@ -53,6 +55,8 @@ class Settings:
     log_level: str
     rate_limits: dict[Limit, Rate]
     max_in_flight: int
+    operator_name: str
+    contact_email: str
 
     @property
     def local_database(self) -> bool:
@@ -87,6 +91,8 @@ class Settings:
             log_level=_log_level(value["BAPSANG_LOG_LEVEL"]),
             rate_limits=_rate_limits(value["BAPSANG_RATE_LIMITS"]),
             max_in_flight=_max_in_flight(value["BAPSANG_MAX_IN_FLIGHT"]),
+            operator_name=value["BAPSANG_OPERATOR_NAME"],
+            contact_email=_contact_email(value["BAPSANG_CONTACT_EMAIL"]),
         )
         if settings.embedded_redis and not settings.local_database:
             raise SettingsError(
@@ -175,3 +181,11 @@ def _max_in_flight(text: str) -> int:
             "BAPSANG_MAX_IN_FLIGHT", f"is {text!r}", "give from 4 to 100000 reads that may be worked on at once"
         )
     return int(text)
+
+
+def _contact_email(text: str) -> str:
+    if re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text) is None:
+        raise SettingsError(
+            "BAPSANG_CONTACT_EMAIL", f"is {text!r}", "give the e-mail address of the one who answers for privacy"
+        )
+    return text

@@ -29,7 +29,7 @@ from bapsang_api.kit.network import client_address
 from bapsang_api.kit.problem import Problem
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
 from bapsang_api.kit.tokens import Principal, TokenVerifier
-from bapsang_api.kit.wire import API, JsonRoute, json_response, problems, text_response
+from bapsang_api.kit.wire import API, JsonRoute, json_response, plain, problems, text_response
 from bapsang_api.users.schemas import Email, Nickname
 from bapsang_api.users.service import UserService, require_no_image
 
@@ -50,18 +50,21 @@ _HANDS_OUT_TOKENS: dict[str, Any] = {
         "Set-Cookie": {"description": "`refreshToken`, HttpOnly", "schema": {"type": "string"}},
     }
 }
-_PLAIN: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 _WITH_COOKIE: dict[str, Any] = {"security": [{"refreshCookie": []}]}
 
 
-@router.get("/email", response_class=Response, responses={200: _PLAIN, **problems(400, 409)})
+@router.get(
+    "/email", response_class=Response, responses={200: plain("사용 가능한 이메일입니다."), **problems(400, 409)}
+)
 async def check_email(email: Annotated[Email, Query()], users: Users) -> Response:
     """Tell whether an e-mail can still be used."""
     await users.require_email_free(email)
     return text_response("사용 가능한 이메일입니다.")
 
 
-@router.get("/nickname", response_class=Response, responses={200: _PLAIN, **problems(400, 409)})
+@router.get(
+    "/nickname", response_class=Response, responses={200: plain("사용 가능한 닉네임입니다."), **problems(400, 409)}
+)
 async def check_nickname(nickname: Annotated[Nickname, Query()], users: Users) -> Response:
     """Tell whether a nickname can still be used."""
     await users.require_nickname_free(nickname)
@@ -112,7 +115,7 @@ async def log_out(request: Request, auth: Auth, verifier: Verifier) -> Response:
 @router.post(
     "/password",
     response_class=Response,
-    responses={200: _PLAIN, **problems(400, 401, 404, 409, 413, 415)},
+    responses={200: plain("비밀번호가 일치합니다."), **problems(400, 401, 404, 409, 413, 415)},
     openapi_extra=TOKEN_NEEDED,
 )
 async def check_password(
@@ -129,7 +132,7 @@ async def check_password(
 @router.patch(
     "/password",
     response_class=Response,
-    responses={200: _PLAIN, **problems(400, 401, 404, 413, 415)},
+    responses={200: plain("비밀번호가 변경되었습니다."), **problems(400, 401, 404, 413, 415)},
     openapi_extra=TOKEN_NEEDED,
 )
 async def change_password(body: NewPassword, principal: CurrentPrincipal, account: Account) -> Response:

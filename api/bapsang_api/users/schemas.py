@@ -20,7 +20,7 @@ Email = Annotated[
 Nickname = Annotated[
     str,
     AfterValidator(matching(r"[가-힣a-zA-Z0-9]{1,10}", "1자 이상 10자 이하의 한글, 영문, 숫자여야 합니다.")),
-    Field(json_schema_extra={"pattern": "^[가-힣a-zA-Z0-9]{1,10}$"}, examples=["alice"]),
+    Field(json_schema_extra={"pattern": "^[가-힣a-zA-Z0-9]{1,10}$"}, examples=["앨리스"]),
 ]
 Password = Annotated[
     str,

@@ -16,6 +16,8 @@ from bapsang_api.kit.clock import SystemClock
 from bapsang_api.runtime import Runtime, running
 from bapsang_api.settings import Settings
 
+from .conformance import Conforming
+
 API = "/api/v1"
 PASSWORD = "Bapsang-2026!"
 
@@ -134,12 +136,15 @@ async def open_world(backend: Backend) -> AsyncIterator[World]:
     clock = MovableClock()
     async with running(backend.settings, clock=clock) as runtime:
         runtime.lifecycle.start()
-        async with _client(runtime.app) as http, _client(runtime.admin) as admin:
+        async with (
+            _client(Conforming(httpx.ASGITransport(runtime.app))) as http,
+            _client(httpx.ASGITransport(runtime.admin)) as admin,
+        ):
             yield World(runtime, http, admin, clock)
 
 
-def _client(app: Any) -> httpx.AsyncClient:
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver")
+def _client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    client = httpx.AsyncClient(transport=transport, base_url="http://testserver")
     client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     return client
 
