@@ -8,8 +8,11 @@ from typing import Final
 import redis.exceptions
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
 from bapsang_api import docs, openapi
 from bapsang_api.asgi import Cors, Gateway
@@ -118,13 +121,17 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for exactly this class
     problem = _BY_STATUS.get(error.status_code, ServerError)()
     if problem.status == MethodNotAllowed.status:
-        problem.headers = {"Allow": _with_head((error.headers or {}).get("Allow", ""))}
+        problem.headers = {"Allow": ", ".join(sorted(_methods_at(request.scope, error)))}
     return respond(problem, request.url.path)
 
 
-def _with_head(allow: str) -> str:
-    """Every GET is also answered as HEAD, of which the framework's routes know nothing."""
-    return ", ".join("GET, HEAD" if method == "GET" else method for method in allow.split(", "))
+def _methods_at(scope: Scope, error: HTTPException) -> set[str]:
+    """Return the methods of the path: the framework names those of one route only, and every GET is answered as HEAD."""
+    methods = set((error.headers or {}).get("Allow", "").split(", "))
+    for route in (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)):
+        if route.matches(scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return methods | ({"HEAD"} if "GET" in methods else set())
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

@@ -51,6 +51,7 @@ _HANDS_OUT_TOKENS: dict[str, Any] = {
     }
 }
 _WITH_COOKIE: dict[str, Any] = {"security": [{"refreshCookie": []}]}
+_ANY_LOGIN: dict[str, Any] = {"security": [{}, {"refreshCookie": []}, {"accessToken": []}]}
 
 
 @router.get(
@@ -105,7 +106,7 @@ async def refresh(request: Request, auth: Auth) -> Response:
     return _with_tokens(Response(status_code=204), await auth.refresh(request.cookies.get(COOKIE)))
 
 
-@router.post("/logout", status_code=204, response_class=Response, responses=problems(), openapi_extra=_WITH_COOKIE)
+@router.post("/logout", status_code=204, response_class=Response, responses=problems(), openapi_extra=_ANY_LOGIN)
 async def log_out(request: Request, auth: Auth, verifier: Verifier) -> Response:
     """End the login session, with or without a token or cookie, whatever they hold."""
     await auth.log_out(refresh_token=request.cookies.get(COOKIE), principal=_principal(request, verifier))

@@ -25,7 +25,10 @@ Nickname = Annotated[
 Password = Annotated[
     str,
     AfterValidator(matching(_PASSWORD, "영문, 숫자, 특수문자를 포함한 8자 이상 20자 이하여야 합니다.")),
-    Field(json_schema_extra={"format": "password", "minLength": 8, "maxLength": 20}, examples=["Bapsang-2026!"]),
+    Field(
+        json_schema_extra={"format": "password", "minLength": 8, "maxLength": 20, "pattern": f"^{_PASSWORD}$"},
+        examples=["Bapsang-2026!"],
+    ),
 ]
 
 

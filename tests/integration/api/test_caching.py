@@ -59,9 +59,10 @@ async def test_head_is_get_without_the_body(file_world: World) -> None:
             assert head.headers[name] == get.headers[name]
     missing = await file_world.http.head(f"{API}/posts/nope")
     assert (missing.status_code, missing.content) == (404, b"")
-    refused = await file_world.http.delete(f"{API}/health")
-    assert_problem(refused, 405, "E405-1")
-    assert refused.headers["Allow"] == "GET, HEAD"
+    for path, methods in (("/health", "GET, HEAD"), ("/users/me", "GET, HEAD, PATCH")):
+        refused = await file_world.http.delete(f"{API}{path}")
+        assert_problem(refused, 405, "E405-1")
+        assert refused.headers["Allow"] == methods
 
 
 @pytest.mark.parametrize("path", [f"{API}/posts", f"{API}/nope", f"{API}/health", "/openapi.json"])
