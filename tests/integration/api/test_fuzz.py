@@ -1,6 +1,7 @@
 """schemathesis sends what nobody would think of to the real process: no 5xx, and every answer is one that the document has.
 
-A short run with a fixed seed; `make fuzz` makes it long (BAPSANG_TEST_FUZZ_EXAMPLES, cases per operation and phase).
+A short run with a fixed seed; `make fuzz` makes it long (BAPSANG_TEST_FUZZ_EXAMPLES: cases per operation and phase) and adds
+the phase that walks through every boundary of every schema.
 """
 
 import os
@@ -16,7 +17,8 @@ from .world import API, Backend
 
 HOOKS = Path(__file__).parents[2] / "fuzz" / "hooks.py"
 ADMIN = {"email": "fuzz@example.com", "password": "Fuzz-2026!", "nickname": "fuzz"}
-EXAMPLES = os.environ.get("BAPSANG_TEST_FUZZ_EXAMPLES", "4")
+LONG = os.environ.get("BAPSANG_TEST_FUZZ_EXAMPLES")
+PHASES = "examples,coverage,fuzzing,stateful" if LONG else "examples,fuzzing,stateful"
 # A request may fit the schema and still be refused: an image that was never uploaded, an Idempotency-Key used before.
 UNFIT = "positive_data_acceptance"
 
@@ -28,7 +30,8 @@ def test_nothing_that_is_sent_breaks_the_api(tmp_path: Path, backend: Backend) -
         fuzzed = subprocess.run(
             [
                 *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{service.url}/openapi.json"),
-                *("--checks", "all", "--exclude-checks", UNFIT, "--max-examples", EXAMPLES, "--seed", "2026"),
+                *("--checks", "all", "--exclude-checks", UNFIT, "--phases", PHASES),
+                *("--max-examples", LONG or "10", "--seed", "2026"),
                 *("--generation-database", "none", "--suppress-health-check", "all", "--no-color"),
             ],
             env={
