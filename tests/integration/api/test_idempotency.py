@@ -107,6 +107,8 @@ async def test_tokens_and_passwords_never_reach_redis(world: World) -> None:
     cookie = {"Cookie": f"refreshToken={alice.refresh_token}", **headers}
     refreshed = [await world.http.post(f"{API}/auth/refresh", headers=cookie) for _ in range(2)]
     assert [answer.status_code for answer in refreshed] == [204, 204]
+    assert (await world.http.post(f"{API}/auth/logout", headers=cookie)).status_code == 204
+    alice.token, _ = await world.log_in(alice.email)
     check = {**alice.headers, **headers}
     assert (
         await world.http.post(f"{API}/auth/password", json={"password": PASSWORD}, headers=check)
