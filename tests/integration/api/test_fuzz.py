@@ -19,8 +19,10 @@ HOOKS = Path(__file__).parents[2] / "fuzz" / "hooks.py"
 ADMIN = {"email": "fuzz@example.com", "password": "Fuzz-2026!", "nickname": "fuzz"}
 LONG = os.environ.get("BAPSANG_TEST_FUZZ_EXAMPLES")
 PHASES = "examples,coverage,fuzzing,stateful" if LONG else "examples,fuzzing,stateful"
-# A request may fit the schema and still be refused: an image that was never uploaded, an Idempotency-Key used before.
-UNFIT = "positive_data_acceptance"
+# Checks that the contract contradicts. A request may fit the schema and still be refused (an image that was never uploaded,
+# an Idempotency-Key used before); empty parameters count as absent instead of being refused; an administrator's
+# requests hide posts that were just made.
+UNFIT = "positive_data_acceptance,negative_data_rejection,ensure_resource_availability"
 
 
 def test_nothing_that_is_sent_breaks_the_api(tmp_path: Path, backend: Backend) -> None:
