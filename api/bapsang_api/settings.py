@@ -30,6 +30,11 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_MAX_IN_FLIGHT": "400",
     "BAPSANG_OPERATOR_NAME": "밥상 운영팀",
     "BAPSANG_CONTACT_EMAIL": "privacy@example.com",
+    "BAPSANG_S3_BUCKET": "",
+    "BAPSANG_S3_REGION": "ap-northeast-2",
+    "BAPSANG_S3_ENDPOINT": "",
+    "BAPSANG_S3_UPLOAD_URL": "",
+    "BAPSANG_S3_PUBLIC_URL": "",
 }
 
 

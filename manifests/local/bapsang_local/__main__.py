@@ -89,6 +89,7 @@ def _cluster(settings: Settings) -> tuple[Cluster, dict[str, str]]:
     wanted = {row.name: row.nodes for row in images.table() if row.nodes and not (pull and "local-path" in row.name)}
     clusters.load(cluster, exact, wanted)
     deploy.addons(cluster, settings, built=not pull)
+    deploy.storage(cluster)
     return cluster, exact
 
 
@@ -141,6 +142,7 @@ def _up_elsewhere(settings: Settings, context: str) -> None:
         ]
         with step(f"images loaded into {context}"):
             shell.output(command, env=docker.environment(), timeout=900)
+    deploy.storage(cluster)
     deploy.operator(cluster, "bapsang/operator:0.1.0")
     deploy.sample(cluster, settings, "bapsang/api:0.1.0")
     say("The Community is ready. Its ingress is your cluster's own: see `kubectl get ingress -n community`.")
