@@ -3,6 +3,7 @@
 A new operation that needs a token fails until its `Owner` is declared, a new path parameter until there is one to use.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -189,3 +190,14 @@ async def test_anonymous_reads_what_needs_no_token(cast: Cast) -> None:
     for operation in OPERATIONS:
         if not operation.needs_token and operation.method == "get":
             assert (await cast.ask(operation, None)).status_code == 200, operation.name
+
+
+async def test_what_can_be_no_id_is_nothing_that_exists(world: World) -> None:
+    admin = await world.person()
+    await world.change("UPDATE users SET user_role = 'ADMIN' WHERE id = :u", u=admin.user_id)
+    admin.token, _ = await world.log_in(admin.email)
+    with_ids = [operation for operation in OPERATIONS if "{" in operation.path]
+    for text in ("£", "'", "x" * 300, ULID.lower()):
+        cast = Cast(world, *[admin] * 5, parameters=defaultdict(lambda text=text: text))  # type: ignore[misc]
+        for operation in with_ids:
+            assert_problem(await cast.ask(operation, admin.token), 404, "E404-1")
