@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bapsang_api.kit.caller import set_user_id
 from bapsang_api.kit.conditional import etag_of, has
 from bapsang_api.kit.idempotency import HEADER as IDEMPOTENCY_KEY
 from bapsang_api.kit.idempotency import REPLAYED, Idempotency
@@ -146,6 +147,7 @@ class _Exchange:
 
     async def run(self) -> None:
         set_request_id(self._request_id)
+        set_user_id(None)  # until a token says who it is
         if (preflight := self._gateway.preflight(self.scope, self._headers)) is not None:
             await self._answer(preflight)
             return

@@ -11,7 +11,7 @@ from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.problem import Unavailable
 
 # A write holds a connection and locks for longer than a read, and a login costs 65 ms of CPU.
-_READS_PER_WRITE: Final = 4
+_READS_PER_WRITE: Final = 2
 
 
 class Kind(StrEnum):
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 class Shedder:
-    """Counts the requests that are being worked on; at most `most` reads, and a quarter as many of everything else."""
+    """Counts the requests that are being worked on; at most `most` reads, and half as many of everything else."""
 
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._free = {Kind.READ: most, Kind.WRITE: max(1, most // _READS_PER_WRITE)}

@@ -19,9 +19,17 @@ class BoundedPool:
     """
 
     def __init__(self, name: str, *, threads: int, queue: int, queue_seconds: float, seconds: float) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._slots = threading.BoundedSemaphore(threads + queue)
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._threads, self._most = threads, threads + queue
         self._queue_seconds, self._seconds = queue_seconds, seconds
+        self._lock = threading.Lock()
+        self._jobs = 0  # running and waiting
+        self.refused = 0  # since the start, by a full queue or a deadline
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return max(0, self._jobs - self._threads)
 
     async def run(self, job: Callable[[], T]) -> T:
         """Return what `job` returns. Raises Unavailable when the queue is full, when the job has not begun within
@@ -29,20 +37,25 @@ class BoundedPool:
 
         A job that is given up before it has begun never will; a running one goes on, so its driver needs a time-out.
         """
-        if not self._slots.acquire(blocking=False):
-            raise Unavailable
-        future = self._threads.submit(job)
-        future.add_done_callback(lambda _: self._slots.release())
+        with self._lock:
+            if self._jobs >= self._most:
+                self.refused += 1
+                raise Unavailable
+            self._jobs += 1
+        future = self._executor.submit(job)
+        future.add_done_callback(self._leave)
         # Cancelling does nothing to a job that has begun.
         giving_up = asyncio.get_running_loop().call_later(self._queue_seconds, future.cancel)
         try:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
+            self.refused += 1
             raise Unavailable from error
         except asyncio.CancelledError as error:
             caller = asyncio.current_task()
             if future.cancelled() and not (caller and caller.cancelling()):
+                self.refused += 1
                 raise Unavailable from error
             raise
         finally:
@@ -50,4 +63,8 @@ class BoundedPool:
 
     def close(self) -> None:
         """Drop what waits and let running jobs end."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _leave(self, _: object) -> None:
+        with self._lock:
+            self._jobs -= 1

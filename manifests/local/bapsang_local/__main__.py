@@ -1,4 +1,4 @@
-"""`python -m bapsang_local up|cluster|down|purge|smoke|kubeconfig|images`: what the Makefile calls."""
+"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|kubeconfig|images`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import cluster as clusters
-from . import deploy, engine, images, node_image, preflight, programs, shell, smoke
+from . import deploy, engine, images, node_image, preflight, programs, seeding, shell, smoke
 from .cluster import Cluster
 from .engine import Engine
 from .failure import Failure
@@ -27,7 +27,7 @@ PACKAGE_SOURCES = ("https://pypi.org/", "https://proxy.golang.org/", "http://deb
 def main() -> int:
     """Run one command. Exit codes: 0 done, 1 something is wrong and was explained, 2 usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="bapsang_local", description="The local Bapsang cluster.")
-    parser.add_argument("command", choices=["up", "cluster", "down", "purge", "smoke", "kubeconfig", "images"])
+    parser.add_argument("command", choices=["up", "cluster", "down", "purge", "smoke", "seed", "kubeconfig", "images"])
     command: str = parser.parse_args().command
     try:
         settings = from_environment()
@@ -168,6 +168,10 @@ def _smoke(settings: Settings) -> None:
     print(smoke.run(_running(settings), settings).text())
 
 
+def _seed(settings: Settings) -> None:
+    say(seeding.run(_running(settings), os.environ.get("SIZE", "small")))
+
+
 def _running(settings: Settings) -> Cluster:
     docker = engine.find()
     if docker is None or not settings.kubeconfig.exists():
@@ -206,7 +210,15 @@ def _alone(settings: Settings) -> Iterator[None]:
         yield
 
 
-_COMMANDS = {"up": _up, "cluster": _only_cluster, "down": _down, "purge": _purge, "smoke": _smoke, "images": _images}
+_COMMANDS = {
+    "up": _up,
+    "cluster": _only_cluster,
+    "down": _down,
+    "purge": _purge,
+    "smoke": _smoke,
+    "seed": _seed,
+    "images": _images,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

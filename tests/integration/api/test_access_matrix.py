@@ -16,8 +16,9 @@ from bapsang_api import openapi
 from bapsang_api.examples import ULID
 from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL
 
+from .bucket import Bucket, open_photo_world
 from .conformance import document
-from .world import PASSWORD, Backend, Person, World, assert_problem, open_world
+from .world import PASSWORD, Backend, Person, World, assert_problem, make_admin
 
 
 class Owner(Enum):
@@ -35,20 +36,30 @@ OWNERS = {
     "toggleLike": Owner.ANYBODY,
     "like": Owner.ANYBODY,
     "unlike": Owner.ANYBODY,
+    "presign": Owner.ANYBODY,
+    "createComment": Owner.ANYBODY,
+    "changePost": Owner.AUTHOR,
+    "changeComment": Owner.AUTHOR,
+    "deleteComment": Owner.AUTHOR,
+    "deletePost": Owner.AUTHOR,
     "checkPassword": Owner.CALLER,
     "readMe": Owner.CALLER,
+    "listMyPosts": Owner.CALLER,
+    "listLikedPosts": Owner.CALLER,
     "changeMe": Owner.CALLER,
     "listSessions": Owner.CALLER,
     "endSession": Owner.HOLDER,
     "changePassword": Owner.CALLER,
     "withdraw": Owner.CALLER,
     "hidePost": Owner.ADMIN,
+    "hideComment": Owner.ADMIN,
+    "showComment": Owner.ADMIN,
     "showPost": Owner.ADMIN,
     "blockUser": Owner.ADMIN,
     "unblockUser": Owner.ADMIN,
 }
-# What ends a login comes last.
-LAST = ("logOut", "endSession", "changePassword", "withdraw")
+# What ends a login, or the thing that the others are tried on, comes last.
+LAST = ("deleteComment", "deletePost", "logOut", "endSession", "changePassword", "withdraw")
 # What no client may set, under every name that it could have.
 SMUGGLED: dict[str, Any] = {
     **dict.fromkeys(("role", "userRole", "user_role"), "ADMIN"),
@@ -115,22 +126,29 @@ class Cast:
 
 
 def _fitting(example: dict[str, Any]) -> dict[str, Any]:
-    """Return an example without the images that nobody uploaded and the nickname that somebody has by now."""
-    return {name: value for name, value in example.items() if not name.endswith("Key") and name != "nickname"}
+    """Return an example without what it names that is not there, and without the nickname that somebody has by now."""
+    missing = ("profileImageKey", "postImageKey", "images", "parentId", "nickname")
+    return {name: value for name, value in example.items() if name not in missing}
 
 
 @pytest.fixture
-async def cast(files: Backend) -> Any:
-    async with open_world(files) as world:
+async def cast(files: Backend, bucket: Bucket) -> Any:
+    async with open_photo_world(files, bucket) as photos:
+        world = photos.world
         alice, bob, admin, blocked, withdrawn, victim = [await world.person() for _ in range(6)]
-        await world.change("UPDATE users SET user_role = 'ADMIN' WHERE id = :u", u=admin.user_id)
-        admin.token, _ = await world.log_in(admin.email)
+        await make_admin(world, admin)
         assert (await admin.send("POST", f"/admin/users/{blocked.user_id}/block")).status_code == 204
         assert (await withdrawn.send("PATCH", "/users/me/withdraw", json={"password": PASSWORD})).status_code == 204
         await world.log_in(alice.email)
         sessions = (await alice.get("/users/me/sessions")).json()["items"]
         other_device = next(item["sessionId"] for item in sessions if not item["isCurrent"])
-        parameters = {"post_id": await alice.write_post(), "user_id": victim.user_id, "session_id": other_device}
+        post_id = await alice.write_post()
+        parameters = {
+            "post_id": post_id,
+            "comment_id": await alice.write_comment(post_id),
+            "user_id": victim.user_id,
+            "session_id": other_device,
+        }
         yield Cast(world, alice, bob, admin, blocked, withdrawn, parameters)
 
 
@@ -152,7 +170,8 @@ async def test_whoever_may_not_is_refused_and_changes_nothing(cast: Cast) -> Non
             for person in (cast.alice, cast.bob):
                 assert_problem(await cast.ask(operation, person.token, role="ADMIN"), 403, "E403-1")
         if owner is Owner.AUTHOR:
-            assert_problem(await cast.ask(operation, cast.bob.token, userId=cast.bob.user_id), 403, "E403-1")
+            for person in (cast.bob, cast.admin):
+                assert_problem(await cast.ask(operation, person.token, userId=person.user_id), 403, "E403-1")
         if owner is Owner.HOLDER:
             for person in (cast.bob, cast.admin):
                 assert_problem(await cast.ask(operation, person.token), 404, "E404-1")
@@ -193,9 +212,7 @@ async def test_anonymous_reads_what_needs_no_token(cast: Cast) -> None:
 
 
 async def test_what_can_be_no_id_is_nothing_that_exists(world: World) -> None:
-    admin = await world.person()
-    await world.change("UPDATE users SET user_role = 'ADMIN' WHERE id = :u", u=admin.user_id)
-    admin.token, _ = await world.log_in(admin.email)
+    admin = await make_admin(world, await world.person())
     with_ids = [operation for operation in OPERATIONS if "{" in operation.path]
     for text in ("£", "'", "x" * 300, ULID.lower()):
         cast = Cast(world, *[admin] * 5, parameters=defaultdict(lambda text=text: text))  # type: ignore[misc]
