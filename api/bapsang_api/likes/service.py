@@ -62,7 +62,7 @@ class LikeService:
 
         From the database: a like appears, and one taken back goes, with the next write-back.
         """
-        liked = await self._database.read_lagging(partial(store.page, user_id=user_id, before=before, limit=size + 1))
+        liked = await self._database.read(partial(store.page, user_id=user_id, before=before, limit=size + 1))
         shown, following = cut(liked, size, lambda row: Following(row.liked_at, row.post.post_id))
         counts = await self.counts([row.post.post_id for row in shown])
         return Page([with_count(row.post, counts) for row in shown], following)
