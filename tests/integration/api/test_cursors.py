@@ -23,7 +23,8 @@ from bapsang_api.comments import tree
 from bapsang_api.comments.models import STATUS_DELETED, Comment
 from bapsang_api.kit.cursor import Following, Keyset
 from bapsang_api.kit.db import open_engine
-from bapsang_api.likes import store as like_store
+from bapsang_api.likes.mine import store as liked_posts
+from bapsang_api.likes.writeback import store as write_back
 from bapsang_api.migrate import migrate
 from bapsang_api.posts import store as post_store
 
@@ -107,19 +108,19 @@ class MyLikes(Shelf):
     def add(self, argument: int) -> None:
         post_id = self.write_post(argument)
         _, now = self.new(argument)
-        like_store.apply(self.session, {post_id: {self.user_id: True}}, now)
+        write_back.apply(self.session, {post_id: {self.user_id: True}}, now)
         self.listed.add(post_id)
 
     def remove(self, argument: int) -> None:
         gone = self.chosen(argument)
         if argument % 2:
-            like_store.apply(self.session, {gone: {self.user_id: False}}, START)
+            write_back.apply(self.session, {gone: {self.user_id: False}}, START)
         else:
             post_store.delete(self.session, gone, START)
         self.listed.discard(gone)
 
     def page(self, after: Keyset | None) -> list[Following]:
-        rows = like_store.page(self.session, self.user_id, after, SIZE)
+        rows = liked_posts.page(self.session, self.user_id, after, SIZE)
         return [Following(row.liked_at, row.post.post_id) for row in rows]
 
 

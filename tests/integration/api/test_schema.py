@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from bapsang_api.comments import store as comments
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.db import open_engine, take_mysql_lock
-from bapsang_api.likes import store as likes
+from bapsang_api.likes.mine import store as likes
 from bapsang_api.migrate import LOCK, MigrationError, migrate
 from bapsang_api.migrations import versions
 from bapsang_api.posts import store as posts
