@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import event
 
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db import Database, Limits
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.kit.tokens import Principal
@@ -270,7 +270,7 @@ async def sync_to_the_end(cast: Cast, kind: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _opened(cast: Cast, connections: int) -> AsyncIterator[tuple[Database, Any]]:
-    database = Database(cast.mysql_url, pool_size=2)
+    database = Database(cast.mysql_url, Limits(connections=2))
     redis = open_redis(cast.redis_url, seconds=5.0, connections=connections)
     try:
         for _ in range(3):  # what a dead predecessor had sent is done before this is answered
