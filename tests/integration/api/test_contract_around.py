@@ -73,7 +73,7 @@ async def test_tables_columns_and_the_set_of_likes_have_the_names_of_the_data_mo
     alice = await world.person()
     post_id = await alice.write_post()
     await alice.toggle(post_id)
-    assert await world.runtime.redis.smembers(f"like:users:{post_id}") == {alice.user_id}
+    assert await world.runtime.redis.smembers(f"like:users:{post_id}") == await world.numbers([alice])
     schema = inspect(world.runtime.database.engine)
     for table, columns in TABLES.items():
         assert set(columns.split()) <= {column["name"] for column in schema.get_columns(table)}, table
