@@ -155,9 +155,7 @@ class _Stack:
 
     def create(self) -> dict[str, Any]:
         """Add the stack's resources to the estate, nested stacks in the order they depend on; return the outputs."""
-        resources = {
-            logical: body for logical, body in self._template["Resources"].items() if self._wanted(body)
-        }
+        resources = {logical: body for logical, body in self._template["Resources"].items() if self._wanted(body)}
         for logical, body in resources.items():
             properties = self._value(body.get("Properties", {})) if body["Type"] != _NESTED else {}
             self._estate.add(Resource(f"{self._name}.{logical}", body["Type"], properties, body))

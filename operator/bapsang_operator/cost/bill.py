@@ -85,7 +85,7 @@ def _surplus(design: Design, hours: float, book: PriceBook) -> list[Row]:
     above = 0.0
     for kind, count in ((design.base_type, design.base_nodes), (design.burst_type, design.burst_nodes)):
         above += count * INSTANCES[kind].vcpu * max(0.0, design.peak_utilisation - INSTANCES[kind].baseline)
-    if above == 0.0 or not (design.base_type + design.burst_type).count("t4g"):
+    if above == 0.0:
         return []
     formula = f"{_n(above)} vCPU above the baseline × {_n(hours)} h"
     return [Row("EC2", "ec2.surplus", above * hours, book["ec2.surplus"], formula)]
@@ -131,7 +131,13 @@ def egress(design: Design, traffic: Traffic, book: PriceBook) -> list[Row]:
     if design.egress is Egress.ENDPOINTS:
         quantity = design.endpoints * zones * HOURS
         return [
-            Row("Egress", "endpoint.hour", quantity, book["endpoint.hour"], f"{design.endpoints} × {zones} zones × 730 h"),
+            Row(
+                "Egress",
+                "endpoint.hour",
+                quantity,
+                book["endpoint.hour"],
+                f"{design.endpoints} × {zones} zones × 730 h",
+            ),
             Row("Egress", "endpoint.data", gigabytes, book["endpoint.data"], f"{_n(gigabytes)} GB"),
         ]
     addresses = Row("Egress", "ipv4", zones * HOURS, book["ipv4"], f"{zones} addresses × 730 h")
@@ -226,7 +232,9 @@ def _observability(design: Design, _traffic: Traffic, book: PriceBook) -> list[R
 
 
 def _small(_design: Design, _traffic: Traffic, book: PriceBook) -> list[Row]:
-    return [Row("Small services", "small-services", 1.0, book["small-services"], "Route 53, SQS, SNS, ECR, secrets, keys")]
+    return [
+        Row("Small services", "small-services", 1.0, book["small-services"], "Route 53, SQS, SNS, ECR, secrets, keys")
+    ]
 
 
 #: Every group, in the order of the bill.
@@ -256,3 +264,13 @@ def rows(design: Design, traffic: Traffic, book: PriceBook) -> list[Row]:
 def total(found: list[Row]) -> float:
     """Return the sum of rows, USD a month."""
     return sum(row.usd for row in found)
+
+
+def spot_range(design: Design, traffic: Traffic, book: PriceBook) -> tuple[float, float]:
+    """Return the total at the lowest and at the highest spot price, USD a month."""
+    usual = total(rows(design, traffic, book))
+    if not design.spot or not design.burst_nodes:
+        return usual, usual
+    low, middle, high = book.spot(design.burst_type)
+    hours = design.burst_nodes * design.hours(traffic)
+    return usual + hours * (low - middle), usual + hours * (high - middle)

@@ -102,7 +102,9 @@ def shortfalls(design: Design, traffic: Traffic) -> list[str]:
         found.append(f"{design.database} has less than {_DATABASE_MEMORY_NEEDED} GiB of memory")
     allowed = PLAN_REQUESTS.get(design.cdn)
     if allowed is not None and traffic.photo_views_millions > allowed:
-        found.append(f"the CDN plan {design.cdn.value} includes {allowed:g} M requests, {traffic.photo_views_millions:g} M come")
+        found.append(
+            f"the CDN plan {design.cdn.value} includes {allowed:g} M requests, {traffic.photo_views_millions:g} M come"
+        )
     return found
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from bapsang_aws import template
 from bapsang_aws.render import Estate, render
 
-from . import missing_types
-from .missing_types import REGION, client, exists
+from . import drive
+from .drive import REGION, client
+from .missing_types import TYPES
 
 STACK = "bapsang"
 _BUCKET = "templates"
@@ -21,18 +22,11 @@ _NESTED = "AWS::CloudFormation::Stack"
 
 #: How each type that moto's CloudFormation makes by itself is found through its own API: service, operation, argument.
 _READS: dict[str, tuple[str, str, str]] = {
-    "EC2::VPC": ("ec2", "describe_vpcs", "VpcIds"),
     "EC2::Subnet": ("ec2", "describe_subnets", "SubnetIds"),
-    "EC2::InternetGateway": ("ec2", "describe_internet_gateways", "InternetGatewayIds"),
-    "EC2::RouteTable": ("ec2", "describe_route_tables", "RouteTableIds"),
-    "EC2::VPCEndpoint": ("ec2", "describe_vpc_endpoints", "VpcEndpointIds"),
     "EC2::SecurityGroup": ("ec2", "describe_security_groups", "GroupIds"),
     "EC2::LaunchTemplate": ("ec2", "describe_launch_templates", "LaunchTemplateIds"),
-    "EC2::NetworkInterface": ("ec2", "describe_network_interfaces", "NetworkInterfaceIds"),
-    "EC2::EIP": ("ec2", "describe_addresses", "PublicIps"),
     "EC2::NatGateway": ("ec2", "describe_nat_gateways", "NatGatewayIds"),
     "EC2::Instance": ("ec2", "describe_instances", "InstanceIds"),
-    "EC2::FlowLog": ("ec2", "describe_flow_logs", "FlowLogIds"),
     "IAM::Role": ("iam", "get_role", "RoleName"),
     "Logs::LogGroup": ("logs", "describe_log_groups", "logGroupNamePrefix"),
     "S3::Bucket": ("s3", "head_bucket", "Bucket"),
@@ -48,8 +42,8 @@ class Account:
     """One account with the estate of one set of parameters."""
 
     def __init__(self, given: Mapping[str, str]) -> None:
-        missing_types.teach()
-        missing_types.LEDGER.clear()
+        drive.teach(TYPES)
+        drive.LEDGER.clear()
         self.templates = template.load_all()
         self.estate: Estate = render(self.templates, given)
         self._cloudformation = client("cloudformation")
@@ -77,7 +71,9 @@ class Account:
         changed: dict[str, Any] = self._without_cidr(body)
         for one in changed["Resources"].values():
             if one["Type"] == _NESTED:
-                one["Properties"]["TemplateURL"] = f"https://{_BUCKET}.s3.amazonaws.com/{one['Properties']['TemplateURL']}"
+                one["Properties"]["TemplateURL"] = (
+                    f"https://{_BUCKET}.s3.amazonaws.com/{one['Properties']['TemplateURL']}"
+                )
             elif one["Type"] == "AWS::EC2::Instance":
                 launched = changed["Resources"]["NatTemplate"]["Properties"]["LaunchTemplateData"]
                 one["Properties"] |= {"ImageId": launched["ImageId"], "InstanceType": launched["InstanceType"]}
@@ -122,16 +118,16 @@ class Account:
 
     def _nested(self) -> list[tuple[str, str]]:
         listed = self._cloudformation.list_stack_resources(StackName=STACK)["StackResourceSummaries"]
-        return [(one["LogicalResourceId"], one["PhysicalResourceId"]) for one in listed if one.get("PhysicalResourceId")]
+        return [
+            (one["LogicalResourceId"], one["PhysicalResourceId"]) for one in listed if one.get("PhysicalResourceId")
+        ]
 
     def lives(self, kind: str, identity: str) -> bool:
         """Ask the service itself, not CloudFormation, whether something is there."""
-        if kind in missing_types.TYPES:
-            return exists(kind, identity)
+        if kind in TYPES:
+            return drive.exists(kind, TYPES[kind], identity)
         if kind == _NESTED:
-            return identity in {one["StackId"] for one in self._cloudformation.describe_stacks()["Stacks"]}
-        if kind in {"AWS::EC2::Route", "AWS::EC2::SubnetRouteTableAssociation", "AWS::EC2::VPCGatewayAttachment"}:
-            return self._linked(kind, identity)
+            return identity in {one["StackName"] for one in self._cloudformation.describe_stacks()["Stacks"]}
         if kind == "AWS::Route53::RecordSet":
             return self._recorded(identity)
         service, operation, argument = _READS[kind.removeprefix("AWS::")]
@@ -143,20 +139,6 @@ class Account:
             return False
         answer.pop("ResponseMetadata")
         return all(answer.values()) and not any(f"'{word}'" in str(answer) for word in _GONE)
-
-    def _linked(self, kind: str, identity: str) -> bool:
-        ec2 = client("ec2")
-        if kind.endswith("Attachment"):
-            return any(gateway["Attachments"] for gateway in ec2.describe_internet_gateways()["InternetGateways"])
-        tables = ec2.describe_route_tables()["RouteTables"]
-        if kind.endswith("Association"):
-            links = [link for table in tables for link in table["Associations"]]
-            return identity in {link["RouteTableAssociationId"] for link in links}
-        return any(
-            table["RouteTableId"] in identity and route.get("DestinationCidrBlock") == "0.0.0.0/0"
-            for table in tables
-            for route in table["Routes"]
-        )
 
     def _recorded(self, identity: str) -> bool:
         records = client("route53").list_resource_record_sets(HostedZoneId=self._given["HostedZoneId"])

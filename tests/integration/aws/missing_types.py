@@ -1,149 +1,12 @@
-"""Teaches moto the resource types that its CloudFormation skips in silence while it answers CREATE_COMPLETE.
-
-Each type is created, read and deleted through the service's own API. Where moto has not even that (`ModelOnly`), the
-request is checked against the API's model, so that a wrong property or type still fails, and kept in a ledger.
-"""
+"""What moto's CloudFormation skips in silence while it answers CREATE_COMPLETE, makes wrongly, or makes and never deletes."""
 
 from __future__ import annotations
 
-import re
-import uuid
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import boto3
-from botocore import xform_name
-from botocore.validate import ParamValidator
-from moto.cloudformation import parsing
-from moto.cloudformation.models import Stack
-from moto.core.common_models import CloudFormationModel
-
-REGION = "ap-northeast-2"
-Properties = dict[str, Any]
-
-
-def client(service: str) -> Any:
-    return boto3.client(service, region_name="us-east-1" if service in {"cloudfront", "budgets"} else REGION)
-
-
-def camel(value: Any, *keep: str) -> Any:
-    """Lower the first letter of every key, as EKS spells them; below `keep` keys are data."""
-    if isinstance(value, list):
-        return [camel(item, *keep) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {k[0].lower() + k[1:]: v if k in keep else camel(v, *keep) for k, v in value.items()}
-
-
-@dataclass(frozen=True)
-class Type:
-    """How one resource type is driven: API calls as `(operation, arguments)`, computed from properties or identity."""
-
-    service: str
-    create: str | Callable[[Properties], str]
-    request: Callable[[Properties, str], Properties]
-    identity: Callable[[Any, Properties], str]
-    read: Callable[[str], tuple[str, Properties]] | None = None
-    delete: Callable[[str], tuple[str, Properties]] | None = None
-    attributes: Mapping[str, Callable[[Any, str], str]] | None = None
-
-
-#: The classes, kept because Python forgets subclasses that nobody holds, and moto finds them as subclasses.
-_TAUGHT: list[type[CloudFormationModel]] = []
-#: What exists of the types that moto has no API for, by type and identity.
-LEDGER: dict[tuple[str, str], Properties] = {}
-
-
-def _fill(value: Any) -> Any:
-    """Turn CloudFormation's numbers and booleans in strings into what the API takes."""
-    if isinstance(value, dict):
-        return {k: _fill(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_fill(item) for item in value]
-    if isinstance(value, str) and value in {"true", "false"}:
-        return value == "true"
-    return value
-
-
-def _model_only(kind: str, one: Type, operation: str, request: Properties) -> Any:
-    shape = client(one.service).meta.service_model.operation_model(operation).input_shape
-    report = ParamValidator().validate(request, shape)
-    if report.has_errors():
-        raise AssertionError(f"{kind}: {report.generate_report()}")
-    return {"Id": str(uuid.uuid4())}
-
-
-def _snake(operation: str) -> str:
-    return str(xform_name(operation))
-
-
-def _call(one: Type, operation: str, request: Properties) -> Any:
-    return getattr(client(one.service), _snake(operation))(**request)
-
-
-def exists(kind: str, identity: str) -> bool:
-    """Tell by the service's API, or by the ledger, whether a resource of a taught type is there."""
-    one = TYPES[kind]
-    if one.read is None:
-        return (kind, identity) in LEDGER
-    operation, request = one.read(identity)
-    try:
-        found = _call(one, operation, request)
-    except client(one.service).exceptions.ClientError:
-        return False
-    listed = [value for key, value in found.items() if key in {"MetricAlarms", "CacheSubnetGroups"}]
-    # A secret and a replication group linger in a state of deletion.
-    return all(listed) and "DeletedDate" not in found and "deleting" not in str(found.get("ReplicationGroups", ""))
-
-
-def _teach(kind: str, one: Type) -> None:
-    class Taught(CloudFormationModel):  # type: ignore[misc]
-        def __init__(self, identity: str, answer: Any) -> None:
-            self.physical_resource_id = identity
-            self.answer = answer
-
-        @staticmethod
-        def cloudformation_type() -> str:
-            return kind
-
-        @staticmethod
-        def cloudformation_name_type() -> str:
-            return ""
-
-        @classmethod
-        def has_cfn_attr(cls, attr: str) -> bool:
-            return attr in (one.attributes or {})
-
-        def get_cfn_attribute(self, name: str) -> str:
-            # Within Fn::Sub, moto cuts `Endpoint.Address` after its first part.
-            found = next(value for key, value in (one.attributes or {}).items() if key.startswith(name))
-            return found(self.answer, self.physical_resource_id)
-
-        def is_created(self) -> bool:
-            return True
-
-        @classmethod
-        def create_from_cloudformation_json(
-            cls, resource_name: str, cloudformation_json: Any, _account: str, _region: str, **_more: Any
-        ) -> Taught:
-            properties = _fill(cloudformation_json["Properties"])
-            request = one.request(properties, resource_name)
-            operation = one.create if isinstance(one.create, str) else one.create(properties)
-            answer = _model_only(kind, one, operation, request) if one.read is None else _call(one, operation, request)
-            identity = one.identity(answer, properties | {"_name": resource_name})
-            if one.read is None:
-                LEDGER[kind, identity] = properties
-            return cls(identity, answer)
-
-        @classmethod
-        def delete_from_cloudformation_json(cls, resource_name: str, _json: Any, _account: str, _region: str) -> None:
-            if one.read is None:
-                del LEDGER[kind, resource_name]
-            elif one.delete is not None:
-                _call(one, *one.delete(resource_name))
-
-    _TAUGHT.append(Taught)
+from .drive import InUseError, Properties, Type, camel, client
 
 
 def _eks(create: str, identity: Callable[[Any, Properties], str]) -> Type:
@@ -153,7 +16,9 @@ def _eks(create: str, identity: Callable[[Any, Properties], str]) -> Type:
 def _group_of(answer: Any, cluster: str) -> str:
     """Return the security group that EKS makes for a cluster; moto's does not."""
     ec2 = client("ec2")
-    found = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [f"eks-{cluster}"]}])["SecurityGroups"]
+    found = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [f"eks-{cluster}"]}])[
+        "SecurityGroups"
+    ]
     if found:
         return str(found[0]["GroupId"])
     subnet = answer["cluster"]["resourcesVpcConfig"]["subnetIds"][0]
@@ -163,7 +28,9 @@ def _group_of(answer: Any, cluster: str) -> str:
 
 def _without_group(cluster: str) -> tuple[str, Properties]:
     answer = client("eks").describe_cluster(name=cluster)
-    client("ec2").delete_security_group(GroupId=_group_of(answer, cluster))
+    # A cluster with node groups is not deleted yet; CloudFormation tries again.
+    if not client("eks").list_nodegroups(clusterName=cluster)["nodegroups"]:
+        client("ec2").delete_security_group(GroupId=_group_of(answer, cluster))
     return "DeleteCluster", {"name": cluster}
 
 
@@ -196,8 +63,14 @@ def _v2(
 
 
 def _budget(p: Properties, _name: str) -> Properties:
-    budget = p["Budget"] | {"BudgetLimit": {**p["Budget"]["BudgetLimit"], "Amount": str(p["Budget"]["BudgetLimit"]["Amount"])}}
-    return {"AccountId": "123456789012", "Budget": budget, "NotificationsWithSubscribers": p["NotificationsWithSubscribers"]}
+    budget = p["Budget"] | {
+        "BudgetLimit": {**p["Budget"]["BudgetLimit"], "Amount": str(p["Budget"]["BudgetLimit"]["Amount"])}
+    }
+    return {
+        "AccountId": "123456789012",
+        "Budget": budget,
+        "NotificationsWithSubscribers": p["NotificationsWithSubscribers"],
+    }
 
 
 def _distribution(p: Properties, name: str) -> Properties:
@@ -237,15 +110,144 @@ def _is_replica(p: Properties) -> bool:
 
 def _database(p: Properties, _name: str) -> Properties:
     """Moto's own models of RDS fall over groups that are given by Ref: these types are driven through the API as well."""
-    request = {k: v for k, v in p.items() if k not in {"VPCSecurityGroups"}}
+    request = {k: v for k, v in p.items() if k != "VPCSecurityGroups"}
     return request | {"VpcSecurityGroupIds": p["VPCSecurityGroups"]}
+
+
+def _drop_database(i: str) -> tuple[str, Properties]:
+    """As CloudFormation does for DeletionPolicy: Snapshot; a replica holds nothing of its own."""
+    if client("rds").describe_db_instances(DBInstanceIdentifier=i)["DBInstances"][0][
+        "ReadReplicaDBInstanceIdentifiers"
+    ]:
+        raise InUseError(i)
+    kept = {"SkipFinalSnapshot": True} if i.endswith("-replica") else {"FinalDBSnapshotIdentifier": f"{i}-final"}
+    return "DeleteDBInstance", {"DBInstanceIdentifier": i, **kept}
+
+
+def _drop_parameters(i: str) -> tuple[str, Properties]:
+    if any(i in str(one["DBParameterGroups"]) for one in client("rds").describe_db_instances()["DBInstances"]):
+        raise InUseError(i)
+    return "DeleteDBParameterGroup", {"DBParameterGroupName": i}
 
 
 def _headers(p: Properties, _name: str) -> Properties:
     return {"ResponseHeadersPolicyConfig": p["ResponseHeadersPolicyConfig"]}
 
 
+def _ec2(create: str, found: Callable[[Any], str], read: str, listed: str, delete: str, key: str, **more: Any) -> Type:
+    """A type of EC2 that moto creates from a template but never deletes. Tags are left out: the API spells them otherwise."""
+    return Type(
+        "ec2",
+        create,
+        more.get("request", lambda p, _n: {k: v for k, v in p.items() if k != "Tags"}),
+        lambda answer, _p: found(answer),
+        lambda i: (read, {listed: [i]}),
+        lambda i: (delete, {key: i}),
+    )
+
+
+def _route(i: str) -> Properties:
+    return dict(zip(("RouteTableId", "DestinationCidrBlock"), i.split("|"), strict=True))
+
+
 TYPES: dict[str, Type] = {
+    "AWS::EC2::VPC": _ec2(
+        "CreateVpc",
+        lambda a: a["Vpc"]["VpcId"],
+        "DescribeVpcs",
+        "VpcIds",
+        "DeleteVpc",
+        "VpcId",
+        request=lambda p, _n: {"CidrBlock": p["CidrBlock"]},
+    ),
+    "AWS::EC2::InternetGateway": _ec2(
+        "CreateInternetGateway",
+        lambda a: a["InternetGateway"]["InternetGatewayId"],
+        "DescribeInternetGateways",
+        "InternetGatewayIds",
+        "DeleteInternetGateway",
+        "InternetGatewayId",
+    ),
+    "AWS::EC2::RouteTable": _ec2(
+        "CreateRouteTable",
+        lambda a: a["RouteTable"]["RouteTableId"],
+        "DescribeRouteTables",
+        "RouteTableIds",
+        "DeleteRouteTable",
+        "RouteTableId",
+    ),
+    "AWS::EC2::NetworkInterface": _ec2(
+        "CreateNetworkInterface",
+        lambda a: a["NetworkInterface"]["NetworkInterfaceId"],
+        "DescribeNetworkInterfaces",
+        "NetworkInterfaceIds",
+        "DeleteNetworkInterface",
+        "NetworkInterfaceId",
+        request=lambda p, _n: {"SubnetId": p["SubnetId"], "Groups": p["GroupSet"]},
+    ),
+    "AWS::EC2::EIP": Type(
+        "ec2",
+        "AllocateAddress",
+        lambda _p, _n: {"Domain": "vpc"},
+        lambda a, _p: a["AllocationId"],
+        lambda i: ("DescribeAddresses", {"AllocationIds": [i]}),
+        lambda i: ("ReleaseAddress", {"AllocationId": i}),
+        {"AllocationId": lambda _a, i: i},
+    ),
+    "AWS::EC2::FlowLog": Type(
+        "ec2",
+        "CreateFlowLogs",
+        lambda p, _n: {k: v for k, v in p.items() if k != "ResourceId"} | {"ResourceIds": [p["ResourceId"]]},
+        lambda a, _p: a["FlowLogIds"][0],
+        lambda i: ("DescribeFlowLogs", {"FlowLogIds": [i]}),
+        lambda i: ("DeleteFlowLogs", {"FlowLogIds": [i]}),
+    ),
+    "AWS::EC2::VPCEndpoint": Type(
+        "ec2",
+        "CreateVpcEndpoint",
+        lambda p, _n: p,
+        lambda a, _p: a["VpcEndpoint"]["VpcEndpointId"],
+        lambda i: ("DescribeVpcEndpoints", {"VpcEndpointIds": [i]}),
+        lambda i: ("DeleteVpcEndpoints", {"VpcEndpointIds": [i]}),
+    ),
+    "AWS::EC2::VPCGatewayAttachment": Type(
+        "ec2",
+        "AttachInternetGateway",
+        lambda p, _n: p,
+        lambda _a, p: f"{p['InternetGatewayId']}|{p['VpcId']}",
+        lambda i: (
+            "DescribeInternetGateways",
+            {"Filters": [{"Name": "attachment.vpc-id", "Values": [i.partition("|")[2]]}]},
+        ),
+        lambda i: ("DetachInternetGateway", dict(zip(("InternetGatewayId", "VpcId"), i.split("|"), strict=True))),
+    ),
+    "AWS::EC2::SubnetRouteTableAssociation": Type(
+        "ec2",
+        "AssociateRouteTable",
+        lambda p, _n: p,
+        lambda a, _p: a["AssociationId"],
+        lambda i: (
+            "DescribeRouteTables",
+            {"Filters": [{"Name": "association.route-table-association-id", "Values": [i]}]},
+        ),
+        lambda i: ("DisassociateRouteTable", {"AssociationId": i}),
+    ),
+    "AWS::EC2::Route": Type(
+        "ec2",
+        "CreateRoute",
+        lambda p, _n: p,
+        lambda _a, p: f"{p['RouteTableId']}|{p['DestinationCidrBlock']}",
+        lambda i: (
+            "DescribeRouteTables",
+            {
+                "Filters": [
+                    {"Name": "route-table-id", "Values": [i.partition("|")[0]]},
+                    {"Name": "route.destination-cidr-block", "Values": [i.partition("|")[2]]},
+                ]
+            },
+        ),
+        lambda i: ("DeleteRoute", _route(i)),
+    ),
     "AWS::EC2::EIPAssociation": Type(
         "ec2",
         "AssociateAddress",
@@ -257,8 +259,19 @@ TYPES: dict[str, Type] = {
     "AWS::EKS::Cluster": Type(
         "eks",
         "CreateCluster",
-        lambda p, _n: camel({k: v for k, v in p.items() if k != "Logging"})
-        | {"logging": {"clusterLogging": [{"types": [one["Type"] for one in p["Logging"]["ClusterLogging"]["EnabledTypes"]], "enabled": True}]}},
+        lambda p, _n: (
+            camel({k: v for k, v in p.items() if k != "Logging"})
+            | {
+                "logging": {
+                    "clusterLogging": [
+                        {
+                            "types": [one["Type"] for one in p["Logging"]["ClusterLogging"]["EnabledTypes"]],
+                            "enabled": True,
+                        }
+                    ]
+                }
+            }
+        ),
         lambda answer, _p: answer["cluster"]["name"],
         lambda i: ("DescribeCluster", {"name": i}),
         _without_group,
@@ -286,12 +299,7 @@ TYPES: dict[str, Type] = {
         _database,
         lambda answer, _p: answer["DBInstance"]["DBInstanceIdentifier"],
         lambda i: ("DescribeDBInstances", {"DBInstanceIdentifier": i}),
-        # As CloudFormation does for DeletionPolicy: Snapshot; it also refuses while DeletionProtection is on.
-        lambda i: (
-            "DeleteDBInstance",
-            {"DBInstanceIdentifier": i, "SkipFinalSnapshot": i.endswith("-replica")}
-            | ({} if i.endswith("-replica") else {"FinalDBSnapshotIdentifier": f"{i}-final"}),
-        ),
+        _drop_database,
         {"Endpoint.Address": lambda a, _i: str(a["DBInstance"]["Endpoint"]["Address"])},
     ),
     "AWS::RDS::DBSubnetGroup": Type(
@@ -305,17 +313,23 @@ TYPES: dict[str, Type] = {
     "AWS::RDS::DBParameterGroup": Type(
         "rds",
         "CreateDBParameterGroup",
-        lambda p, n: {"DBParameterGroupName": n.lower(), "DBParameterGroupFamily": p["Family"], "Description": p["Description"]},
+        lambda p, n: {
+            "DBParameterGroupName": n.lower(),
+            "DBParameterGroupFamily": p["Family"],
+            "Description": p["Description"],
+        },
         lambda answer, _p: answer["DBParameterGroup"]["DBParameterGroupName"],
         lambda i: ("DescribeDBParameterGroups", {"DBParameterGroupName": i}),
-        lambda i: ("DeleteDBParameterGroup", {"DBParameterGroupName": i}),
+        _drop_parameters,
     ),
     "AWS::SecretsManager::Secret": Type(
         "secretsmanager",
         "CreateSecret",
-        lambda p, n: {k: v for k, v in p.items() if k != "GenerateSecretString"}
-        | {"Name": p.get("Name", n)}
-        | ({"SecretString": "generated"} if "GenerateSecretString" in p else {}),
+        lambda p, n: (
+            {k: v for k, v in p.items() if k != "GenerateSecretString"}
+            | {"Name": p.get("Name", n)}
+            | ({"SecretString": "generated"} if "GenerateSecretString" in p else {})
+        ),
         lambda answer, _p: answer["ARN"],
         lambda i: ("DescribeSecret", {"SecretId": i}),
         lambda i: ("DeleteSecret", {"SecretId": i, "ForceDeleteWithoutRecovery": True}),
@@ -328,8 +342,7 @@ TYPES: dict[str, Type] = {
             "CacheSubnetGroupDescription": p["Description"],
             "SubnetIds": p["SubnetIds"],
         },
-        lambda answer, _p: answer["CacheSubnetGroup"]["CacheSubnetGroupName"],
-        lambda i: ("DescribeCacheSubnetGroups", {"CacheSubnetGroupName": i}),
+        lambda _a, p: str(p["CacheSubnetGroupName"]),
     ),
     "AWS::ElastiCache::ParameterGroup": Type(
         "elasticache",
@@ -353,7 +366,7 @@ TYPES: dict[str, Type] = {
     "AWS::S3::BucketPolicy": Type(
         "s3",
         "PutBucketPolicy",
-        lambda p, _n: {"Bucket": p["Bucket"], "Policy": _json(p["PolicyDocument"])},
+        lambda p, _n: {"Bucket": p["Bucket"], "Policy": json.dumps(p["PolicyDocument"])},
         lambda _a, p: str(p["Bucket"]),
         lambda i: ("GetBucketPolicy", {"Bucket": i}),
         lambda i: ("DeleteBucketPolicy", {"Bucket": i}),
@@ -361,14 +374,18 @@ TYPES: dict[str, Type] = {
     "AWS::SQS::QueuePolicy": Type(
         "sqs",
         "SetQueueAttributes",
-        lambda p, _n: {"QueueUrl": p["Queues"][0], "Attributes": {"Policy": _json(p["PolicyDocument"])}},
+        lambda p, _n: {"QueueUrl": p["Queues"][0], "Attributes": {"Policy": json.dumps(p["PolicyDocument"])}},
         lambda _a, p: str(p["Queues"][0]),
         lambda i: ("GetQueueAttributes", {"QueueUrl": i, "AttributeNames": ["Policy"]}),
     ),
     "AWS::SNS::TopicPolicy": Type(
         "sns",
         "SetTopicAttributes",
-        lambda p, _n: {"TopicArn": p["Topics"][0], "AttributeName": "Policy", "AttributeValue": _json(p["PolicyDocument"])},
+        lambda p, _n: {
+            "TopicArn": p["Topics"][0],
+            "AttributeName": "Policy",
+            "AttributeValue": json.dumps(p["PolicyDocument"]),
+        },
         lambda _a, p: str(p["Topics"][0]),
         lambda i: ("GetTopicAttributes", {"TopicArn": i}),
     ),
@@ -384,7 +401,7 @@ TYPES: dict[str, Type] = {
     "AWS::KMS::Key": Type(
         "kms",
         "CreateKey",
-        lambda p, _n: {"Description": p["Description"], "Policy": _json(p["KeyPolicy"])},
+        lambda p, _n: {"Description": p["Description"], "Policy": json.dumps(p["KeyPolicy"])},
         lambda answer, _p: answer["KeyMetadata"]["KeyId"],
         lambda i: ("DescribeKey", {"KeyId": i}),
         lambda i: ("ScheduleKeyDeletion", {"KeyId": i}),
@@ -424,7 +441,9 @@ TYPES: dict[str, Type] = {
         lambda i: ("DeleteOriginAccessControl", {"Id": i}),
         {"Id": lambda _a, i: i},
     ),
-    "AWS::CloudFront::CachePolicy": Type("cloudfront", "CreateCachePolicy", lambda p, _n: p, lambda a, _p: str(a["Id"])),
+    "AWS::CloudFront::CachePolicy": Type(
+        "cloudfront", "CreateCachePolicy", lambda p, _n: p, lambda a, _p: str(a["Id"])
+    ),
     "AWS::CloudFront::ResponseHeadersPolicy": Type(
         "cloudfront", "CreateResponseHeadersPolicy", _headers, lambda a, _p: str(a["Id"])
     ),
@@ -446,30 +465,13 @@ TYPES: dict[str, Type] = {
         "DomainName",
         "DomainName",
         attributes={
-            "RegionalDomainName": lambda a, _i: str(a["DomainNameConfigurations"][0].get("ApiGatewayDomainName", "d.example")),
-            "RegionalHostedZoneId": lambda a, _i: str(a["DomainNameConfigurations"][0].get("HostedZoneId", "Z2OJLYMUO9EFXC")),
+            "RegionalDomainName": lambda a, _i: str(
+                a["DomainNameConfigurations"][0].get("ApiGatewayDomainName", "d.example")
+            ),
+            "RegionalHostedZoneId": lambda a, _i: str(
+                a["DomainNameConfigurations"][0].get("HostedZoneId", "Z2OJLYMUO9EFXC")
+            ),
         },
     ),
     "AWS::ApiGatewayV2::ApiMapping": _v2("ApiMapping", "ApiMappingId", lambda p: p["DomainName"]),
 }
-
-
-def _json(document: Any) -> str:
-    import json
-
-    return json.dumps(document)
-
-
-def _output(stack: Stack, name: str) -> str:
-    """Return what `GetAtt Nested.Outputs.X` gives: the one attribute of a stack that moto does not know."""
-    return str(stack.output_map[name.removeprefix("Outputs.")].value)
-
-
-def teach() -> None:
-    """Register every type; moto looks once and remembers."""
-    Stack.get_cfn_attribute = _output
-    if not _TAUGHT:
-        for kind, one in TYPES.items():
-            _teach(kind, one)
-    for cached in (parsing.get_model_list, parsing.get_model_map, parsing.get_name_type_map):
-        cached.cache_clear()

@@ -11,7 +11,7 @@ from moto import mock_aws
 from bapsang_aws import template
 
 from .account import Account
-from .missing_types import client
+from .drive import client
 
 
 @pytest.fixture(params=["dev", "lean", "ha"])
@@ -36,8 +36,8 @@ def test_estate_is_created_whole_changed_by_nothing_and_leaves_what_is_kept(acco
     assert account.created() == created
     assert [address for address, (kind, identity) in created.items() if not account.lives(kind, identity)] == []
 
-    if account.estate.production:
-        client("rds").modify_db_instance(DBInstanceIdentifier="bapsang", DeletionProtection=False)
+    for one in client("rds").describe_db_instances()["DBInstances"]:
+        client("rds").modify_db_instance(DBInstanceIdentifier=one["DBInstanceIdentifier"], DeletionProtection=False)
     account.delete()
     left = {address for address, (kind, identity) in created.items() if account.lives(kind, identity)}
     assert left == {one.address for one in account.estate.resources if one.body.get("DeletionPolicy") == "Retain"}

@@ -273,7 +273,13 @@ _REMOVED = """
     CloudWatch::Alarm@NodeCredits CloudWatch::Alarm@NodeSurplus CloudWatch::Alarm@NodeMemory CloudWatch::Alarm@MediaSize CloudWatch::Alarm@ReplicaLag
     CloudWatch::Alarm@Latency CloudWatch::Alarm@BalancerErrors CloudWatch::Alarm@UploadEventsAge CloudWatch::Alarm@UploadEventsDead
 """.split()  # noqa: SIM905 - a table
-_KEPT = ("RDS::DBInstance@Database", "ElastiCache::ReplicationGroup", "S3::Bucket", "KMS::Key", "SecretsManager::Secret@*")
+_KEPT = (
+    "RDS::DBInstance@Database",
+    "ElastiCache::ReplicationGroup",
+    "S3::Bucket",
+    "KMS::Key",
+    "SecretsManager::Secret@*",
+)
 
 
 def all_faults(templates: Templates) -> list[Fault]:
@@ -300,7 +306,11 @@ def _generate(templates: Templates) -> Iterator[Fault]:
     for target in _KEPT:
         for where, body in _places(templates, target):
             for key in ("DeletionPolicy", "UpdateReplacePolicy"):
-                if "Replica" not in where and "Url" not in where and not (key[0] == "U" and "SecretsManager" in body["Type"]):
+                if (
+                    "Replica" not in where
+                    and "Url" not in where
+                    and not (key[0] == "U" and "SecretsManager" in body["Type"])
+                ):
                     yield Fault(where, (key,), GONE)
                     yield Fault(where, (key,), "Delete")
 

@@ -102,7 +102,9 @@ def _presigner(estate: Estate) -> Found:
             continue
         if actions(role) != {"s3:PutObject", "logs:CreateLogStream", "logs:PutLogEvents"}:
             yield role, "may do more than put objects and write its log"
-        targets = [where for one in statements(role) if "s3:PutObject" in one["Action"] for where in listed(one["Resource"])]
+        targets = [
+            where for one in statements(role) if "s3:PutObject" in one["Action"] for where in listed(one["Resource"])
+        ]
         if not all(str(where).endswith(("/users/*", "/temp/*")) for where in targets):
             yield role, "may put objects where no upload belongs"
 
@@ -132,7 +134,9 @@ def _keys(estate: Estate) -> Found:
         if key.properties.get("PendingWindowInDays", 0) < 30:
             yield key, "can be lost in less than 30 days"
         for one in key.properties["KeyPolicy"]["Statement"]:
-            if not str(one.get("Principal", {}).get("AWS", "*") if isinstance(one["Principal"], dict) else "*").endswith(":root"):
+            if not str(
+                one.get("Principal", {}).get("AWS", "*") if isinstance(one["Principal"], dict) else "*"
+            ).endswith(":root"):
                 yield key, "can be used by others than the account"
 
 

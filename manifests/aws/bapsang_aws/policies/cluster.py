@@ -144,8 +144,10 @@ each(
     "cluster-secrets-encrypted",
     "EKS::Cluster",
     "Secrets lie unencrypted in etcd",
-    lambda p: dig(p, "EncryptionConfig", 0, "Resources") == ["secrets"]
-    and "KeyArn" in (dig(p, "EncryptionConfig", 0, "Provider") or {}),
+    lambda p: (
+        dig(p, "EncryptionConfig", 0, "Resources") == ["secrets"]
+        and "KeyArn" in (dig(p, "EncryptionConfig", 0, "Provider") or {})
+    ),
 )
 each(
     "cluster-audited",

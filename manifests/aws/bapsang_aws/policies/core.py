@@ -50,9 +50,7 @@ def each(name: str, kind: str, message: str, holds: Callable[[Mapping[str, Any]]
 
 def judge(estate: Estate) -> list[Finding]:
     """Return every breach of every policy."""
-    return [
-        Finding(name, str(where), message) for name, check in POLICIES.items() for where, message in check(estate)
-    ]
+    return [Finding(name, str(where), message) for name, check in POLICIES.items() for where, message in check(estate)]
 
 
 def listed(value: Any) -> list[Any]:

@@ -62,10 +62,15 @@ each(
     "is short or breaks the URL that it becomes part of",
     lambda p: (
         "GenerateSecretString" not in p
-        or (p["GenerateSecretString"].get("PasswordLength", 0) >= 32 and true(p["GenerateSecretString"].get("ExcludePunctuation")))
+        or (
+            p["GenerateSecretString"].get("PasswordLength", 0) >= 32
+            and true(p["GenerateSecretString"].get("ExcludePunctuation"))
+        )
     ),
 )
-_each_writer("mysql-8.4", "is not 8.4: 8.0 costs extended support", lambda p: str(p.get("EngineVersion")).startswith("8.4."))
+_each_writer(
+    "mysql-8.4", "is not 8.4: 8.0 costs extended support", lambda p: str(p.get("EngineVersion")).startswith("8.4.")
+)
 _each_writer("mysql-engine", "the API speaks MySQL", lambda p: p.get("Engine") == "mysql")
 _each_writer(
     "no-extended-support",
@@ -79,15 +84,29 @@ _each_writer(
     lambda p: true(p.get("StorageEncrypted")) and "${Data.DataKey" in str(p.get("KmsKeyId")),
 )
 _each_writer("database-backed-up", "has no backups", lambda p: p.get("BackupRetentionPeriod", 0) >= 1)
-_each_writer("database-backed-up-a-week", "keeps less than a week", lambda p: p.get("BackupRetentionPeriod", 0) >= 7, production=True)
-_each_writer("database-protected", "can be deleted by mistake", lambda p: true(p.get("DeletionProtection")), production=True)
-_each_writer("database-grows", "stops when its disk is full", lambda p: p.get("MaxAllocatedStorage", 0) > p["AllocatedStorage"])
+_each_writer(
+    "database-backed-up-a-week",
+    "keeps less than a week",
+    lambda p: p.get("BackupRetentionPeriod", 0) >= 7,
+    production=True,
+)
+_each_writer(
+    "database-protected", "can be deleted by mistake", lambda p: true(p.get("DeletionProtection")), production=True
+)
+_each_writer(
+    "database-grows", "stops when its disk is full", lambda p: p.get("MaxAllocatedStorage", 0) > p["AllocatedStorage"]
+)
 _each_writer(
     "database-writes-its-logs",
     "its errors and slow statements are not kept",
     lambda p: {"error", "slowquery"} <= set(p.get("EnableCloudwatchLogsExports", ())),
 )
-each("database-not-public", "RDS::DBInstance", "has a public address", lambda p: str(p.get("PubliclyAccessible")).lower() == "false")
+each(
+    "database-not-public",
+    "RDS::DBInstance",
+    "has a public address",
+    lambda p: str(p.get("PubliclyAccessible")).lower() == "false",
+)
 each("database-on-gp3", "RDS::DBInstance", "pays more for a slower disk", lambda p: p.get("StorageType") == "gp3")
 each("database-patched", "RDS::DBInstance", "gets no minor versions", lambda p: true(p.get("AutoMinorVersionUpgrade")))
 each(
@@ -136,8 +155,18 @@ each(
         and p.get("AuthToken")
     ),
 )
-each("cache-snapshots", "ElastiCache::ReplicationGroup", "takes no snapshots", lambda p: p.get("SnapshotRetentionLimit", 0) >= 1)
-each("cache-is-valkey", "ElastiCache::ReplicationGroup", "costs 25 % more than Valkey", lambda p: p.get("Engine") == "valkey")
+each(
+    "cache-snapshots",
+    "ElastiCache::ReplicationGroup",
+    "takes no snapshots",
+    lambda p: p.get("SnapshotRetentionLimit", 0) >= 1,
+)
+each(
+    "cache-is-valkey",
+    "ElastiCache::ReplicationGroup",
+    "costs 25 % more than Valkey",
+    lambda p: p.get("Engine") == "valkey",
+)
 each(
     "cache-never-forgets",
     "ElastiCache::ParameterGroup",
@@ -170,12 +199,24 @@ each(
     "buckets-encrypted",
     "S3::Bucket",
     "is not encrypted",
-    lambda p: dig(
-        p, "BucketEncryption", "ServerSideEncryptionConfiguration", 0, "ServerSideEncryptionByDefault", "SSEAlgorithm"
-    )
-    in {"AES256", "aws:kms"},
+    lambda p: (
+        dig(
+            p,
+            "BucketEncryption",
+            "ServerSideEncryptionConfiguration",
+            0,
+            "ServerSideEncryptionByDefault",
+            "SSEAlgorithm",
+        )
+        in {"AES256", "aws:kms"}
+    ),
 )
-each("buckets-versioned", "S3::Bucket", "a deletion is for ever", lambda p: dig(p, "VersioningConfiguration", "Status") == "Enabled")
+each(
+    "buckets-versioned",
+    "S3::Bucket",
+    "a deletion is for ever",
+    lambda p: dig(p, "VersioningConfiguration", "Status") == "Enabled",
+)
 
 
 def _enabled(bucket: Resource) -> list[Any]:
@@ -219,7 +260,11 @@ def _archived(estate: Estate) -> Found:
 def _cors(estate: Estate) -> Found:
     for bucket in estate.of("S3::Bucket"):
         for rule in dig(bucket.properties, "CorsConfiguration", "CorsRules") or ():
-            if "*" in rule["AllowedOrigins"] or "*" in rule.get("AllowedHeaders", ()) or rule["AllowedMethods"] != ["PUT"]:
+            if (
+                "*" in rule["AllowedOrigins"]
+                or "*" in rule.get("AllowedHeaders", ())
+                or rule["AllowedMethods"] != ["PUT"]
+            ):
                 yield bucket, "lets other sites or other methods in"
 
 
@@ -258,7 +303,11 @@ def _queue_policy(estate: Estate) -> Found:
     for one in estate.of("SQS::QueuePolicy"):
         for statement in one.properties["PolicyDocument"]["Statement"]:
             conditions = dig(statement, "Condition") or {}
-            bounded = dig(conditions, "StringEquals", "aws:SourceAccount") and dig(conditions, "ArnEquals", "aws:SourceArn")
-            narrow = statement["Principal"] == {"Service": "s3.amazonaws.com"} and listed(statement["Action"]) == ["sqs:SendMessage"]
+            bounded = dig(conditions, "StringEquals", "aws:SourceAccount") and dig(
+                conditions, "ArnEquals", "aws:SourceArn"
+            )
+            narrow = statement["Principal"] == {"Service": "s3.amazonaws.com"} and listed(statement["Action"]) == [
+                "sqs:SendMessage"
+            ]
             if not (bounded and narrow):
                 yield one, "lets others than our bucket in"

@@ -37,7 +37,10 @@ def _readers(estate: Estate) -> Found:
             if statement["Effect"] != "Allow":
                 continue
             source = str(dig(statement, "Condition", "StringEquals", "aws:SourceArn"))
-            if statement["Principal"] != {"Service": "cloudfront.amazonaws.com"} or "/${Edge.Distribution}" not in source:
+            if (
+                statement["Principal"] != {"Service": "cloudfront.amazonaws.com"}
+                or "/${Edge.Distribution}" not in source
+            ):
                 yield one, "lets others than our distribution in"
             if listed(statement["Action"]) != ["s3:GetObject"]:
                 yield one, "lets the edge do more than read"
@@ -66,7 +69,10 @@ def _origins(estate: Estate) -> Found:
 @policy("edge-speaks-tls")
 def _edge_tls(estate: Estate) -> Found:
     for one, configuration in _configurations(estate):
-        if any(behaviour["ViewerProtocolPolicy"] not in {"redirect-to-https", "https-only"} for behaviour in _behaviours(configuration)):
+        if any(
+            behaviour["ViewerProtocolPolicy"] not in {"redirect-to-https", "https-only"}
+            for behaviour in _behaviours(configuration)
+        ):
             yield one, "answers plain HTTP"
         certificate = configuration["ViewerCertificate"]
         if "AcmCertificateArn" in certificate and certificate.get("MinimumProtocolVersion") != "TLSv1.2_2021":
@@ -79,7 +85,10 @@ def _edge_cache(estate: Estate) -> Found:
         for behaviour in _behaviours(configuration):
             if set(behaviour.get("AllowedMethods", ())) != {"GET", "HEAD"}:
                 yield one, "passes writes on"
-            if estate.at(behaviour.get("CachePolicyId")) is None or estate.at(behaviour.get("ResponseHeadersPolicyId")) is None:
+            if (
+                estate.at(behaviour.get("CachePolicyId")) is None
+                or estate.at(behaviour.get("ResponseHeadersPolicyId")) is None
+            ):
                 yield one, "has a path without our caching and headers"
         if configuration.get("PriceClass") != "PriceClass_200":
             yield one, "has no edge in Korea, or pays for all"
@@ -120,7 +129,13 @@ each(
         true(dig(p, "ResponseHeadersPolicyConfig", "SecurityHeadersConfig", "ContentTypeOptions", "Override"))
         and "sandbox"
         in str(
-            dig(p, "ResponseHeadersPolicyConfig", "SecurityHeadersConfig", "ContentSecurityPolicy", "ContentSecurityPolicy")
+            dig(
+                p,
+                "ResponseHeadersPolicyConfig",
+                "SecurityHeadersConfig",
+                "ContentSecurityPolicy",
+                "ContentSecurityPolicy",
+            )
         )
     ),
 )
@@ -130,9 +145,24 @@ each(
     "must run a current Python on arm64",
     lambda p: p.get("Architectures") == ["arm64"] and p.get("Runtime") in _RUNTIMES,
 )
-each("lambda-is-bounded", "Lambda::Function", "may run long or large", lambda p: p.get("Timeout", 900) <= 10 and p.get("MemorySize", 9999) <= 512)
-each("lambda-logs-where-told", "Lambda::Function", "makes a log group that keeps everything", lambda p: "LogGroup" in (dig(p, "LoggingConfig") or {}))
-each("lambda-called-by-our-api", "Lambda::Permission", "others may call it", lambda p: p.get("SourceAccount") and "${UploadApiStack.Api}" in str(p.get("SourceArn")))
+each(
+    "lambda-is-bounded",
+    "Lambda::Function",
+    "may run long or large",
+    lambda p: p.get("Timeout", 900) <= 10 and p.get("MemorySize", 9999) <= 512,
+)
+each(
+    "lambda-logs-where-told",
+    "Lambda::Function",
+    "makes a log group that keeps everything",
+    lambda p: "LogGroup" in (dig(p, "LoggingConfig") or {}),
+)
+each(
+    "lambda-called-by-our-api",
+    "Lambda::Permission",
+    "others may call it",
+    lambda p: p.get("SourceAccount") and "${UploadApiStack.Api}" in str(p.get("SourceArn")),
+)
 each(
     "tokens-are-checked",
     "ApiGatewayV2::Authorizer",
@@ -170,7 +200,10 @@ each(
     "upload-api-origins",
     "ApiGatewayV2::Api",
     "lets any site act for its users",
-    lambda p: "*" not in dig(p, "CorsConfiguration", "AllowOrigins") and dig(p, "CorsConfiguration", "AllowMethods") == ["POST"],
+    lambda p: (
+        "*" not in dig(p, "CorsConfiguration", "AllowOrigins")
+        and dig(p, "CorsConfiguration", "AllowMethods") == ["POST"]
+    ),
 )
 each(
     "upload-domain-tls",

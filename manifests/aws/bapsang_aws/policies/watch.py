@@ -58,7 +58,9 @@ def _covered(estate: Estate) -> Found:
     found = {alarm.properties["MetricName"] for alarm in estate.of("CloudWatch::Alarm")}
     for metric in sorted(wanted - found):
         yield "Observability", f"no alarm on {metric}"
-    pairs = {(alarm.properties["Namespace"], alarm.properties["MetricName"]) for alarm in estate.of("CloudWatch::Alarm")}
+    pairs = {
+        (alarm.properties["Namespace"], alarm.properties["MetricName"]) for alarm in estate.of("CloudWatch::Alarm")
+    }
     for namespace in ("AWS/EC2", "AWS/RDS"):
         for metric in ("CPUCreditBalance", "CPUSurplusCreditsCharged"):
             if (namespace, metric) not in pairs:
@@ -80,7 +82,10 @@ each(
 @policy("latency-is-judged-by-p99")
 def _percentiles(estate: Estate) -> Found:
     for alarm in estate.of("CloudWatch::Alarm"):
-        if alarm.properties["MetricName"] in {"TargetResponseTime", "Latency"} and alarm.properties.get("ExtendedStatistic") != "p99":
+        if (
+            alarm.properties["MetricName"] in {"TargetResponseTime", "Latency"}
+            and alarm.properties.get("ExtendedStatistic") != "p99"
+        ):
             yield alarm, "hides the slow requests in an average"
 
 
