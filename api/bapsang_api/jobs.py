@@ -1,27 +1,44 @@
 """What `bapsang-api` does once and ends: `like-sync` writes likes and views back and clears away what has expired,
-`admin` acts as an administrator."""
+`admin` acts as an administrator, `recount` and `erase-user` are upkeep, `seed` fills an empty
+database."""
 
+import asyncio
 import logging
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Final
+
+from sqlalchemy.exc import DBAPIError
 
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db import Database, Limits
 from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.logs import describe
+from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
+from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
+from bapsang_api.seed.plan import Sizes
+from bapsang_api.seed.service import PASSWORD, Seeder
+from bapsang_api.seed.store import forget
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.tables import METADATA
+from bapsang_api.upkeep.erasure import Erasure
+from bapsang_api.upkeep.recount import Recount
 from bapsang_api.users.service import UserService
 
 log = logging.getLogger(__name__)
 
+# Nobody waits for an answer, and a slow batch is better than one that is given up and done again.
+PATIENT: Final = Limits(connections=2, statement_seconds=30)
 POST_ACTS: Final = ("hide", "show")
 USER_ACTS: Final = ("grant", "revoke", "block", "unblock")
 
@@ -36,8 +53,7 @@ async def like_sync(settings: Settings, *, batch_size: int) -> bool:
             "BAPSANG_REDIS_URL", "is embedded://", "`serve` writes back by itself there; nothing else can"
         )
     clock = SystemClock()
-    # Patient: nobody waits for an answer, and a slow batch is better than one that is given up and done again.
-    database = Database(settings.database_url, pool_size=2, statement_seconds=30)
+    database = Database(settings.database_url, PATIENT)
     redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
     likes = LikeStore(redis)
     posts = PostService(database, ViewStore(redis), LikeService(database, likes, clock), clock, Ids(clock))
@@ -63,7 +79,7 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
     On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
     """
     clock = SystemClock()
-    database = Database(settings.database_url, pool_size=1)
+    database = Database(settings.database_url, Limits(connections=1))
     redis = open_redis(settings.redis_url)
     moderation = ModerationService(database, RevokedSessions(redis, clock), clock, Ids(clock))
     acts = {
@@ -84,4 +100,78 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
         database.close()
         await redis.aclose()
     log.info("admin.done", extra={"act": act, "target_id": target_id})
+    return True
+
+
+async def recount(settings: Settings, *, post_ids: Sequence[str] | None, dry_run: bool) -> bool:
+    """Compare counters with their rows and correct them; log each difference and a summary line.
+
+    Returns False when it failed or when a dry run found a difference. The embedded Redis belongs to the server's process
+    alone, so there only the database is compared.
+    """
+    database = Database(settings.database_url, PATIENT)
+    redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
+    try:
+        counting = Recount(database, None if settings.embedded_redis else redis)
+        report = await counting.run(post_ids, dry_run=dry_run)
+    except (NotFound, Unavailable, *OUTAGE) as error:
+        log.error("recount.failed", extra={"error": "unknown post" if isinstance(error, NotFound) else describe(error)})
+        return False
+    finally:
+        database.close()
+        await redis.aclose()
+    log.info("recount.done", extra=report.fields())
+    return not (dry_run and report.differences)
+
+
+async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason: str | None) -> bool:
+    """Erase a person, named by id or e-mail. Returns False when it could not be done or not to the end.
+
+    On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
+    """
+    clock = SystemClock()
+    database = Database(settings.database_url, PATIENT)
+    redis = open_redis(settings.redis_url)
+    erasure = Erasure(database, RevokedSessions(redis, clock), clock, Ids(clock))
+    try:
+        user_id = await erasure.user_id_of(user)
+        erased = await erasure.erase(user_id, with_posts=with_posts, reason=reason)
+    except (NotFound, Unavailable, *OUTAGE) as error:
+        log.error(
+            "erase_user.failed", extra={"error": "unknown user" if isinstance(error, NotFound) else describe(error)}
+        )
+        return False
+    finally:
+        database.close()
+        await redis.aclose()
+    log.info("erase_user.done", extra={"user_id": user_id, **asdict(erased)})
+    return True
+
+
+async def seed(settings: Settings, sizes: Sizes, *, wipe: bool, append: bool) -> bool:
+    """Fill the database with a made-up community. Returns False when database or Redis failed.
+
+    Raises SeedError when it must not be filled, and (on SQLite) MigrationError.
+    """
+    if settings.local_database:
+        await asyncio.to_thread(migrate, settings.database_url)
+    passwords = Passwords(threads=1)
+    redis = open_redis(settings.redis_url, seconds=5.0, connections=1)
+    seeder = Seeder(settings.database_url, METADATA.sorted_tables)
+    try:
+        if wipe:
+            await asyncio.to_thread(seeder.wipe)
+            await forget(redis)
+        elif not append:
+            await asyncio.to_thread(seeder.require_empty)
+        progress, login = await asyncio.to_thread(seeder.fill, sizes, await passwords.hash(PASSWORD))
+    except (DBAPIError, *OUTAGE) as error:
+        log.error("seed.failed", extra={"error": describe(error)})
+        return False
+    finally:
+        seeder.close()
+        passwords.close()
+        await redis.aclose()
+    done = {"rows": progress.done, "seconds": round(progress.seconds, 1), "rows_per_second": round(progress.rate)}
+    log.info("seed.done", extra={**done, "login": login})
     return True

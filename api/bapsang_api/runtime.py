@@ -26,6 +26,7 @@ from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE, open_redis
+from bapsang_api.kit.replica import Pins, ReplicatedDatabase
 from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.service import LikeService
@@ -55,6 +56,9 @@ class Runtime:
     like_sync: LikeSync
     posts: PostService
     users: UserService
+    metrics: Metrics
+    revoked: RevokedSessions
+    ids: Ids
 
 
 @asynccontextmanager
@@ -67,11 +71,12 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     clock = clock or SystemClock()
     keys = signing_keys(settings)
     redis = open_redis(settings.redis_url)
+    ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
     if settings.local_database:
         await asyncio.to_thread(migrate, settings.database_url)
-    database = Database(settings.database_url)
+    database = open_database(settings, redis)
+    metrics.watch(database)
     passwords = Passwords()
-    ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
     revoked = RevokedSessions(redis, clock)
     verifier = TokenVerifier(
         keys, issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.__contains__
@@ -101,12 +106,21 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         background.append(_sync_for_ever(like_sync, posts, users, database, clock))
     tasks = [asyncio.create_task(work) for work in background]
     try:
-        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users)
+        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids)
     finally:
         await _end(tasks)
         passwords.close()
         database.close()
         await redis.aclose()
+
+
+def open_database(settings: Settings, redis: Redis) -> Database:
+    """Return the database, with its replica when there is one."""
+    if settings.database_reader_url is None:
+        return Database(settings.database_url, settings.database_limits)
+    return ReplicatedDatabase(
+        settings.database_url, settings.database_reader_url, Pins(redis), settings.database_limits
+    )
 
 
 def signing_keys(settings: Settings) -> list[SigningKey]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from bapsang_api.kit.db import DEFAULT_LIMITS, Limits
 from bapsang_api.kit.ratelimit import Limit, Rate, rates_from
 from bapsang_api.kit.redis import EMBEDDED
 
@@ -19,6 +20,10 @@ _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_DATABASE_URL": "sqlite:///./bapsang.sqlite3",
     "BAPSANG_DATABASE_READER_URL": "",
+    "BAPSANG_DATABASE_POOL_SIZE": str(DEFAULT_LIMITS.connections),
+    "BAPSANG_DATABASE_QUEUE_SIZE": str(DEFAULT_LIMITS.queue),
+    "BAPSANG_DATABASE_CONNECT_SECONDS": str(DEFAULT_LIMITS.connect_seconds),
+    "BAPSANG_DATABASE_STATEMENT_SECONDS": str(DEFAULT_LIMITS.statement_seconds),
     "BAPSANG_REDIS_URL": EMBEDDED,
     "BAPSANG_SIGNING_KEY_FILE": "",
     "BAPSANG_ISSUER": "http://localhost:8000",
@@ -27,6 +32,11 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_ADMIN_PORT": "9000",
     "BAPSANG_LOG_LEVEL": "info",
     "BAPSANG_RATE_LIMITS": "",
+    "BAPSANG_S3_BUCKET": "",
+    "BAPSANG_S3_REGION": "ap-northeast-2",
+    "BAPSANG_S3_ENDPOINT": "",
+    "BAPSANG_S3_UPLOAD_URL": "",
+    "BAPSANG_S3_PUBLIC_URL": "",
 }
 
 
@@ -43,6 +53,7 @@ class Settings:
 
     database_url: str
     database_reader_url: str | None
+    database_limits: Limits
     redis_url: str
     signing_key_file: Path | None
     issuer: str
@@ -76,6 +87,12 @@ class Settings:
         settings = cls(
             database_url=_database_url("BAPSANG_DATABASE_URL", value["BAPSANG_DATABASE_URL"]),
             database_reader_url=_database_url("BAPSANG_DATABASE_READER_URL", reader) if reader else None,
+            database_limits=Limits(
+                connections=_number(value, "BAPSANG_DATABASE_POOL_SIZE", 1, 64),
+                queue=_number(value, "BAPSANG_DATABASE_QUEUE_SIZE", 0, 1000),
+                connect_seconds=_number(value, "BAPSANG_DATABASE_CONNECT_SECONDS", 1, 10),
+                statement_seconds=_number(value, "BAPSANG_DATABASE_STATEMENT_SECONDS", 3, 60),
+            ),
             redis_url=_redis_url(value["BAPSANG_REDIS_URL"]),
             signing_key_file=Path(key_file) if key_file else None,
             issuer=_http_url("BAPSANG_ISSUER", value["BAPSANG_ISSUER"]),
@@ -85,6 +102,10 @@ class Settings:
             log_level=_log_level(value["BAPSANG_LOG_LEVEL"]),
             rate_limits=_rate_limits(value["BAPSANG_RATE_LIMITS"]),
         )
+        if reader and (settings.local_database or reader.startswith("sqlite")):
+            raise SettingsError(
+                "BAPSANG_DATABASE_READER_URL", "needs MySQL on both sides", "remove it, or give MySQL for both"
+            )
         if settings.embedded_redis and not settings.local_database:
             raise SettingsError(
                 "BAPSANG_REDIS_URL",
@@ -109,6 +130,13 @@ def _database_url(variable: str, text: str) -> str:
             raise SettingsError(variable, "names no file", wanted)
         return text
     raise SettingsError(variable, f"has the unsupported scheme {url.drivername!r}", wanted)
+
+
+def _number(values: Mapping[str, str], variable: str, least: int, most: int) -> int:
+    text = values[variable]
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise SettingsError(variable, f"is {text!r}", f"give a whole number from {least} to {most}")
+    return int(text)
 
 
 def _redis_url(text: str) -> str:

@@ -59,6 +59,14 @@ class Spot:
 
 
 @dataclass(frozen=True)
+class RateLimits:
+    """`rules`: requests/seconds or off, by rule; rules that are not named keep the API's defaults."""
+
+    enabled: bool
+    rules: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Api:
     base_replicas: int
     base_resources: Resources
@@ -67,6 +75,7 @@ class Api:
     arch: str
     spot: Spot
     cors_origins: tuple[str, ...]
+    rate_limits: RateLimits
     env: tuple[Mapping[str, Any], ...]
 
 
@@ -86,6 +95,25 @@ class Database:
     reader: SecretRef | None
     volume: Volume
     resources: Resources
+
+
+@dataclass(frozen=True)
+class Storage:
+    """`access_key`: both halves of it, empty where the pods' identity counts."""
+
+    bucket: str
+    region: str
+    endpoint: str | None
+    upload_url: str | None
+    public_url: str | None
+    access_key: tuple[SecretRef, ...]
+
+
+@dataclass(frozen=True)
+class ImageCollector:
+    schedule: str
+    suspend: bool
+    grace_hours: int
 
 
 @dataclass(frozen=True)
@@ -124,7 +152,10 @@ class Community:
     api: Api
     redis: Redis
     database: Database
+    storage: Storage | None
     like_sync: LikeSync
+    image_collector: ImageCollector
+    service_account_annotations: Mapping[str, str]
     auth: Auth
 
     @property
@@ -187,11 +218,18 @@ def parse(resource: Mapping[str, Any]) -> Community:
             volume=_volume(spec["database"]["storage"]),
             resources=_resources(spec["database"]),
         ),
+        storage=_storage(spec["storage"]) if "storage" in spec else None,
         like_sync=LikeSync(
             schedule=spec["likeSync"]["schedule"],
             batch_size=spec["likeSync"]["batchSize"],
             suspend=spec["likeSync"]["suspend"],
         ),
+        image_collector=ImageCollector(
+            schedule=spec["imageCollector"]["schedule"],
+            suspend=spec["imageCollector"]["suspend"],
+            grace_hours=spec["imageCollector"]["graceHours"],
+        ),
+        service_account_annotations=spec["serviceAccount"].get("annotations", {}),
         auth=Auth(
             issuer=spec["auth"].get("issuer"),
             audience=spec["auth"]["audience"],
@@ -222,7 +260,22 @@ def _api(api: Mapping[str, Any]) -> Api:
             tolerations=tuple(spot["tolerations"]),
         ),
         cors_origins=tuple(api["corsOrigins"]),
+        rate_limits=RateLimits(enabled=api["rateLimits"]["enabled"], rules=api["rateLimits"].get("rules", {})),
         env=tuple(api["env"]),
+    )
+
+
+def _storage(storage: Mapping[str, Any]) -> Storage:
+    name = storage.get("secretName")
+    return Storage(
+        bucket=storage["bucket"],
+        region=storage["region"],
+        endpoint=storage.get("endpoint"),
+        upload_url=storage.get("uploadUrl"),
+        public_url=storage.get("publicUrl"),
+        access_key=()
+        if name is None
+        else tuple(SecretRef(name, key, "spec.storage.secretName") for key in names.ACCESS_KEY),
     )
 
 

@@ -67,9 +67,9 @@ class Rate:
         return 1000 * self.seconds + min(_SLACK_MS, self.cost / 2)
 
 
-# Generous: a whole campus or mobile network may share one address.
+# By address generous enough for a household or an office; a campus or a carrier behind one address gets its own figure.
 DEFAULTS: Final[dict[Limit, Rate]] = {
-    Limit.IP: Rate(60_000, 60),
+    Limit.IP: Rate(1200, 60),
     Limit.WRITE: Rate(120, 60),
     Limit.LOGIN_IP: Rate(120, 60),
     Limit.LOGIN_EMAIL: Rate(20, 600),

@@ -10,6 +10,7 @@ from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, long
 
 STATUS_ACTIVE = "ACTIVE"
 STATUS_HIDDEN = "HIDDEN"
+STATUS_DELETED = "DELETED"
 
 
 class Post(SQLModel, table=True):

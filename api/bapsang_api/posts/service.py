@@ -76,14 +76,14 @@ class PostService:
     async def page(self, before: Keyset | None, size: int) -> Page:
         """Return up to `size` posts older than `before`, newest first, with live like counts."""
         # One more than asked for tells whether there is a next page, without a COUNT.
-        rows = await self._database.read(partial(store.page, before=before, limit=size + 1))
+        rows = await self._database.read_lagging(partial(store.page, before=before, limit=size + 1))
         shown = rows[:size]
         counts = await self._likes.counts([row.post_id for row in shown])
         return Page([_with_count(row, counts) for row in shown], has_more=len(rows) > size)
 
     async def detail(self, post_id: str, *, user_id: str | None, viewer: str) -> Detail:
         """Return a post and count a view of `viewer`. Raises NotFound."""
-        row = await self._database.read(partial(store.detail, post_id=post_id)) if is_ulid(post_id) else None
+        row = await self._database.find_lagging(partial(store.detail, post_id=post_id)) if is_ulid(post_id) else None
         if row is None:
             raise NotFound
         counts, liked, _ = await asyncio.gather(

@@ -43,13 +43,13 @@ class Client:
     host: str = HOST
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send one request (10 s at most) and return the answer, whatever its status."""
+        """Send one request (10 s at most) and return the answer, whatever its status. Bytes go as they are, all else as JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         sent = {"Host": self.host, **headers}
         if self.token:
             sent["Authorization"] = f"Bearer {self.token}"
-        payload = None
-        if body is not None:
+        payload = body if isinstance(body, bytes) else None
+        if body is not None and payload is None:
             payload = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
         try:

@@ -80,7 +80,7 @@ def test_a_migration_that_died_halfway_is_finished_by_the_next(empty_mysql: str)
 
 
 def test_two_runs_never_change_the_schema_at_once(empty_mysql: str) -> None:
-    engine = open_engine(empty_mysql, pool_size=1, statement_seconds=5)
+    engine = open_engine(empty_mysql)
     rival = take_mysql_lock(engine, f"{engine.url.database}:{LOCK}", wait_seconds=0)
     assert rival is not None
     with pytest.raises(MigrationError, match="another migration is running"):

@@ -169,11 +169,13 @@ def mysql_database(server_url: str, name: str) -> Iterator[str]:
     url = engine.url.set(database=name, query={"charset": "utf8mb4"})
     with engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-        try:
-            yield url.render_as_string(hide_password=False)
-        finally:
+    engine.dispose()  # a test may restart the server
+    try:
+        yield url.render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name}"))
-    engine.dispose()
+        engine.dispose()
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:

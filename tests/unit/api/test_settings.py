@@ -2,6 +2,7 @@
 
 import pytest
 
+from bapsang_api.kit.db import Limits
 from bapsang_api.kit.ratelimit import DEFAULTS, Limit, Rate
 from bapsang_api.settings import Settings, SettingsError
 
@@ -42,6 +43,15 @@ def test_servers_are_taken_as_given() -> None:
         ("BAPSANG_DATABASE_URL", "sqlite://"),
         ("BAPSANG_DATABASE_URL", "sqlite:///:memory:"),
         ("BAPSANG_DATABASE_READER_URL", "postgresql://user:secret@db/x"),
+        ("BAPSANG_DATABASE_READER_URL", "sqlite:///copy"),
+        ("BAPSANG_DATABASE_POOL_SIZE", "0"),
+        ("BAPSANG_DATABASE_POOL_SIZE", "65"),
+        ("BAPSANG_DATABASE_POOL_SIZE", "eight"),
+        ("BAPSANG_DATABASE_POOL_SIZE", "²"),
+        ("BAPSANG_DATABASE_QUEUE_SIZE", "-1"),
+        ("BAPSANG_DATABASE_CONNECT_SECONDS", "0"),
+        ("BAPSANG_DATABASE_STATEMENT_SECONDS", "2"),
+        ("BAPSANG_DATABASE_STATEMENT_SECONDS", "5.5"),
         ("BAPSANG_REDIS_URL", "http://:secret@redis:6379"),
         ("BAPSANG_REDIS_URL", "redis://"),
         ("BAPSANG_ISSUER", "community.example.com"),
@@ -62,6 +72,22 @@ def test_bad_value_is_refused_in_one_line_that_names_it_and_hides_secrets(variab
     assert text.startswith(f"{variable} ")
     assert "\n" not in text
     assert "secret" not in text
+
+
+def test_connections_and_waits_are_limited_as_given() -> None:
+    given = {
+        "BAPSANG_DATABASE_POOL_SIZE": "20",
+        "BAPSANG_DATABASE_QUEUE_SIZE": "0",
+        "BAPSANG_DATABASE_CONNECT_SECONDS": "1",
+        "BAPSANG_DATABASE_STATEMENT_SECONDS": "10",
+    }
+    assert Settings.from_environment({**SERVERS, **given}).database_limits == Limits(20, 0, 1, 10)
+    assert Settings.from_environment(SERVERS).database_limits == Limits()
+
+
+def test_a_sqlite_file_has_no_replica() -> None:
+    with pytest.raises(SettingsError, match="BAPSANG_DATABASE_READER_URL needs MySQL on both sides"):
+        Settings.from_environment({"BAPSANG_DATABASE_READER_URL": SERVERS["BAPSANG_DATABASE_URL"]})
 
 
 def test_mysql_with_the_embedded_redis_is_refused() -> None:

@@ -46,7 +46,7 @@ def test_rights_are_exactly_those_that_the_code_uses() -> None:
 
 
 def test_nothing_that_holds_data_is_ever_deleted() -> None:
-    assert {kind.name for kind in CHILDREN if kind.deletable} == {"Job", "Ingress"}
+    assert {kind.name for kind in CHILDREN if kind.deletable} == {"CronJob", "Job", "Ingress"}
 
 
 def test_secrets_are_neither_watched_nor_listed() -> None:
