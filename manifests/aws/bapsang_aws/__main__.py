@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bapsang_aws import template
 from bapsang_aws.policies import POLICIES, judge
-from bapsang_aws.render import Refused, render
+from bapsang_aws.render import RefusedError, render
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in parser.parse_args(argv).parameters:
         try:
             estate = render(template.load_all(), template.parameters(path))
-        except (Refused, OSError, ValueError, KeyError) as error:
+        except (RefusedError, OSError, ValueError, KeyError) as error:
             sys.stdout.write(f"{path}: {error}\n")
             broken = True
             continue

@@ -27,7 +27,7 @@ _ABSENT: Final = object()
 _TOKEN: Final = re.compile(r"\$\{(\w+\.\w+)(\.[\w.]+)?\}")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A set of parameters that the template refuses; the message names the parameter or the rule."""
 
 
@@ -81,7 +81,7 @@ class Estate:
 
 
 def render(templates: Mapping[str, Mapping[str, Value]], given: Mapping[str, str]) -> Estate:
-    """Return what a deployment of the root template creates. Raises Refused as CloudFormation would refuse."""
+    """Return what a deployment of the root template creates. Raises RefusedError as CloudFormation would refuse."""
     root = templates[MAIN]
     values = _parameters(root, given)
     _assert_rules(root, values)
@@ -94,12 +94,12 @@ def _parameters(template: Mapping[str, Value], given: Mapping[str, str]) -> dict
     declared = template.get("Parameters", {})
     unknown = sorted(set(given) - set(declared))
     if unknown:
-        raise Refused(f"{', '.join(unknown)}: no such parameter")
+        raise RefusedError(f"{', '.join(unknown)}: no such parameter")
     values: dict[str, Any] = {}
     for name, rule in declared.items():
         value = given.get(name, rule.get("Default"))
         if value is None:
-            raise Refused(f"{name}: is required")
+            raise RefusedError(f"{name}: is required")
         _check(name, str(value), rule)
         values[name] = _typed(value, rule["Type"])
     return values
@@ -107,14 +107,14 @@ def _parameters(template: Mapping[str, Value], given: Mapping[str, str]) -> dict
 
 def _check(name: str, value: str, rule: Mapping[str, Any]) -> None:
     if "AllowedValues" in rule and value not in [str(one) for one in rule["AllowedValues"]]:
-        raise Refused(f"{name}: must be one of {', '.join(map(str, rule['AllowedValues']))}, not {value!r}")
+        raise RefusedError(f"{name}: must be one of {', '.join(map(str, rule['AllowedValues']))}, not {value!r}")
     if "AllowedPattern" in rule and not re.fullmatch(rule["AllowedPattern"], value):
-        raise Refused(f"{name}: {rule.get('ConstraintDescription', 'must match ' + rule['AllowedPattern'])}")
+        raise RefusedError(f"{name}: {rule.get('ConstraintDescription', 'must match ' + rule['AllowedPattern'])}")
     if rule["Type"] == "Number":
         if not re.fullmatch(r"\d+", value):
-            raise Refused(f"{name}: must be a whole number, not {value!r}")
+            raise RefusedError(f"{name}: must be a whole number, not {value!r}")
         if not rule.get("MinValue", 0) <= int(value) <= rule.get("MaxValue", int(value)):
-            raise Refused(f"{name}: must be from {rule['MinValue']} to {rule['MaxValue']}, not {value}")
+            raise RefusedError(f"{name}: must be from {rule['MinValue']} to {rule['MaxValue']}, not {value}")
 
 
 def _typed(value: Any, kind: str) -> Any:
@@ -132,7 +132,7 @@ def _assert_rules(template: Mapping[str, Value], values: Mapping[str, Any]) -> N
             continue
         for assertion in rule["Assertions"]:
             if not stack.condition(assertion["Assert"]):
-                raise Refused(assertion["AssertDescription"])
+                raise RefusedError(assertion["AssertDescription"])
 
 
 class _Stack:
@@ -253,5 +253,5 @@ class _Stack:
         """Return the id of a resource that is created; one behind a false condition would be an error at deployment."""
         body = self._template["Resources"].get(logical)
         if body is None or not self._wanted(body):
-            raise Refused(f"{self._name}: refers to {logical}, which is not created")
+            raise RefusedError(f"{self._name}: refers to {logical}, which is not created")
         return logical

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 import yaml
 
 from bapsang_operator import spec
-from bapsang_operator.cost import bill, capacity, prices
+from bapsang_operator.cost import capacity, prices
 from bapsang_operator.cost.design import NAMED, REFERENCE, Cdn, Design, Egress, Traffic
 from bapsang_operator.cost.prices import PriceBook, PriceError
 from bapsang_operator.cost.report import report

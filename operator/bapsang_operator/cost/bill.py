@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from bapsang_operator.cost.design import DAYS, HOURS, INSTANCES, PLAN_REQUESTS, Cdn, Design, Egress, Traffic
+from bapsang_operator.cost.design import DAYS, HOURS, PLAN_REQUESTS, Cdn, Design, Egress, Traffic, instance
 from bapsang_operator.cost.prices import PriceBook
 
 _FREE_EGRESS_GB: Final = 100.0
@@ -84,7 +84,7 @@ def _surplus(design: Design, hours: float, book: PriceBook) -> list[Row]:
         return []
     above = 0.0
     for kind, count in ((design.base_type, design.base_nodes), (design.burst_type, design.burst_nodes)):
-        above += count * INSTANCES[kind].vcpu * max(0.0, design.peak_utilisation - INSTANCES[kind].baseline)
+        above += count * instance(kind).vcpu * max(0.0, design.peak_utilisation - instance(kind).baseline)
     if above == 0.0:
         return []
     formula = f"{_n(above)} vCPU above the baseline × {_n(hours)} h"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
-from bapsang_operator.cost.design import INSTANCES, PLAN_REQUESTS, Design, Traffic
+from bapsang_operator.cost.design import PLAN_REQUESTS, Design, Traffic, instance
 
 #: CPU share at which latency still holds, and the one that is borne for the minutes until new nodes come.
 TARGET: Final = 0.6
@@ -46,23 +47,23 @@ def burst_nodes(traffic: Traffic, zones: int, base_type: str, base_nodes: int, b
     if zones < 2:
         raise ValueError("at least two zones are needed to survive the loss of one")
     needed = peak_vcpu(traffic.peak_qps, traffic.cpu_ms_per_request) / (zones - 1)
-    base = (base_nodes // zones) * INSTANCES[base_type].vcpu
-    return zones * max(0, math.ceil((needed - base) / INSTANCES[burst_type].vcpu))
+    base = (base_nodes // zones) * instance(base_type).vcpu
+    return zones * max(0, math.ceil((needed - base) / instance(burst_type).vcpu))
 
 
 def carried_without_a_zone(design: Design, traffic: Traffic) -> float:
     """Return the requests a second that are left at the target utilisation when the fullest zone is lost."""
     left = 0.0
     for kind, count in ((design.base_type, design.base_nodes), (design.burst_type, design.burst_nodes)):
-        left += (count - math.ceil(count / design.zones)) * INSTANCES[kind].vcpu
+        left += (count - math.ceil(count / design.zones)) * instance(kind).vcpu
     return left * 1000 * TARGET / traffic.cpu_ms_per_request
 
 
 def carried_without_spot(design: Design, traffic: Traffic) -> float:
     """Return the requests a second that on-demand nodes carry alone, at the utilisation of an emergency."""
-    nodes = design.base_nodes * INSTANCES[design.base_type].vcpu
+    nodes = design.base_nodes * instance(design.base_type).vcpu
     if not design.spot:
-        nodes += design.burst_nodes * INSTANCES[design.burst_type].vcpu
+        nodes += design.burst_nodes * instance(design.burst_type).vcpu
     return nodes * 1000 * EMERGENCY / traffic.cpu_ms_per_request
 
 
@@ -73,7 +74,7 @@ def floor_share(design: Design, traffic: Traffic) -> float:
 
 def credits_last(design: Design, traffic: Traffic) -> bool:
     """Tell whether burstable base nodes earn at average load what they spend: otherwise surplus is billed."""
-    base = INSTANCES[design.base_type]
+    base = instance(design.base_type)
     busy = traffic.average_qps * traffic.cpu_ms_per_request / 1000
     return busy <= design.base_nodes * base.vcpu * base.baseline
 
@@ -108,6 +109,26 @@ def shortfalls(design: Design, traffic: Traffic) -> list[str]:
     return found
 
 
-def pods(qps: float, cpu_ms: float, request_cores: float, target: float = TARGET) -> int:
-    """Return the pods whose CPU requests carry `qps` at `target` of the request, as the autoscaler counts."""
-    return math.ceil(peak_vcpu(qps, cpu_ms, target) / request_cores)
+@dataclass(frozen=True)
+class Sizing:
+    """What a Community on the design is set to: pods of both tiers, and the autoscaler's CPU target in percent."""
+
+    base_replicas: int
+    burst_max_replicas: int
+    target_cpu: int
+
+
+def sizing(design: Design, request_cores: float) -> Sizing:
+    """Return the figures of a Community that fills the design's nodes; `request_cores` is the CPU request of a pod.
+
+    The target is what leaves room for the load of a lost zone: with two zones, every pod does its neighbour's work as well
+    and still stays at the utilisation at which latency holds. Raises ValueError for a pod that fits no node.
+    """
+    fills = []
+    for kind, count in ((design.base_type, design.base_nodes), (design.burst_type, design.burst_nodes)):
+        each = math.floor(round((instance(kind).vcpu - RESERVED_VCPU) / request_cores, 6))
+        if each < 1:
+            raise ValueError(f"a pod of {request_cores:g} cores fits no {kind}")
+        fills.append(count * each)
+    left = (design.zones - 1) / design.zones if design.zones > 1 else 1.0
+    return Sizing(fills[0], fills[1], round(100 * TARGET * left))

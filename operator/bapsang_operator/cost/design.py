@@ -43,6 +43,10 @@ class Instance:
     x86: str = "c5.large"
 
 
+class UnknownInstanceError(ValueError):
+    """An instance type of which size and baseline are not known; the message names it."""
+
+
 #: Instance types of nodes. `x86` is what the same node would be without Graviton, for the saving that is claimed.
 INSTANCES: Final = {
     "t4g.medium": Instance(2, 4, 0.2, "t3.medium"),
@@ -51,6 +55,13 @@ INSTANCES: Final = {
     "c7g.large": Instance(2, 4),
     "m7g.large": Instance(2, 8, 1.0, "m7i.large"),
 }
+
+
+def instance(kind: str) -> Instance:
+    """Return what is known of an instance type. Raises UnknownInstanceError."""
+    if kind not in INSTANCES:
+        raise UnknownInstanceError(f"{kind}: unknown instance type; known are {', '.join(INSTANCES)}")
+    return INSTANCES[kind]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from bapsang_operator.cost import bill
 from bapsang_operator.cost.bill import Row
-from bapsang_operator.cost.design import HOURS, INSTANCES, Design, Traffic
+from bapsang_operator.cost.design import HOURS, Design, Traffic, instance
 from bapsang_operator.cost.prices import PriceBook
 
 
@@ -57,5 +57,5 @@ def report(design: Design, traffic: Traffic, book: PriceBook, max_burst_nodes: i
 
 
 def _x86(design: Design, burst_hours: float, book: PriceBook) -> float:
-    base = design.base_nodes * HOURS * book[f"ec2.{INSTANCES[design.base_type].x86}"]
-    return base + design.burst_nodes * burst_hours * book[f"ec2.{INSTANCES[design.burst_type].x86}"]
+    base = design.base_nodes * HOURS * book[f"ec2.{instance(design.base_type).x86}"]
+    return base + design.burst_nodes * burst_hours * book[f"ec2.{instance(design.burst_type).x86}"]

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bapsang_operator.cost import bill, capacity
 from bapsang_operator.cost.bill import Group
-from bapsang_operator.cost.design import CHEAPEST, INSTANCES, Cdn, Design, Egress, Traffic
+from bapsang_operator.cost.design import CHEAPEST, INSTANCES, Cdn, Design, Egress, Traffic, instance
 from bapsang_operator.cost.prices import PriceBook
 
 _ZONES: Final = (2, 3)
@@ -124,11 +124,11 @@ def _nodes(base: Design, traffic: Traffic, book: PriceBook) -> list[_Option]:
     for kind, burst, each, commitment in itertools.product(kinds, spots, _BASE_NODES_A_ZONE, _COMMITMENTS):
         count = each * base.zones
         needed = capacity.burst_nodes(traffic, base.zones, kind, count, burst)
-        changes = {"base_type": kind, "base_nodes": count, "burst_type": burst, "burst_nodes": needed}
+        changes: dict[str, Any] = {"base_type": kind, "base_nodes": count, "burst_type": burst, "burst_nodes": needed}
         busy = traffic.peak_qps * traffic.cpu_ms_per_request / 1000
-        cores = count * INSTANCES[kind].vcpu + needed * INSTANCES[burst].vcpu
+        cores = count * instance(kind).vcpu + needed * instance(burst).vcpu
         # A burstable spot node starts without credits: what it does above its baseline is billed from the first minute.
-        hot = busy / cores if needed and INSTANCES[burst].baseline < 1 else None
+        hot = busy / cores if needed and instance(burst).baseline < 1 else None
         choices.append({**changes, "commitment": commitment, "peak_utilisation": hot})
     found = []
     for changes in choices:

@@ -9,7 +9,7 @@ import pytest
 
 from bapsang_aws import template
 from bapsang_aws.policies import POLICIES, judge
-from bapsang_aws.render import Refused, render
+from bapsang_aws.render import RefusedError, render
 
 from .faults import Fault, all_faults
 
@@ -33,7 +33,7 @@ def test_no_false_alarm_in_any_permitted_variation() -> None:
     for variation in variations:
         try:
             estate = render(TEMPLATES, variation)
-        except Refused:
+        except RefusedError:
             continue
         judged += 1
         assert [str(found) for found in judge(estate)] == [], variation
@@ -53,7 +53,7 @@ def _try(fault: Fault) -> Verdict:
     for world, before in zip(WORLDS, SOUND, strict=True):
         try:
             after = render(changed, world)
-        except Refused:
+        except RefusedError:
             continue
         if after.resources != before.resources:
             policies = frozenset(found.policy for found in judge(after))
@@ -65,7 +65,7 @@ def _try(fault: Fault) -> Verdict:
 def _deploys(changed: dict[str, Any], world: dict[str, str]) -> bool:
     try:
         return render(changed, world).resources != render(TEMPLATES, world).resources
-    except Refused:
+    except RefusedError:
         return False
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bapsang_aws import __main__, template
-from bapsang_aws.render import Refused, render
+from bapsang_aws.render import RefusedError, render
 
 TEMPLATES = template.load_all()
 FILES = sorted(template.ROOT.glob("[0-9]*.yaml"))
@@ -59,12 +59,12 @@ def test_sets_of_parameters_pass_the_linter(name: str) -> None:
     ],
 )
 def test_parameter_out_of_range_is_refused_by_the_template(changes: dict[str, str], message: str) -> None:
-    with pytest.raises(Refused, match="^" + message.replace("(", r"\(")):
+    with pytest.raises(RefusedError, match="^" + message.replace("(", r"\(")):
         render(TEMPLATES, LEAN | changes)
 
 
 def test_missing_parameter_is_refused_by_name() -> None:
-    with pytest.raises(Refused, match="Stage: is required"):
+    with pytest.raises(RefusedError, match="Stage: is required"):
         render(TEMPLATES, {name: value for name, value in LEAN.items() if name != "Stage"})
 
 
