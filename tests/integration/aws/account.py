@@ -67,13 +67,17 @@ class Account:
 
     def _readable(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a template as `aws cloudformation package` and moto's parser need it: addresses of nested templates,
-        no Fn::Cidr, and an instance that names its image besides its launch template."""
+        no Fn::Cidr, ports in every rule, and an instance that names its image besides its launch template."""
         changed: dict[str, Any] = self._without_cidr(body)
         for one in changed["Resources"].values():
             if one["Type"] == _NESTED:
                 one["Properties"]["TemplateURL"] = (
                     f"https://{_BUCKET}.s3.amazonaws.com/{one['Properties']['TemplateURL']}"
                 )
+            elif one["Type"] == "AWS::EC2::SecurityGroup":
+                for rule in one["Properties"].get("SecurityGroupIngress", ()) + one["Properties"]["SecurityGroupEgress"]:
+                    rule.setdefault("FromPort", -1)
+                    rule.setdefault("ToPort", -1)
             elif one["Type"] == "AWS::EC2::Instance":
                 launched = changed["Resources"]["NatTemplate"]["Properties"]["LaunchTemplateData"]
                 one["Properties"] |= {"ImageId": launched["ImageId"], "InstanceType": launched["InstanceType"]}
