@@ -1,4 +1,4 @@
-"""The command line: `bapsang-api serve | migrate | like-sync | admin | recount | erase-user | seed`.
+"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin | recount | erase-user | seed`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 """
@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import uvloop
 
@@ -22,6 +22,7 @@ from bapsang_api.migrate import MigrationError, migrate
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import SeedError, require_meant, target_of
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.uploads.collector import GRACE_HOURS
 
 log = logging.getLogger("bapsang_api")
 
@@ -51,6 +52,9 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             return 0
         if options.command == "like-sync":
             return 0 if runner.run(jobs.like_sync(settings, batch_size=options.batch_size)) else 1
+        if options.command == "image-collector":
+            grace = timedelta(hours=options.older_than)
+            return 0 if runner.run(jobs.collect_images(settings, grace=grace, dry_run=options.dry_run)) else 1
         if options.command == "admin":
             act = jobs.administer(settings, act=options.act, target=options.target, reason=options.reason)
             return 0 if runner.run(act) else 1
@@ -114,12 +118,24 @@ def _parser() -> argparse.ArgumentParser:
         "--batch-size", type=_positive, default=500, metavar="N", help="posts a transaction (default: 500)"
     )
 
+    collecting = commands.add_parser("image-collector", help="delete uploads and images that nothing shows")
+    collecting.add_argument("--dry-run", action="store_true", help="only say how many there are")
+    collecting.add_argument(
+        "--older-than",
+        type=_positive,
+        default=GRACE_HOURS,
+        metavar="HOURS",
+        help="for how long they have not been used (default: %(default)s)",
+    )
+
     admin = commands.add_parser("admin", help="act as an administrator; every act is recorded in the audit log")
     acts = admin.add_subparsers(dest="act", required=True)
     for name in jobs.USER_ACTS:
         acts.add_parser(name).add_argument("target", metavar="USER", help="id or e-mail")
     for name in jobs.POST_ACTS:
         acts.add_parser(name).add_argument("target", metavar="POST", help="id")
+    for name in jobs.COMMENT_ACTS:
+        acts.add_parser(name).add_argument("target", metavar="COMMENT", help="id")
     for act in acts.choices.values():
         act.add_argument("--reason", help="why, for the audit log")
 

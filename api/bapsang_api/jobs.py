@@ -1,11 +1,12 @@
 """What `bapsang-api` does once and ends: `like-sync` writes likes and views back and clears away what has expired,
-`admin` acts as an administrator, `recount` and `erase-user` are upkeep, `seed` fills an empty
-database."""
+`image-collector` deletes images that nobody shows, `admin` acts as an administrator, `recount` and `erase-user` are
+upkeep, `seed` fills an empty database."""
 
 import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError
@@ -26,6 +27,7 @@ from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
+from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import PASSWORD, Seeder
 from bapsang_api.seed.store import forget
@@ -33,13 +35,18 @@ from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.tables import METADATA
 from bapsang_api.upkeep.erasure import Erasure
 from bapsang_api.upkeep.recount import Recount
+from bapsang_api.uploads.collector import ImageCollector
+from bapsang_api.uploads.service import ImageService
+from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.service import UserService
+from bapsang_api.users.store import images_in_use as profile_images
 
 log = logging.getLogger(__name__)
 
 # Nobody waits for an answer, and a slow batch is better than one that is given up and done again.
 PATIENT: Final = Limits(connections=2, statement_seconds=30)
 POST_ACTS: Final = ("hide", "show")
+COMMENT_ACTS: Final = ("hide-comment", "show-comment")
 USER_ACTS: Final = ("grant", "revoke", "block", "unblock")
 
 
@@ -56,12 +63,13 @@ async def like_sync(settings: Settings, *, batch_size: int) -> bool:
     database = Database(settings.database_url, PATIENT)
     redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
     likes = LikeStore(redis)
-    posts = PostService(database, ViewStore(redis), LikeService(database, likes, clock), clock, Ids(clock))
+    images = ImageService(database, None, clock, Ids(clock))
+    posts = PostService(database, ViewStore(redis), LikeService(database, likes, clock), images, clock, Ids(clock))
     try:
         report = await LikeSync(database, likes, clock, batch_size=batch_size).run()
         views = await posts.flush_views() if report.ran else 0
         sessions = await purge_sessions(database, clock) if report.ran else 0
-        withdrawn = await UserService(database, clock, Ids(clock)).forget_withdrawn() if report.ran else 0
+        withdrawn = await UserService(database, images, clock, Ids(clock)).forget_withdrawn() if report.ran else 0
     except (Unavailable, *OUTAGE) as error:
         log.error("like_sync.failed", exc_info=error)
         return False
@@ -73,15 +81,38 @@ async def like_sync(settings: Settings, *, batch_size: int) -> bool:
     return True
 
 
+async def collect_images(settings: Settings, *, grace: timedelta, dry_run: bool) -> bool:
+    """Delete images that were not shown for longer than `grace`; log a summary line. Returns False when database or S3 failed.
+
+    Raises SettingsError when there is no bucket.
+    """
+    if settings.bucket is None:
+        raise SettingsError("BAPSANG_S3_BUCKET", "is not set", "give the name of the bucket that holds the images")
+    database = Database(settings.database_url, PATIENT)
+    storage = Storage(settings.bucket)
+    collector = ImageCollector(database, storage, SystemClock(), references=(profile_images, post_images), grace=grace)
+    try:
+        report = await collector.run(dry_run=dry_run)
+    except Unavailable as error:
+        log.error("image_collector.failed", extra={"error": describe(error)})
+        return False
+    finally:
+        storage.close()
+        database.close()
+    log.info("image_collector.done", extra={**report.fields(), "dry_run": dry_run})
+    return True
+
+
 async def administer(settings: Settings, *, act: str, target: str, reason: str | None) -> bool:
-    """Do one of the acts to a post (by id) or a user (by id or e-mail). Returns False when it could not be done.
+    """Do one of the acts to a post or comment (by id) or a user (by id or e-mail). Returns False when it could not be done.
 
     On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
     """
     clock = SystemClock()
     database = Database(settings.database_url, Limits(connections=1))
     redis = open_redis(settings.redis_url)
-    moderation = ModerationService(database, RevokedSessions(redis, clock), clock, Ids(clock))
+    likes = LikeService(database, LikeStore(redis), clock)
+    moderation = ModerationService(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     acts = {
         "grant": moderation.grant,
         "revoke": moderation.revoke,
@@ -89,9 +120,11 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
         "unblock": moderation.unblock,
         "hide": moderation.hide,
         "show": moderation.show,
+        "hide-comment": moderation.hide_comment,
+        "show-comment": moderation.show_comment,
     }
     try:
-        target_id = target if act in POST_ACTS else await moderation.user_id_of(target)
+        target_id = await moderation.user_id_of(target) if act in USER_ACTS else target
         await acts[act](Actor(None, reason), target_id)
     except (NotFound, Unavailable, *OUTAGE) as error:
         log.error("admin.failed", extra={"act": act, "error": type(error).__name__})

@@ -18,6 +18,7 @@ from bapsang_api.auth.discovery import Discovery
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
+from bapsang_api.comments.service import CommentService
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
@@ -37,6 +38,8 @@ from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.uploads.service import ImageService, UploadService
+from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.service import UserService
 
 log = logging.getLogger(__name__)
@@ -82,17 +85,32 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         keys, issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.__contains__
     )
     issuer = TokenIssuer(keys[0], issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
-    users = UserService(database, clock, ids)
+    storage = Storage(settings.bucket) if settings.bucket else None
+    images = ImageService(database, storage, clock, ids)
+    users = UserService(database, images, clock, ids)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
     account = AccountService(database, users, passwords, revoked, clock)
     like_store = LikeStore(redis)
     likes = LikeService(database, like_store, clock)
-    moderation = ModerationService(database, revoked, clock, ids)
+    moderation = ModerationService(database, revoked, likes, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
-    posts = PostService(database, ViewStore(redis), likes, clock, ids)
+    posts = PostService(database, ViewStore(redis), likes, images, clock, ids)
+    comments = CommentService(database, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
     app = create_app(
-        (verifier, Discovery(settings.issuer, keys), users, auth, account, likes, posts, moderation),
+        (
+            verifier,
+            Discovery(settings.issuer, keys),
+            images,
+            UploadService(storage, ids),
+            users,
+            auth,
+            account,
+            likes,
+            posts,
+            comments,
+            moderation,
+        ),
         metrics=metrics,
         cors_origins=settings.cors_origins,
         ids=ids,
@@ -110,6 +128,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     finally:
         await _end(tasks)
         passwords.close()
+        if storage is not None:
+            storage.close()
         database.close()
         await redis.aclose()
 

@@ -14,9 +14,11 @@ from sqlalchemy.exc import ArgumentError
 from bapsang_api.kit.db import DEFAULT_LIMITS, Limits
 from bapsang_api.kit.ratelimit import Limit, Rate, rates_from
 from bapsang_api.kit.redis import EMBEDDED
+from bapsang_api.uploads.bucket import Bucket
 
 PREFIX: Final = "BAPSANG_"
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+_ORIGIN: Final = r"https?://[A-Za-z0-9.\-\[\]:]+"
 _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_DATABASE_URL": "sqlite:///./bapsang.sqlite3",
     "BAPSANG_DATABASE_READER_URL": "",
@@ -62,6 +64,7 @@ class Settings:
     admin_port: int
     log_level: str
     rate_limits: dict[Limit, Rate]
+    bucket: Bucket | None  # None: uploads are off
 
     @property
     def local_database(self) -> bool:
@@ -101,6 +104,7 @@ class Settings:
             admin_port=_port(value["BAPSANG_ADMIN_PORT"]),
             log_level=_log_level(value["BAPSANG_LOG_LEVEL"]),
             rate_limits=_rate_limits(value["BAPSANG_RATE_LIMITS"]),
+            bucket=_bucket(value),
         )
         if reader and (settings.local_database or reader.startswith("sqlite")):
             raise SettingsError(
@@ -162,13 +166,46 @@ def _http_url(variable: str, text: str) -> str:
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
-        if re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin) is None:
+        if re.fullmatch(_ORIGIN, origin) is None:
             raise SettingsError(
                 "BAPSANG_CORS_ORIGINS",
                 f"holds {origin!r}, which is no origin",
                 "give scheme, host and port, no path, separated by commas: https://a.example.com,http://localhost:3000",
             )
     return origins
+
+
+def _bucket(value: Mapping[str, str]) -> Bucket | None:
+    """Return the bucket for images, None where uploads are off. The other settings are checked all the same."""
+    name = value["BAPSANG_S3_BUCKET"]
+    public = value["BAPSANG_S3_PUBLIC_URL"]
+    region = _s3_name("BAPSANG_S3_REGION", value, r"[a-z0-9][a-z0-9-]*[a-z0-9]", "ap-northeast-2")
+    bucket = Bucket.of(
+        name,
+        region,
+        endpoint=_s3_origin("BAPSANG_S3_ENDPOINT", value),
+        upload_origin=_s3_origin("BAPSANG_S3_UPLOAD_URL", value),
+        public_url=_http_url("BAPSANG_S3_PUBLIC_URL", public).rstrip("/") if public else None,
+    )
+    if not name:
+        return None
+    _s3_name("BAPSANG_S3_BUCKET", value, r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "community-media")
+    return bucket
+
+
+def _s3_name(variable: str, value: Mapping[str, str], pattern: str, example: str) -> str:
+    text = value[variable]
+    if re.fullmatch(pattern, text) is None:
+        raise SettingsError(variable, f"is {text!r}, which is no such name", f"give for example {example}")
+    return text
+
+
+def _s3_origin(variable: str, value: Mapping[str, str]) -> str | None:
+    text = value[variable].rstrip("/")
+    if text and re.fullmatch(_ORIGIN, text) is None:
+        # The text is not repeated: it may hold a password.
+        raise SettingsError(variable, "is no origin", "give scheme, host and port, no path: https://s3.example.com")
+    return text or None
 
 
 def _port(text: str) -> int:

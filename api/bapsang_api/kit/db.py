@@ -33,7 +33,7 @@ class Limits:
     """
 
     connections: int = 8
-    queue: int = 64  # requests that may wait for a connection; one more is answered 503
+    queue: int = 256  # requests that may wait for a connection; one more is answered 503
     connect_seconds: int = 3
     statement_seconds: int = 5
 

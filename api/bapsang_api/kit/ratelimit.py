@@ -42,6 +42,7 @@ class Limit(StrEnum):
     LOGIN_IP = "login_ip"
     LOGIN_EMAIL = "login_email"
     SIGNUP = "signup"  # by address
+    PRESIGN_TEMP = "presign_temp"  # uploads for a sign-up, by address
     PASSWORD = "password"  # noqa: S105 - checks of the own password, by user
 
 
@@ -74,6 +75,7 @@ DEFAULTS: Final[dict[Limit, Rate]] = {
     Limit.LOGIN_IP: Rate(120, 60),
     Limit.LOGIN_EMAIL: Rate(20, 600),
     Limit.SIGNUP: Rate(120, 3600),
+    Limit.PRESIGN_TEMP: Rate(120, 3600),
     Limit.PASSWORD: Rate(20, 600),
 }
 

@@ -71,6 +71,12 @@ class Person:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["postId"])
 
+    async def write_comment(self, post_id: str, content: str = "맛있겠다", parent: str | None = None) -> str:
+        body = {"content": content} | ({} if parent is None else {"parentId": parent})
+        answer = await self.send("POST", f"/posts/{post_id}/comments", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["commentId"])
+
     async def toggle(self, post_id: str) -> httpx.Response:
         return await self.send("POST", f"/posts/{post_id}/likes")
 
@@ -137,6 +143,13 @@ async def open_world(backend: Backend) -> AsyncIterator[World]:
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
             http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             yield World(runtime, http, clock)
+
+
+async def make_admin(world: World, person: Person) -> Person:
+    """Give somebody the role, and a token that says so."""
+    await world.change("UPDATE users SET user_role = 'ADMIN' WHERE id = :u", u=person.user_id)
+    person.token, person.refresh_token = await world.log_in(person.email)
+    return person
 
 
 def refresh_cookie(answer: httpx.Response) -> str:
