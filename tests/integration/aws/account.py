@@ -75,7 +75,9 @@ class Account:
                     f"https://{_BUCKET}.s3.amazonaws.com/{one['Properties']['TemplateURL']}"
                 )
             elif one["Type"] == "AWS::EC2::SecurityGroup":
-                for rule in one["Properties"].get("SecurityGroupIngress", ()) + one["Properties"]["SecurityGroupEgress"]:
+                for rule in (
+                    one["Properties"].get("SecurityGroupIngress", ()) + one["Properties"]["SecurityGroupEgress"]
+                ):
                     rule.setdefault("FromPort", -1)
                     rule.setdefault("ToPort", -1)
             elif one["Type"] == "AWS::EC2::Instance":
