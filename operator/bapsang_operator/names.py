@@ -70,6 +70,9 @@ class ConditionType(StrEnum):
     DATABASE_READY = "DatabaseReady"
     REDIS_READY = "RedisReady"
     LIKE_SYNC_HEALTHY = "LikeSyncHealthy"
+    COST_WITHIN_BUDGET = "CostWithinBudget"
+    NO_SINGLE_POINT_OF_FAILURE = "NoSinglePointOfFailure"
+    SPOT_FLOOR_HELD = "SpotFloorHeld"
 
 
 class Reason(StrEnum):
@@ -116,6 +119,18 @@ class Reason(StrEnum):
     LAST_RUN_FAILED = "LastRunFailed"
     NOT_RUN_YET = "NotRunYet"
     SUSPENDED = "Suspended"
+    # CostWithinBudget
+    WITHIN_BUDGET = "WithinBudget"
+    OVER_BUDGET = "OverBudget"
+    NO_BUDGET = "NoBudget"
+    PRICE_UNKNOWN = "PriceUnknown"
+    # NoSinglePointOfFailure
+    NOTHING_SINGLE = "NothingSingle"
+    SINGLE_POINT = "SinglePoint"
+    TOO_SMALL = "TooSmall"
+    # SpotFloorHeld
+    FLOOR_HELD = "FloorHeld"
+    FLOOR_TOO_LOW = "FloorTooLow"
 
 
 class EventReason(StrEnum):

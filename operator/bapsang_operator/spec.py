@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bapsang_operator import names, schema
+from bapsang_operator.cost import estate
+from bapsang_operator.cost.estate import Estate
 from bapsang_operator.schema import Violation
 
 Quantities = Mapping[str, str | int]
@@ -157,6 +159,7 @@ class Community:
     image_collector: ImageCollector
     service_account_annotations: Mapping[str, str]
     auth: Auth
+    estate: Estate | None
 
     @property
     def url(self) -> str:
@@ -235,6 +238,7 @@ def parse(resource: Mapping[str, Any]) -> Community:
             audience=spec["auth"]["audience"],
             signing_key=_ref(spec["auth"], "signingKeySecretRef", "spec.auth"),
         ),
+        estate=estate.parse(spec["estate"], spec.get("budget", {})) if "estate" in spec else None,
     )
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bapsang_operator import names
+from bapsang_operator import costing, names
 from bapsang_operator.build import migration
 from bapsang_operator.child import Gate, Manifest
+from bapsang_operator.costing import Verdict
 from bapsang_operator.names import ConditionType, EventReason, Reason
 from bapsang_operator.plan import Cause, Plan
 from bapsang_operator.problems import Problem
@@ -39,13 +40,6 @@ class Seen:
     like_sync: bool | None
 
 
-@dataclass(frozen=True)
-class _Judgement:
-    status: str
-    reason: Reason
-    message: str
-
-
 def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
     """Return the whole status. Times of conditions move only when their status does, so an unchanged world yields an
     unchanged status."""
@@ -59,6 +53,9 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
         ConditionType.REDIS_READY: _store("The managed Redis", progress.redis_ready),
         ConditionType.LIKE_SYNC_HEALTHY: _like_sync(seen),
     }
+    cost = None if community.estate is None else costing.assess(community, community.estate, now.date())
+    if cost is not None:
+        judgements |= cost.verdicts
     status: Manifest = {
         "observedGeneration": community.generation,
         "url": community.url,
@@ -73,6 +70,8 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
     image = progress.base.image if progress.base.rolled_out else old.get("image")
     if image is not None:
         status["image"] = image
+    if cost is not None and cost.block is not None:
+        status["cost"] = cost.block
     return status
 
 
@@ -80,7 +79,7 @@ def invalid(generation: int, problems: list[Problem], old: Manifest, now: dateti
     """Return the status of a Community whose spec this operator refuses: everything is left running as it was."""
     blocked = "The spec is not valid: nothing is changed until it is. What runs stays in service."
     judgements = {
-        ConditionType.PROGRESSING: _Judgement("False", Reason.BLOCKED, blocked),
+        ConditionType.PROGRESSING: Verdict("False", Reason.BLOCKED, blocked),
         ConditionType.DEGRADED: _degraded(problems),
     }
     kept = [condition for condition in old.get("conditions", ()) if condition["type"] not in judgements]
@@ -129,7 +128,7 @@ def _transition(kind: str, before: Manifest | None, after: Manifest) -> Event | 
 
 
 def _conditions(
-    judgements: dict[ConditionType, _Judgement], generation: int, old: Manifest, now: datetime
+    judgements: dict[ConditionType, Verdict], generation: int, old: Manifest, now: datetime
 ) -> list[dict[str, Any]]:
     before = _by_type(old)
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -150,41 +149,41 @@ def _conditions(
     return found
 
 
-def _ready(seen: Seen, old: Manifest) -> _Judgement:
+def _ready(seen: Seen, old: Manifest) -> Verdict:
     """Ready means that users are served: stores up, at most one base pod missing (what the budget allows)."""
     progress, base = seen.progress, seen.progress.base
     for what, ready in (("The embedded MySQL", progress.database_ready), ("The managed Redis", progress.redis_ready)):
         if ready is False:
             reason = Reason.NOT_AVAILABLE if "image" in old else Reason.STARTING
-            return _Judgement("False", reason, f"{what} is not available yet.")
+            return Verdict("False", reason, f"{what} is not available yet.")
     if base.exists and base.available >= max(1, base.wanted - 1):
-        return _Judgement("True", Reason.SERVING, f"Users are served at {seen.community.url}.")
+        return Verdict("True", Reason.SERVING, f"Users are served at {seen.community.url}.")
     if "image" not in old:
-        return _Judgement("False", Reason.STARTING, "The first pods are being started.")
+        return Verdict("False", Reason.STARTING, "The first pods are being started.")
     name = names.api_base(seen.community.name)
-    return _Judgement(
+    return Verdict(
         "False", Reason.NO_PODS_AVAILABLE, f"Deployment {name}: fewer pods are available than are needed to serve."
     )
 
 
-def _progressing(seen: Seen, old: Manifest) -> _Judgement:
+def _progressing(seen: Seen, old: Manifest) -> Verdict:
     progress, image = seen.progress, seen.community.image
     if seen.plan.vanishing:
         text = f"{seen.plan.vanishing[0]} is still being deleted; it is created again afterwards."
-        return _Judgement("True", Reason.WAITING_FOR_DELETION, text)
+        return Verdict("True", Reason.WAITING_FOR_DELETION, text)
     stopped = next((problem for problem in seen.problems if problem.reason in _STOPPING), None)
     if stopped is not None:
-        return _Judgement(
+        return Verdict(
             "False", Reason.BLOCKED, f"The rollout of {image} cannot go on ({stopped.reason}): see Degraded."
         )
     if seen.plan.held:
         return _waiting(progress, image)
     if _is_started(seen.plan) or not _is_settled(old):
         if not (progress.base.current and progress.base.rolled_out):
-            return _Judgement("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}.")
+            return Verdict("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}.")
         if not (progress.burst.current and progress.burst.replaced and progress.burst.available):
-            return _Judgement("True", Reason.ROLLING_OUT_BURST, f"The burst tier is rolling out {image}.")
-    return _Judgement("False", Reason.UP_TO_DATE, f"Everything runs {image} as specified.")
+            return Verdict("True", Reason.ROLLING_OUT_BURST, f"The burst tier is rolling out {image}.")
+    return Verdict("False", Reason.UP_TO_DATE, f"Everything runs {image} as specified.")
 
 
 def _is_started(plan: Plan) -> bool:
@@ -204,52 +203,52 @@ _STOPPING = frozenset(
 )
 
 
-def _waiting(progress: Progress, image: str) -> _Judgement:
+def _waiting(progress: Progress, image: str) -> Verdict:
     if progress.database_ready is False:
-        return _Judgement("True", Reason.WAITING_FOR_DATABASE, "Waiting until the embedded MySQL accepts connections.")
+        return Verdict("True", Reason.WAITING_FOR_DATABASE, "Waiting until the embedded MySQL accepts connections.")
     if progress.redis_ready is False:
-        return _Judgement("True", Reason.WAITING_FOR_REDIS, "Waiting until the managed Redis accepts connections.")
+        return Verdict("True", Reason.WAITING_FOR_REDIS, "Waiting until the managed Redis accepts connections.")
     if not progress.passed(Gate.MIGRATION):
-        return _Judgement("True", Reason.MIGRATING, f"Waiting for the database migration of {image}.")
-    return _Judgement("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}; burst follows.")
+        return Verdict("True", Reason.MIGRATING, f"Waiting for the database migration of {image}.")
+    return Verdict("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}; burst follows.")
 
 
-def _degraded(problems: Iterable[Problem]) -> _Judgement:
+def _degraded(problems: Iterable[Problem]) -> Verdict:
     listed = list(problems)
     if not listed:
-        return _Judgement("False", Reason.AS_EXPECTED, "No problem is known.")
+        return Verdict("False", Reason.AS_EXPECTED, "No problem is known.")
     text = " ".join(problem.message for problem in listed[:_PROBLEMS_SHOWN])
     more = len(listed) - _PROBLEMS_SHOWN
-    return _Judgement("True", listed[0].reason, f"{text} And {more} more." if more > 0 else text)
+    return Verdict("True", listed[0].reason, f"{text} And {more} more." if more > 0 else text)
 
 
-def _migrated(seen: Seen) -> _Judgement:
+def _migrated(seen: Seen) -> Verdict:
     job = names.migration(seen.community.name, migration.digest(seen.community))
     match seen.progress.migration:
         case MigrationState.SUCCEEDED:
-            return _Judgement("True", Reason.MIGRATION_SUCCEEDED, f"Job {job} has migrated the database.")
+            return Verdict("True", Reason.MIGRATION_SUCCEEDED, f"Job {job} has migrated the database.")
         case MigrationState.FAILED:
-            return _Judgement("False", Reason.MIGRATION_FAILED, f"Job {job} failed: see Degraded.")
+            return Verdict("False", Reason.MIGRATION_FAILED, f"Job {job} failed: see Degraded.")
         case MigrationState.RUNNING:
-            return _Judgement("False", Reason.MIGRATION_RUNNING, f"Job {job} is migrating the database.")
+            return Verdict("False", Reason.MIGRATION_RUNNING, f"Job {job} is migrating the database.")
         case MigrationState.PENDING:
-            return _Judgement("False", Reason.MIGRATION_PENDING, f"Job {job} has not been started.")
+            return Verdict("False", Reason.MIGRATION_PENDING, f"Job {job} has not been started.")
 
 
-def _store(what: str, ready: bool | None) -> _Judgement:
+def _store(what: str, ready: bool | None) -> Verdict:
     if ready is None:
-        return _Judgement("Unknown", Reason.EXTERNAL, "An external one is used; the operator does not observe it.")
+        return Verdict("Unknown", Reason.EXTERNAL, "An external one is used; the operator does not observe it.")
     if ready:
-        return _Judgement("True", Reason.AVAILABLE, f"{what} accepts connections.")
-    return _Judgement("False", Reason.NOT_AVAILABLE, f"{what} does not accept connections yet.")
+        return Verdict("True", Reason.AVAILABLE, f"{what} accepts connections.")
+    return Verdict("False", Reason.NOT_AVAILABLE, f"{what} does not accept connections yet.")
 
 
-def _like_sync(seen: Seen) -> _Judgement:
+def _like_sync(seen: Seen) -> Verdict:
     name = names.like_sync(seen.community.name)
     if seen.community.like_sync.suspend:
-        return _Judgement("Unknown", Reason.SUSPENDED, "spec.likeSync.suspend is set: likes gather in Redis.")
+        return Verdict("Unknown", Reason.SUSPENDED, "spec.likeSync.suspend is set: likes gather in Redis.")
     if seen.like_sync is None:
-        return _Judgement("Unknown", Reason.NOT_RUN_YET, f"CronJob {name} has not finished a run yet.")
+        return Verdict("Unknown", Reason.NOT_RUN_YET, f"CronJob {name} has not finished a run yet.")
     if seen.like_sync:
-        return _Judgement("True", Reason.LAST_RUN_SUCCEEDED, f"The last run of CronJob {name} succeeded.")
-    return _Judgement("False", Reason.LAST_RUN_FAILED, f"The last run of CronJob {name} failed: see Degraded.")
+        return Verdict("True", Reason.LAST_RUN_SUCCEEDED, f"The last run of CronJob {name} succeeded.")
+    return Verdict("False", Reason.LAST_RUN_FAILED, f"The last run of CronJob {name} failed: see Degraded.")

@@ -11,6 +11,7 @@ from typing import Any, Final
 from bapsang_operator import names
 from bapsang_operator.schema.api import API
 from bapsang_operator.schema.core import rule
+from bapsang_operator.schema.estate import BUDGET, ESTATE
 from bapsang_operator.schema.fields import (
     HOST_PATTERN,
     URL_RULE,
@@ -103,6 +104,8 @@ SPEC: Final = obj(
         "imageCollector": IMAGE_COLLECTOR,
         "serviceAccount": _SERVICE_ACCOUNT,
         "auth": _AUTH,
+        "estate": ESTATE,
+        "budget": BUDGET,
     },
     required=["image"],
     **rules(
@@ -125,6 +128,7 @@ _COLUMNS: Final = (
     ("Base", "integer", ".status.replicas.base", "Ready pods of the base tier."),
     ("Burst", "integer", ".status.replicas.burst", "Ready pods of the burst tier."),
     ("Image", "string", ".status.image", "Image that serves; spec.image once it is rolled out."),
+    ("Cost/mo", "string", ".status.cost.monthlyUSD", "USD a month of spec.estate."),
     ("Age", "date", ".metadata.creationTimestamp", "Age of the resource."),
 )
 

@@ -104,7 +104,7 @@ def test_every_field_is_described_and_bounded() -> None:
 def test_printer_columns_are_those_of_the_readme() -> None:
     crd = yaml.safe_load((CHART / "crds/communities.bapsang.dev.yaml").read_text())
     columns = [column["name"] for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]]
-    assert columns == ["Ready", "URL", "Base", "Burst", "Image", "Age"]
+    assert columns == ["Ready", "URL", "Base", "Burst", "Image", "Cost/mo", "Age"]
 
 
 def test_sample_is_valid() -> None:
