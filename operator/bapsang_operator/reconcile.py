@@ -90,6 +90,7 @@ class Reconciler:
     async def _converge(self, resource: Manifest, community: Community, key: CommunityKey) -> bool:
         kept = await self._keep.ensure(community)
         children = build.children(community, kept.digests)
+        self._store.remember(children)
         lost = self._store.take_lost(key)
         live = self._store.children(key)
         planned = plan.make(community, children, live, progress.observe(community, children, live), self._store.applied)

@@ -90,7 +90,8 @@ class Store:
         del self._objects[key]
         self._unlink(key, known)
         community = community_of(known)
-        if community is not None and key.kind not in (names.KIND, "Pod"):
+        # Only of what was applied: a process that waits for the lease applies nothing, and would gather losses for ever.
+        if community is not None and key in self.applied:
             self._lost[community].add(key)
 
     def take_lost(self, community: CommunityKey) -> set[Key]:

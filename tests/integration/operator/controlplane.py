@@ -6,6 +6,7 @@ No node and no workload controller, so a test decides itself when a database is 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -24,7 +26,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from bapsang_local.settings import from_environment
 
 START_SECONDS = 60
-OPERATOR_USER = "system:serviceaccount:bapsang-system:bapsang-operator"
+OPERATOR_NAMESPACE = "bapsang-system"
+OPERATOR_USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:bapsang-operator"
+_AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "users": [OPERATOR_USER]}, {"level": "None"}],
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,12 @@ class ControlPlane:
     server: str
     admin: Path
     operator: Path
+    audit: Path
+
+    def audited(self) -> list[dict[str, Any]]:
+        """Return what the operators have asked of the apiserver so far, as its audit log has it."""
+        events = (json.loads(line) for line in self.audit.read_text().splitlines())
+        return [event for event in events if event["user"]["username"] == OPERATOR_USER]
 
 
 def programs() -> Programs | None:
@@ -55,14 +70,16 @@ def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> I
 
     `prepare` gets the first before the controllers start: a CRD made later is garbage-collected only half a minute on.
     """
-    etcd_port, peer_port, api_port = (_free_port() for _ in range(3))
+    etcd_port, peer_port, api_port = (free_port() for _ in range(3))
     etcd, server = f"http://127.0.0.1:{etcd_port}", f"https://127.0.0.1:{api_port}"
     tokens = {"admin": secrets.token_hex(16), "operator": secrets.token_hex(16)}
     (folder / "tokens.csv").write_text(
         f'{tokens["admin"]},admin,1,"system:masters"\n{tokens["operator"]},{OPERATOR_USER},2,"system:serviceaccounts"\n'
     )
     key = _service_account_key(folder)
-    plane = ControlPlane(server, *(_kubeconfig(folder, server, user, tokens[user]) for user in ("admin", "operator")))
+    configs = (_kubeconfig(folder, server, user, tokens[user]) for user in ("admin", "operator"))
+    plane = ControlPlane(server, *configs, folder / "audit.log")
+    (folder / "audit.yaml").write_text(yaml.safe_dump(_AUDIT))
     commands = {
         "etcd": [
             str(found.etcd),
@@ -81,6 +98,9 @@ def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> I
             f"--secure-port={api_port}",
             "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1",
+            f"--audit-policy-file={folder / 'audit.yaml'}",
+            f"--audit-log-path={plane.audit}",
+            "--audit-log-mode=blocking-strict",
             f"--cert-dir={folder / 'certificates'}",
             f"--token-auth-file={folder / 'tokens.csv'}",
             "--authorization-mode=RBAC",
@@ -110,7 +130,7 @@ def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> I
     shutil.rmtree(folder / "etcd", ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -11,23 +11,25 @@ from typing import Any
 import yaml
 
 import bapsang_operator
-from bapsang_operator import __main__, kinds, spec
-from bapsang_operator.kinds import CHILDREN, COMMUNITY, EVENT, POD, SECRET
+from bapsang_operator import __main__, kinds, names, spec
+from bapsang_operator.kinds import CHILDREN, COMMUNITY, EVENT, LEASE, POD, SECRET
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "bapsang-operator"
 SOURCES = Path(str(bapsang_operator.__file__)).parent
 
 
-def _rights() -> dict[tuple[str, str], set[str]]:
-    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / "templates/clusterrole.yaml").read_text())
+def _rights(template: str = "clusterrole.yaml") -> dict[tuple[str, str], set[str]]:
+    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / "templates" / template).read_text())
     rules = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))["rules"]
     found: dict[tuple[str, str], set[str]] = {}
     for rule in rules:
         for group in rule["apiGroups"]:
             for plural in rule["resources"]:
-                assert (group, plural) not in found, "each resource once, so that its rights are read at one place"
-                found[group, plural] = set(rule["verbs"])
+                for name in rule.get("resourceNames", [""]):
+                    key = (group, f"{plural}/{name}" if name else plural)
+                    assert key not in found, "each resource once, so that its rights are read at one place"
+                    found[key] = set(rule["verbs"])
     return found
 
 
@@ -43,6 +45,11 @@ def test_rights_are_exactly_those_that_the_code_uses() -> None:
         verbs = {"get", "list", "watch", "create", "patch"} | ({"delete"} if kind.deletable else set())
         wanted[kind.group, kind.plural] = verbs
     assert _rights() == wanted
+
+
+def test_rights_in_its_own_namespace_are_those_on_its_lease() -> None:
+    one = (LEASE.group, f"{LEASE.plural}/{names.MANAGER}")
+    assert _rights("role.yaml") == {(LEASE.group, LEASE.plural): {"create"}, one: {"get", "update"}}
 
 
 def test_nothing_that_holds_data_is_ever_deleted() -> None:
@@ -121,11 +128,6 @@ def test_every_value_of_the_chart_has_a_schema_and_a_line_in_the_readme() -> Non
     assert set(values) == set(schema["properties"]) - {"global"}
     for name in values:
         assert f"`{name}" in readme, name
-
-
-def test_operator_runs_alone_and_recreates() -> None:
-    text = (CHART / "templates/deployment.yaml").read_text()
-    assert re.search(r"replicas: 1\n  strategy:\n    type: Recreate", text)
 
 
 def test_no_module_has_more_than_300_lines_and_all_say_what_they_own() -> None:

@@ -69,7 +69,7 @@ OWNED = [
 ]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(OWNED), st.booleans())
 def test_edit_of_any_owned_field_is_undone(where: tuple[Key, tuple[str | int, ...]], remove: bool) -> None:
     key, path = where
@@ -252,6 +252,9 @@ def test_foreign_and_vanishing_objects_are_left_alone() -> None:
         ({"env": [{"name": "A", "value": "1"}]}, {"env": [{"name": "B", "value": "1"}]}, True),
         ({"a": {"b": 1}}, {"a": None}, True),
         ({"a": [1]}, {"a": "x"}, True),
+        ({"selector": {"a": "1"}}, {"selector": {"a": "1", "b": "2"}}, True),
+        ({"podSelector": {"matchLabels": {"a": "1"}}}, {"podSelector": {"matchLabels": {"a": "1", "b": "2"}}}, True),
+        ({"podSelector": {}}, {"podSelector": {"matchExpressions": []}}, True),
         ({"metadata": {"annotations": {"x": "1"}}}, {"metadata": {"annotations": {"x": "1", "y": "2"}}}, False),
     ],
 )
