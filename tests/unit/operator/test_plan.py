@@ -52,10 +52,12 @@ def _edit(live: Manifest, path: tuple[str | int, ...], *, remove: bool) -> None:
     node: Any = live
     for step in path[:-1]:
         node = node[step]
-    if remove and isinstance(node, dict):
+    before = node[path[-1]]
+    # What the apiserver would refuse is no edit: another type, a container or a variable without its name.
+    if remove and isinstance(node, dict) and path[-1] not in {"name", "mountPath"}:
         del node[path[-1]]
     else:
-        node[path[-1]] = "edited"
+        node[path[-1]] = before + 1 if isinstance(before, int) and not isinstance(before, bool) else "edited"
 
 
 UP = Cluster(community())
