@@ -23,6 +23,7 @@ def rows(schema: dict[str, Any], path: str) -> Iterator[str]:
         yield f"| `{where}` | {_type(child)} | {_default(child, name in schema.get('required', ()))} | {words} |"
         if name not in TOO_DEEP:
             yield from rows(child, where)
+            yield from rows(child.get("items", {}), f"{where}[]")
 
 
 def table() -> str:

@@ -73,7 +73,7 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
         lease = Lease(kube, gate, settings.namespace, identity, timing, fence.clock)
         # Slightly less than the interval, so that each resync really reads the Secrets again.
         keep = Keep(kube, clock, settings.resync_seconds * 0.75)
-        reconciler = Reconciler(kube, store, keep, metrics)
+        reconciler = Reconciler(kube, store, keep, metrics, queue.add_after)
 
         async def lead() -> None:
             await lease.acquire()

@@ -144,6 +144,26 @@ class Kube:
             if error.status not in {404, 409}:
                 raise
 
+    async def scale(self, live: Manifest, replicas: int) -> Manifest:
+        """Set the count of a Deployment's pods without owning it in later applies; returns it as it is now."""
+        key = key_of(live)
+        kind = BY_NAME[key.kind]
+        answer = await self._request(
+            "patch",
+            "PATCH",
+            kind,
+            f"{kind.path(key.namespace, key.name)}/scale",
+            params={"fieldManager": names.MANAGER},
+            body={"spec": {"replicas": replicas}},
+            content="application/merge-patch+json",
+        )
+        metadata = live["metadata"]
+        changed = {
+            "resourceVersion": answer["metadata"]["resourceVersion"],
+            "generation": metadata.get("generation", 0) + 1,
+        }
+        return {**live, "metadata": {**metadata, **changed}, "spec": {**live["spec"], "replicas": replicas}}
+
     async def write_status(self, community: Manifest, status: Manifest) -> Manifest:
         """Replace the status of a Community and return the Community as it is now."""
         key = key_of(community)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bapsang_operator import names, schema
-from bapsang_operator.schema import Violation
+from bapsang_operator.schema import Violation, scaling
 
 Quantities = Mapping[str, str | int]
 
@@ -110,6 +110,18 @@ class Auth:
 
 
 @dataclass(frozen=True)
+class Window:
+    """A time in which the burst tier has at least `replicas` pods; either `schedule` (cron) or `at` is set."""
+
+    name: str
+    schedule: str | None
+    at: str | None
+    time_zone: str
+    minutes: int
+    replicas: int
+
+
+@dataclass(frozen=True)
 class Community:
     """A Community and the identity that its children refer to."""
 
@@ -126,6 +138,10 @@ class Community:
     database: Database
     like_sync: LikeSync
     auth: Auth
+    prewarm: tuple[Window, ...]
+    hibernate: bool
+    #: Why the operator shall leave everything as it is; None when it shall not.
+    paused: str | None
 
     @property
     def url(self) -> str:
@@ -197,7 +213,26 @@ def parse(resource: Mapping[str, Any]) -> Community:
             audience=spec["auth"]["audience"],
             signing_key=_ref(spec["auth"], "signingKeySecretRef", "spec.auth"),
         ),
+        prewarm=tuple(_window(window) for window in spec["prewarm"]),
+        hibernate=spec["hibernate"],
+        paused=_paused(metadata),
     )
+
+
+def _window(window: Mapping[str, Any]) -> Window:
+    return Window(
+        name=window["name"],
+        schedule=window.get("schedule"),
+        at=window.get("at"),
+        time_zone=window["timeZone"],
+        minutes=scaling.minutes(window["duration"]),
+        replicas=window["replicas"],
+    )
+
+
+def _paused(metadata: Mapping[str, Any]) -> str | None:
+    found: str | None = metadata.get("annotations", {}).get(names.ANNOTATION_PAUSED)
+    return None if found in (None, "", "false") else found
 
 
 def _api(api: Mapping[str, Any]) -> Api:

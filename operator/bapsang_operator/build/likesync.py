@@ -21,7 +21,7 @@ def like_sync(community: Community, digests: wiring.Digests) -> Child:
             "spec": {
                 "schedule": sync.schedule,
                 "timeZone": "Etc/UTC",
-                "suspend": sync.suspend,
+                "suspend": sync.suspend or community.hibernate,
                 # Two runs at once would only wait for each other's lock.
                 "concurrencyPolicy": "Forbid",
                 # Above the controller's own 10 s rhythm; below it, runs are skipped for good.

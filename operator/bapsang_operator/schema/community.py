@@ -23,6 +23,7 @@ from bapsang_operator.schema.fields import (
     string_map,
     text,
 )
+from bapsang_operator.schema.scaling import FITS, HIBERNATE, PREWARM
 from bapsang_operator.schema.status import STATUS
 from bapsang_operator.schema.stores import DATABASE, REDIS
 
@@ -98,8 +99,11 @@ SPEC: Final = obj(
         "database": DATABASE,
         "likeSync": _LIKE_SYNC,
         "auth": _AUTH,
+        "prewarm": PREWARM,
+        "hibernate": HIBERNATE,
     },
     required=["image"],
+    **rules(FITS),
 )
 
 _COLUMNS: Final = (

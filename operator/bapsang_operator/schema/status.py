@@ -56,7 +56,8 @@ STATUS: Final = obj(
         ),
         "conditions": {
             "type": "array",
-            "description": "Ready, Progressing, Degraded, Migrated, DatabaseReady, RedisReady, LikeSyncHealthy.",
+            "description": "Ready, Progressing, Degraded, Migrated, DatabaseReady, RedisReady, LikeSyncHealthy, "
+            "Prewarmed, Paused.",
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
             "items": _CONDITION,

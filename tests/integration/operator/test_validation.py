@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from .world import Client, Namespace, resource
 
 Spec = dict[str, Any]
 REF = {"name": "somewhere"}
+WINDOW = {"name": "dinner", "schedule": "30 17 * * *", "timeZone": "Asia/Seoul", "duration": "2h", "replicas": 8}
 
 BAD: dict[str, tuple[Spec, str]] = {
     "no image": ({"image": None}, "spec.image"),
@@ -53,6 +55,29 @@ BAD: dict[str, tuple[Spec, str]] = {
     "unknown schedule word": ({"likeSync": {"schedule": "@often"}}, "spec.likeSync.schedule"),
     "empty batches": ({"likeSync": {"batchSize": 0}}, "spec.likeSync.batchSize"),
     "issuer that is no URL": ({"auth": {"issuer": "bapsang"}}, "spec.auth.issuer"),
+    **{
+        f"window {what}": ({"prewarm": [WINDOW | changes]}, f"spec.prewarm{field}")
+        for what, changes, field in (
+            ("with a bad schedule", {"schedule": "30 25 * * *"}, "[0].schedule"),
+            ("with schedule and time", {"at": "2026-11-27T11:45:00+09:00"}, "[0]"),
+            ("in an unknown time zone", {"timeZone": "Asia/Nowhere"}, "[0].timeZone"),
+            ("in a time zone by its offset", {"timeZone": "+09:00"}, "[0].timeZone"),
+            ("longer than a day", {"duration": "25h"}, "[0].duration"),
+            ("of seconds", {"duration": "90s"}, "[0].duration"),
+            ("of no pods", {"replicas": 0}, "[0].replicas"),
+            ("above the ceiling", {"replicas": 11}, ""),
+            ("with a name in capitals", {"name": "Dinner"}, "[0].name"),
+        )
+    },
+    "window on a day that does not exist": (
+        {"prewarm": [{"name": "x", "at": "2026-02-30T11:45:00Z", "duration": "1h", "replicas": 1}]},
+        "spec.prewarm[0].at",
+    ),
+    "window without a beginning": (
+        {"prewarm": [{"name": "x", "duration": "1h", "replicas": 1}]},
+        "spec.prewarm[0]",
+    ),
+    "two windows of one name": ({"prewarm": [WINDOW, WINDOW]}, "spec.prewarm[1]"),
     "toleration without a key": ({"api": {"spot": {"tolerations": [{"value": "x"}]}}}, "spot.tolerations[0]"),
 }
 
@@ -66,6 +91,10 @@ GOOD: dict[str, Spec] = {
     "a schedule by name": {"likeSync": {"schedule": "@hourly"}},
     "whole cores as numbers": {"api": {"base": {"resources": {"requests": {"cpu": 1}, "limits": {"cpu": 2}}}}},
     "image by digest": {"image": "registry.example.com:5000/bapsang/api@sha256:" + "a" * 64},
+    "windows": {
+        "prewarm": [WINDOW, {"name": "sale", "at": "2026-11-27T11:45:00+09:00", "duration": "90m", "replicas": 10}],
+        "hibernate": True,
+    },
     "no tolerations": {"api": {"spot": {"tolerations": [], "nodeSelector": {}}}},
 }
 
@@ -221,10 +250,26 @@ _database = st.fixed_dictionaries(
     },
 )
 _like_sync = st.fixed_dictionaries({}, optional={"schedule": _text, "batchSize": _number, "suspend": st.booleans()})
-_part = st.sampled_from(["host", "publicUrl", "api", "redis", "database", "likeSync", "auth", "ingress", "image"])
+_windows = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(["a", "b", "A", ""]), "duration": _text | st.sampled_from(["2h", "90m", "25h", "0m"])},
+        optional={
+            "replicas": st.integers(0, 12),
+            "schedule": _text,
+            "at": st.sampled_from(["2026-11-27T11:45:00+09:00", "2026-02-30T00:00:00Z", "2026-11-27", ""]),
+            "timeZone": st.sampled_from(["UTC", "Asia/Seoul", "Asia/Nowhere", "asia/seoul", "+09:00", "Local", ""]),
+        },
+    ),
+    max_size=3,
+)
+_part = st.sampled_from(
+    ["prewarm", "hibernate", "host", "publicUrl", "api", "redis", "database", "likeSync", "auth", "ingress", "image"]
+)
 _parts = {
     "image": _text | _number,
     "host": _text,
+    "prewarm": _windows,
+    "hibernate": st.booleans() | _text,
     "publicUrl": _text,
     "api": _api,
     "redis": _redis,
@@ -240,7 +285,11 @@ _specs = st.lists(_part, min_size=1, max_size=2, unique=True).flatmap(
 
 
 @given(changes=_specs)
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("BAPSANG_TEST_SPECS", "400")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_operator_and_apiserver_give_the_same_verdict(client: Client, place: str, changes: Spec) -> None:
     manifest = {"image": "bapsang/api:0.1.0", **changes}
     code, answer = _create(client, place, manifest | {"host": changes.get("host")})

@@ -40,6 +40,7 @@ def test_rights_are_exactly_those_that_the_code_uses() -> None:
         (SECRET.group, SECRET.plural): {"get", "create"},
         (POD.group, POD.plural): {"list", "watch"},
         (EVENT.group, EVENT.plural): {"create"},
+        ("apps", "deployments/scale"): {"patch"},
     }
     for kind in CHILDREN:
         verbs = {"get", "list", "watch", "create", "patch"} | ({"delete"} if kind.deletable else set())

@@ -60,6 +60,8 @@ def test_healthy_community_reads_well() -> None:
         "DatabaseReady": ("True", "Available"),
         "RedisReady": ("True", "Available"),
         "LikeSyncHealthy": ("True", "LastRunSucceeded"),
+        "Prewarmed": ("False", "NoWindowOpen"),
+        "Paused": ("False", "NotPaused"),
     }
     assert all(one["observedGeneration"] == 1 for one in found["conditions"])
     assert found["replicas"] == {"base": 2, "burst": 1, "ready": 3}
