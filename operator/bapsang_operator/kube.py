@@ -22,13 +22,17 @@ _PAGE = 500
 
 
 class KubeError(Exception):
-    """A request that failed. `status` is the HTTP status, 0 when there was no answer."""
+    """A request that failed. `status` is the HTTP status, 0 when there was no answer; `retry_after` are the seconds
+    that an overloaded apiserver asks to be left alone, 0 when it asks for nothing."""
 
-    def __init__(self, status: int, reason: str, message: str, causes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, status: int, reason: str, message: str, causes: tuple[str, ...] = (), retry_after: int = 0
+    ) -> None:
         super().__init__(f"{status} {reason}: {message}" if status else message)
         self.status = status
         self.reason = reason
         self.message = message
+        self.retry_after = retry_after
         self._causes = causes
 
     @property
@@ -238,7 +242,7 @@ class Kube:
             self._metrics.requests.labels(verb, kind.name, code).inc()
         answer = _decode(text)
         if response.status >= 400:
-            raise _error(response.status, answer or {}, text)
+            raise _error(response, answer or {}, text)
         if answer is None:
             raise KubeError(0, "BadAnswer", f"{method} {path}: the answer is cut off or no JSON object")
         return answer
@@ -252,7 +256,14 @@ def _decode(text: str) -> Manifest | None:
     return found if isinstance(found, dict) else None
 
 
-def _error(status: int, answer: Manifest, text: str) -> KubeError:
+def _error(response: aiohttp.ClientResponse, answer: Manifest, text: str) -> KubeError:
     details = answer.get("details") or {}
     causes = tuple(str(cause.get("reason")) for cause in details.get("causes", ()))
-    return KubeError(status, answer.get("reason", ""), answer.get("message") or text[:200], causes)
+    wait = response.headers.get("Retry-After", "")
+    return KubeError(
+        response.status,
+        answer.get("reason", ""),
+        answer.get("message") or text[:200],
+        causes,
+        int(wait) if wait.isascii() and wait.isdigit() else 0,
+    )

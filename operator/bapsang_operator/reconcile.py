@@ -26,6 +26,7 @@ Later = Callable[[CommunityKey, float], None]
 _log = logging.getLogger(__name__)
 #: Longer than any honest pass takes; the work queue tries again.
 _PASS_SECONDS = 60
+_LONGEST_PAUSE = 30
 
 
 def _now() -> datetime:
@@ -69,6 +70,8 @@ class Reconciler:
                 result = "gone"
             else:
                 _log.warning("reconcile failed", extra={"community": "/".join(key), "error": str(error)})
+                # With the worker in hand: an apiserver that asks for a pause gets one from this process.
+                await asyncio.sleep(min(error.retry_after, _LONGEST_PAUSE))
         except TimeoutError:
             _log.warning("reconcile timed out", extra={"community": "/".join(key), "seconds": _PASS_SECONDS})
         self._metrics.reconciles.labels(result).observe(asyncio.get_running_loop().time() - started)

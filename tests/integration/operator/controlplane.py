@@ -50,9 +50,9 @@ class ControlPlane:
     audit: Path
 
     def audited(self) -> list[dict[str, Any]]:
-        """Return what the operators have asked of the apiserver so far, as its audit log has it."""
+        """Return the operators' requests about objects so far, as the apiserver's audit log has them."""
         events = (json.loads(line) for line in self.audit.read_text().splitlines())
-        return [event for event in events if event["user"]["username"] == OPERATOR_USER]
+        return [event for event in events if event["user"]["username"] == OPERATOR_USER and "objectRef" in event]
 
 
 def programs() -> Programs | None:

@@ -75,6 +75,10 @@ class Client:
     def delete(self, kind: Kind, namespace: str | None, name: str) -> None:
         self._ok(self._http.delete(kind.path(namespace, name)))
 
+    def delete_if_there(self, kind: Kind, namespace: str | None, name: str) -> None:
+        answer = self._http.delete(kind.path(namespace, name))
+        assert answer.is_success or answer.status_code == 404, answer.text
+
     def raw(self, path: str) -> Object:
         return self._ok(self._http.get(path))
 
@@ -148,6 +152,11 @@ class Operator:
 
     def start(self) -> None:
         """Start the process and wait until it has listed every kind; whether it leads is another matter."""
+        self.launch()
+        eventually(self._is_ready, 30, f"operator ready: {self.log}")
+
+    def launch(self) -> None:
+        """Start the process."""
         self.port = free_port()
         environment = {key: value for key, value in os.environ.items() if not key.startswith("BAPSANG_")}
         environment |= {
@@ -160,7 +169,6 @@ class Operator:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "bapsang_operator", "run"], env=environment, stdout=log, stderr=log
             )
-        eventually(self._is_ready, 30, f"operator ready: {self.log}")
 
     def stop(self) -> int:
         self.signal(signal.SIGTERM)
@@ -310,6 +318,15 @@ class Namespace:
                 self.finish_rollout(name)
             case "Job":
                 self.finish_job(name)
+
+    def play_controllers(self) -> None:
+        """Finish whatever has been begun: stores, migrations, rollouts."""
+        for kind in ("StatefulSet", "Deployment", "Job"):
+            for found in self.client.list(BY_NAME[kind], self.name):
+                status = found.get("status", {})
+                is_new = status.get("observedGeneration", 0) < found["metadata"]["generation"]
+                if not status.get("conditions") if kind == "Job" else is_new:
+                    self.finish(kind, found["metadata"]["name"])
 
     def migration(self, other_than: str = "") -> str:
         """Wait for a migration Job and return its name."""
