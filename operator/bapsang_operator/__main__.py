@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from bapsang_operator import config, credentials, fence, logs, names, schema, watch
+from bapsang_operator import config, credentials, fence, health, logs, names, schema, watch
 from bapsang_operator.config import Config
 from bapsang_operator.credentials import Credentials
 from bapsang_operator.health import Health
@@ -63,7 +63,7 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
     clock = asyncio.get_running_loop().time
     queue: WorkQueue[CommunityKey] = WorkQueue()
     leading, stop = asyncio.Event(), asyncio.Event()
-    health = Health((COMMUNITY, *WATCHED), metrics, queue.oldest_active, clock)
+    signs = Health((COMMUNITY, *WATCHED), metrics, queue.oldest_active, clock)
     # Not the host name alone: a container that starts again must not take itself for the holder of the lease.
     identity = f"{socket.gethostname()}_{uuid.uuid4()}"
     async with access.session(fence.trace(), identity) as session:
@@ -91,17 +91,17 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
             metrics.queue_depth.set(queue.depth if gate.is_open else 0)
             metrics.communities.set(len(store.communities()))
 
-        runner = web.AppRunner(health.application(refresh), access_log=None)
+        runner = web.AppRunner(signs.application(refresh), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, port=settings.admin_port).start()
         _log.info("started", extra={"namespaces": list(namespaces) or "all", "server": access.server})
         # The watches run while another process leads, too: taking over then needs no listing.
-        handlers = watch.registry(access, identity, health.trace(), store, queue.add)
+        handlers = watch.registry(access, identity, signs.trace(), store, queue.add)
         jobs = (
             watch.run(handlers, namespaces, stop),
             stop.wait(),
             resync(kube, store, namespaces, settings.resync_seconds, queue.add),
-            health.measure(),
+            signs.measure(),
             *(work() for _ in range(settings.workers)),
         )
         leader, *tasks = (asyncio.ensure_future(job) for job in (lead(), *jobs))
@@ -154,6 +154,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--namespace", action="append", default=[], metavar="NS", help="only this namespace; may be given several times"
     )
     commands.add_parser("crd", help="print the CustomResourceDefinition")
+    checks = commands.add_parser("check", help="ask a running operator whether it is alive and ready; for `helm test`")
+    checks.add_argument("url", help="its admin port, such as http://127.0.0.1:9000")
     return parser.parse_args(argv)
 
 
@@ -163,6 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "crd":
         sys.stdout.write(crd())
         return 0
+    if arguments.command == "check":
+        return health.check(arguments.url)
     try:
         settings = config.load(os.environ)
     except config.ConfigError as error:

@@ -111,6 +111,7 @@ class Reason(StrEnum):
     MIGRATION_PENDING = "MigrationPending"
     # DatabaseReady, RedisReady
     AVAILABLE = "Available"
+    EMBEDDED_FOR_DEVELOPMENT = "EmbeddedForDevelopment"
     NOT_AVAILABLE = "NotAvailable"
     EXTERNAL = "External"
     # LikeSyncHealthy

@@ -51,7 +51,7 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
         ConditionType.PROGRESSING: _progressing(seen, old),
         ConditionType.DEGRADED: _degraded(seen.problems),
         ConditionType.MIGRATED: _migrated(seen),
-        ConditionType.DATABASE_READY: _store("The embedded MySQL", progress.database_ready),
+        ConditionType.DATABASE_READY: _database(progress.database_ready),
         ConditionType.REDIS_READY: _store("The managed Redis", progress.redis_ready),
         ConditionType.LIKE_SYNC_HEALTHY: _like_sync(seen),
         ConditionType.PREWARMED: judgement.prewarmed(community, seen.windows),
@@ -247,6 +247,13 @@ def _migrated(seen: Seen) -> Judgement:
             return Judgement("False", Reason.MIGRATION_RUNNING, f"Job {job} is migrating the database.")
         case MigrationState.PENDING:
             return Judgement("False", Reason.MIGRATION_PENDING, f"Job {job} has not been started.")
+
+
+def _database(ready: bool | None) -> Judgement:
+    if ready:
+        text = "The embedded MySQL accepts connections. Not for production: one pod, one volume, no backup, no replica."
+        return Judgement("True", Reason.EMBEDDED_FOR_DEVELOPMENT, text)
+    return _store("The embedded MySQL", ready)
 
 
 def _store(what: str, ready: bool | None) -> Judgement:

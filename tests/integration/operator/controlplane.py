@@ -27,6 +27,8 @@ from bapsang_local.settings import from_environment
 
 START_SECONDS = 60
 OPERATOR_NAMESPACE = "bapsang-system"
+#: A second account, for an operator that may act in single namespaces only.
+NAMESPACED_USER = "system:serviceaccount:team:bapsang-operator"
 OPERATOR_USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:bapsang-operator"
 _AUDIT = {
     "apiVersion": "audit.k8s.io/v1",
@@ -47,6 +49,7 @@ class ControlPlane:
     server: str
     admin: Path
     operator: Path
+    namespaced: Path
     audit: Path
 
     def audited(self) -> list[dict[str, Any]]:
@@ -72,12 +75,13 @@ def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> I
     """
     etcd_port, peer_port, api_port = (free_port() for _ in range(3))
     etcd, server = f"http://127.0.0.1:{etcd_port}", f"https://127.0.0.1:{api_port}"
-    tokens = {"admin": secrets.token_hex(16), "operator": secrets.token_hex(16)}
+    tokens = {"admin": secrets.token_hex(16), "operator": secrets.token_hex(16), "namespaced": secrets.token_hex(16)}
     (folder / "tokens.csv").write_text(
         f'{tokens["admin"]},admin,1,"system:masters"\n{tokens["operator"]},{OPERATOR_USER},2,"system:serviceaccounts"\n'
+        f'{tokens["namespaced"]},{NAMESPACED_USER},3,"system:serviceaccounts"\n'
     )
     key = _service_account_key(folder)
-    configs = (_kubeconfig(folder, server, user, tokens[user]) for user in ("admin", "operator"))
+    configs = (_kubeconfig(folder, server, user, tokens[user]) for user in tokens)
     plane = ControlPlane(server, *configs, folder / "audit.log")
     (folder / "audit.yaml").write_text(yaml.safe_dump(_AUDIT))
     commands = {

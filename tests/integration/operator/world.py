@@ -25,8 +25,8 @@ from bapsang_operator.kinds import BY_NAME, CHILDREN, COMMUNITY, SECRET, Kind
 from .controlplane import OPERATOR_NAMESPACE, OPERATOR_USER, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
-CRD = ROOT / "charts/bapsang-operator/crds/communities.bapsang.dev.yaml"
-TEMPLATES = ROOT / "charts/bapsang-operator/templates"
+CHART = ROOT / "charts/bapsang-operator"
+CRD = CHART / "crds/communities.bapsang.dev.yaml"
 Object = dict[str, Any]
 Value = TypeVar("Value")
 
@@ -98,32 +98,37 @@ ROLES = Kind("Role", RBAC, "v1", "roles")
 BINDINGS = Kind("RoleBinding", RBAC, "v1", "rolebindings")
 
 
-def rendered(template: str) -> Object:
-    """Return a template of the chart whose rules hold no template expressions; its name and labels do."""
-    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (TEMPLATES / template).read_text())
-    found: Object = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "bapsang-operator", text))
-    return found
+def rules(namespaced: bool = False) -> list[Object]:
+    """Return the chart's rules in namespaces with Communities, or the ones in the operator's own namespace."""
+    if not namespaced:
+        found: list[Object] = yaml.safe_load((CHART / "files/rules.yaml").read_text())
+        return found
+    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / "templates/role.yaml").read_text())
+    role: Object = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))
+    return list(role["rules"])
 
 
 def grant(client: Client) -> None:
     """Give the operator's account exactly the rights of the chart, in a namespace of the operator's own."""
     answer = client.create(NAMESPACE, {"metadata": {"name": OPERATOR_NAMESPACE}})
     assert answer.is_success, answer.text
-    for template, kind, binding, namespace in (
-        ("clusterrole.yaml", CLUSTER_ROLES, CLUSTER_BINDINGS, None),
-        ("role.yaml", ROLES, BINDINGS, OPERATOR_NAMESPACE),
+    bind(client, CLUSTER_ROLES, CLUSTER_BINDINGS, None, rules())
+    bind(client, ROLES, BINDINGS, OPERATOR_NAMESPACE, rules(namespaced=True))
+
+
+def bind(
+    client: Client, kind: Kind, binding: Kind, namespace: str | None, found: list[Object], user: str = OPERATOR_USER
+) -> None:
+    """Give a user rights, in one namespace or everywhere."""
+    metadata = {"name": f"test-{secrets.token_hex(4)}", "namespace": namespace}
+    reference = {"apiGroup": kind.group, "kind": kind.name, "name": metadata["name"]}
+    subjects = [{"kind": "User", "apiGroup": kind.group, "name": user}]
+    for one, manifest in (
+        (kind, {"metadata": metadata, "rules": found}),
+        (binding, {"metadata": metadata, "roleRef": reference, "subjects": subjects}),
     ):
-        role = rendered(template)
-        role["metadata"]["namespace"] = namespace
-        name = role["metadata"]["name"]
-        bound = {
-            "metadata": {"name": name, "namespace": namespace},
-            "roleRef": {"apiGroup": kind.group, "kind": kind.name, "name": name},
-            "subjects": [{"kind": "User", "apiGroup": kind.group, "name": OPERATOR_USER}],
-        }
-        for one, manifest in ((kind, role), (binding, bound)):
-            answer = client.create(one, manifest)
-            assert answer.is_success, answer.text
+        answer = client.create(one, manifest)
+        assert answer.is_success, answer.text
 
 
 def install_crd(client: Client) -> None:
@@ -147,6 +152,7 @@ class Operator:
     kubeconfig: Path
     log: Path
     settings: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
 
@@ -167,7 +173,10 @@ class Operator:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bapsang_operator", "run"], env=environment, stdout=log, stderr=log
+                [sys.executable, "-m", "bapsang_operator", "run", *self.arguments],
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
 
     def stop(self) -> int:

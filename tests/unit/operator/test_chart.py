@@ -13,15 +13,17 @@ import yaml
 import bapsang_operator
 from bapsang_operator import __main__, kinds, names, spec
 from bapsang_operator.kinds import CHILDREN, COMMUNITY, EVENT, LEASE, POD, SECRET
+from bapsang_operator.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "bapsang-operator"
 SOURCES = Path(str(bapsang_operator.__file__)).parent
 
 
-def _rights(template: str = "clusterrole.yaml") -> dict[tuple[str, str], set[str]]:
-    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / "templates" / template).read_text())
-    rules = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))["rules"]
+def _rights(template: str = "files/rules.yaml") -> dict[tuple[str, str], set[str]]:
+    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / template).read_text())
+    found_rules = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))
+    rules = found_rules["rules"] if isinstance(found_rules, dict) else found_rules
     found: dict[tuple[str, str], set[str]] = {}
     for rule in rules:
         for group in rule["apiGroups"]:
@@ -50,7 +52,7 @@ def test_rights_are_exactly_those_that_the_code_uses() -> None:
 
 def test_rights_in_its_own_namespace_are_those_on_its_lease() -> None:
     one = (LEASE.group, f"{LEASE.plural}/{names.MANAGER}")
-    assert _rights("role.yaml") == {(LEASE.group, LEASE.plural): {"create"}, one: {"get", "update"}}
+    assert _rights("templates/role.yaml") == {(LEASE.group, LEASE.plural): {"create"}, one: {"get", "update"}}
 
 
 def test_nothing_that_holds_data_is_ever_deleted() -> None:
@@ -129,6 +131,18 @@ def test_every_value_of_the_chart_has_a_schema_and_a_line_in_the_readme() -> Non
     assert set(values) == set(schema["properties"]) - {"global"}
     for name in values:
         assert f"`{name}" in readme, name
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    alerts = {alert["alert"] for alert in yaml.safe_load((CHART / "files/alerts.yaml").read_text())}
+    runbooks = set(re.findall(r"(?m)^## (\w+)$", (ROOT / "docs/runbooks.md").read_text()))
+    assert alerts == runbooks
+
+
+def test_alerts_name_metrics_that_exist() -> None:
+    known = Metrics().exposition().decode()
+    for name in re.findall(r"bapsang_operator_\w+", (CHART / "files/alerts.yaml").read_text()):
+        assert re.sub(r"_(count|bucket)$", "", name) in known, name
 
 
 def test_no_module_has_more_than_300_lines_and_all_say_what_they_own() -> None:

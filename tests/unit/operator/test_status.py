@@ -57,7 +57,7 @@ def test_healthy_community_reads_well() -> None:
         "Progressing": ("False", "UpToDate"),
         "Degraded": ("False", "AsExpected"),
         "Migrated": ("True", "MigrationSucceeded"),
-        "DatabaseReady": ("True", "Available"),
+        "DatabaseReady": ("True", "EmbeddedForDevelopment"),
         "RedisReady": ("True", "Available"),
         "LikeSyncHealthy": ("True", "LastRunSucceeded"),
         "Prewarmed": ("False", "NoWindowOpen"),
