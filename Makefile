@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke kubeconfig dev test test-unit test-integration test-e2e lint format lock generate clean
+.PHONY: help up down purge cluster smoke kubeconfig dev test test-unit test-integration test-e2e bench-operator lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,11 @@ test-integration: $(VENV)/ready up ## API and operator against real MySQL, Redis
 
 test-e2e: $(VENV)/ready up ## The whole platform on the local cluster
 	@$(PYTEST) tests/e2e
+
+# With the packages of the image and no others: kopf loads every Kubernetes client that it finds.
+bench-operator: $(VENV)/ready ## Measure the operator; renews docs/benchmarks/operator.json (about a quarter of an hour)
+	@$(PYTHON) -m venv build/bench && build/bench/bin/pip install -q --disable-pip-version-check --require-hashes -r operator/requirements.txt
+	@PYTHONPATH=operator:manifests/local $(BIN)/python -m tests.load.operator_bench --python build/bench/bin/python
 
 lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache | tail -n 3

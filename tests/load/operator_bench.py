@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.integration.operator.controlplane import ControlPlane, programs, running
+from tests.integration.operator.world import Client, Namespace, Operator, client_of, eventually, grant, install_crd
 
 from bapsang_local.settings import from_environment
 from bapsang_operator import drift
 from bapsang_operator.kinds import BY_NAME, LEASE
-from tests.integration.operator.controlplane import ControlPlane, programs, running
-from tests.integration.operator.world import Client, Namespace, Operator, client_of, eventually, grant, install_crd
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs/benchmarks/operator.json"
@@ -39,7 +39,7 @@ FIRST = ("ServiceAccount", "NetworkPolicy", "PersistentVolumeClaim", "Service", 
 
 
 def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+    return datetime.fromisoformat(stamp).timestamp()
 
 
 def _quantiles(values: list[float]) -> dict[str, float]:
@@ -108,7 +108,9 @@ class Bench:
         def is_up() -> bool:
             for namespace in namespaces:
                 namespace.play_controllers()
-            return all(namespace.condition("Progressing", name).get("reason") == "UpToDate" for namespace, name in names)
+            return all(
+                namespace.condition("Progressing", name).get("reason") == "UpToDate" for namespace, name in names
+            )
 
         eventually(is_up, 600, "all Communities are up")
         children = sum(len(namespace.children()) for namespace in namespaces)
@@ -160,7 +162,9 @@ class Bench:
             else:
                 namespace.patch(kind, full, {"metadata": {"labels": {"app.kubernetes.io/part-of": "other"}}})
 
-            def restored(begun: float = begun, space: str = namespace.name, what: tuple[str, str] = (plural, full)) -> float:
+            def restored(
+                begun: float = begun, space: str = namespace.name, what: tuple[str, str] = (plural, full)
+            ) -> float:
                 found = [
                     _seconds(one["stageTimestamp"])
                     for one in self.writes(begun, space)
@@ -175,7 +179,8 @@ class Bench:
         """Time until a waiting operator leads, after a clean end and after a kill."""
         found = {}
         for how, number in (("stopped", signal.SIGTERM), ("killed", signal.SIGKILL)):
-            waiting = Operator(self.plane.operator, folder / f"{how}.log", self.operator.settings)
+            log, settings = folder / f"{how}.log", self.operator.settings
+            waiting = Operator(self.plane.operator, log, settings, python=self.operator.python)
             waiting.start()
             begun = time.time()
             self.operator.signal(number)
@@ -208,7 +213,12 @@ class Bench:
 
 _REPORTS = ("communities", "events")
 _DAMAGE = {
-    "edited": [("Service", "api"), ("Deployment", "api-base"), ("CronJob", "like-sync"), ("PodDisruptionBudget", "api")],
+    "edited": [
+        ("Service", "api"),
+        ("Deployment", "api-base"),
+        ("CronJob", "like-sync"),
+        ("PodDisruptionBudget", "api"),
+    ],
     "deleted": [("Service", "api"), ("PodDisruptionBudget", "api"), ("CronJob", "like-sync"), ("Ingress", "api")],
 }
 BY_NAME_NAMESPACE = type(LEASE)("Namespace", "", "v1", "namespaces")
@@ -230,7 +240,7 @@ def _pass(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def _stage(folder: Path) -> Iterator[Bench]:
+def _stage(folder: Path, python: str) -> Iterator[Bench]:
     found = programs()
     if found is None:
         sys.exit("etcd and kube are not there: run `make up` first.")
@@ -242,7 +252,7 @@ def _stage(folder: Path) -> Iterator[Bench]:
     with running(found, folder, prepare) as plane, client_of(plane.admin) as client:
         grant(client)
         # The settings of the chart, not the short intervals of the tests.
-        operator = Operator(plane.operator, folder / "operator.log", {"BAPSANG_RESYNC_SECONDS": "30"})
+        operator = Operator(plane.operator, folder / "operator.log", {"BAPSANG_RESYNC_SECONDS": "30"}, python=python)
         operator.start()
         eventually(lambda: operator.leads, 5)
         bench = Bench(plane, client, operator)
@@ -256,10 +266,11 @@ def main() -> None:
     parser.add_argument("--communities", type=int, default=200)
     parser.add_argument("--idle", type=float, default=600, help="seconds")
     parser.add_argument("--restore", type=int, default=200)
+    parser.add_argument("--python", default=sys.executable, help="interpreter with the packages of the image, no more")
     parser.add_argument("--output", type=Path, default=RESULTS)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for bench in _stage(Path(folder)):
+        for bench in _stage(Path(folder), chosen.python):
             bench.create(chosen.create)
             namespaces = bench.fill(chosen.communities)
             bench.idle(chosen.idle)

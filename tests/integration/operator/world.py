@@ -153,6 +153,7 @@ class Operator:
     log: Path
     settings: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+    python: str = sys.executable
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
 
@@ -173,7 +174,7 @@ class Operator:
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bapsang_operator", "run", *self.arguments],
+                [self.python, "-m", "bapsang_operator", "run", *self.arguments],
                 env=environment,
                 stdout=log,
                 stderr=log,
