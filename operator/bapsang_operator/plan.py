@@ -95,7 +95,7 @@ def make(
     that, so that a failed migration does not leave the running version unguarded."""
     plan = Plan()
     for child in children:
-        _consider(plan, community, child, live.get(child.key), progress, applied.get(child.key))
+        _consider(plan, community, child, live.get(child.key), progress, applied)
     wanted = {child.key for child in children}
     plan.deletes = [
         found for key, found in live.items() if key not in wanted and _is_orphan(community, key, found, progress)
@@ -121,7 +121,7 @@ def _consider(
     child: Child,
     live: Manifest | None,
     progress: Progress,
-    applied: Manifest | None,
+    applied: Mapping[Key, Manifest],
 ) -> None:
     if live is not None:
         whose = ownership(community, live)
@@ -134,7 +134,7 @@ def _consider(
     manifest: Manifest | None = child.manifest
     if _is_held(child, live, progress):
         plan.held.append(child)
-        manifest = _resized(applied, child.manifest)
+        manifest = _resized(applied.get(child.key), child.manifest)
     if manifest is not None:
         _compare(plan, manifest, live)
 

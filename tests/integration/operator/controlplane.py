@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,18 +44,35 @@ class Programs:
     kube: Path
 
 
+@dataclass
+class AuditLog:
+    """The apiserver's audit log, of which only what is new is read at each look."""
+
+    path: Path
+    _offset: int = 0
+    _events: list[dict[str, Any]] = field(default_factory=list)
+
+    def events(self) -> list[dict[str, Any]]:
+        with self.path.open("rb") as log:
+            log.seek(self._offset)
+            complete, newline, _ = log.read().rpartition(b"\n")
+        self._offset += len(complete) + len(newline)
+        found = (json.loads(line) for line in complete.splitlines())
+        self._events += [one for one in found if one["user"]["username"] == OPERATOR_USER and "objectRef" in one]
+        return self._events
+
+
 @dataclass(frozen=True)
 class ControlPlane:
     server: str
     admin: Path
     operator: Path
     namespaced: Path
-    audit: Path
+    audit: AuditLog
 
     def audited(self) -> list[dict[str, Any]]:
         """Return the operators' requests about objects so far, as the apiserver's audit log has them."""
-        events = (json.loads(line) for line in self.audit.read_text().splitlines())
-        return [event for event in events if event["user"]["username"] == OPERATOR_USER and "objectRef" in event]
+        return self.audit.events()
 
 
 def programs() -> Programs | None:
@@ -82,7 +99,7 @@ def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> I
     )
     key = _service_account_key(folder)
     configs = (_kubeconfig(folder, server, user, tokens[user]) for user in tokens)
-    plane = ControlPlane(server, *configs, folder / "audit.log")
+    plane = ControlPlane(server, *configs, AuditLog(folder / "audit.log"))
     (folder / "audit.yaml").write_text(yaml.safe_dump(_AUDIT))
     commands = {
         "etcd": [
@@ -103,7 +120,7 @@ def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> I
             "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1",
             f"--audit-policy-file={folder / 'audit.yaml'}",
-            f"--audit-log-path={plane.audit}",
+            f"--audit-log-path={plane.audit.path}",
             "--audit-log-mode=blocking-strict",
             f"--cert-dir={folder / 'certificates'}",
             f"--token-auth-file={folder / 'tokens.csv'}",
