@@ -93,7 +93,7 @@ class Life:
 
     def end(self) -> None:
         self.namespace.delete("Community", "c")
-        self._until(lambda: not self.namespace.children(), "all gone")
+        eventually(lambda: not self.namespace.children(), 60, "all gone")
 
     def essence(self) -> str:
         """Return all children and the status, without what differs between any two runs."""
