@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke kubeconfig dev test test-unit test-integration test-e2e bench-operator lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed kubeconfig dev test test-unit test-integration test-e2e bench-operator lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ cluster: ## Only the local cluster with its add-ons and images
 
 smoke: ## The smoke run again, against the running cluster
 	@$(LOCAL) smoke
+
+seed: ## Add a made-up community to the local cluster's (SIZE=small or medium)
+	@SIZE=$(or $(SIZE),small) $(LOCAL) seed
 
 kubeconfig: ## Print the path of the local cluster's kubeconfig
 	@$(LOCAL) kubeconfig

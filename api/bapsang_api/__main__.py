@@ -1,4 +1,4 @@
-"""The command line: `bapsang-api serve | migrate | like-sync | admin`.
+"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin | recount | erase-user | seed`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 """
@@ -9,14 +9,20 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import uvloop
 
 from bapsang_api import jobs, server
 from bapsang_api.kit import logs
+from bapsang_api.kit.clock import from_wire
+from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.redis import EmbeddedRedisMissingError
 from bapsang_api.migrate import MigrationError, migrate
+from bapsang_api.seed.plan import Sizes
+from bapsang_api.seed.service import SeedError, require_meant, target_of
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.uploads.collector import GRACE_HOURS
 
 log = logging.getLogger("bapsang_api")
 
@@ -28,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings.from_environment(os.environ)
         logs.configure(settings.log_level)
         return _run(options, settings)
-    except (SettingsError, EmbeddedRedisMissingError) as error:
+    except (DeclinedError, SeedError, SettingsError, EmbeddedRedisMissingError) as error:
         sys.stderr.write(f"bapsang-api: {error}\n")
         return 2
     except (MigrationError, OSError) as error:
@@ -46,11 +52,43 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             return 0
         if options.command == "like-sync":
             return 0 if runner.run(jobs.like_sync(settings, batch_size=options.batch_size)) else 1
+        if options.command == "image-collector":
+            grace = timedelta(hours=options.older_than)
+            return 0 if runner.run(jobs.collect_images(settings, grace=grace, dry_run=options.dry_run)) else 1
         if options.command == "admin":
             act = jobs.administer(settings, act=options.act, target=options.target, reason=options.reason)
             return 0 if runner.run(act) else 1
+        if options.command == "recount":
+            counting = jobs.recount(settings, post_ids=options.posts, dry_run=options.dry_run)
+            return 0 if runner.run(counting) else 1
+        if options.command == "erase-user":
+            _confirm(options.yes, f"Erase {options.user} for good? Type yes: ")
+            erasing = jobs.erase_user(
+                settings, user=options.user, with_posts=options.posts == "erase", reason=options.reason
+            )
+            return 0 if runner.run(erasing) else 1
+        if options.command == "seed":
+            return _seed(runner, options, settings)
     migrate(settings.database_url, wait_seconds=options.wait)
     return 0
+
+
+def _seed(runner: asyncio.Runner, options: argparse.Namespace, settings: Settings) -> int:
+    require_meant(settings.database_url, options.into)
+    try:
+        sizes = Sizes(
+            users=options.users,
+            posts=options.posts,
+            comments_per_post=options.comments_per_post,
+            likes=options.likes,
+            seed=options.seed,
+            until=options.until,
+        )
+    except ValueError as error:
+        raise DeclinedError(str(error)) from error
+    if options.wipe:
+        _confirm(options.yes, f"Lose everything in {target_of(settings.database_url)}? Type yes: ")
+    return 0 if runner.run(jobs.seed(settings, sizes, wipe=options.wipe, append=options.append)) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,15 +118,110 @@ def _parser() -> argparse.ArgumentParser:
         "--batch-size", type=_positive, default=500, metavar="N", help="posts a transaction (default: 500)"
     )
 
+    collecting = commands.add_parser("image-collector", help="delete uploads and images that nothing shows")
+    collecting.add_argument("--dry-run", action="store_true", help="only say how many there are")
+    collecting.add_argument(
+        "--older-than",
+        type=_positive,
+        default=GRACE_HOURS,
+        metavar="HOURS",
+        help="for how long they have not been used (default: %(default)s)",
+    )
+
     admin = commands.add_parser("admin", help="act as an administrator; every act is recorded in the audit log")
     acts = admin.add_subparsers(dest="act", required=True)
     for name in jobs.USER_ACTS:
         acts.add_parser(name).add_argument("target", metavar="USER", help="id or e-mail")
     for name in jobs.POST_ACTS:
         acts.add_parser(name).add_argument("target", metavar="POST", help="id")
+    for name in jobs.COMMENT_ACTS:
+        acts.add_parser(name).add_argument("target", metavar="COMMENT", help="id")
     for act in acts.choices.values():
         act.add_argument("--reason", help="why, for the audit log")
+
+    counting = commands.add_parser("recount", help="compare the counters of posts with their rows and correct them")
+    which = counting.add_mutually_exclusive_group(required=True)
+    which.add_argument("--all", action="store_true", help="every post, in batches")
+    which.add_argument("--posts", nargs="+", type=_ulid, metavar="POST", help="these posts, by id")
+    counting.add_argument("--dry-run", action="store_true", help="only report; exit code 1 when anything differs")
+
+    erasing = commands.add_parser("erase-user", help="remove at once everything that tells who somebody was")
+    erasing.add_argument("user", type=_user, metavar="USER", help="id or e-mail")
+    erasing.add_argument(
+        "--posts",
+        choices=("keep", "erase"),
+        default="keep",
+        help="keep the posts, without the name, or erase them too (default: %(default)s)",
+    )
+    erasing.add_argument("--reason", help="why, for the audit log")
+    erasing.add_argument("--yes", action="store_true", help="do not ask")
+    _add_seed(commands.add_parser("seed", help="fill an empty database with a made-up community"))
     return parser
+
+
+def _add_seed(seeding: argparse.ArgumentParser) -> None:
+    for name, default, what in (
+        ("--users", 1_000, "people"),
+        ("--posts", 10_000, "posts"),
+        ("--comments-per-post", 0, "comments a post, on average"),
+        ("--likes", 20_000, "likes in all"),
+    ):
+        seeding.add_argument(name, type=_count, default=default, metavar="N", help=f"{what} (default: {default})")
+    seeding.add_argument("--seed", type=int, default=42, metavar="N", help="another community (default: %(default)s)")
+    seeding.add_argument(
+        "--until",
+        type=_moment,
+        default="2026-11-01T00:00:00",
+        metavar="TIME",
+        help="the end of its one year, Seoul time (default: %(default)s)",
+    )
+    how = seeding.add_mutually_exclusive_group()
+    how.add_argument("--append", action="store_true", help="add to what is there")
+    how.add_argument("--wipe", action="store_true", help="lose what is there, in Redis too; asks")
+    seeding.add_argument("--yes", action="store_true", help="do not ask")
+    seeding.add_argument("--into", metavar="HOST/NAME", help="the database, if it is on another machine")
+
+
+class DeclinedError(Exception):
+    """What cannot be undone was not confirmed."""
+
+
+def _confirm(yes: bool, question: str) -> None:
+    """Ask on the terminal unless `yes`. Raises DeclinedError for another answer, and where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise DeclinedError("cannot be undone: give --yes")
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != "yes":
+        raise DeclinedError("nothing was done")
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0")
+    return value
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return from_wire(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not a time such as 2026-11-01T00:00:00") from error
+
+
+def _ulid(text: str) -> str:
+    if not is_ulid(text):
+        raise argparse.ArgumentTypeError(f"{text} is not the id of a post")
+    return text
+
+
+def _user(text: str) -> str:
+    if "@" not in text and not is_ulid(text):
+        raise argparse.ArgumentTypeError(f"{text} is neither an id nor an e-mail")
+    return text
 
 
 def _not_negative(text: str) -> float:

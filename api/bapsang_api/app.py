@@ -15,6 +15,7 @@ from bapsang_api.asgi import Cors, Gateway
 from bapsang_api.auth import discovery
 from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
+from bapsang_api.comments.routes import router as comments_router
 from bapsang_api.health.routes import router as health_router
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.inject import provide
@@ -36,9 +37,12 @@ from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.validation import invalid_input
 from bapsang_api.lifecycle import Lifecycle
+from bapsang_api.likes.routes import mine_router as liked_posts_router
 from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.routes import router as moderation_router
+from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
+from bapsang_api.uploads.routes import router as uploads_router
 from bapsang_api.users.routes import router as users_router
 
 log = logging.getLogger(__name__)
@@ -46,9 +50,13 @@ log = logging.getLogger(__name__)
 # Matching is linear, so the routes with the most traffic come first.
 ROUTERS: Final = (
     posts_router,
+    comments_router,
     likes_router,
     auth_router,
     users_router,
+    my_posts_router,
+    liked_posts_router,
+    uploads_router,
     account_router,
     health_router,
     discovery.router,

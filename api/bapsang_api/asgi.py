@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bapsang_api.kit.caller import set_user_id
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.logs import set_request_id
 from bapsang_api.kit.metrics import Metrics
@@ -115,6 +116,7 @@ class _Exchange:
 
     async def run(self) -> None:
         set_request_id(self._request_id)
+        set_user_id(None)  # until a token says who it is
         if (preflight := self._gateway.preflight(self._scope, self._headers)) is not None:
             await self._answer(preflight)
             return

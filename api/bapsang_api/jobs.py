@@ -1,28 +1,52 @@
 """What `bapsang-api` does once and ends: `like-sync` writes likes and views back and clears away what has expired,
-`admin` acts as an administrator."""
+`image-collector` deletes images that nobody shows, `admin` acts as an administrator, `recount` and `erase-user` are
+upkeep, `seed` fills an empty database."""
 
+import asyncio
 import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Final
+
+from sqlalchemy.exc import DBAPIError
 
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db import Database, Limits
 from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.logs import describe
+from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
+from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
+from bapsang_api.posts.store import images_in_use as post_images
+from bapsang_api.seed.plan import Sizes
+from bapsang_api.seed.service import PASSWORD, Seeder
+from bapsang_api.seed.store import forget
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.tables import METADATA
+from bapsang_api.upkeep.erasure import Erasure
+from bapsang_api.upkeep.recount import Recount
+from bapsang_api.uploads.collector import ImageCollector
+from bapsang_api.uploads.service import ImageService
+from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.service import UserService
+from bapsang_api.users.store import images_in_use as profile_images
 
 log = logging.getLogger(__name__)
 
+# Nobody waits for an answer, and a slow batch is better than one that is given up and done again.
+PATIENT: Final = Limits(connections=2, statement_seconds=30)
 POST_ACTS: Final = ("hide", "show")
+COMMENT_ACTS: Final = ("hide-comment", "show-comment")
 USER_ACTS: Final = ("grant", "revoke", "block", "unblock")
 
 
@@ -36,16 +60,16 @@ async def like_sync(settings: Settings, *, batch_size: int) -> bool:
             "BAPSANG_REDIS_URL", "is embedded://", "`serve` writes back by itself there; nothing else can"
         )
     clock = SystemClock()
-    # Patient: nobody waits for an answer, and a slow batch is better than one that is given up and done again.
-    database = Database(settings.database_url, pool_size=2, statement_seconds=30)
+    database = Database(settings.database_url, PATIENT)
     redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
     likes = LikeStore(redis)
-    posts = PostService(database, ViewStore(redis), LikeService(database, likes, clock), clock, Ids(clock))
+    images = ImageService(database, None, clock, Ids(clock))
+    posts = PostService(database, ViewStore(redis), LikeService(database, likes, clock), images, clock, Ids(clock))
     try:
         report = await LikeSync(database, likes, clock, batch_size=batch_size).run()
         views = await posts.flush_views() if report.ran else 0
         sessions = await purge_sessions(database, clock) if report.ran else 0
-        withdrawn = await UserService(database, clock, Ids(clock)).forget_withdrawn() if report.ran else 0
+        withdrawn = await UserService(database, images, clock, Ids(clock)).forget_withdrawn() if report.ran else 0
     except (Unavailable, *OUTAGE) as error:
         log.error("like_sync.failed", exc_info=error)
         return False
@@ -57,15 +81,38 @@ async def like_sync(settings: Settings, *, batch_size: int) -> bool:
     return True
 
 
+async def collect_images(settings: Settings, *, grace: timedelta, dry_run: bool) -> bool:
+    """Delete images that were not shown for longer than `grace`; log a summary line. Returns False when database or S3 failed.
+
+    Raises SettingsError when there is no bucket.
+    """
+    if settings.bucket is None:
+        raise SettingsError("BAPSANG_S3_BUCKET", "is not set", "give the name of the bucket that holds the images")
+    database = Database(settings.database_url, PATIENT)
+    storage = Storage(settings.bucket)
+    collector = ImageCollector(database, storage, SystemClock(), references=(profile_images, post_images), grace=grace)
+    try:
+        report = await collector.run(dry_run=dry_run)
+    except Unavailable as error:
+        log.error("image_collector.failed", extra={"error": describe(error)})
+        return False
+    finally:
+        storage.close()
+        database.close()
+    log.info("image_collector.done", extra={**report.fields(), "dry_run": dry_run})
+    return True
+
+
 async def administer(settings: Settings, *, act: str, target: str, reason: str | None) -> bool:
-    """Do one of the acts to a post (by id) or a user (by id or e-mail). Returns False when it could not be done.
+    """Do one of the acts to a post or comment (by id) or a user (by id or e-mail). Returns False when it could not be done.
 
     On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
     """
     clock = SystemClock()
-    database = Database(settings.database_url, pool_size=1)
+    database = Database(settings.database_url, Limits(connections=1))
     redis = open_redis(settings.redis_url)
-    moderation = ModerationService(database, RevokedSessions(redis, clock), clock, Ids(clock))
+    likes = LikeService(database, LikeStore(redis), clock)
+    moderation = ModerationService(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     acts = {
         "grant": moderation.grant,
         "revoke": moderation.revoke,
@@ -73,9 +120,11 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
         "unblock": moderation.unblock,
         "hide": moderation.hide,
         "show": moderation.show,
+        "hide-comment": moderation.hide_comment,
+        "show-comment": moderation.show_comment,
     }
     try:
-        target_id = target if act in POST_ACTS else await moderation.user_id_of(target)
+        target_id = await moderation.user_id_of(target) if act in USER_ACTS else target
         await acts[act](Actor(None, reason), target_id)
     except (NotFound, Unavailable, *OUTAGE) as error:
         log.error("admin.failed", extra={"act": act, "error": type(error).__name__})
@@ -84,4 +133,78 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
         database.close()
         await redis.aclose()
     log.info("admin.done", extra={"act": act, "target_id": target_id})
+    return True
+
+
+async def recount(settings: Settings, *, post_ids: Sequence[str] | None, dry_run: bool) -> bool:
+    """Compare counters with their rows and correct them; log each difference and a summary line.
+
+    Returns False when it failed or when a dry run found a difference. The embedded Redis belongs to the server's process
+    alone, so there only the database is compared.
+    """
+    database = Database(settings.database_url, PATIENT)
+    redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
+    try:
+        counting = Recount(database, None if settings.embedded_redis else redis)
+        report = await counting.run(post_ids, dry_run=dry_run)
+    except (NotFound, Unavailable, *OUTAGE) as error:
+        log.error("recount.failed", extra={"error": "unknown post" if isinstance(error, NotFound) else describe(error)})
+        return False
+    finally:
+        database.close()
+        await redis.aclose()
+    log.info("recount.done", extra=report.fields())
+    return not (dry_run and report.differences)
+
+
+async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason: str | None) -> bool:
+    """Erase a person, named by id or e-mail. Returns False when it could not be done or not to the end.
+
+    On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
+    """
+    clock = SystemClock()
+    database = Database(settings.database_url, PATIENT)
+    redis = open_redis(settings.redis_url)
+    erasure = Erasure(database, RevokedSessions(redis, clock), clock, Ids(clock))
+    try:
+        user_id = await erasure.user_id_of(user)
+        erased = await erasure.erase(user_id, with_posts=with_posts, reason=reason)
+    except (NotFound, Unavailable, *OUTAGE) as error:
+        log.error(
+            "erase_user.failed", extra={"error": "unknown user" if isinstance(error, NotFound) else describe(error)}
+        )
+        return False
+    finally:
+        database.close()
+        await redis.aclose()
+    log.info("erase_user.done", extra={"user_id": user_id, **asdict(erased)})
+    return True
+
+
+async def seed(settings: Settings, sizes: Sizes, *, wipe: bool, append: bool) -> bool:
+    """Fill the database with a made-up community. Returns False when database or Redis failed.
+
+    Raises SeedError when it must not be filled, and (on SQLite) MigrationError.
+    """
+    if settings.local_database:
+        await asyncio.to_thread(migrate, settings.database_url)
+    passwords = Passwords(threads=1)
+    redis = open_redis(settings.redis_url, seconds=5.0, connections=1)
+    seeder = Seeder(settings.database_url, METADATA.sorted_tables)
+    try:
+        if wipe:
+            await asyncio.to_thread(seeder.wipe)
+            await forget(redis)
+        elif not append:
+            await asyncio.to_thread(seeder.require_empty)
+        progress, login = await asyncio.to_thread(seeder.fill, sizes, await passwords.hash(PASSWORD))
+    except (DBAPIError, *OUTAGE) as error:
+        log.error("seed.failed", extra={"error": describe(error)})
+        return False
+    finally:
+        seeder.close()
+        passwords.close()
+        await redis.aclose()
+    done = {"rows": progress.done, "seconds": round(progress.seconds, 1), "rows_per_second": round(progress.rate)}
+    log.info("seed.done", extra={**done, "login": login})
     return True

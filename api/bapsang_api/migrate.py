@@ -13,15 +13,16 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from bapsang_api.kit.db import open_engine, take_mysql_lock
+from bapsang_api.kit.db import Limits, open_engine, take_mysql_lock
 from bapsang_api.kit.logs import describe
 
 log = logging.getLogger(__name__)
 
 LOCK: Final = "migrate"
-# A statement may rebuild a large table; waiting for the table's lock may not, because readers queue up behind it.
+# A statement may rebuild a large table; waiting for the table's lock may not, because readers queue up behind it: they
+# wait for 3 s (kit.db.Limits.lock_seconds), so a migration that meets a long transaction gives up before they do.
 STATEMENT_SECONDS: Final = 3600
-LOCK_WAIT_SECONDS: Final = 5
+LOCK_WAIT_SECONDS: Final = 2
 _PAUSE_SECONDS: Final = 0.5
 
 
@@ -35,7 +36,7 @@ def migrate(database_url: str, *, wait_seconds: float = 0.0, sleep: Callable[[fl
     Waits up to `wait_seconds` for the database to answer and for another run to finish. Raises MigrationError.
     """
     deadline = time.monotonic() + wait_seconds
-    engine = open_engine(database_url, pool_size=1, statement_seconds=STATEMENT_SECONDS)
+    engine = open_engine(database_url, Limits(connections=1, statement_seconds=STATEMENT_SECONDS))
     try:
         connection = _connect(engine, deadline, sleep)
         with connection:

@@ -18,6 +18,7 @@ from bapsang_api.auth.discovery import Discovery
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
+from bapsang_api.comments.service import CommentService
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
@@ -26,6 +27,7 @@ from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE, open_redis
+from bapsang_api.kit.replica import Pins, ReplicatedDatabase
 from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.service import LikeService
@@ -36,6 +38,8 @@ from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.uploads.service import ImageService, UploadService
+from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.service import UserService
 
 log = logging.getLogger(__name__)
@@ -55,6 +59,9 @@ class Runtime:
     like_sync: LikeSync
     posts: PostService
     users: UserService
+    metrics: Metrics
+    revoked: RevokedSessions
+    ids: Ids
 
 
 @asynccontextmanager
@@ -67,27 +74,43 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     clock = clock or SystemClock()
     keys = signing_keys(settings)
     redis = open_redis(settings.redis_url)
+    ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
     if settings.local_database:
         await asyncio.to_thread(migrate, settings.database_url)
-    database = Database(settings.database_url)
+    database = open_database(settings, redis)
+    metrics.watch(database)
     passwords = Passwords()
-    ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
     revoked = RevokedSessions(redis, clock)
     verifier = TokenVerifier(
         keys, issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.__contains__
     )
     issuer = TokenIssuer(keys[0], issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
-    users = UserService(database, clock, ids)
+    storage = Storage(settings.bucket) if settings.bucket else None
+    images = ImageService(database, storage, clock, ids)
+    users = UserService(database, images, clock, ids)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
     account = AccountService(database, users, passwords, revoked, clock)
     like_store = LikeStore(redis)
     likes = LikeService(database, like_store, clock)
-    moderation = ModerationService(database, revoked, clock, ids)
+    moderation = ModerationService(database, revoked, likes, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
-    posts = PostService(database, ViewStore(redis), likes, clock, ids)
+    posts = PostService(database, ViewStore(redis), likes, images, clock, ids)
+    comments = CommentService(database, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
     app = create_app(
-        (verifier, Discovery(settings.issuer, keys), users, auth, account, likes, posts, moderation),
+        (
+            verifier,
+            Discovery(settings.issuer, keys),
+            images,
+            UploadService(storage, ids),
+            users,
+            auth,
+            account,
+            likes,
+            posts,
+            comments,
+            moderation,
+        ),
         metrics=metrics,
         cors_origins=settings.cors_origins,
         ids=ids,
@@ -101,12 +124,23 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         background.append(_sync_for_ever(like_sync, posts, users, database, clock))
     tasks = [asyncio.create_task(work) for work in background]
     try:
-        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users)
+        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids)
     finally:
         await _end(tasks)
         passwords.close()
+        if storage is not None:
+            storage.close()
         database.close()
         await redis.aclose()
+
+
+def open_database(settings: Settings, redis: Redis) -> Database:
+    """Return the database, with its replica when there is one."""
+    if settings.database_reader_url is None:
+        return Database(settings.database_url, settings.database_limits)
+    return ReplicatedDatabase(
+        settings.database_url, settings.database_reader_url, Pins(redis), settings.database_limits
+    )
 
 
 def signing_keys(settings: Settings) -> list[SigningKey]:

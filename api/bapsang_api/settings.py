@@ -11,14 +11,21 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from bapsang_api.kit.db import DEFAULT_LIMITS, Limits
 from bapsang_api.kit.ratelimit import Limit, Rate, rates_from
 from bapsang_api.kit.redis import EMBEDDED
+from bapsang_api.uploads.bucket import Bucket
 
 PREFIX: Final = "BAPSANG_"
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
+_ORIGIN: Final = r"https?://[A-Za-z0-9.\-\[\]:]+"
 _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_DATABASE_URL": "sqlite:///./bapsang.sqlite3",
     "BAPSANG_DATABASE_READER_URL": "",
+    "BAPSANG_DATABASE_POOL_SIZE": str(DEFAULT_LIMITS.connections),
+    "BAPSANG_DATABASE_QUEUE_SIZE": str(DEFAULT_LIMITS.queue),
+    "BAPSANG_DATABASE_CONNECT_SECONDS": str(DEFAULT_LIMITS.connect_seconds),
+    "BAPSANG_DATABASE_STATEMENT_SECONDS": str(DEFAULT_LIMITS.statement_seconds),
     "BAPSANG_REDIS_URL": EMBEDDED,
     "BAPSANG_SIGNING_KEY_FILE": "",
     "BAPSANG_ISSUER": "http://localhost:8000",
@@ -27,6 +34,11 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_ADMIN_PORT": "9000",
     "BAPSANG_LOG_LEVEL": "info",
     "BAPSANG_RATE_LIMITS": "",
+    "BAPSANG_S3_BUCKET": "",
+    "BAPSANG_S3_REGION": "ap-northeast-2",
+    "BAPSANG_S3_ENDPOINT": "",
+    "BAPSANG_S3_UPLOAD_URL": "",
+    "BAPSANG_S3_PUBLIC_URL": "",
 }
 
 
@@ -43,6 +55,7 @@ class Settings:
 
     database_url: str
     database_reader_url: str | None
+    database_limits: Limits
     redis_url: str
     signing_key_file: Path | None
     issuer: str
@@ -51,6 +64,7 @@ class Settings:
     admin_port: int
     log_level: str
     rate_limits: dict[Limit, Rate]
+    bucket: Bucket | None  # None: uploads are off
 
     @property
     def local_database(self) -> bool:
@@ -76,6 +90,12 @@ class Settings:
         settings = cls(
             database_url=_database_url("BAPSANG_DATABASE_URL", value["BAPSANG_DATABASE_URL"]),
             database_reader_url=_database_url("BAPSANG_DATABASE_READER_URL", reader) if reader else None,
+            database_limits=Limits(
+                connections=_number(value, "BAPSANG_DATABASE_POOL_SIZE", 1, 64),
+                queue=_number(value, "BAPSANG_DATABASE_QUEUE_SIZE", 0, 1000),
+                connect_seconds=_number(value, "BAPSANG_DATABASE_CONNECT_SECONDS", 1, 10),
+                statement_seconds=_number(value, "BAPSANG_DATABASE_STATEMENT_SECONDS", 3, 60),
+            ),
             redis_url=_redis_url(value["BAPSANG_REDIS_URL"]),
             signing_key_file=Path(key_file) if key_file else None,
             issuer=_http_url("BAPSANG_ISSUER", value["BAPSANG_ISSUER"]),
@@ -84,7 +104,12 @@ class Settings:
             admin_port=_port(value["BAPSANG_ADMIN_PORT"]),
             log_level=_log_level(value["BAPSANG_LOG_LEVEL"]),
             rate_limits=_rate_limits(value["BAPSANG_RATE_LIMITS"]),
+            bucket=_bucket(value),
         )
+        if reader and (settings.local_database or reader.startswith("sqlite")):
+            raise SettingsError(
+                "BAPSANG_DATABASE_READER_URL", "needs MySQL on both sides", "remove it, or give MySQL for both"
+            )
         if settings.embedded_redis and not settings.local_database:
             raise SettingsError(
                 "BAPSANG_REDIS_URL",
@@ -111,6 +136,13 @@ def _database_url(variable: str, text: str) -> str:
     raise SettingsError(variable, f"has the unsupported scheme {url.drivername!r}", wanted)
 
 
+def _number(values: Mapping[str, str], variable: str, least: int, most: int) -> int:
+    text = values[variable]
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise SettingsError(variable, f"is {text!r}", f"give a whole number from {least} to {most}")
+    return int(text)
+
+
 def _redis_url(text: str) -> str:
     parts = urlsplit(text)
     if text != EMBEDDED and (parts.scheme not in {"redis", "rediss"} or not parts.hostname):
@@ -134,13 +166,46 @@ def _http_url(variable: str, text: str) -> str:
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
-        if re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin) is None:
+        if re.fullmatch(_ORIGIN, origin) is None:
             raise SettingsError(
                 "BAPSANG_CORS_ORIGINS",
                 f"holds {origin!r}, which is no origin",
                 "give scheme, host and port, no path, separated by commas: https://a.example.com,http://localhost:3000",
             )
     return origins
+
+
+def _bucket(value: Mapping[str, str]) -> Bucket | None:
+    """Return the bucket for images, None where uploads are off. The other settings are checked all the same."""
+    name = value["BAPSANG_S3_BUCKET"]
+    public = value["BAPSANG_S3_PUBLIC_URL"]
+    region = _s3_name("BAPSANG_S3_REGION", value, r"[a-z0-9][a-z0-9-]*[a-z0-9]", "ap-northeast-2")
+    bucket = Bucket.of(
+        name,
+        region,
+        endpoint=_s3_origin("BAPSANG_S3_ENDPOINT", value),
+        upload_origin=_s3_origin("BAPSANG_S3_UPLOAD_URL", value),
+        public_url=_http_url("BAPSANG_S3_PUBLIC_URL", public).rstrip("/") if public else None,
+    )
+    if not name:
+        return None
+    _s3_name("BAPSANG_S3_BUCKET", value, r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "community-media")
+    return bucket
+
+
+def _s3_name(variable: str, value: Mapping[str, str], pattern: str, example: str) -> str:
+    text = value[variable]
+    if re.fullmatch(pattern, text) is None:
+        raise SettingsError(variable, f"is {text!r}, which is no such name", f"give for example {example}")
+    return text
+
+
+def _s3_origin(variable: str, value: Mapping[str, str]) -> str | None:
+    text = value[variable].rstrip("/")
+    if text and re.fullmatch(_ORIGIN, text) is None:
+        # The text is not repeated: it may hold a password.
+        raise SettingsError(variable, "is no origin", "give scheme, host and port, no path: https://s3.example.com")
+    return text or None
 
 
 def _port(text: str) -> int:

@@ -4,9 +4,11 @@ from sqlalchemy import MetaData
 from sqlmodel import SQLModel
 
 from bapsang_api.auth import models as auth
+from bapsang_api.comments import models as comments
 from bapsang_api.likes import models as likes
 from bapsang_api.moderation import models as moderation
 from bapsang_api.posts import models as posts
+from bapsang_api.uploads import models as uploads
 from bapsang_api.users import models as users
 
 MODELS = (
@@ -16,6 +18,9 @@ MODELS = (
     auth.RefreshToken,
     posts.Post,
     posts.PostContent,
+    posts.PostImage,
+    uploads.Image,
+    comments.Comment,
     likes.UserPostLike,
     moderation.AuditEntry,
 )

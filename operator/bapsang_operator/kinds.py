@@ -61,7 +61,7 @@ CHILDREN: Final = (
     Kind("Deployment", "apps", "v1", "deployments"),
     Kind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers"),
     Kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
-    Kind("CronJob", "batch", "v1", "cronjobs"),
+    Kind("CronJob", "batch", "v1", "cronjobs", deletable=True),
     Kind("Ingress", "networking.k8s.io", "v1", "ingresses", deletable=True),
 )
 

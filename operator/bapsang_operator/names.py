@@ -44,8 +44,11 @@ SPOT_TAINT: Final = "bapsang.dev/capacity"
 #: Prefix of the API's own environment, which users cannot set through `spec.api.env`.
 RESERVED_ENV_PREFIX: Final = "BAPSANG_"
 
-#: Longest Community name: `<name>-like-sync` names a CronJob, and those end at 52 characters.
-MAX_NAME: Final = 40
+#: Keys of a storage Secret, and the variables that AWS clients read: the two halves of an access key.
+ACCESS_KEY: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+#: Longest Community name: `<name>-image-collector` names a CronJob, and those end at 52 characters.
+MAX_NAME: Final = 36
 
 
 class Component(StrEnum):
@@ -56,6 +59,7 @@ class Component(StrEnum):
     MYSQL = "mysql"
     MIGRATE = "migrate"
     LIKE_SYNC = "like-sync"
+    IMAGE_COLLECTOR = "image-collector"
 
 
 class ConditionType(StrEnum):
@@ -105,6 +109,7 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     LIKE_SYNC_FAILED = "LikeSyncFailed"
     WINDOW_NEVER_OPENS = "WindowNeverOpens"
+    IMAGE_COLLECTOR_FAILED = "ImageCollectorFailed"
     # Migrated
     MIGRATION_SUCCEEDED = "MigrationSucceeded"
     MIGRATION_RUNNING = "MigrationRunning"
@@ -179,8 +184,13 @@ def like_sync(community: str) -> str:
     return f"{community}-like-sync"
 
 
+def image_collector(community: str) -> str:
+    """Name of the CronJob that deletes images nobody refers to."""
+    return f"{community}-image-collector"
+
+
 def jobs(community: str) -> str:
-    """Name of the NetworkPolicy of migration and like-sync pods."""
+    """Name of the NetworkPolicy of migration, like-sync and image-collector pods."""
     return f"{community}-jobs"
 
 

@@ -115,19 +115,24 @@ def of_rollout(community: Community, progress: Progress) -> list[Problem]:
     ]
 
 
-def of_like_sync(community: Community, last_failed: bool) -> list[Problem]:
+def of_like_sync(community: Community) -> Problem:
     """Return the problem of a like-sync whose last run failed."""
-    if not last_failed:
-        return []
-    name = names.like_sync(community.name)
-    return [
-        Problem(
-            Reason.LIKE_SYNC_FAILED,
-            f"CronJob {name}: the last run failed; likes gather in Redis until one succeeds. Read kubectl -n "
-            f"{community.namespace} logs -l {names.LABEL_COMMUNITY}={community.name},"
-            f"{names.LABEL_COMPONENT}={Component.LIKE_SYNC}.",
-        )
-    ]
+    name, consequence = names.like_sync(community.name), "likes gather in Redis until one succeeds"
+    return _of_cron(community, Reason.LIKE_SYNC_FAILED, name, Component.LIKE_SYNC, consequence)
+
+
+def of_image_collector(community: Community) -> Problem:
+    """Return the problem of an image collector whose last run failed."""
+    name, consequence = names.image_collector(community.name), "unused images gather in the bucket until one succeeds"
+    return _of_cron(community, Reason.IMAGE_COLLECTOR_FAILED, name, Component.IMAGE_COLLECTOR, consequence)
+
+
+def _of_cron(community: Community, reason: Reason, name: str, component: Component, consequence: str) -> Problem:
+    return Problem(
+        reason,
+        f"CronJob {name}: the last run failed; {consequence}. Read kubectl -n {community.namespace} logs "
+        f"-l {names.LABEL_COMMUNITY}={community.name},{names.LABEL_COMPONENT}={component}.",
+    )
 
 
 def missing_secrets(children: Iterable[Child]) -> list[SecretRef]:
@@ -155,6 +160,8 @@ def _workload(community: Community, pod: Manifest) -> str | None:
             return f"Job {job}" if job == current else None
         case Component.LIKE_SYNC:
             return f"CronJob {names.like_sync(community.name)}"
+        case Component.IMAGE_COLLECTOR:
+            return f"CronJob {names.image_collector(community.name)}"
     return None
 
 

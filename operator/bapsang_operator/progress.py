@@ -141,7 +141,7 @@ def _tier(key: Key, wanted: Mapping[Key, str], live: Live) -> Tier:
         pods=max(replicas, status.get("replicas", 0)),
         ready=status.get("readyReplicas", 0),
         available=available,
-        image=next((container.get("image") for container in containers if container["name"] == "api"), None),
+        image=next((container.get("image") for container in containers if container.get("name") == "api"), None),
     )
 
 

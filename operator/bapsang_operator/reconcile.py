@@ -202,7 +202,7 @@ def _see(
     # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
     unfit = {key.name for key in (*kept.foreign, *kept.vanishing)}
     missing = [ref for ref in problems.missing_secrets(children) if ref.name not in unfit]
-    last = _last_like_sync(live)
+    last = _last_run(live, Component.LIKE_SYNC)
     found = [
         *problems.of_secrets(community, missing),
         *problems.of_foreign(community, foreign),
@@ -210,17 +210,24 @@ def _see(
         *problems.of_migration(community, seen, pods),
         *problems.of_pods(community, pods, now),
         *problems.of_rollout(community, seen),
-        *problems.of_like_sync(community, last is False and not community.like_sync.suspend),
-        *problems.of_windows(prewarm.unusable(community, now)),
     ]
+    found += problems.of_windows(prewarm.unusable(community, now))
+    if last is False and not community.like_sync.suspend:
+        found.append(problems.of_like_sync(community))
+    if _is_collecting(community) and _last_run(live, Component.IMAGE_COLLECTOR) is False:
+        found.append(problems.of_image_collector(community))
     return status.Seen(community, seen, planned, problems.ranked(found), last, prewarm.openings(community, now))
 
 
-def _last_like_sync(live: dict[Key, Manifest]) -> bool | None:
-    """Tell whether the like-sync that ended last succeeded; None when none has ended."""
+def _is_collecting(community: Community) -> bool:
+    return community.storage is not None and not community.image_collector.suspend
+
+
+def _last_run(live: dict[Key, Manifest], component: Component) -> bool | None:
+    """Tell whether the run of a CronJob that ended last succeeded; None when none has ended."""
     ended: list[tuple[str, bool]] = []
     for key, job in live.items():
-        if key.kind == "Job" and job["metadata"].get("labels", {}).get(names.LABEL_COMPONENT) == Component.LIKE_SYNC:
+        if key.kind == "Job" and job["metadata"].get("labels", {}).get(names.LABEL_COMPONENT) == component:
             for kind, succeeded in (("Complete", True), ("Failed", False)):
                 condition = progress.job_condition(job, kind)
                 if condition is not None:

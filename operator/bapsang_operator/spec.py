@@ -7,118 +7,47 @@ from dataclasses import dataclass
 from typing import Any
 
 from bapsang_operator import names, schema
+from bapsang_operator.parts import (
+    Api,
+    Auth,
+    Autoscaling,
+    Burst,
+    Database,
+    ImageCollector,
+    Ingress,
+    LikeSync,
+    RateLimits,
+    Redis,
+    Resources,
+    SecretRef,
+    Spot,
+    Storage,
+    Volume,
+    Window,
+)
 from bapsang_operator.schema import Violation, scaling
 
-Quantities = Mapping[str, str | int]
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Requests and limits of a container, as Kubernetes writes them."""
-
-    requests: Quantities
-    limits: Quantities
-
-
-@dataclass(frozen=True)
-class SecretRef:
-    """One key of a Secret; `field` is the path in the spec that names it, for messages."""
-
-    name: str
-    key: str
-    field: str
-
-
-@dataclass(frozen=True)
-class Volume:
-    size: str
-    storage_class: str | None
-
-
-@dataclass(frozen=True)
-class Burst:
-    min_replicas: int
-    max_replicas: int
-    resources: Resources
-
-
-@dataclass(frozen=True)
-class Autoscaling:
-    """`target_cpu` in percent of the request, the others in seconds."""
-
-    target_cpu: int
-    scale_up_seconds: int
-    scale_down_seconds: int
-
-
-@dataclass(frozen=True)
-class Spot:
-    enabled: bool
-    node_selector: Mapping[str, str]
-    tolerations: tuple[Mapping[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Api:
-    base_replicas: int
-    base_resources: Resources
-    burst: Burst
-    autoscaling: Autoscaling
-    arch: str
-    spot: Spot
-    cors_origins: tuple[str, ...]
-    env: tuple[Mapping[str, Any], ...]
-
-
-@dataclass(frozen=True)
-class Redis:
-    managed: bool
-    url: str | None
-    secret_ref: SecretRef | None
-    resources: Resources
-    volume: Volume
-
-
-@dataclass(frozen=True)
-class Database:
-    embedded: bool
-    writer: SecretRef | None
-    reader: SecretRef | None
-    volume: Volume
-    resources: Resources
-
-
-@dataclass(frozen=True)
-class LikeSync:
-    schedule: str
-    batch_size: int
-    suspend: bool
-
-
-@dataclass(frozen=True)
-class Ingress:
-    class_name: str | None
-    tls_secret: str | None
-    annotations: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Auth:
-    issuer: str | None
-    audience: str
-    signing_key: SecretRef | None
-
-
-@dataclass(frozen=True)
-class Window:
-    """A time in which the burst tier has at least `replicas` pods; either `schedule` (cron) or `at` is set."""
-
-    name: str
-    schedule: str | None
-    at: str | None
-    time_zone: str
-    minutes: int
-    replicas: int
+__all__ = [
+    "Api",
+    "Auth",
+    "Autoscaling",
+    "Burst",
+    "Community",
+    "Database",
+    "ImageCollector",
+    "Ingress",
+    "LikeSync",
+    "RateLimits",
+    "Redis",
+    "Resources",
+    "SecretRef",
+    "Spot",
+    "Storage",
+    "Volume",
+    "Window",
+    "parse",
+    "validate",
+]
 
 
 @dataclass(frozen=True)
@@ -136,7 +65,10 @@ class Community:
     api: Api
     redis: Redis
     database: Database
+    storage: Storage | None
     like_sync: LikeSync
+    image_collector: ImageCollector
+    service_account_annotations: Mapping[str, str]
     auth: Auth
     prewarm: tuple[Window, ...]
     hibernate: bool
@@ -203,11 +135,18 @@ def parse(resource: Mapping[str, Any]) -> Community:
             volume=_volume(spec["database"]["storage"]),
             resources=_resources(spec["database"]),
         ),
+        storage=_storage(spec["storage"]) if "storage" in spec else None,
         like_sync=LikeSync(
             schedule=spec["likeSync"]["schedule"],
             batch_size=spec["likeSync"]["batchSize"],
             suspend=spec["likeSync"]["suspend"],
         ),
+        image_collector=ImageCollector(
+            schedule=spec["imageCollector"]["schedule"],
+            suspend=spec["imageCollector"]["suspend"],
+            grace_hours=spec["imageCollector"]["graceHours"],
+        ),
+        service_account_annotations=spec["serviceAccount"].get("annotations", {}),
         auth=Auth(
             issuer=spec["auth"].get("issuer"),
             audience=spec["auth"]["audience"],
@@ -257,7 +196,22 @@ def _api(api: Mapping[str, Any]) -> Api:
             tolerations=tuple(spot["tolerations"]),
         ),
         cors_origins=tuple(api["corsOrigins"]),
+        rate_limits=RateLimits(enabled=api["rateLimits"]["enabled"], rules=api["rateLimits"].get("rules", {})),
         env=tuple(api["env"]),
+    )
+
+
+def _storage(storage: Mapping[str, Any]) -> Storage:
+    name = storage.get("secretName")
+    return Storage(
+        bucket=storage["bucket"],
+        region=storage["region"],
+        endpoint=storage.get("endpoint"),
+        upload_url=storage.get("uploadUrl"),
+        public_url=storage.get("publicUrl"),
+        access_key=()
+        if name is None
+        else tuple(SecretRef(name, key, "spec.storage.secretName") for key in names.ACCESS_KEY),
     )
 
 

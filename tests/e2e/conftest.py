@@ -6,13 +6,14 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pytest
 import yaml
 
-from bapsang_local import deploy, engine
+from bapsang_local import deploy, engine, s3
 from bapsang_local.cluster import Cluster
 from bapsang_local.failure import Failure
 from bapsang_local.settings import COMMUNITY, COMMUNITY_NAMESPACE, OPERATOR_NAMESPACE, Settings, from_environment
@@ -145,20 +146,23 @@ def other_image(cluster: Cluster, sample: Community) -> str:
     return name
 
 
-@pytest.fixture
-def make_community(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Callable[..., Community]]:
-    """Return a function that makes a Community in a namespace of its own; both are gone after the test."""
+@contextmanager
+def communities(cluster: Cluster, settings: Settings, image: str) -> Iterator[Callable[..., Community]]:
+    """Yield a function that makes a Community like the sample in a namespace of its own; both are gone afterwards.
+
+    Without rate limits: all users of the tests come from one address.
+    """
     namespaces: list[str] = []
 
     def make(**spec: Any) -> Community:
         tag = secrets.token_hex(3)
         namespace = f"e2e-{tag}"
         community = Community(cluster, namespace, "table", f"{tag}.bapsang.localhost")
-        documents = list(yaml.safe_load_all(deploy.SAMPLE.read_text()))
+        documents = list(yaml.safe_load_all(deploy.sample_text(settings, image)))
         wanted = next(document for document in documents if document["kind"] == "Community")
         wanted["metadata"] = {"name": community.name, "namespace": namespace}
+        wanted["spec"]["api"]["rateLimits"] = {"enabled": False}
         wanted["spec"] |= {
-            "image": sample.get("community")["spec"]["image"],
             "host": community.host,
             "publicUrl": f"http://{community.host}:{settings.ingress_port}",
             **spec,
@@ -166,12 +170,32 @@ def make_community(cluster: Cluster, settings: Settings, sample: Community) -> I
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
         namespaces.append(namespace)
-        cluster.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump_all([home, wanted]).encode())
+        cluster.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump(home).encode())
+        s3.give_credentials(cluster, namespace)
+        cluster.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump(wanted).encode())
         return community
 
-    yield make
-    for namespace in namespaces:
-        cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+    try:
+        yield make
+    finally:
+        for namespace in namespaces:
+            cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture
+def make_community(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Callable[..., Community]]:
+    """Return a function that makes Communities of the test's own."""
+    with communities(cluster, settings, sample.get("community")["spec"]["image"]) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def own(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Community]:
+    """A ready Community of the module's own."""
+    with communities(cluster, settings, sample.get("community")["spec"]["image"]) as make:
+        made = make()
+        made.wait_ready()
+        yield made
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bapsang_local import s3
 from bapsang_local.settings import Settings
 from bapsang_local.smoke import Client
 
@@ -71,55 +72,49 @@ def became_ready(pod: dict[str, Any]) -> str:
 
 
 def test_a_changed_image_rolls_after_its_migration_and_no_request_fails(
-    make_community: Callable[..., Community], settings: Settings, other_image: str
+    own: Community, settings: Settings, other_image: str
 ) -> None:
-    community = make_community()
-    community.wait_ready()
-    with traffic(settings, community.host) as source:
+    with traffic(settings, own.host) as source:
         eventually(lambda: source.asked > 20 and not source.failed, 30, what="traffic flows")
-        community.patch({"image": other_image})
+        own.patch({"image": other_image})
         everywhere = {other_image}
-        eventually(
-            lambda: images(community, "base") == images(community, "burst") == everywhere, 180, what="both tiers run it"
-        )
-        community.wait_ready()
+        eventually(lambda: images(own, "base") == images(own, "burst") == everywhere, 180, what="both tiers run it")
+        own.wait_ready()
     assert source.failed == [], f"{len(source.failed)} of {source.asked} requests failed"
-    jobs = [job for job in community.items("jobs") if job["metadata"]["name"].startswith("table-migrate-")]
+    jobs = [job for job in own.items("jobs") if job["metadata"]["name"].startswith("table-migrate-")]
     assert len(jobs) == 1, "the older migration Job is gone"
-    base, burst = pods(community, "base"), pods(community, "burst")
+    base, burst = pods(own, "base"), pods(own, "burst")
     assert min(created(pod) for pod in base) >= jobs[0]["status"]["completionTime"], "no new pod before its migration"
     assert min(created(pod) for pod in burst) >= max(became_ready(pod) for pod in base), "burst rolls after base"
 
 
-def test_an_image_that_cannot_be_pulled_is_told_and_the_old_pods_serve_on(
-    sample: Community, settings: Settings
-) -> None:
-    good = sample.get("community")["spec"]["image"]
-    with traffic(settings, sample.host) as source:
-        sample.patch({"image": "bapsang/api:none-such"})
+def test_an_image_that_cannot_be_pulled_is_told_and_the_old_pods_serve_on(own: Community, settings: Settings) -> None:
+    good = own.get("community")["spec"]["image"]
+    with traffic(settings, own.host) as source:
+        own.patch({"image": "bapsang/api:none-such"})
         try:
-            told = eventually(lambda: _degraded(sample, "ImagePullFailed"), 90, what="a condition names the image")
+            told = eventually(lambda: _degraded(own, "ImagePullFailed"), 90, what="a condition names the image")
             assert "bapsang/api:none-such" in told
-            assert sample.condition("Ready")["status"] == "True"
-            assert images(sample, "base") == {good}
+            assert own.condition("Ready")["status"] == "True"
+            assert images(own, "base") == {good}
         finally:
-            sample.patch({"image": good})
-        sample.wait_ready()
+            own.patch({"image": good})
+        own.wait_ready()
     assert source.failed == []
-    assert sample.condition("Degraded")["status"] == "False"
+    assert own.condition("Degraded")["status"] == "False"
 
 
-def test_a_missing_secret_is_told_with_field_and_name(sample: Community, settings: Settings) -> None:
-    with traffic(settings, sample.host) as source:
-        sample.patch({"auth": {"signingKeySecretRef": {"name": "none-such"}}})
+def test_a_missing_secret_is_told_with_field_and_name(own: Community, settings: Settings) -> None:
+    with traffic(settings, own.host) as source:
+        own.patch({"auth": {"signingKeySecretRef": {"name": "none-such"}}})
         try:
-            told = eventually(lambda: _degraded(sample, "SecretMissing"), 60, what="a condition names the Secret")
+            told = eventually(lambda: _degraded(own, "SecretMissing"), 60, what="a condition names the Secret")
             assert "spec.auth.signingKeySecretRef" in told
             assert '"none-such"' in told
-            assert sample.condition("Ready")["status"] == "True"
+            assert own.condition("Ready")["status"] == "True"
         finally:
-            sample.patch({"auth": None})
-        sample.wait_ready()
+            own.patch({"auth": None})
+        own.wait_ready()
     assert source.failed == []
 
 
@@ -142,7 +137,8 @@ def test_deletion_removes_every_child_also_with_the_operator_stopped(
         eventually(lambda: not community.items(kinds), 90, what="all children are gone")
         left = community.cluster.items("secrets,persistentvolumeclaims,configmaps", "-n", community.namespace)
         eventually(lambda: not _claims(community), 60, what="its volumes are gone")
-        assert not [item for item in left if item["kind"] == "Secret"]
+        secrets = [item["metadata"]["name"] for item in left if item["kind"] == "Secret"]
+        assert secrets == [s3.COMMUNITY_SECRET], "what the user has put there stays, and nothing else"
     else:
         community.cluster.kubectl("delete", "namespace", community.namespace, "--timeout=120s", timeout=130)
 

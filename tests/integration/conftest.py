@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pymysql
 import pytest
@@ -18,13 +19,18 @@ from bapsang_local.settings import from_environment
 START_SECONDS = 120
 MYSQL = "mysql:9.7"
 REDIS = "redis:8.0"
-# As the operator runs it, but in memory: each test run starts from nothing.
+# As the operator runs it, but in memory: each test run starts from nothing. The statement RESTART works: 16 asks for it.
 MYSQL_START = """
 umask 077
 echo "CREATE USER IF NOT EXISTS 'root'@'%' IDENTIFIED BY ''; GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;" > /tmp/init.sql
 mysqld --no-defaults --initialize-insecure --datadir=/data/mysql
-exec mysqld --no-defaults --datadir=/data/mysql --init-file=/tmp/init.sql --mysqlx=OFF --secure-file-priv=NULL \
-  --socket=/tmp/mysqld.sock --pid-file=/tmp/mysqld.pid --max-connections=200 --performance-schema=OFF --skip-log-bin
+export MYSQLD_PARENT_PID=$$
+ended=16
+while [ $ended = 16 ]; do
+  mysqld --no-defaults --datadir=/data/mysql --init-file=/tmp/init.sql --mysqlx=OFF --secure-file-priv=NULL \
+    --socket=/tmp/mysqld.sock --pid-file=/tmp/mysqld.pid --max-connections=200 --performance-schema=OFF "$@" && ended=0 || ended=$?
+done
+exit $ended
 """
 
 
@@ -45,23 +51,22 @@ def mysql_url(request: pytest.FixtureRequest) -> Iterator[str]:
     if given := os.environ.get("BAPSANG_TEST_MYSQL_URL"):
         yield given
         return
-    arguments = [
-        "--tmpfs",
-        "/data:uid=999,gid=999,mode=700",
-        "--user",
-        "999:999",
-        "--entrypoint",
-        "sh",
-        MYSQL,
-        "-c",
-        MYSQL_START,
-    ]
-    with _container(request.getfixturevalue("engine"), 3306, arguments) as (port, alive):
-        _wait(
-            lambda: pymysql.connect(host="127.0.0.1", port=port, user="root", password="", connect_timeout=2).close(),
-            alive,
-        )
-        yield f"mysql+pymysql://root:@127.0.0.1:{port}/"
+    with _mysql(request.getfixturevalue("engine"), "--skip-log-bin") as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
+def replicated_mysql(engine: Engine) -> Iterator[tuple[str, str]]:
+    """The URLs of a MySQL server and of a replica of it, each as root."""
+    shared = ("--gtid-mode=ON", "--enforce-gtid-consistency=ON")
+    with _mysql(engine, *shared, "--server-id=1") as source, _mysql(engine, *shared, "--server-id=2") as replica:
+        with pymysql.connect(host="127.0.0.1", port=replica.port, user="root") as connection:
+            connection.cursor().execute(
+                f"CHANGE REPLICATION SOURCE TO SOURCE_HOST = '{source.address}', SOURCE_USER = 'root',"
+                " SOURCE_PASSWORD = '', SOURCE_AUTO_POSITION = 1"
+            )
+            connection.cursor().execute("START REPLICA")
+        yield source.url, replica.url
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +76,7 @@ def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield given
         return
     arguments = ["--entrypoint", "redis-server", REDIS, "--save", "", "--appendonly", "no", "--protected-mode", "no"]
-    with _container(request.getfixturevalue("engine"), 6379, arguments) as (port, alive):
+    with _container(request.getfixturevalue("engine"), 6379, arguments) as (_, port, alive):
 
         def ping() -> None:
             with redis.Redis(port=port) as client:
@@ -90,9 +95,37 @@ def kube_api() -> str:
     return path
 
 
+@dataclass(frozen=True)
+class _MySql:
+    """A running server."""
+
+    port: int  # on 127.0.0.1
+    address: str  # for other containers
+
+    @property
+    def url(self) -> str:
+        return f"mysql+pymysql://root:@127.0.0.1:{self.port}/"
+
+
 @contextlib.contextmanager
-def _container(engine: Engine, port: int, arguments: list[str]) -> Iterator[tuple[int, Callable[[], str]]]:
-    """Run a container that is gone afterwards; yields its port on 127.0.0.1 and a function that fails once it has ended."""
+def _mysql(engine: Engine, *options: str) -> Iterator[_MySql]:
+    arguments = [*("--tmpfs", "/data:uid=999,gid=999,mode=700", "--user", "999:999", "--entrypoint", "sh")]
+    arguments += [MYSQL, "-c", MYSQL_START, "mysqld", *options]
+    with _container(engine, 3306, arguments) as (name, port, alive):
+        _wait(
+            lambda: pymysql.connect(host="127.0.0.1", port=port, user="root", password="", connect_timeout=2).close(),
+            alive,
+        )
+        networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        yield _MySql(port, engine.docker("container", "inspect", "--format", networks, name).strip())
+
+
+@contextlib.contextmanager
+def _container(engine: Engine, port: int, arguments: list[str]) -> Iterator[tuple[str, int, Callable[[], str]]]:
+    """Run a container that is gone afterwards.
+
+    Yields its name, its port on 127.0.0.1 and a function that returns its log once it has ended.
+    """
     name = engine.docker(
         "run", "--detach", "--label", "dev.bapsang.test=1", "--publish", f"127.0.0.1::{port}", *arguments
     ).strip()
@@ -103,7 +136,7 @@ def _container(engine: Engine, port: int, arguments: list[str]) -> Iterator[tupl
             running = engine.docker("container", "inspect", "--format", "{{.State.Running}}", name).strip()
             return "" if running == "true" else engine.docker("logs", name)
 
-        yield int(published.rpartition(":")[2]), alive
+        yield name, int(published.rpartition(":")[2]), alive
     finally:
         engine.docker("rm", "--force", "--volumes", name)
 

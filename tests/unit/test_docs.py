@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bapsang_api.kit.ratelimit import DEFAULTS
 from bapsang_operator.names import ConditionType, EventReason, Reason
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,16 @@ def test_the_tables_of_fields_and_values_are_current() -> None:
 @pytest.mark.parametrize("name", [*ConditionType, *Reason, *EventReason])
 def test_every_condition_reason_and_event_is_explained(name: str) -> None:
     assert f"`{name}`" in COMMUNITY
+
+
+def test_every_rate_limit_is_listed_with_its_default() -> None:
+    listed: dict[str, str] = {}
+    section = (ROOT / "docs/api.md").read_text().partition("## Rate limits\n")[2].partition("\n## ")[0]
+    for row in re.findall(r"^\| (`[a-z_]+`.*) \|$", section, re.MULTILINE):
+        limits, _, rates = (cell.removesuffix(" each").split(" · ") for cell in row.split(" | "))
+        rates *= len(limits) // len(rates)
+        listed |= {name.strip("`"): rate for name, rate in zip(limits, rates, strict=True)}
+    assert listed == {name: f"{rate.requests} / {rate.seconds} s" for name, rate in DEFAULTS.items()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

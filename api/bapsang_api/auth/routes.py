@@ -30,8 +30,9 @@ from bapsang_api.kit.problem import Problem
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
 from bapsang_api.kit.tokens import Principal, TokenVerifier
 from bapsang_api.kit.wire import API, JsonRoute, json_response, problems, text_response
+from bapsang_api.uploads.service import Named
 from bapsang_api.users.schemas import Email, Nickname
-from bapsang_api.users.service import UserService, require_no_image
+from bapsang_api.users.service import UserService
 
 PREFIX = f"{API}/auth"
 COOKIE = "refreshToken"
@@ -72,8 +73,9 @@ async def check_nickname(nickname: Annotated[Nickname, Query()], users: Users) -
 async def sign_up(body: UserCreate, request: Request, auth: Auth, limiter: Limiter) -> Response:
     """Create an account."""
     await limiter.take(request.scope, (Limit.SIGNUP, _sender(request)))
-    require_no_image("profileImageKey", body.profile_image_key)
-    user_id = await auth.sign_up(email=body.email, password=body.password, nickname=body.nickname)
+    key = body.profile_image_key
+    image = Named("profileImageKey", key) if key else None
+    user_id = await auth.sign_up(email=body.email, password=body.password, nickname=body.nickname, image=image)
     return json_response(UserCreated(user_id=user_id), 201)
 
 

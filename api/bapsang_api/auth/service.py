@@ -17,6 +17,7 @@ from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import Forbidden, NotAuthenticated
 from bapsang_api.kit.tokens import Principal, TokenIssuer
+from bapsang_api.uploads.service import Named
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_ACTIVE
 from bapsang_api.users.service import UserService
@@ -74,13 +75,13 @@ class AuthService:
         self._database, self._users, self._passwords = database, users, passwords
         self._issuer, self._revoked, self._clock, self._ids = issuer, revoked, clock, ids
 
-    async def sign_up(self, *, email: str, password: str, nickname: str) -> str:
-        """Create an account and return its id. Raises Conflict when the e-mail or nickname is taken."""
+    async def sign_up(self, *, email: str, password: str, nickname: str, image: Named | None) -> str:
+        """Create an account and return its id. Raises Conflict and InvalidInput as `UserService.register` does."""
         # Asked first only to spare the hashing; the unique indexes decide between two at the same moment.
         await self._users.require_email_free(email)
         await self._users.require_nickname_free(nickname)
         password_hash = await self._passwords.hash(password)
-        return await self._users.register(email=email, nickname=nickname, password_hash=password_hash)
+        return await self._users.register(email=email, nickname=nickname, password_hash=password_hash, image=image)
 
     async def log_in(self, *, email: str, password: str, user_agent: str | None) -> LoggedIn:
         """Start a session. Raises NotAuthenticated (unknown or wrong, after the same work) or Forbidden."""

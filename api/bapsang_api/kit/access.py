@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request
 
+from bapsang_api.kit.caller import set_user_id
 from bapsang_api.kit.problem import Forbidden, TokenMissing
 from bapsang_api.kit.ratelimit import Limit, RateLimiter
 from bapsang_api.kit.tokens import Principal, TokenVerifier
@@ -32,7 +33,9 @@ async def _optional(request: Request) -> Principal | None:
     if token is None:
         return None
     verifier: TokenVerifier = request.app.state.provided[TokenVerifier]
-    return verifier.verify(token)
+    principal = verifier.verify(token)
+    set_user_id(principal.user_id)
+    return principal
 
 
 async def _required(request: Request) -> Principal:

@@ -1,8 +1,9 @@
 """Keyset cursors: the time and id of the last item seen, as two query parameters that clients pass back verbatim."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Query
 from pydantic import BeforeValidator, Field
@@ -13,16 +14,24 @@ from bapsang_api.kit.problem import FieldError, InvalidInput
 from bapsang_api.kit.validation import empty_as_absent
 from bapsang_api.kit.wire import Wire
 
+T = TypeVar("T")
 DEFAULT_SIZE = 20
 MAX_SIZE = 100
 
 
 @dataclass(frozen=True)
 class Keyset:
-    """Items strictly older than this come next; `item_id` is None when only a time was given."""
+    """The last item seen: items strictly beyond it come next. `item_id` is None when only a time was given."""
 
     created_at: datetime
     item_id: str | None
+
+
+@dataclass(frozen=True)
+class Following(Keyset):
+    """Where the next page of our own goes on: always the time and the id."""
+
+    item_id: str
 
 
 class Cursor(Wire):
@@ -32,8 +41,17 @@ class Cursor(Wire):
     created_at: str
 
     @classmethod
-    def of(cls, item_id: str, created_at: datetime) -> "Cursor":
-        return cls(id=item_id, created_at=to_wire(created_at))
+    def of(cls, following: Following | None) -> "Cursor | None":
+        return cls(id=following.item_id, created_at=to_wire(following.created_at)) if following else None
+
+
+def cut(rows: list[T], size: int, last_seen: Callable[[T], Following]) -> tuple[list[T], Following | None]:
+    """Return the page out of up to `size` + 1 rows, and where the next one goes on, None when this is the last.
+
+    Reading one more row than the page shows tells whether another page follows, without a COUNT.
+    """
+    shown = rows[:size]
+    return shown, last_seen(shown[-1]) if len(rows) > size else None
 
 
 def parse_cursor(cursor_id: str | None, cursor_created_at: str | None) -> Keyset | None:

@@ -5,70 +5,79 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar, cast
 
-import pymysql
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from bapsang_api.kit.dberrors import RETRY_WRITE, code_of, translated
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.threads import BoundedPool
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-POOL_SIZE = 8
-QUEUE = 64
-CONNECT_SECONDS = 3
-# Rolled back as a whole by the server, so the transaction may be tried again: deadlock, lock wait timeout.
-_RETRY_WRITE: Final = frozenset({1205, 1213})
-# What passes without a change of the program: cannot connect, gone away, lost, too many connections, shutting down,
-# access denied or unknown database (a rotated password, a server still being set up), read-only (a failover), query out
-# of time. fmt: off
-_OUTAGE: Final = _RETRY_WRITE | frozenset(
-    {
-        1040,
-        1042,
-        1044,
-        1045,
-        1049,
-        1053,
-        1158,
-        1159,
-        1160,
-        1161,
-        1203,
-        1290,
-        1317,
-        1836,
-        2002,
-        2003,
-        2006,
-        2013,
-        2055,
-        3024,
-        3169,
-        4031,
-    }
-)
-# fmt: on
-_SQLITE_OUTAGE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN})
+# Below the 8 hours after which MySQL closes an idle connection, and often enough to find a writer that moved.
+RECYCLE_SECONDS: Final = 1800
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of a server one process may take, and how long it waits.
+
+    All processes together must fit the server's `max_connections`: docs/database.md has the formula.
+    """
+
+    connections: int = 8
+    queue: int = 256  # requests that may wait for a connection; one more is answered 503
+    connect_seconds: int = 3
+    statement_seconds: int = 5
+
+    @property
+    def lock_seconds(self) -> int:
+        """Waiting for a row or a table ends before the statement does, so that it is reported as what it is and tried again."""
+        return max(1, self.statement_seconds - 2)
+
+    @property
+    def request_seconds(self) -> float:
+        """What a caller waits at most, queue included: a new connection and one repetition."""
+        return self.connect_seconds + 2.0 * (self.statement_seconds + 1)
+
+    def replace(self, **changes: int) -> "Limits":
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class PoolUsage:
+    """How a process uses one server right now. `refused` counts from its start."""
+
+    server: str
+    size: int
+    in_use: int
+    idle: int
+    waiting: int
+    refused: int
+
+
+DEFAULT_LIMITS: Final = Limits()
 
 
 class Database:
     """A connection pool and the thread pool of the same size that uses it."""
 
-    def __init__(self, url: str, *, pool_size: int = POOL_SIZE, statement_seconds: int = 5) -> None:
-        self.engine = open_engine(url, pool_size=pool_size, statement_seconds=statement_seconds)
+    def __init__(self, url: str, limits: Limits = DEFAULT_LIMITS, *, server: str = "writer") -> None:
+        self.engine = open_engine(url, limits)
         self.dialect = self.engine.dialect.name
         self._writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._name = make_url(url).database or ""
         self._local_locks: dict[str, threading.Lock] = {}
+        self._limits, self._server = limits, server
         self._pool = BoundedPool(
-            "db", threads=pool_size, queue=QUEUE, seconds=CONNECT_SECONDS + 2 * float(statement_seconds)
+            f"db-{server}", threads=limits.connections, queue=limits.queue, seconds=limits.request_seconds
         )
 
     async def run(self, job: Callable[[], T]) -> T:
@@ -76,11 +85,23 @@ class Database:
         return await self._pool.run(job)
 
     async def read(self, work: Callable[[Session], T]) -> T:
-        """Return what `work` reads. A connection that was lost while idle is replaced once, unseen by the caller.
+        """Return what `work` reads, as it stands in the writer.
 
-        Raises Unavailable when the database does not answer.
+        For whatever decides something: who may do what, what is free, what is revoked, what Redis is filled with. A
+        connection that was lost while idle is replaced once, unseen by the caller. Raises Unavailable when the database does not answer.
         """
-        return await self.run(partial(self._reading, work))
+        return await self.run(partial(self.reading, work))
+
+    async def read_lagging(self, work: Callable[[Session], T]) -> T:
+        """Like read, for what is only shown: a replica, where there is one, may answer as of a moment ago.
+
+        Whoever has just written still sees it. Without a replica this is read.
+        """
+        return await self.read(work)
+
+    async def find_lagging(self, work: Callable[[Session], T | None]) -> T | None:
+        """Like read_lagging, for one thing by its name: None only when the writer has none either."""
+        return await self.read(work)
 
     async def write(self, work: Callable[[Session], T]) -> T:
         """Return what `work` returns after its transaction is committed; roll back on any error.
@@ -107,32 +128,47 @@ class Database:
         finally:
             await self.run(partial(self._unlock, name, connection))
 
+    def usage(self) -> list[PoolUsage]:
+        """Return how the connections of each server are used."""
+        pool = cast(QueuePool, self.engine.pool)
+        return [
+            PoolUsage(
+                self._server,
+                self._limits.connections,
+                pool.checkedout(),
+                pool.checkedin(),
+                self._pool.waiting,
+                self._pool.refused,
+            )
+        ]
+
     def close(self) -> None:
         self._pool.close()
         self.engine.dispose()
 
-    def _reading(self, work: Callable[[Session], T]) -> T:
+    def reading(self, work: Callable[[Session], T]) -> T:
+        """Like read, on a thread of the caller's."""
         try:
             return self._once(self.engine, work)
         except DBAPIError as error:
             if not error.connection_invalidated:
-                raise _translated(error) from error
-            log.info("db.read_retried", extra={"code": _code(error)})
+                raise translated(error) from error
+            log.info("db.read_retried", extra={"code": code_of(error)})
         return self._in_transaction(self.engine, work)
 
     def _in_transaction(self, bind: Engine | Connection, work: Callable[[Session], T]) -> T:
         try:
             return self._once(bind, work)
         except DBAPIError as error:
-            if _code(error) not in _RETRY_WRITE:
-                raise _translated(error) from error
-            log.info("db.write_retried", extra={"code": _code(error)})
+            if code_of(error) not in RETRY_WRITE:
+                raise translated(error) from error
+            log.info("db.write_retried", extra={"code": code_of(error)})
         except PoolTimeout as error:
             raise Unavailable from error
         try:
             return self._once(bind, work)
         except DBAPIError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     @staticmethod
     def _once(bind: Engine | Connection, work: Callable[[Session], T]) -> T:
@@ -146,7 +182,7 @@ class Database:
         try:
             return take_mysql_lock(self._writing, f"{self._name}:{name}", wait_seconds=0)
         except DBAPIError as error:
-            raise _translated(error) from error
+            raise translated(error) from error
 
     def _unlock(self, name: str, connection: Connection) -> None:
         connection.close()  # detached from the pool on MySQL: closing ends the session, and the lock with it
@@ -168,35 +204,36 @@ class Lane:
         return await self._database.run(partial(self._database._in_transaction, self._connection, work))
 
 
-def open_engine(url: str, *, pool_size: int, statement_seconds: int) -> Engine:
+def open_engine(url: str, limits: Limits = DEFAULT_LIMITS) -> Engine:
     """Return an engine with time-outs on everything. `url` is `mysql+pymysql://…` or `sqlite:///file`."""
     # hide_parameters: errors must not carry e-mails or hashes into a log.
     if make_url(url).get_backend_name() == "sqlite":
         engine = create_engine(
             url,
-            pool_size=pool_size,
+            pool_size=limits.connections,
             max_overflow=0,
             hide_parameters=True,
-            connect_args={"check_same_thread": False, "timeout": statement_seconds, "isolation_level": None},
+            connect_args={"check_same_thread": False, "timeout": limits.statement_seconds, "isolation_level": None},
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     return create_engine(
         url,
-        pool_size=pool_size,
+        pool_size=limits.connections,
         max_overflow=0,
-        pool_timeout=statement_seconds,
-        pool_recycle=1800,
+        pool_timeout=limits.statement_seconds,
+        pool_recycle=RECYCLE_SECONDS,
         isolation_level="READ COMMITTED",  # no gap locks: fewer deadlocks, and a locked row is always the latest
         hide_parameters=True,
         connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": statement_seconds,
-            "write_timeout": statement_seconds,
+            "connect_timeout": limits.connect_seconds,
+            # One more than the server's own limit: its answer that time is up costs the statement, not the connection.
+            "read_timeout": limits.statement_seconds + 1,
+            "write_timeout": limits.statement_seconds + 1,
             "init_command": "SET SESSION time_zone = '+00:00', "
-            f"innodb_lock_wait_timeout = {max(1, statement_seconds - 2)}, lock_wait_timeout = {statement_seconds}, "
-            f"max_execution_time = {statement_seconds * 1000}",
+            f"innodb_lock_wait_timeout = {limits.lock_seconds}, lock_wait_timeout = {limits.lock_seconds}, "
+            f"max_execution_time = {limits.statement_seconds * 1000}",
         },
     )
 
@@ -224,21 +261,3 @@ def _begin_sqlite(connection: Connection) -> None:
     # IMMEDIATE for writers: a transaction that reads first and then writes would otherwise fail instead of wait.
     mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {mode}")
-
-
-def _code(error: DBAPIError) -> int:
-    """Return MySQL's error number or SQLite's primary result code, 0 when there is none."""
-    original: Any = error.orig
-    if isinstance(original, sqlite3.Error):
-        return int(getattr(original, "sqlite_errorcode", 0)) & 0xFF
-    if isinstance(original, pymysql.err.Error) and original.args and isinstance(original.args[0], int):
-        return original.args[0]
-    return 0
-
-
-def _translated(error: DBAPIError) -> Exception:
-    """Return Unavailable for an outage, the error itself for what is a bug or a constraint."""
-    if isinstance(error.orig, sqlite3.Error):
-        return Unavailable() if _code(error) in _SQLITE_OUTAGE else error
-    known = isinstance(error, OperationalError) and _code(error) in _OUTAGE
-    return Unavailable() if known or error.connection_invalidated else error

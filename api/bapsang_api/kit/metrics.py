@@ -1,7 +1,14 @@
 """Prometheus metrics of one process, in a registry of their own so that several apps can live in one interpreter."""
 
+from collections.abc import Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from bapsang_api.kit.db import Database
+from bapsang_api.kit.replica import ReplicatedDatabase
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
 # Around the service levels: reads 200/500 ms, writes 300/1,000 ms.
@@ -36,6 +43,10 @@ class Metrics:
         )
         self.redis_up = Gauge("bapsang_redis_up", "1 when Redis answered this scrape.", registry=self.registry)
 
+    def watch(self, database: Database) -> None:
+        """Expose how the pools of `database` are used, as of each scrape."""
+        self.registry.register(_Pools(database))
+
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         method = method if method in _METHODS else "OTHER"
         self._requests.labels(method, route, f"{status // 100}xx").inc()
@@ -44,3 +55,36 @@ class Metrics:
     def render(self) -> bytes:
         """Return the text format."""
         return generate_latest(self.registry)
+
+
+class _Pools(Collector):
+    """Reads the state of the database's pools when it is asked, so that nothing has to be kept up to date."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def collect(self) -> Iterator[Metric]:
+        connections = GaugeMetricFamily(
+            "bapsang_db_connections", "Open connections of this process.", labels=("server", "state")
+        )
+        limit = GaugeMetricFamily("bapsang_db_connections_limit", "The most it may open.", labels=("server",))
+        waiting = GaugeMetricFamily("bapsang_db_waiting", "Requests that wait for a connection.", labels=("server",))
+        refused = CounterMetricFamily(
+            "bapsang_db_refused", "Requests that got no connection in time.", labels=("server",)
+        )
+        for pool in self._database.usage():
+            connections.add_metric((pool.server, "in_use"), pool.in_use)
+            connections.add_metric((pool.server, "idle"), pool.idle)
+            limit.add_metric((pool.server,), pool.size)
+            waiting.add_metric((pool.server,), pool.waiting)
+            refused.add_metric((pool.server,), pool.refused)
+        yield from (connections, limit, waiting, refused)
+        if isinstance(self._database, ReplicatedDatabase):
+            yield GaugeMetricFamily(
+                "bapsang_db_replica_up", "0 while the writer reads for the replica.", int(self._database.replica_up)
+            )
+            yield CounterMetricFamily(
+                "bapsang_db_replica_fallbacks",
+                "Reads that the writer took over because the replica could not answer them.",
+                self._database.fallbacks,
+            )

@@ -42,6 +42,7 @@ class Limit(StrEnum):
     LOGIN_IP = "login_ip"
     LOGIN_EMAIL = "login_email"
     SIGNUP = "signup"  # by address
+    PRESIGN_TEMP = "presign_temp"  # uploads for a sign-up, by address
     PASSWORD = "password"  # noqa: S105 - checks of the own password, by user
 
 
@@ -67,13 +68,14 @@ class Rate:
         return 1000 * self.seconds + min(_SLACK_MS, self.cost / 2)
 
 
-# Generous: a whole campus or mobile network may share one address.
+# By address generous enough for a household or an office; a campus or a carrier behind one address gets its own figure.
 DEFAULTS: Final[dict[Limit, Rate]] = {
-    Limit.IP: Rate(60_000, 60),
+    Limit.IP: Rate(1200, 60),
     Limit.WRITE: Rate(120, 60),
     Limit.LOGIN_IP: Rate(120, 60),
     Limit.LOGIN_EMAIL: Rate(20, 600),
     Limit.SIGNUP: Rate(120, 3600),
+    Limit.PRESIGN_TEMP: Rate(120, 3600),
     Limit.PASSWORD: Rate(20, 600),
 }
 

@@ -24,8 +24,11 @@ class EmbeddedRedisMissingError(RuntimeError):
     """The library that stands in for Redis in development is not installed."""
 
 
-def open_redis(url: str, *, seconds: float = 1.0, connections: int = 50) -> Redis:
-    """Return a client for `url`; each command has `seconds` to be answered. Connects on first use.
+def open_redis(url: str, *, seconds: float = 1.0, connections: int = 16) -> Redis:
+    """Return a client for `url`; each command has `seconds` to be answered, and three times that to get a connection.
+
+    Connects on first use. Few connections: one event loop keeps no more of them busy, and a burst would spend its time
+    on handshakes. Getting one has longer, because in a burst the waiting is for this process, not for Redis.
 
     Nothing is retried: a toggle whose answer was lost may have happened, and doing it again would undo it.
     """
@@ -34,9 +37,9 @@ def open_redis(url: str, *, seconds: float = 1.0, connections: int = 50) -> Redi
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=connections,
-        timeout=seconds,
+        timeout=3 * seconds,
         socket_timeout=seconds,
-        socket_connect_timeout=seconds,
+        socket_connect_timeout=3 * seconds,
         decode_responses=True,
         retry=Retry(NoBackoff(), 0),
         protocol=2,

@@ -18,25 +18,40 @@ class BoundedPool:
     """
 
     def __init__(self, name: str, *, threads: int, queue: int, seconds: float) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._slots = threading.BoundedSemaphore(threads + queue)
-        self._seconds = seconds
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._threads, self._most, self._seconds = threads, threads + queue, seconds
+        self._lock = threading.Lock()
+        self._jobs = 0  # running and waiting
+        self.refused = 0  # since the start, by a full queue or the deadline
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return max(0, self._jobs - self._threads)
 
     async def run(self, job: Callable[[], T]) -> T:
         """Return what `job` returns. Raises Unavailable when the queue is full or `seconds` have passed.
 
         A job that has not started by then never will; one that is running goes on, so its own driver needs a time-out.
         """
-        if not self._slots.acquire(blocking=False):
-            raise Unavailable
-        future = self._threads.submit(job)
-        future.add_done_callback(lambda _: self._slots.release())
+        with self._lock:
+            if self._jobs >= self._most:
+                self.refused += 1
+                raise Unavailable
+            self._jobs += 1
+        future = self._executor.submit(job)
+        future.add_done_callback(self._leave)
         try:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
+            self.refused += 1
             raise Unavailable from error
 
     def close(self) -> None:
         """Drop what waits and let running jobs end."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _leave(self, _: object) -> None:
+        with self._lock:
+            self._jobs -= 1

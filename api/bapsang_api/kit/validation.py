@@ -20,6 +20,7 @@ _MESSAGES: Final = {
     "int_type": "정수여야 합니다.",
     "model_attributes_type": "JSON 객체여야 합니다.",
     "model_type": "JSON 객체여야 합니다.",
+    "list_type": "배열이어야 합니다.",
     "dict_type": "JSON 객체여야 합니다.",
 }
 
@@ -90,4 +91,6 @@ def _message(error: Mapping[str, Any]) -> str:
         return f"{context['ge']} 이상이어야 합니다."
     if kind == "less_than_equal":
         return f"{context['le']} 이하여야 합니다."
+    if kind == "too_long":
+        return f"{context['max_length']}개 이하여야 합니다."
     return _MESSAGES.get(kind, "올바르지 않은 값입니다.")

@@ -6,11 +6,17 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal
+from bapsang_api.kit.cursor import DEFAULT_SIZE, CursorCreatedAt, CursorId, PageSize, parse_cursor
 from bapsang_api.kit.inject import provided
-from bapsang_api.kit.wire import API, problems
+from bapsang_api.kit.wire import API, json_response, problems
 from bapsang_api.likes.service import LikeService
+from bapsang_api.posts.routes import page_body
+from bapsang_api.posts.schemas import PostPage
+from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/posts/{{post_id}}/likes", tags=["likes"])
+mine_router = APIRouter(prefix=f"{API}/users/me/likes", tags=["likes"])
+Images = Annotated[ImageService, provided(ImageService)]
 Likes = Annotated[LikeService, provided(LikeService)]
 
 
@@ -33,3 +39,17 @@ async def unlike(post_id: str, principal: CurrentPrincipal, likes: Likes) -> Res
     """Take the like back. Idempotent."""
     await likes.set(post_id, principal.user_id, wanted=False)
     return Response(status_code=204)
+
+
+@mine_router.get("", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_NEEDED)
+async def list_liked_posts(
+    principal: CurrentPrincipal,
+    likes: Likes,
+    images: Images,
+    size: PageSize = None,
+    cursor_id: CursorId = None,
+    cursor_created_at: CursorCreatedAt = None,
+) -> Response:
+    """List the posts that the caller likes, the last liked first. A like shows here after the next write-back."""
+    page = await likes.page(principal.user_id, parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
+    return json_response(page_body(page, images))

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.cursor import Following, Keyset, cut
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.problem import NotFound, Unavailable
@@ -14,6 +15,7 @@ from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.singleflight import SingleFlight
 from bapsang_api.likes import store
 from bapsang_api.likes.store import Liked, LikeStore
+from bapsang_api.posts.service import Page, with_count
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,36 @@ class LikeService:
             return await self._database.read(partial(store.stored, post_id=post_id, user_id=user_id))
         return answer
 
+    async def page(self, user_id: str, before: Keyset | None, size: int) -> Page:
+        """Return up to `size` posts that the user likes, the last liked first, with live counts.
+
+        From the database: a like appears, and one taken back goes, with the next write-back.
+        """
+        liked = await self._database.read(partial(store.page, user_id=user_id, before=before, limit=size + 1))
+        shown, following = cut(liked, size, lambda row: Following(row.liked_at, row.post.post_id))
+        counts = await self.counts([row.post.post_id for row in shown])
+        return Page([with_count(row.post, counts) for row in shown], following)
+
+    async def forget(self, post_id: str) -> None:
+        """Forget the likes of a post that has been deleted for good. Raises Redis errors."""
+        await self._likes.forget(post_id)
+
+    async def withhold(self, post_id: str) -> None:
+        """Let nobody like a post that has been hidden; what is pending is still written back. Raises Redis errors."""
+        await self._likes.unload(post_id)
+
+    async def restore(self, post_id: str) -> None:
+        """Load the likes of a post that is shown again, so that its count is exact at once.
+
+        Raises NotFound when it was hidden once more meanwhile, Unavailable when loading goes on and on, and Redis errors.
+        """
+        for _ in range(_ATTEMPTS):
+            if await self._likes.counts([post_id]):
+                return
+            # Not together with others: a load that began before the post was shown again finds no post.
+            await self._load(post_id)
+        raise Unavailable
+
     async def _change(self, post_id: str, user_id: str, wanted: bool | None) -> Liked:
         if not is_ulid(post_id):
             raise NotFound
@@ -75,7 +107,10 @@ class LikeService:
             return
         # Pending changes first, rows second: a write-back that commits in between is then seen at least once.
         pending = await self._likes.pending(post_id)
-        user_ids = set(await self._database.read(partial(store.stored_users, post_id=post_id)))
+        user_ids = await self._database.read(partial(store.visible_likers, post_id=post_id))
+        if user_ids is None:
+            await self._likes.release(post_id)
+            raise NotFound
         user_ids |= {user_id for user_id, liked in pending.items() if liked}
         user_ids -= {user_id for user_id, liked in pending.items() if not liked}
         await self._likes.load(post_id, token, user_ids)

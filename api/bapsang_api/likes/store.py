@@ -11,9 +11,12 @@ from sqlalchemy import Insert, delete, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.keyset import older
 from bapsang_api.kit.redis import load_script
 from bapsang_api.likes.models import UserPostLike
-from bapsang_api.posts.models import STATUS_ACTIVE, Post
+from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, Post
+from bapsang_api.posts.store import LIST_COLUMNS, PostRow
 from bapsang_api.users.models import User
 
 likes = table_of(UserPostLike)
@@ -58,6 +61,23 @@ class Backlog:
     oldest_age_seconds: float
 
 
+@dataclass(frozen=True)
+class LikedPost:
+    """A post, and when the user's like of it was written back."""
+
+    liked_at: datetime
+    post: PostRow
+
+
+_LIKED_POSTS = (
+    select(likes.c.created_at, *LIST_COLUMNS)
+    .join_from(likes, posts, posts.c.id == likes.c.post_id)
+    .join(users, users.c.id == posts.c.user_id)
+    .where(posts.c.post_status == STATUS_ACTIVE)
+    .order_by(likes.c.created_at.desc(), likes.c.post_id.desc())
+)
+
+
 class LikeStore:
     """The Redis side of likes. Every change is one script, so it happens as a whole or not at all."""
 
@@ -95,6 +115,10 @@ class LikeStore:
     async def become_loader(self, post_id: str, token: str) -> bool:
         """Return whether `token` now has the right to load the post's likes, for a few seconds."""
         return bool(await self._redis.set(PostKeys.of(post_id).loader, token, nx=True, px=LOADER_SECONDS * 1000))
+
+    async def release(self, post_id: str) -> None:
+        """Give the right to load back. Somebody who has taken over meanwhile loads once more, which is harmless."""
+        await self._redis.unlink(PostKeys.of(post_id).loader)
 
     async def pending(self, post_id: str) -> dict[str, bool]:
         """Return the changes not yet known to be in the database: the claim, overlaid by the newer delta.
@@ -143,6 +167,22 @@ class LikeStore:
             args=[post_id, _milliseconds(now), _milliseconds(IDLE)],
         )
 
+    async def unload(self, post_id: str) -> None:
+        """Drop the set; what is not written back stays. Nobody can like the post again before it is loaded again.
+
+        The loader's token goes with it: whoever is loading right now must not put in place what is dropped here.
+        """
+        keys = PostKeys.of(post_id)
+        await self._redis.unlink(keys.users, keys.count, keys.loader)
+
+    async def forget(self, post_id: str) -> None:
+        """Drop everything, also what is not written back."""
+        keys = PostKeys.of(post_id)
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.unlink(keys.users, keys.count, keys.loader, keys.delta, keys.claim)
+            pipeline.zrem(DIRTY, post_id)
+            await pipeline.execute()
+
     async def backlog(self, now: datetime) -> Backlog:
         async with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.zcard(DIRTY)
@@ -161,22 +201,34 @@ def stored(session: Session, post_id: str, user_id: str) -> bool:
     return bool(session.scalar(select(exists().where(likes.c.post_id == post_id, likes.c.user_id == user_id))))
 
 
-def stored_users(session: Session, post_id: str) -> list[str]:
-    """Return the users whose like of the post is in the database."""
-    return list(session.scalars(select(likes.c.user_id).where(likes.c.post_id == post_id)))
+def visible_likers(session: Session, post_id: str) -> set[str] | None:
+    """Return the users whose like of the post is in the database, None when the post is not visible.
+
+    For the loader, who asks after it has the right to load. Going away takes that right along, so a post that went
+    before this answer gives None, and one that goes after it finds the right to load, or what was loaded, and drops it.
+    """
+    if not visible(session, post_id):
+        return None
+    return set(session.scalars(select(likes.c.user_id).where(likes.c.post_id == post_id)))
+
+
+def page(session: Session, user_id: str, before: Keyset | None, limit: int) -> list[LikedPost]:
+    """Return up to `limit` visible posts that the user likes, liked before `before`, the last liked first."""
+    statement = _LIKED_POSTS.where(likes.c.user_id == user_id).limit(limit)
+    if before is not None:
+        statement = statement.where(older(before, likes.c.created_at, likes.c.post_id))
+    return [LikedPost(liked_at, PostRow(*row)) for liked_at, *row in session.execute(statement)]
 
 
 def apply(session: Session, claims: Mapping[str, Mapping[str, bool]], now: datetime) -> tuple[int, int]:
     """Write claims (post id -> user id -> liked) and return how many likes were (added, removed).
 
-    Idempotent: a claim that is already written changes no row and so no count. Posts are taken in the order of their
-    ids, so that two writers never wait for each other in a circle. Likes of a post or user that no longer exists are
-    dropped.
+    Idempotent: a claim that is already written changes no row and so no count. Likes of a post or user that no longer
+    exists are dropped.
     """
     added = removed = 0
-    known_posts = _existing(session, posts.c.id, claims)
-    known_users = _existing(session, users.c.id, {user_id for changes in claims.values() for user_id in changes})
-    for post_id in sorted(known_posts):
+    known_users = _existing_users(session, {user_id for changes in claims.values() for user_id in changes})
+    for post_id in _locked_posts(session, claims):
         changes = claims[post_id]
         on = [user_id for user_id in sorted(changes) if changes[user_id] and user_id in known_users]
         off = [user_id for user_id in sorted(changes) if not changes[user_id]]
@@ -190,10 +242,23 @@ def apply(session: Session, claims: Mapping[str, Mapping[str, bool]], now: datet
     return added, removed
 
 
-def _existing(session: Session, column: Any, ids: Iterable[str]) -> set[str]:
+def _locked_posts(session: Session, post_ids: Iterable[str]) -> list[str]:
+    """Return those of the posts that are not deleted, locked in the order of their ids.
+
+    The lock comes before the first like: inserting one locks its post for reading, and two writers that both hold that
+    lock and then want to change the count would wait for each other.
+    """
+    found: list[str] = []
+    for chunk in _chunks(sorted(post_ids)):
+        present = select(posts.c.id).where(posts.c.id.in_(chunk), posts.c.post_status != STATUS_DELETED)
+        found.extend(session.scalars(present.order_by(posts.c.id).with_for_update()))
+    return found
+
+
+def _existing_users(session: Session, user_ids: Iterable[str]) -> set[str]:
     found: set[str] = set()
-    for chunk in _chunks(sorted(ids)):
-        found.update(session.scalars(select(column).where(column.in_(chunk))))
+    for chunk in _chunks(sorted(user_ids)):
+        found.update(session.scalars(select(users.c.id).where(users.c.id.in_(chunk))))
     return found
 
 

@@ -50,5 +50,23 @@ async def show_post(post_id: str, admin: CurrentAdmin, moderation: Moderation, b
     return Response(status_code=204)
 
 
+@router.post("/comments/{comment_id}/hide", **_ACT)
+async def hide_comment(
+    comment_id: str, admin: CurrentAdmin, moderation: Moderation, body: Act | None = None
+) -> Response:
+    """Take a comment from sight. One that was answered stays, without text and author."""
+    await moderation.hide_comment(_actor(admin, body), comment_id)
+    return Response(status_code=204)
+
+
+@router.post("/comments/{comment_id}/show", **_ACT)
+async def show_comment(
+    comment_id: str, admin: CurrentAdmin, moderation: Moderation, body: Act | None = None
+) -> Response:
+    """Bring a hidden comment back."""
+    await moderation.show_comment(_actor(admin, body), comment_id)
+    return Response(status_code=204)
+
+
 def _actor(admin: Principal, body: Act | None) -> Actor:
     return Actor(admin.user_id, body.reason if body else None)

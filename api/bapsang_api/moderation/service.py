@@ -9,11 +9,13 @@ from sqlalchemy.orm import Session
 
 from bapsang_api.auth import store as logins
 from bapsang_api.auth.revocation import RevokedSessions
+from bapsang_api.comments import service as comments
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.logs import current_request_id
 from bapsang_api.kit.problem import Conflict, Forbidden, NotFound
+from bapsang_api.likes.service import LikeService
 from bapsang_api.moderation import store
 from bapsang_api.moderation.models import AuditEntry
 from bapsang_api.posts import store as posts
@@ -35,8 +37,11 @@ class ModerationService:
     """What administrators do. Doing it again changes nothing, is recorded again, and makes up for an announcement that
     failed. Every method raises Forbidden when the actor is not an administrator, and NotFound."""
 
-    def __init__(self, database: Database, revoked: RevokedSessions, clock: Clock, ids: Ids) -> None:
-        self._database, self._revoked, self._clock, self._ids = database, revoked, clock, ids
+    def __init__(
+        self, database: Database, revoked: RevokedSessions, likes: LikeService, clock: Clock, ids: Ids
+    ) -> None:
+        self._database, self._revoked, self._likes = database, revoked, likes
+        self._clock, self._ids = clock, ids
 
     async def block(self, actor: Actor, user_id: str) -> None:
         """Keep a user out: every session ends and no login succeeds. Raises Conflict for the actor's own account."""
@@ -57,12 +62,22 @@ class ModerationService:
         await self._act(actor, "role.revoke", user_id, partial(self._set_role, user_id, ROLE_USER))
 
     async def hide(self, actor: Actor, post_id: str) -> None:
-        """Take a post from sight; it can be shown again."""
+        """Take a post from sight; it can be shown again, with every like it had."""
         await self._act(actor, "post.hide", post_id, partial(self._set_post_status, post_id, POST_HIDDEN))
+        await self._likes.withhold(post_id)
 
     async def show(self, actor: Actor, post_id: str) -> None:
         """Bring a hidden post back."""
         await self._act(actor, "post.show", post_id, partial(self._set_post_status, post_id, POST_ACTIVE))
+        await self._likes.restore(post_id)
+
+    async def hide_comment(self, actor: Actor, comment_id: str) -> None:
+        """Take a comment from sight; it can be shown again. An answered one stays as a place in the tree."""
+        await self._act(actor, "comment.hide", comment_id, partial(self._moderate, comments.hide, comment_id))
+
+    async def show_comment(self, actor: Actor, comment_id: str) -> None:
+        """Bring a hidden comment back."""
+        await self._act(actor, "comment.show", comment_id, partial(self._moderate, comments.show, comment_id))
 
     async def user_id_of(self, user: str) -> str:
         """Return the id of a user who is named by id or e-mail. Raises NotFound."""
@@ -119,6 +134,11 @@ class ModerationService:
     def _set_post_status(post_id: str, status: str, session: Session) -> list[str]:
         if not posts.set_visibility(session, post_id, status):
             raise NotFound
+        return []
+
+    @staticmethod
+    def _moderate(change: Callable[[Session, str], None], comment_id: str, session: Session) -> list[str]:
+        change(session, comment_id)
         return []
 
     @staticmethod

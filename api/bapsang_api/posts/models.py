@@ -10,6 +10,7 @@ from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, long
 
 STATUS_ACTIVE = "ACTIVE"
 STATUS_HIDDEN = "HIDDEN"
+STATUS_DELETED = "DELETED"
 
 
 class Post(SQLModel, table=True):
@@ -44,3 +45,15 @@ class PostContent(SQLModel, table=True):
     id: str = Field(sa_column=Column(ulid(), ForeignKey("posts.id", name="fk_post_contents_post"), primary_key=True))
     content: str = Field(sa_column=Column(long_text(), nullable=False))
     post_image_key: str | None = Field(default=None, sa_column=Column(ascii_text(255)))
+
+
+class PostImage(SQLModel, table=True):
+    """A picture of a post, in the order of `position` from 0. The first is also in `post_contents`, where lists look."""
+
+    __tablename__: ClassVar[str] = "post_images"
+    __table_args__ = (Index("ix_post_images_object", "object_key"), TABLE_OPTIONS)
+
+    post_id: str = Field(sa_column=Column(ulid(), ForeignKey("posts.id", name="fk_post_images_post"), primary_key=True))
+    position: int = Field(sa_column=Column(Integer(), primary_key=True, autoincrement=False))
+    object_key: str = Field(sa_column=Column(ascii_text(255), nullable=False))
+    alt: str | None = Field(default=None, sa_column=Column(String(200)))

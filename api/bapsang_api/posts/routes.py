@@ -12,20 +12,25 @@ from bapsang_api.kit.cursor import DEFAULT_SIZE, Cursor, CursorCreatedAt, Cursor
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.network import client_address
 from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
+from bapsang_api.posts.pictures import NamedPicture, PictureChange
 from bapsang_api.posts.schemas import (
     Author,
     ContentDetail,
     DetailStats,
+    PostChange,
     PostCreate,
     PostDetail,
     PostItem,
     PostPage,
+    ShownImage,
     Stats,
 )
 from bapsang_api.posts.service import Detail, Page, PostService
-from bapsang_api.users.service import require_no_image
+from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/posts", tags=["posts"], route_class=JsonRoute)
+mine_router = APIRouter(prefix=f"{API}/users/me/posts", tags=["posts"])
+Images = Annotated[ImageService, provided(ImageService)]
 Posts = Annotated[PostService, provided(PostService)]
 
 
@@ -33,20 +38,24 @@ Posts = Annotated[PostService, provided(PostService)]
 async def list_posts(
     _: OptionalPrincipal,
     posts: Posts,
+    images: Images,
     size: PageSize = None,
     cursor_id: CursorId = None,
     cursor_created_at: CursorCreatedAt = None,
 ) -> Response:
     """List posts, newest first."""
     page = await posts.page(parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
-    return json_response(_page(page))
+    return json_response(page_body(page, images))
 
 
 @router.get("/{post_id}", response_model=PostDetail, responses=problems(401, 404), openapi_extra=TOKEN_OPTIONAL)
-async def read_post(post_id: str, request: Request, principal: OptionalPrincipal, posts: Posts) -> Response:
+async def read_post(
+    post_id: str, request: Request, principal: OptionalPrincipal, posts: Posts, images: Images
+) -> Response:
     """Read one post. Counts a view, at most one per viewer and minute, which shows after the next write-back."""
     user_id = principal.user_id if principal else None
-    return json_response(_detail(await posts.detail(post_id, user_id=user_id, viewer=user_id or _visitor(request))))
+    detail = await posts.detail(post_id, user_id=user_id, viewer=user_id or _visitor(request))
+    return json_response(_detail(detail, images))
 
 
 @router.post(
@@ -56,11 +65,56 @@ async def read_post(post_id: str, request: Request, principal: OptionalPrincipal
     responses=problems(400, 401, 413, 415),
     openapi_extra=TOKEN_NEEDED,
 )
-async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Posts) -> Response:
+async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Posts, images: Images) -> Response:
     """Publish a post."""
-    require_no_image("postImageKey", body.post_image_key)
-    detail = await posts.create(user_id=principal.user_id, title=body.title, content=body.content)
-    return json_response(_detail(detail), 201)
+    detail = await posts.create(
+        user_id=principal.user_id, title=body.title, content=body.content, pictures=_pictures(body)
+    )
+    return json_response(_detail(detail, images), 201)
+
+
+@router.patch(
+    "/{post_id}",
+    response_model=PostDetail,
+    responses=problems(400, 401, 403, 404, 413, 415),
+    openapi_extra=TOKEN_NEEDED,
+)
+async def change_post(
+    post_id: str, body: PostChange, principal: CurrentPrincipal, posts: Posts, images: Images
+) -> Response:
+    """Change a post of the caller's. What is missing or null stays. Counts no view."""
+    detail = await posts.change(
+        post_id, user_id=principal.user_id, title=body.title, content=body.content, pictures=_pictures(body)
+    )
+    return json_response(_detail(detail, images))
+
+
+@router.delete(
+    "/{post_id}",
+    status_code=204,
+    response_class=Response,
+    responses=problems(401, 403, 404),
+    openapi_extra=TOKEN_NEEDED,
+)
+async def delete_post(post_id: str, principal: CurrentPrincipal, posts: Posts) -> Response:
+    """Delete a post of the caller's, with its comments and likes, for good."""
+    await posts.delete(post_id, user_id=principal.user_id)
+    return Response(status_code=204)
+
+
+@mine_router.get("", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_NEEDED)
+async def list_my_posts(
+    principal: CurrentPrincipal,
+    posts: Posts,
+    images: Images,
+    size: PageSize = None,
+    cursor_id: CursorId = None,
+    cursor_created_at: CursorCreatedAt = None,
+) -> Response:
+    """List the caller's posts, newest first."""
+    before = parse_cursor(cursor_id, cursor_created_at)
+    page = await posts.page(before, size or DEFAULT_SIZE, author_id=principal.user_id)
+    return json_response(page_body(page, images))
 
 
 def _visitor(request: Request) -> str:
@@ -69,31 +123,38 @@ def _visitor(request: Request) -> str:
     return hashlib.blake2b(seen.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
-def _page(page: Page) -> PostPage:
+def _pictures(body: PostCreate | PostChange) -> PictureChange:
+    listed = body.images if body.images is None else tuple(NamedPicture(image.key, image.alt) for image in body.images)
+    return PictureChange(body.post_image_key, listed)
+
+
+def page_body(page: Page, images: ImageService) -> PostPage:
+    """Return a page of posts as clients see it."""
     items = [
         PostItem(
             post_id=row.post_id,
             title=row.title,
             created_at=to_wire(row.created_at),
-            author=Author(nickname=row.author_nickname, author_profile_url=None),
+            thumbnail_url=images.url(row.image_key),
+            author=Author(nickname=row.author_nickname, author_profile_url=images.url(row.author_image_key)),
             stats=Stats(like_count=row.like_count, comment_count=row.comment_count, view_count=row.view_count),
         )
         for row in page.rows
     ]
-    last = page.rows[-1] if page.has_more else None
-    next_cursor = Cursor.of(last.post_id, last.created_at) if last else None
-    return PostPage(items=items, next_cursor=next_cursor, has_more=page.has_more)
+    return PostPage(items=items, next_cursor=Cursor.of(page.following), has_more=page.following is not None)
 
 
-def _detail(detail: Detail) -> PostDetail:
+def _detail(detail: Detail, images: ImageService) -> PostDetail:
     row = detail.row
     return PostDetail(
         post_id=row.post_id,
         title=row.title,
         created_at=to_wire(row.created_at),
         updated_at=to_wire(row.updated_at) if row.updated_at else None,
-        content_detail=ContentDetail(content=row.content, post_image_url=None),
-        author=Author(nickname=row.author_nickname, author_profile_url=None),
+        content_detail=ContentDetail(
+            content=row.content, post_image_url=images.url(row.image_key), images=_shown(detail, images)
+        ),
+        author=Author(nickname=row.author_nickname, author_profile_url=images.url(row.author_image_key)),
         stats=DetailStats(
             like_count=row.like_count,
             comment_count=row.comment_count,
@@ -101,3 +162,8 @@ def _detail(detail: Detail) -> PostDetail:
             is_liked=detail.is_liked,
         ),
     )
+
+
+def _shown(detail: Detail, images: ImageService) -> list[ShownImage]:
+    shown = ((picture, images.url(picture.object_key)) for picture in detail.row.pictures)
+    return [ShownImage(key=picture.object_key, url=url, alt=picture.alt) for picture, url in shown if url is not None]

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from bapsang_api.kit.cursor import Cursor
-from bapsang_api.kit.validation import text_between
+from bapsang_api.kit.validation import empty_as_absent, text_between
 from bapsang_api.kit.wire import Wire
 
 Title = Annotated[
@@ -18,14 +18,42 @@ Content = Annotated[
     AfterValidator(text_between(1, 10_000)),
     Field(json_schema_extra={"minLength": 1, "maxLength": 10_000}, examples=["된장찌개와 달걀말이"]),
 ]
+Alt = Annotated[
+    str,
+    AfterValidator(text_between(1, 200)),
+    Field(json_schema_extra={"minLength": 1, "maxLength": 200}, examples=["된장찌개와 밥 한 공기"]),
+]
+
+
+class NewImage(Wire):
+    """A picture of a post: the key of an upload, or of an image that a detail showed."""
+
+    key: str
+    alt: Annotated[Alt | None, BeforeValidator(empty_as_absent)] = None
+
+
+Images = Annotated[list[NewImage], Field(max_length=10)]
 
 
 class PostCreate(Wire):
-    """A new post."""
+    """A new post. Where `images` is given, `postImageKey` does not count."""
 
     title: Title
     content: Content
     post_image_key: str | None = None
+    images: Images | None = None
+
+
+class PostChange(Wire):
+    """A change of a post. What is missing or null stays.
+
+    `images` replaces all pictures, an empty list removes them; `postImageKey` replaces only the first, empty removes it.
+    """
+
+    title: Title | None = None
+    content: Content | None = None
+    post_image_key: str | None = None
+    images: Images | None = None
 
 
 class Author(Wire):
@@ -55,6 +83,7 @@ class PostItem(Wire):
     post_id: str
     title: str
     created_at: str = Field(examples=["2026-11-23T10:10:12.781554"])
+    thumbnail_url: str | None
     author: Author
     stats: Stats
 
@@ -67,11 +96,20 @@ class PostPage(Wire):
     has_more: bool
 
 
+class ShownImage(Wire):
+    """A picture of a post. `key` names it when its author changes the post."""
+
+    key: str
+    url: str
+    alt: str | None
+
+
 class ContentDetail(Wire):
-    """Text and picture of a post."""
+    """Text and pictures of a post; `postImageUrl` is the first of `images`."""
 
     content: str
     post_image_url: str | None
+    images: list[ShownImage]
 
 
 class PostDetail(Wire):

@@ -9,13 +9,16 @@ from typing import Final, Protocol, TypeVar
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.cursor import Following, Keyset, cut
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids, is_ulid
-from bapsang_api.kit.problem import NotFound
+from bapsang_api.kit.problem import Forbidden, NotFound
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.posts import store
 from bapsang_api.posts.models import Post, PostContent
+from bapsang_api.posts.pictures import PictureChange
+from bapsang_api.uploads.rules import Category
+from bapsang_api.uploads.service import ImageService, attach, detach
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +26,8 @@ _VIEW_BATCH: Final = 500
 Row = TypeVar("Row", bound=store.PostRow)
 
 
-class LikeReader(Protocol):
-    """What posts show of likes. Declared here, so that posts need not know the domain that implements it."""
+class PostLikes(Protocol):
+    """What posts need of likes. Declared here, so that posts need not know the domain that implements it."""
 
     async def counts(self, post_ids: list[str]) -> dict[str, int]:
         """Return the live counts of those posts that have one; the others' rows are up to date."""
@@ -32,13 +35,16 @@ class LikeReader(Protocol):
     async def liked(self, post_id: str, user_id: str) -> bool:
         """Return whether the user likes the post."""
 
+    async def forget(self, post_id: str) -> None:
+        """Forget the likes of a post that has been deleted for good."""
+
 
 @dataclass(frozen=True)
 class Page:
-    """A page of posts and whether older ones follow."""
+    """A page of posts and where the next one goes on, None on the last."""
 
     rows: list[store.PostRow]
-    has_more: bool
+    following: Following | None
 
 
 @dataclass(frozen=True)
@@ -52,19 +58,30 @@ class Detail:
 class PostService:
     """Writes and reads posts."""
 
-    def __init__(self, database: Database, views: store.ViewStore, likes: LikeReader, clock: Clock, ids: Ids) -> None:
-        self._database, self._views, self._likes = database, views, likes
+    def __init__(
+        self,
+        database: Database,
+        views: store.ViewStore,
+        likes: PostLikes,
+        images: ImageService,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self._database, self._views, self._likes, self._images = database, views, likes, images
         self._clock, self._ids = clock, ids
 
-    async def create(self, *, user_id: str, title: str, content: str) -> Detail:
-        """Publish a post and return it as its detail shows it."""
+    async def create(self, *, user_id: str, title: str, content: str, pictures: PictureChange) -> Detail:
+        """Publish a post and return it as its detail shows it. Raises InvalidInput for an image that cannot be used."""
+        published = await self._published(pictures, user_id)
         post_id, now = self._ids.new(), self._clock.now()
 
         def add(session: Session) -> store.PostDetailRow | None:
+            attach(session, published.values(), owner_id=user_id, now=now)
             store.add(
                 session,
                 Post(id=post_id, user_id=user_id, title=title, created_at=now),
                 PostContent(id=post_id, content=content),
+                pictures.applied((), published),
             )
             return store.detail(session, post_id)
 
@@ -73,23 +90,65 @@ class PostService:
             raise NotFound
         return Detail(row, is_liked=False)
 
-    async def page(self, before: Keyset | None, size: int) -> Page:
-        """Return up to `size` posts older than `before`, newest first, with live like counts."""
-        # One more than asked for tells whether there is a next page, without a COUNT.
-        rows = await self._database.read(partial(store.page, before=before, limit=size + 1))
-        shown = rows[:size]
+    async def change(
+        self, post_id: str, *, user_id: str, title: str | None, content: str | None, pictures: PictureChange
+    ) -> Detail:
+        """Change what is given and return the post; counts no view.
+
+        Raises NotFound, Forbidden for another's post, and InvalidInput for an image that cannot be used.
+        """
+        published = await self._published(pictures, user_id)
+        now = self._clock.now()
+
+        def rewrite(session: Session) -> store.PostDetailRow | None:
+            self._lock_own(session, post_id, user_id)
+            current = store.pictures_of(session, post_id)
+            wanted = pictures.applied(current, published)
+            if wanted != list(current):
+                detach(session, (picture.object_key for picture in current), now)
+                attach(session, (picture.object_key for picture in wanted), owner_id=user_id, now=now)
+                store.set_pictures(session, post_id, wanted)
+            if title is not None or content is not None or wanted != list(current):
+                store.change(session, post_id, title=title, content=content, now=now)
+            return store.detail(session, post_id)
+
+        row = await self._database.write(rewrite)
+        if row is None:
+            raise NotFound
+        return await self._shown(row, user_id)
+
+    async def delete(self, post_id: str, *, user_id: str) -> None:
+        """Take a post from sight for good, with its comments and likes. Raises NotFound, and Forbidden for another's."""
+        now = self._clock.now()
+
+        def remove(session: Session) -> None:
+            self._lock_own(session, post_id, user_id)
+            detach(session, (picture.object_key for picture in store.pictures_of(session, post_id)), now)
+            store.delete(session, post_id, now)
+
+        await self._database.write(remove)
+        # After the commit: likes that Redis lost can be loaded again only while the post is visible.
+        try:
+            await self._likes.forget(post_id)
+        except OUTAGE as error:  # the post is gone; the write-back drops what its likes leave behind
+            log.warning("posts.likes_not_forgotten", extra={"post_id": post_id, "error": type(error).__name__})
+
+    async def page(self, before: Keyset | None, size: int, *, author_id: str | None = None) -> Page:
+        """Return up to `size` posts, of everybody or one author, older than `before`, newest first, with live counts."""
+        rows = await self._database.read_lagging(
+            partial(store.page, before=before, limit=size + 1, author_id=author_id)
+        )
+        shown, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
         counts = await self._likes.counts([row.post_id for row in shown])
-        return Page([_with_count(row, counts) for row in shown], has_more=len(rows) > size)
+        return Page([with_count(row, counts) for row in shown], following)
 
     async def detail(self, post_id: str, *, user_id: str | None, viewer: str) -> Detail:
         """Return a post and count a view of `viewer`. Raises NotFound."""
-        row = await self._database.read(partial(store.detail, post_id=post_id)) if is_ulid(post_id) else None
+        row = await self._database.find_lagging(partial(store.detail, post_id=post_id)) if is_ulid(post_id) else None
         if row is None:
             raise NotFound
-        counts, liked, _ = await asyncio.gather(
-            self._likes.counts([post_id]), self._liked(post_id, user_id), self._count_view(post_id, viewer)
-        )
-        return Detail(_with_count(row, counts), liked)
+        detail, _ = await asyncio.gather(self._shown(row, user_id), self._count_view(post_id, viewer))
+        return detail
 
     async def flush_views(self) -> int:
         """Write the pending views to the database and return how many there were."""
@@ -98,6 +157,24 @@ class PostService:
             await self._database.write(partial(store.add_views, views=views))
             total += sum(views.values())
         return total
+
+    @staticmethod
+    def _lock_own(session: Session, post_id: str, user_id: str) -> None:
+        author_id = store.lock(session, post_id) if is_ulid(post_id) else None
+        if author_id is None:
+            raise NotFound
+        if author_id != user_id:
+            raise Forbidden
+
+    async def _published(self, pictures: PictureChange, user_id: str) -> dict[str, str]:
+        """Return the object key of each image that a request names. Raises InvalidInput."""
+        named = pictures.named
+        keys = await self._images.publish(named, owner_id=user_id, category=Category.POST_IMAGE)
+        return {image.key: key for image, key in zip(named, keys, strict=True)}
+
+    async def _shown(self, row: store.PostDetailRow, user_id: str | None) -> Detail:
+        counts, liked = await asyncio.gather(self._likes.counts([row.post_id]), self._liked(row.post_id, user_id))
+        return Detail(with_count(row, counts), liked)
 
     async def _liked(self, post_id: str, user_id: str | None) -> bool:
         return user_id is not None and await self._likes.liked(post_id, user_id)
@@ -109,5 +186,6 @@ class PostService:
             log.warning("posts.view_not_counted", extra={"post_id": post_id, "error": type(error).__name__})
 
 
-def _with_count(row: Row, counts: dict[str, int]) -> Row:
+def with_count(row: Row, counts: dict[str, int]) -> Row:
+    """Return the row with its live like count, if there is one."""
     return replace(row, like_count=counts.get(row.post_id, row.like_count))

@@ -1,23 +1,27 @@
 """Every SQL statement and Redis key of posts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import delete as delete_from
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.keyset import older
 from bapsang_api.kit.redis import load_script
-from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_HIDDEN, Post, PostContent
+from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent, PostImage
+from bapsang_api.uploads.store import UnusedImage
 from bapsang_api.users.models import User
 from bapsang_api.users.store import author_name
 
 posts = table_of(Post)
 post_contents = table_of(PostContent)
+post_images = table_of(PostImage)
 users = table_of(User)
 
 VIEW_SECONDS: Final = 60
@@ -32,9 +36,19 @@ class PostRow:
     title: str
     created_at: datetime
     author_nickname: str
+    author_image_key: str | None
+    image_key: str | None
     like_count: int
     comment_count: int
     view_count: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a post: the key under which it is published, and what it shows in words."""
+
+    object_key: str
+    alt: str | None
 
 
 @dataclass(frozen=True)
@@ -43,53 +57,126 @@ class PostDetailRow(PostRow):
 
     updated_at: datetime | None
     content: str
+    pictures: tuple[Picture, ...]
 
 
-_LIST_COLUMNS = (
+LIST_COLUMNS = (  # in the order of PostRow
     posts.c.id,
     posts.c.title,
     posts.c.created_at,
     author_name,
+    users.c.profile_image_key,
+    # A subquery, so that whoever lists posts joins no more than the author.
+    select(post_contents.c.post_image_key)
+    .where(post_contents.c.id == posts.c.id)
+    .correlate(posts)
+    .scalar_subquery()
+    .label("image_key"),
     posts.c.like_count,
     posts.c.comment_count,
     posts.c.view_count,
 )
 _LIST = (
-    select(*_LIST_COLUMNS)
+    select(*LIST_COLUMNS)
     .join(users, users.c.id == posts.c.user_id)
     .where(posts.c.post_status == STATUS_ACTIVE)
     .order_by(posts.c.created_at.desc(), posts.c.id.desc())
 )
 _DETAIL = (
-    select(*_LIST_COLUMNS, posts.c.updated_at, post_contents.c.content)
+    select(*LIST_COLUMNS, posts.c.updated_at, post_contents.c.content)
     .join(users, users.c.id == posts.c.user_id)
     .join(post_contents, post_contents.c.id == posts.c.id)
     .where(posts.c.post_status == STATUS_ACTIVE)
 )
 
 
-def add(session: Session, post: Post, content: PostContent) -> None:
+def add(session: Session, post: Post, content: PostContent, pictures: Sequence[Picture]) -> None:
     session.add(post)
     session.flush()
     session.add(content)
     session.flush()
+    if pictures:
+        set_pictures(session, post.id, pictures)
 
 
-def page(session: Session, before: Keyset | None, limit: int) -> list[PostRow]:
-    """Return up to `limit` visible posts older than `before`, newest first."""
+def page(session: Session, before: Keyset | None, limit: int, author_id: str | None = None) -> list[PostRow]:
+    """Return up to `limit` visible posts, of everybody or one author, that are older than `before`, newest first."""
     statement = _LIST.limit(limit)
+    if author_id is not None:
+        statement = statement.where(posts.c.user_id == author_id)
     if before is not None:
-        # Spelled out, with the redundant first term: MySQL does not use an index range for row comparisons.
-        older = posts.c.created_at < before.created_at
-        if before.item_id is not None:
-            older = or_(older, and_(posts.c.created_at == before.created_at, posts.c.id < before.item_id))
-        statement = statement.where(posts.c.created_at <= before.created_at, older)
+        statement = statement.where(older(before, posts.c.created_at, posts.c.id))
     return [PostRow(*row) for row in session.execute(statement)]
 
 
 def detail(session: Session, post_id: str) -> PostDetailRow | None:
     row = session.execute(_DETAIL.where(posts.c.id == post_id)).one_or_none()
-    return None if row is None else PostDetailRow(*row)
+    if row is None:
+        return None
+    # Posts without a picture are spared the second query.
+    return PostDetailRow(*row, pictures_of(session, post_id) if row.image_key else ())
+
+
+def pictures_of(session: Session, post_id: str) -> tuple[Picture, ...]:
+    """Return the pictures of a post in their order."""
+    rows = session.execute(
+        select(post_images.c.object_key, post_images.c.alt)
+        .where(post_images.c.post_id == post_id)
+        .order_by(post_images.c.position)
+    )
+    return tuple(Picture(*row) for row in rows)
+
+
+def set_pictures(session: Session, post_id: str, pictures: Sequence[Picture]) -> None:
+    """Give a post these pictures in place of those it has."""
+    session.execute(delete_from(post_images).where(post_images.c.post_id == post_id))
+    if pictures:
+        rows = [
+            {"post_id": post_id, "position": position, "object_key": picture.object_key, "alt": picture.alt}
+            for position, picture in enumerate(pictures)
+        ]
+        session.execute(insert(post_images), rows)
+    first = pictures[0].object_key if pictures else None
+    session.execute(update(post_contents).where(post_contents.c.id == post_id).values(post_image_key=first))
+
+
+def images_in_use(session: Session, images: Sequence[UnusedImage]) -> set[str]:
+    """Return those of these images, by their object keys, that a post shows or, hidden, may show again."""
+    return set(
+        session.scalars(
+            select(post_images.c.object_key)
+            .join(posts, posts.c.id == post_images.c.post_id)
+            .where(
+                post_images.c.object_key.in_([image.object_key for image in images]),
+                posts.c.post_status != STATUS_DELETED,
+            )
+        )
+    )
+
+
+def lock(session: Session, post_id: str, statuses: tuple[str, ...] = (STATUS_ACTIVE,)) -> str | None:
+    """Return the author of a post in one of these states, None without one.
+
+    Nobody else writes to the post until the end of the transaction. Whoever changes something that hangs on a post takes
+    this lock first: two that meet then wait in a row, not in a circle.
+    """
+    author_id: str | None = session.scalar(
+        select(posts.c.user_id).where(posts.c.id == post_id, posts.c.post_status.in_(statuses)).with_for_update()
+    )
+    return author_id
+
+
+def change(session: Session, post_id: str, *, title: str | None, content: str | None, now: datetime) -> None:
+    """Set what is given."""
+    changes: dict[str, Any] = {} if title is None else {"title": title}
+    session.execute(update(posts).where(posts.c.id == post_id).values(**changes, updated_at=now))
+    if content is not None:
+        session.execute(update(post_contents).where(post_contents.c.id == post_id).values(content=content))
+
+
+def delete(session: Session, post_id: str, now: datetime) -> None:
+    """Take a post from sight for good; its row stays."""
+    session.execute(update(posts).where(posts.c.id == post_id).values(post_status=STATUS_DELETED, deleted_at=now))
 
 
 def set_visibility(session: Session, post_id: str, status: str) -> bool:

@@ -11,7 +11,9 @@ from sqlalchemy.orm import Session
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
-from bapsang_api.kit.problem import Conflict, FieldError, InvalidInput, NotFound
+from bapsang_api.kit.problem import Conflict, NotFound
+from bapsang_api.uploads.rules import Category
+from bapsang_api.uploads.service import ImageService, Named, attach, detach
 from bapsang_api.users import store
 from bapsang_api.users.models import STATUS_DELETED, User, UserAuth
 
@@ -26,8 +28,8 @@ _PLACEHOLDER_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 class UserService:
     """Registers accounts and answers who they are."""
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
-        self._database, self._clock, self._ids = database, clock, ids
+    def __init__(self, database: Database, images: ImageService, clock: Clock, ids: Ids) -> None:
+        self._database, self._images, self._clock, self._ids = database, images, clock, ids
 
     async def require_email_free(self, email: str) -> None:
         """Raise Conflict when the e-mail is taken."""
@@ -39,14 +41,20 @@ class UserService:
         if await self._database.read(partial(store.nickname_taken, nickname=nickname)):
             raise Conflict(_NICKNAME_TAKEN)
 
-    async def register(self, *, email: str, nickname: str, password_hash: str) -> str:
-        """Create an account and return its id. Raises Conflict when the e-mail or nickname is taken."""
+    async def register(self, *, email: str, nickname: str, password_hash: str, image: Named | None) -> str:
+        """Create an account and return its id; the picture uploaded for it becomes its own.
+
+        Raises Conflict when the e-mail or nickname is taken, InvalidInput for a picture that cannot be used.
+        """
         user_id, auth_id, now = self._ids.new(), self._ids.new(), self._clock.now()
+        named = [image] if image else []
+        keys = await self._images.publish(named, owner_id=user_id, category=Category.TEMP_PROFILE_IMAGE)
 
         def add(session: Session) -> None:
+            attach(session, keys, owner_id=user_id, now=now)
             store.add(
                 session,
-                User(id=user_id, nickname=nickname, created_at=now),
+                User(id=user_id, nickname=nickname, profile_image_key=next(iter(keys), None), created_at=now),
                 UserAuth(id=auth_id, user_id=user_id, email=email, password_hash=password_hash),
             )
 
@@ -76,15 +84,28 @@ class UserService:
             raise NotFound
         return profile
 
-    async def change_profile(self, user_id: str, *, nickname: str | None, remove_image: bool) -> None:
-        """Change what is given. Raises Conflict when the nickname is another's, NotFound when the account is gone."""
+    async def change_profile(
+        self, user_id: str, *, nickname: str | None, image: Named | None, remove_image: bool
+    ) -> None:
+        """Change what is given.
+
+        Raises Conflict when the nickname is another's, InvalidInput for a picture that cannot be used, NotFound when
+        the account is gone.
+        """
+        named, now = [image] if image else [], self._clock.now()
+        keys = await self._images.publish(named, owner_id=user_id, category=Category.PROFILE_IMAGE)
         changes: dict[str, Any] = {} if nickname is None else {"nickname": nickname}
-        if remove_image:
-            changes["profile_image_key"] = None
+        if keys or remove_image:
+            changes["profile_image_key"] = next(iter(keys), None)
+
+        def change(session: Session) -> bool:
+            if "profile_image_key" in changes:
+                _drop_image(session, user_id, now)
+                attach(session, keys, owner_id=user_id, now=now)
+            return store.change_profile(session, user_id, changes, now)
+
         try:
-            changed = await self._database.write(
-                partial(store.change_profile, user_id=user_id, changes=changes, now=self._clock.now())
-            )
+            changed = await self._database.write(change)
         except store.NicknameTakenError as error:
             raise Conflict(_NICKNAME_TAKEN) from error
         if not changed:
@@ -106,6 +127,7 @@ def withdraw(session: Session, account: store.Login, now: datetime) -> None:
     # A sign no nickname may hold, then 10^14 possibilities.
     nickname = "~" + "".join(secrets.choice(_PLACEHOLDER_LETTERS) for _ in range(9))
     email_hash = _hash_of(store.email_of(session, account.user_id))
+    _drop_image(session, account.user_id, now)
     store.anonymise(session, account.user_id, nickname=nickname, email_hash=email_hash, now=now)
 
 
@@ -113,7 +135,6 @@ def _hash_of(email: str) -> str:
     return hashlib.sha256(email.lower().encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def require_no_image(field: str, key: str | None) -> None:
-    """Refuse every image key: there is no upload yet, so no key can belong to the caller. An empty one means none."""
-    if key:
-        raise InvalidInput(FieldError(field, "업로드가 확인되지 않은 이미지입니다."))
+def _drop_image(session: Session, user_id: str, now: datetime) -> None:
+    if (key := store.image_of(session, user_id)) is not None:
+        detach(session, [key], now)

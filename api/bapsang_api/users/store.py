@@ -1,5 +1,6 @@
 """Every SQL statement on accounts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -9,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
+from bapsang_api.uploads.store import UnusedImage
 from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, User, UserAuth
 
 users = table_of(User)
@@ -44,6 +46,7 @@ class Profile:
 
     nickname: str
     email: str
+    image_key: str | None
 
 
 _LOGIN = select(
@@ -98,7 +101,7 @@ def id_of(session: Session, email: str) -> str | None:
 
 def profile_of(session: Session, user_id: str) -> Profile | None:
     row = session.execute(
-        select(users.c.nickname, user_auth.c.email)
+        select(users.c.nickname, user_auth.c.email, users.c.profile_image_key)
         .join(user_auth, user_auth.c.user_id == users.c.id)
         .where(users.c.id == user_id, users.c.user_status == STATUS_ACTIVE)
     ).one_or_none()
@@ -116,6 +119,17 @@ def change_profile(session: Session, user_id: str, changes: dict[str, Any], now:
     except IntegrityError as error:
         raise NicknameTakenError from error
     return bool(changed.rowcount)  # type: ignore[attr-defined]
+
+
+def image_of(session: Session, user_id: str) -> str | None:
+    """Return the key of a user's picture, which nobody changes until the end of the transaction."""
+    return session.scalar(select(users.c.profile_image_key).where(users.c.id == user_id).with_for_update())
+
+
+def images_in_use(session: Session, images: Sequence[UnusedImage]) -> set[str]:
+    """Return those of these images, by their object keys, that are somebody's picture."""
+    pictures = session.scalars(select(users.c.profile_image_key).where(users.c.id.in_({i.owner_id for i in images})))
+    return {image.object_key for image in images} & set(filter(None, pictures))
 
 
 def set_password(session: Session, user_id: str, password_hash: str) -> None:

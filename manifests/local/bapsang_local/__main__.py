@@ -1,4 +1,4 @@
-"""`python -m bapsang_local up|cluster|down|purge|smoke|kubeconfig|images`: what the Makefile calls."""
+"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|kubeconfig|images`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import cluster as clusters
-from . import deploy, engine, images, node_image, preflight, programs, shell, smoke
+from . import deploy, engine, images, node_image, preflight, programs, seeding, shell, smoke
 from .cluster import Cluster
 from .engine import Engine
 from .failure import Failure
@@ -27,7 +27,7 @@ PACKAGE_SOURCES = ("https://pypi.org/", "https://proxy.golang.org/", "http://deb
 def main() -> int:
     """Run one command. Exit codes: 0 done, 1 something is wrong and was explained, 2 usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="bapsang_local", description="The local Bapsang cluster.")
-    parser.add_argument("command", choices=["up", "cluster", "down", "purge", "smoke", "kubeconfig", "images"])
+    parser.add_argument("command", choices=["up", "cluster", "down", "purge", "smoke", "seed", "kubeconfig", "images"])
     command: str = parser.parse_args().command
     try:
         settings = from_environment()
@@ -89,6 +89,7 @@ def _cluster(settings: Settings) -> tuple[Cluster, dict[str, str]]:
     wanted = {row.name: row.nodes for row in images.table() if row.nodes and not (pull and "local-path" in row.name)}
     clusters.load(cluster, exact, wanted)
     deploy.addons(cluster, settings, built=not pull)
+    deploy.storage(cluster)
     return cluster, exact
 
 
@@ -141,6 +142,7 @@ def _up_elsewhere(settings: Settings, context: str) -> None:
         ]
         with step(f"images loaded into {context}"):
             shell.output(command, env=docker.environment(), timeout=900)
+    deploy.storage(cluster)
     deploy.operator(cluster, "bapsang/operator:0.1.0")
     deploy.sample(cluster, settings, "bapsang/api:0.1.0")
     say("The Community is ready. Its ingress is your cluster's own: see `kubectl get ingress -n community`.")
@@ -164,6 +166,10 @@ def _purge(settings: Settings) -> None:
 
 def _smoke(settings: Settings) -> None:
     print(smoke.run(_running(settings), settings).text())
+
+
+def _seed(settings: Settings) -> None:
+    say(seeding.run(_running(settings), os.environ.get("SIZE", "small")))
 
 
 def _running(settings: Settings) -> Cluster:
@@ -204,7 +210,15 @@ def _alone(settings: Settings) -> Iterator[None]:
         yield
 
 
-_COMMANDS = {"up": _up, "cluster": _only_cluster, "down": _down, "purge": _purge, "smoke": _smoke, "images": _images}
+_COMMANDS = {
+    "up": _up,
+    "cluster": _only_cluster,
+    "down": _down,
+    "purge": _purge,
+    "smoke": _smoke,
+    "seed": _seed,
+    "images": _images,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +53,27 @@ class Cluster:
         """Return the items of `kubectl get ARGUMENTS`."""
         found: list[dict[str, Any]] = json.loads(self.kubectl("get", *arguments, "-o", "json"))["items"]
         return found
+
+    @contextmanager
+    def forwarded(self, namespace: str, target: str, port: int) -> Iterator[int]:
+        """Forward a port of this machine to `port` of `target` (`service/name`) and yield its number. Raises Failure."""
+        command = [str(word) for word in self._command("port-forward", "-n", namespace, target, f":{port}")]
+        with subprocess.Popen(
+            command,
+            env={**os.environ, **self._environment()},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            try:
+                line = process.stdout.readline() if process.stdout else ""  # ends when the process does
+                found = re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", line)
+                if not found:
+                    raise Failure(f"{target} in namespace {namespace} cannot be reached: {line.strip()}")
+                yield int(found[1])
+            finally:
+                process.terminate()
 
     def _command(self, *arguments: str | Path) -> list[str | Path]:
         selected = ["--context", self.context] if self.context else []

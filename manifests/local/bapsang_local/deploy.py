@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import programs
+from . import programs, s3
 from .cluster import Cluster
 from .failure import Failure
 from .progress import say, step
@@ -47,6 +47,15 @@ def addons(cluster: Cluster, settings: Settings, *, built: bool) -> None:
         cluster.kubectl("wait", "apiservice/v1beta1.metrics.k8s.io", "--for=condition=Available", "--timeout=90s")
 
 
+def storage(cluster: Cluster) -> None:
+    """Install the S3 server with a bucket for images, and give the sample Community's namespace the credentials."""
+    with step("image storage"):
+        s3.ensure_credentials(cluster)  # before the server, which does not start without
+        _apply(cluster, LOCAL / "addons" / "storage.yaml")
+        _rolled_out(cluster, s3.NAMESPACE, "deployment/s3", 180)
+        s3.ensure_bucket(cluster)
+
+
 def operator(cluster: Cluster, image: str) -> None:
     """Install or upgrade the operator by its chart. Leaves a release alone that is already what the chart says."""
     crd = CHART / "crds" / "communities.bapsang.dev.yaml"
@@ -74,14 +83,18 @@ def operator(cluster: Cluster, image: str) -> None:
 
 def sample(cluster: Cluster, settings: Settings, image: str) -> dict[str, Any]:
     """Apply the sample Community with `image` and this run's port, wait until it is ready, and return it."""
-    text = SAMPLE.read_text()
-    text = re.sub(r"(?m)^(\s+image:) bapsang/api:\S+", rf"\g<1> {image}", text)
-    text = text.replace("bapsang.localhost:8880", f"bapsang.localhost:{settings.ingress_port}")
+    text = sample_text(settings, image).encode()
     cluster.kubectl(
-        "apply", "--server-side", "--field-manager", FIELD_MANAGER, "--force-conflicts", "-f", "-", input=text.encode()
+        "apply", "--server-side", "--field-manager", FIELD_MANAGER, "--force-conflicts", "-f", "-", input=text
     )
     with step(f"Community {COMMUNITY_NAMESPACE}/{COMMUNITY} ready"):
         return wait_ready(cluster, READY_SECONDS)
+
+
+def sample_text(settings: Settings, image: str) -> str:
+    """Return the sample's file with `image` and this run's port."""
+    text = re.sub(r"(?m)^(\s+image:) bapsang/api:\S+", rf"\g<1> {image}", SAMPLE.read_text())
+    return text.replace("bapsang.localhost:8880", f"bapsang.localhost:{settings.ingress_port}")
 
 
 def wait_ready(cluster: Cluster, seconds: float) -> dict[str, Any]:

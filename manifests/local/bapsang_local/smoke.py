@@ -1,13 +1,16 @@
-"""A smoke run as an end user, through the ingress: sign up, log in, post, list, like, and see the like arrive in MySQL."""
+"""A smoke run as an end user, through the ingress: sign up, log in, post with a photo, like, and see the like in MySQL."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import struct
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from .cluster import Cluster
 from .failure import Failure
@@ -43,13 +46,13 @@ class Client:
     host: str = HOST
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send one request (10 s at most) and return the answer, whatever its status."""
+        """Send one request (10 s at most) and return the answer, whatever its status. Bytes go as they are, all else as JSON."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         sent = {"Host": self.host, **headers}
         if self.token:
             sent["Authorization"] = f"Bearer {self.token}"
-        payload = None
-        if body is not None:
+        payload = body if isinstance(body, bytes) else None
+        if body is not None and payload is None:
             payload = json.dumps(body).encode()
             sent["Content-Type"] = "application/json"
         try:
@@ -96,9 +99,14 @@ def run(cluster: Cluster, settings: Settings) -> Table:
         return f"200, {_expect(author.call('GET', '/api/v1/health'), 200).body.decode()}"
 
     def create() -> str:
-        body = {"title": "오늘의 밥상", "content": "된장찌개, 고등어구이, 시금치나물.", "postImageKey": None}
+        key = upload(author, photo())
+        body = {"title": "오늘의 밥상", "content": "된장찌개, 고등어구이, 시금치나물.", "postImageKey": key}
         post.update(_expect(author.call("POST", "/api/v1/posts", body), 201).json())
         return f"201, {post['postId']}"
+
+    def shown() -> str:
+        loaded = load(settings.ingress_port, post["contentDetail"]["postImageUrl"])
+        return f"200, {loaded.headers['content-type']}, {len(loaded.body)} bytes"
 
     def listed() -> str:
         items = _expect(author.call("GET", "/api/v1/posts?size=5"), 200).json()["items"]
@@ -118,12 +126,58 @@ def run(cluster: Cluster, settings: Settings) -> Table:
     table.do("health through the ingress", healthy)
     table.do("sign up (three users)", lambda: _sign_up(clients))
     table.do("log in", lambda: _log_in(clients))
-    table.do("create a post", create)
+    table.do("upload a photo, create a post with it", create)
+    table.do("anybody loads the photo", shown)
     table.do("list posts", listed)
     table.do("three users like it", like_all)
     table.do("three likes in MySQL after the like-sync CronJob", lambda: _in_mysql(cluster, post["postId"], 3))
     table.do("one takes the like back", unlike_one)
     return table
+
+
+def photo(side: int = 16) -> bytes:
+    """Return a small picture, a real PNG: `side` × `side` pixels from black to orange."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    shades = [255 * pixel // (side - 1) for pixel in range(side)]
+    line = b"\0" + b"".join(bytes((shade, shade // 2, 0)) for shade in shades)
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)  # 8 bits each of red, green and blue
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(line * side)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def presign(client: Client, size: int) -> dict[str, str]:
+    """Ask for the upload of a PNG of `size` bytes to a post; returns presignedUrl, objectKey and contentType. Raises Failure."""
+    body = {"fileName": "밥상.png", "contentType": "image/png", "fileSizeByte": size, "category": "POST_IMAGE"}
+    found: dict[str, str] = _expect(client.call("POST", "/api/v1/uploads/presign", body), 200).json()
+    return found
+
+
+def put(port: int, url: str, content: bytes, content_type: str = "image/png") -> Answer:
+    """Upload as browsers do: to the origin that the URL names, with no header but the type."""
+    parts = urlsplit(url)
+    return Client(port, host=parts.netloc).call(
+        "PUT", f"{parts.path}?{parts.query}", content, **{"Content-Type": content_type}
+    )
+
+
+def upload(client: Client, content: bytes) -> str:
+    """Upload a photo for a post and return its key. Raises Failure."""
+    allowed = presign(client, len(content))
+    _expect(put(client.port, allowed["presignedUrl"], content, allowed["contentType"]), 200)
+    return allowed["objectKey"]
+
+
+def load(port: int, url: str) -> Answer:
+    """Return the image at `url` as anybody gets it, without a login. Raises Failure unless browsers keep it for good."""
+    parts = urlsplit(url)
+    answer = _expect(Client(port, host=parts.netloc).call("GET", parts.path), 200)
+    if "immutable" not in answer.headers.get("cache-control", ""):
+        raise Failure(f"{url} may not be cached: {answer.headers.get('cache-control')}")
+    return answer
 
 
 def mysql_likes(cluster: Cluster, post_id: str) -> int:

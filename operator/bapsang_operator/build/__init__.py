@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from bapsang_operator.build import api, autoscale, budget, ingress, likesync, migration, mysql, network, redis, wiring
+from bapsang_operator.build import (
+    api,
+    autoscale,
+    budget,
+    collector,
+    ingress,
+    likesync,
+    migration,
+    mysql,
+    network,
+    redis,
+    wiring,
+)
 from bapsang_operator.child import Child
 from bapsang_operator.spec import Community, SecretRef
 
@@ -23,6 +35,8 @@ def children(community: Community, digests: wiring.Digests) -> list[Child]:
         api.burst(community, digests),
         autoscale.autoscaler(community),
     ]
+    if community.storage is not None:
+        found.append(collector.image_collector(community, digests))
     if community.host is not None:
         found.append(ingress.ingress(community, community.host))
     return found

@@ -75,7 +75,9 @@ def service_account(community: Community) -> Child:
         {
             "apiVersion": "v1",
             "kind": "ServiceAccount",
-            "metadata": meta.metadata(community, names.api(community.name), Component.API),
+            "metadata": meta.metadata(
+                community, names.api(community.name), Component.API, community.service_account_annotations
+            ),
             "automountServiceAccountToken": False,
         }
     )

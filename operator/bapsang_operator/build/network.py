@@ -10,7 +10,9 @@ from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.spec import Community
 
-_CLIENTS = (Component.API, Component.MIGRATE, Component.LIKE_SYNC)
+_JOBS = (Component.MIGRATE, Component.LIKE_SYNC, Component.IMAGE_COLLECTOR)
+#: Where EKS Pod Identity hands out credentials, on each node: not reached through any port that is open otherwise.
+_POD_IDENTITY = ("169.254.170.23/32", "fd00:ec2::23/128")
 
 
 def policies(community: Community) -> list[Child]:
@@ -26,7 +28,7 @@ def policies(community: Community) -> list[Child]:
             ingress=[{"ports": _ports(wiring.HTTP_PORT, wiring.ADMIN_PORT)}],
             egress=egress,
         ),
-        _policy(community, names.jobs(name), [Component.MIGRATE, Component.LIKE_SYNC], ingress=[], egress=egress),
+        _policy(community, names.jobs(name), list(_JOBS), ingress=[], egress=egress),
     ]
     if community.redis.managed:
         found.append(_store(community, names.redis(name), Component.REDIS, redis.PORT))
@@ -36,7 +38,7 @@ def policies(community: Community) -> list[Child]:
 
 
 def _store(community: Community, name: str, component: Component, port: int) -> Child:
-    clients = {"podSelector": _pods(community, list(_CLIENTS))}
+    clients = {"podSelector": _pods(community, [Component.API, *_JOBS])}
     return _policy(community, name, [component], ingress=[{"from": [clients], "ports": _ports(port)}], egress=[])
 
 
@@ -85,6 +87,11 @@ def _egress(community: Community) -> list[Manifest]:
         found.append(_to(community, Component.MYSQL, mysql.PORT))
     else:
         outside |= {443, mysql.PORT}
+    if community.storage is not None:
+        outside.add(_port(community.storage.endpoint))
+        if not community.storage.access_key:
+            outside.add(443)  # IRSA asks AWS STS
+            found.append({"to": [{"ipBlock": {"cidr": cidr}} for cidr in _POD_IDENTITY], "ports": _ports(80)})
     if outside:
         found.append({"ports": _ports(*sorted(outside))})
     return found
@@ -92,6 +99,14 @@ def _egress(community: Community) -> list[Manifest]:
 
 def _to(community: Community, component: Component, port: int) -> Manifest:
     return {"to": [{"podSelector": _pods(community, [component])}], "ports": _ports(port)}
+
+
+def _port(endpoint: str | None) -> int:
+    """Return the port of an S3 endpoint; AWS' own is on 443."""
+    if endpoint is None:
+        return 443
+    parts = urlsplit(endpoint)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _explicit_port(url: str | None) -> int:

@@ -55,7 +55,18 @@ def job_secrets(community: Community) -> list[SecretRef]:
 def api_secrets(community: Community) -> list[SecretRef]:
     """Return every secret that the pods of the API read."""
     reader = [community.database.reader] if community.database.reader is not None else []
-    return [*job_secrets(community), *reader, signing_key(community), *user_secrets(community)]
+    return [
+        *job_secrets(community),
+        *reader,
+        signing_key(community),
+        *storage_secrets(community),
+        *user_secrets(community),
+    ]
+
+
+def storage_secrets(community: Community) -> list[SecretRef]:
+    """Return the access key of the storage; nothing where the pods' own identity counts."""
+    return list(community.storage.access_key) if community.storage is not None else []
 
 
 def missing(refs: list[SecretRef], digests: Digests) -> tuple[SecretRef, ...]:
@@ -75,6 +86,29 @@ def store_env(community: Community) -> list[Manifest]:
     return env
 
 
+def storage_env(community: Community) -> list[Manifest]:
+    """Return the variables that name the bucket of images and the key to it; none without storage."""
+    storage = community.storage
+    if storage is None:
+        return []
+    values = {
+        "BAPSANG_S3_BUCKET": storage.bucket,
+        "BAPSANG_S3_REGION": storage.region,
+        "BAPSANG_S3_ENDPOINT": storage.endpoint,
+        "BAPSANG_S3_UPLOAD_URL": storage.upload_url,
+        "BAPSANG_S3_PUBLIC_URL": storage.public_url,
+    }
+    env = [{"name": name, "value": value} for name, value in values.items() if value is not None]
+    return env + [pod.secret_env(ref.key, ref.name, ref.key) for ref in storage.access_key]
+
+
+def _rate_limits(community: Community) -> list[Manifest]:
+    limits = community.api.rate_limits
+    text = ",".join(f"{name}={rate}" for name, rate in sorted(limits.rules.items())) if limits.enabled else "off"
+    # Absent rather than empty, so that a Community that never asked for limits keeps its pods.
+    return [{"name": "BAPSANG_RATE_LIMITS", "value": text}] if text else []
+
+
 def api_env(community: Community) -> list[Manifest]:
     """Return the whole environment of an API container."""
     origins = dict.fromkeys((community.url, *community.api.cors_origins))
@@ -88,5 +122,7 @@ def api_env(community: Community) -> list[Manifest]:
         {"name": "BAPSANG_AUDIENCE", "value": community.auth.audience},
         {"name": "BAPSANG_CORS_ORIGINS", "value": ",".join(origins)},
         {"name": "BAPSANG_ADMIN_PORT", "value": str(ADMIN_PORT)},
+        *storage_env(community),
+        *_rate_limits(community),
     ]
     return env + [dict(variable) for variable in community.api.env]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from bapsang_operator import names
@@ -120,6 +121,34 @@ _ENV: Final[Schema] = {
 }
 
 
+_RATE: Final = r"([1-9][0-9]{0,8}/[1-9][0-9]{0,5}|off)"
+_RULE_NAME: Final = r"[a-z][a-z_]{0,31}"
+
+_RATE_LIMITS: Final = obj(
+    "How many requests the API lets through, counted over all pods.",
+    {
+        "enabled": boolean("Limit at all. Without limits only in load tests, or behind something that limits.", True),
+        "rules": {
+            "type": "object",
+            "description": "Limits by rule, such as ip: 1200/60 (requests/seconds) or write: off; "
+            "the others keep the API's defaults. docs/api.md lists the rules.",
+            "maxProperties": 32,
+            "additionalProperties": {"type": "string", "maxLength": 16},
+            **rules(
+                rule(
+                    f"self.all(name, name.matches('^{_RULE_NAME}$') && self[name].matches('^{_RATE}$'))",
+                    lambda value, _old: all(
+                        re.fullmatch(_RULE_NAME, name) and re.fullmatch(_RATE, rate) for name, rate in value.items()
+                    ),
+                    "each rule is a name and requests/seconds, such as ip: 1200/60, or off",
+                )
+            ),
+        },
+    },
+    default={},
+)
+
+
 def _api_resources() -> Schema:
     return resources("the API container", cpu="100m", memory="192Mi", memory_limit="384Mi")
 
@@ -177,6 +206,7 @@ API: Final = obj(
             "items": text("An origin, such as https://app.example.com.", 300, **rules(URL_RULE)),
             "default": ["http://localhost:3000", "http://127.0.0.1:3000"],
         },
+        "rateLimits": _RATE_LIMITS,
         "env": _ENV,
     },
     default={},

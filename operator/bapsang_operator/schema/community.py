@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from bapsang_operator import names
 from bapsang_operator.schema.api import API
+from bapsang_operator.schema.core import rule
 from bapsang_operator.schema.fields import (
-    CRON_PATTERN,
     HOST_PATTERN,
     URL_RULE,
     boolean,
@@ -19,12 +19,14 @@ from bapsang_operator.schema.fields import (
     matches,
     obj,
     rules,
+    schedule,
     secret_ref,
     string_map,
     text,
 )
 from bapsang_operator.schema.scaling import FITS, HIBERNATE, PREWARM
 from bapsang_operator.schema.status import STATUS
+from bapsang_operator.schema.storage import IMAGE_COLLECTOR, STORAGE
 from bapsang_operator.schema.stores import DATABASE, REDIS
 
 _INGRESS: Final = obj(
@@ -40,19 +42,19 @@ _INGRESS: Final = obj(
 _LIKE_SYNC: Final = obj(
     "The job that writes likes from Redis to MySQL.",
     {
-        "schedule": text(
-            "When it runs, as a cron schedule in UTC.",
-            100,
-            default="* * * * *",
-            **rules(
-                matches(
-                    CRON_PATTERN,
-                    "schedule must be five cron fields within their ranges, such as */5 * * * *, or @hourly, @daily …",
-                )
-            ),
-        ),
+        "schedule": schedule("* * * * *"),
         "batchSize": integer("Posts that are written in one transaction.", 1, 10_000, default=500),
         "suspend": boolean("Stop writing likes; they gather in Redis meanwhile.", False),
+    },
+    default={},
+)
+
+_SERVICE_ACCOUNT: Final = obj(
+    "The identity of API pods and jobs in the cluster and, through it, at the cloud provider.",
+    {
+        "annotations": string_map(
+            "Annotations of the ServiceAccount, such as eks.amazonaws.com/role-arn for access to the bucket.", 16
+        )
     },
     default={},
 )
@@ -97,13 +99,28 @@ SPEC: Final = obj(
         "api": API,
         "redis": REDIS,
         "database": DATABASE,
+        "storage": STORAGE,
         "likeSync": _LIKE_SYNC,
+        "imageCollector": IMAGE_COLLECTOR,
+        "serviceAccount": _SERVICE_ACCOUNT,
         "auth": _AUTH,
         "prewarm": PREWARM,
         "hibernate": HIBERNATE,
     },
     required=["image"],
-    **rules(FITS),
+    **rules(
+        FITS,
+        rule(
+            "!has(self.storage) || !has(self.storage.secretName) || "
+            f"!self.api.env.exists(variable, variable.name in {list(names.ACCESS_KEY)})",
+            lambda value, _old: (
+                "secretName" not in value.get("storage", {})
+                or not any(variable["name"] in names.ACCESS_KEY for variable in value["api"]["env"])
+            ),
+            f"{' and '.join(names.ACCESS_KEY)} come from the Secret of storage.secretName",
+            ".api.env",
+        ),
+    ),
 )
 
 _COLUMNS: Final = (

@@ -11,6 +11,7 @@ from bapsang_operator.schema.core import Schema, rule
 _DNS_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 HOST_PATTERN: Final = rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$"
 URL_PATTERN: Final = rf"^https?://{_DNS_LABEL}(\.{_DNS_LABEL})*(:[0-9]{{1,5}})?$"
+_PATH: Final = r"(/[A-Za-z0-9._~-]+)*"
 SECRET_NAME_PATTERN: Final = rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$"
 
 
@@ -82,6 +83,31 @@ def immutable(message: str) -> Schema:
 
 
 URL_RULE: Final = matches(URL_PATTERN, "must be http:// or https://, a DNS name and at most a port, without a path")
+BASE_URL_RULE: Final = matches(
+    URL_PATTERN.removesuffix("$") + _PATH + "$",
+    "must be http:// or https://, a DNS name, at most a port and a path without / at its end",
+)
+_SECRET_NAME_RULE: Final = matches(SECRET_NAME_PATTERN, "must be a Secret's name: lower case letters, digits, - and .")
+
+
+def secret_name(description: str) -> Schema:
+    """Return the schema of the name of a Secret in the Community's namespace."""
+    return text(description, 253, **rules(_SECRET_NAME_RULE))
+
+
+def schedule(default: str) -> Schema:
+    """Return the schema of when a CronJob runs."""
+    return text(
+        "When it runs, as a cron schedule in UTC.",
+        100,
+        default=default,
+        **rules(
+            matches(
+                CRON_PATTERN,
+                "schedule must be five cron fields within their ranges, such as */5 * * * *, or @hourly, @daily …",
+            )
+        ),
+    )
 
 
 def secret_ref(description: str, default_key: str) -> Schema:
@@ -89,11 +115,7 @@ def secret_ref(description: str, default_key: str) -> Schema:
     return obj(
         description,
         {
-            "name": text(
-                "Name of the Secret, in the namespace of the Community.",
-                253,
-                **rules(matches(SECRET_NAME_PATTERN, "must be a Secret's name: lower case letters, digits, - and .")),
-            ),
+            "name": secret_name("Name of the Secret, in the namespace of the Community."),
             "key": text("Key within the Secret.", 253, minLength=1, default=default_key),
         },
         required=["name"],

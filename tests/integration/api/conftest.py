@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bapsang_api.migrate import migrate
 
+from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, create_bucket, open_photo_world, serving_s3
 from .world import Backend, World, mysql_database, open_world
 
 
@@ -78,6 +79,28 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 async def world(backend: Backend) -> AsyncIterator[World]:
     """A running service."""
     async with open_world(backend) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The origin of an S3 server on which the tests may create buckets."""
+    with serving_s3(tmp_path_factory.mktemp("s3")) as origin:
+        yield origin
+
+
+@pytest.fixture
+def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A new bucket, and the credentials for it where boto3 looks for them."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    return create_bucket(s3_url, f"test-{secrets.token_hex(6)}")
+
+
+@pytest.fixture
+async def photos(backend: Backend, bucket: Bucket) -> AsyncIterator[PhotoWorld]:
+    """A running service with a bucket."""
+    async with open_photo_world(backend, bucket) as opened:
         yield opened
 
 

@@ -42,7 +42,7 @@ class Service:
         self.log: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        ready = until(lambda: self.said("serve.ready"))
+        ready = until(lambda: self.said("serve.ready"), seconds=60.0)  # a busy machine takes long to import
         self.url, self.admin = (f"http://127.0.0.1:{ready[name]}" for name in ("port", "admin_port"))
 
     def _read(self) -> None:

@@ -6,16 +6,13 @@ import pytest
 
 from bapsang_api.jobs import administer
 
-from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, open_world
+from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, make_admin, open_world
 
-ACTS = ("users/{}/block", "users/{}/unblock", "posts/{}/hide", "posts/{}/show")
+ACTS = (
+    *("users/{}/block", "users/{}/unblock", "posts/{}/hide", "posts/{}/show"),
+    *("comments/{}/hide", "comments/{}/show"),
+)
 NOBODY = "01JD0000000000000000000000"
-
-
-async def make_admin(world: World, person: Person) -> Person:
-    await world.change("UPDATE users SET user_role = 'ADMIN' WHERE id = :u", u=person.user_id)
-    person.token, person.refresh_token = await world.log_in(person.email)
-    return person
 
 
 async def act(person: Person, path: str, **body: object) -> int:
@@ -56,7 +53,9 @@ async def test_hidden_post_is_gone_until_it_is_shown(world: World) -> None:
 @pytest.mark.parametrize("path", ACTS)
 async def test_nobody_else_may_and_nothing_is_recorded(world: World, path: str) -> None:
     bob = await world.person()
-    target = await bob.write_post() if path.startswith("posts") else bob.user_id
+    post_id = await bob.write_post()
+    targets = {"users": bob.user_id, "posts": post_id, "comments": await bob.write_comment(post_id)}
+    target = targets[path.partition("/")[0]]
     assert_problem(await bob.send("POST", f"/admin/{path.format(target)}"), 403, "E403-1")
     assert_problem(await world.http.post(f"{API}/admin/{path.format(target)}"), 401, "T001")
     demoted = await make_admin(world, await world.person())
@@ -90,6 +89,7 @@ async def test_command_line_acts_on_a_running_service(servers: Backend) -> None:
     async with open_world(servers) as world:
         alice, bob = await world.person(), await world.person()
         post_id = await bob.write_post()
+        comment_id = await bob.write_comment(post_id)
 
         async def run(name: str, target: str) -> bool:
             return await administer(servers.settings, act=name, target=target, reason="by hand")
@@ -98,6 +98,10 @@ async def test_command_line_acts_on_a_running_service(servers: Backend) -> None:
         alice.token, _ = await world.log_in(alice.email)
         assert await act(alice, f"posts/{post_id}/hide") == 204
         assert await run("show", post_id)
+        assert await run("hide-comment", comment_id)
+        assert (await bob.get(f"/posts/{post_id}/comments")).json()["items"] == []
+        assert await run("show-comment", comment_id)
+        assert len((await bob.get(f"/posts/{post_id}/comments")).json()["items"]) == 1
         assert await run("revoke", alice.user_id)
         assert await run("block", bob.user_id)
 
@@ -109,6 +113,8 @@ async def test_command_line_acts_on_a_running_service(servers: Backend) -> None:
         assert await run("unblock", bob.email)
         assert not await run("block", "nobody@example.com")
         assert not await run("hide", NOBODY)
+        assert not await run("hide-comment", NOBODY)
         recorded = [(row[0], row[1], row[3]) for row in await audit(world)]
-        by_hand = [(None, name, "by hand") for name in ("post.show", "role.revoke", "user.block", "user.unblock")]
+        acts = ("post.show", "comment.hide", "comment.show", "role.revoke", "user.block", "user.unblock")
+        by_hand = [(None, name, "by hand") for name in acts]
         assert recorded == [(None, "role.grant", "by hand"), (alice.user_id, "post.hide", None), *by_hand]

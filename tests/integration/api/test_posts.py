@@ -37,7 +37,7 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
         "title": title,
         "createdAt": body["createdAt"],
         "updatedAt": None,
-        "contentDetail": {"content": content, "postImageUrl": None},
+        "contentDetail": {"content": content, "postImageUrl": None, "images": []},
         "author": {"nickname": alice.nickname, "authorProfileUrl": None},
         "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0, "isLiked": False},
     }
@@ -49,6 +49,7 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
                 "postId": body["postId"],
                 "title": title,
                 "createdAt": body["createdAt"],
+                "thumbnailUrl": None,
                 "author": {"nickname": alice.nickname, "authorProfileUrl": None},
                 "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0},
             }

@@ -14,7 +14,7 @@ LOGIN = {"email": "nobody@example.com", "password": PASSWORD}
 
 def limited(backend: Backend, rates: str, **environment: str) -> Backend:
     """Return the back end with these limits and no others."""
-    names = ("ip", "write", "login_ip", "login_email", "signup", "password")
+    names = ("ip", "write", "login_ip", "login_email", "signup", "presign_temp", "password")
     off = [f"{name}=off" for name in names if f"{name}=" not in rates]
     return Backend(backend.name, {**backend.environment, "BAPSANG_RATE_LIMITS": ",".join([*off, rates]), **environment})
 
@@ -88,6 +88,18 @@ async def test_requests_are_limited_by_address_and_writes_by_user(backend: Backe
         assert (await world.http.get(f"{API}/health")).status_code == 200
         other = await world.http.get(f"{API}/posts", headers={"X-Forwarded-For": "203.0.113.9"})
         assert (other.status_code, other.headers["RateLimit-Remaining"]) == (200, "4")
+
+
+async def test_every_change_of_posts_and_comments_counts_as_a_write(backend: Backend) -> None:
+    async with open_world(limited(backend, "write=6/60")) as world:
+        alice = await world.person()
+        post_id = await alice.write_post()
+        path = f"/posts/{post_id}/comments/{await alice.write_comment(post_id)}"
+        changes = [("PATCH", path, 201), ("DELETE", path, 204), ("PATCH", f"/posts/{post_id}", 200)]
+        for method, target, status in [*changes, ("DELETE", f"/posts/{post_id}", 204)]:
+            assert (await alice.send(method, target, json={"content": "고침"})).status_code == status
+        for method, target, _ in [*changes, ("POST", f"/posts/{post_id}/comments", 0)]:
+            assert_problem(await alice.send(method, target, json={"content": "고침"}), 429, "E429-1")
 
 
 async def test_replicas_count_together(servers: Backend) -> None:

@@ -3,22 +3,29 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
+from bapsang_api.comments import store as comments
+from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.db import open_engine, take_mysql_lock
+from bapsang_api.likes import store as likes
 from bapsang_api.migrate import LOCK, MigrationError, migrate
 from bapsang_api.migrations import versions
+from bapsang_api.posts import store as posts
 from bapsang_api.tables import METADATA, MODELS
 
-from .world import Backend
+from .world import Backend, World, open_world
 
 HEAD = max(path.stem[1:5] for path in Path(versions.__path__[0]).glob("r*.py"))
 
@@ -80,7 +87,7 @@ def test_a_migration_that_died_halfway_is_finished_by_the_next(empty_mysql: str)
 
 
 def test_two_runs_never_change_the_schema_at_once(empty_mysql: str) -> None:
-    engine = open_engine(empty_mysql, pool_size=1, statement_seconds=5)
+    engine = open_engine(empty_mysql)
     rival = take_mysql_lock(engine, f"{engine.url.database}:{LOCK}", wait_seconds=0)
     assert rival is not None
     with pytest.raises(MigrationError, match="another migration is running"):
@@ -124,3 +131,69 @@ def test_the_feed_is_read_off_its_index(servers: Backend) -> None:
         ).scalar()
     assert "ix_posts_feed" in str(plan)
     assert "Sort" not in str(plan)
+
+
+async def test_lists_of_comments_and_own_posts_and_likes_are_read_off_their_indexes(servers: Backend) -> None:
+    # Planned over real rows: on empty tables any plan is as good as another.
+    async with open_world(servers) as world:
+        alice = await world.person()
+        post_id = await alice.write_post()
+        top = await alice.write_comment(post_id)
+        await _multiply(world, post_id=post_id, top=top, user_id=alice.user_id)
+        place = Keyset(world.clock.now(), "Z" * 26)
+        plans: list[str] = []
+
+        def explain(session: Session) -> None:
+            asked: list[tuple[str, Any]] = []
+
+            def note(_c: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
+                asked.append((statement, values))
+
+            event.listen(session.get_bind(), "before_cursor_execute", note)
+            comments.roots(session, post_id, place, 21)
+            comments.replies(session, top, Keyset(datetime(2000, 1, 1, tzinfo=UTC), None), 21)
+            comments.first_replies(session, [top], 51)
+            posts.page(session, place, 21, alice.user_id)
+            likes.page(session, alice.user_id, place, 21)
+            event.remove(session.get_bind(), "before_cursor_execute", note)
+            for statement, values in asked:
+                plan = session.connection().exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
+                plans.append(str(plan.scalar()))
+
+        await world.runtime.database.read(explain)
+    indexes = ("ix_comments_post", "ix_comments_group", "ix_comments_group", "ix_posts_user", "ix_user_post_likes_user")
+    for plan, index in zip(plans, indexes, strict=True):
+        assert index in plan, plan
+        # What is fetched may be sorted once more, by the outermost step; nothing is sorted to find out what to fetch.
+        assert "Sort" not in plan.partition("Limit:")[2], plan
+
+
+async def _multiply(world: World, *, post_id: str, top: str, user_id: str) -> None:
+    """Fill users, posts, likes, comments and one group with hundreds of rows each."""
+    numbers = (
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) SELECT "  # 1000 is the most
+    )
+    # With few users the whole table would be read first and everything sorted afterwards.
+    await world.change(
+        "INSERT INTO users (id, nickname, user_role, user_status, created_at) "
+        f"{numbers} LPAD(i, 26, '0'), LPAD(i, 10, 'u'), 'USER', 'ACTIVE', NOW(6) FROM n"
+    )
+    await world.change(
+        "INSERT INTO posts (id, user_id, title, created_at, view_count, like_count, comment_count, post_status) "
+        f"{numbers} LPAD(i, 26, '0'), IF(i % 2, :u, LPAD(i, 26, '0')), 't', NOW(6) - INTERVAL i MINUTE,"
+        " 0, 0, 0, 'ACTIVE' FROM n",
+        u=user_id,
+    )
+    await world.change(
+        "INSERT INTO user_post_likes (post_id, user_id, created_at) SELECT id, user_id, created_at FROM posts"
+    )
+    for depth, parent in ((0, "NULL"), (1, ":top")):
+        await world.change(
+            "INSERT INTO comments (comment_id, user_id, post_id, parent_id, depth, comment_group, content, created_at,"
+            f" comment_status, listed, reply_count) {numbers} CONCAT('{depth}', LPAD(i, 25, '0')), :u, :p, {parent},"
+            f" {depth}, :top, 'c', NOW(6) - INTERVAL i MINUTE, 'ACTIVE', TRUE, 0 FROM n",
+            u=user_id,
+            p=post_id,
+            top=top,
+        )
+    await world.change("ANALYZE TABLE users, posts, user_post_likes, comments")

@@ -71,6 +71,12 @@ class Person:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["postId"])
 
+    async def write_comment(self, post_id: str, content: str = "맛있겠다", parent: str | None = None) -> str:
+        body = {"content": content} | ({} if parent is None else {"parentId": parent})
+        answer = await self.send("POST", f"/posts/{post_id}/comments", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["commentId"])
+
     async def toggle(self, post_id: str) -> httpx.Response:
         return await self.send("POST", f"/posts/{post_id}/likes")
 
@@ -139,6 +145,13 @@ async def open_world(backend: Backend) -> AsyncIterator[World]:
             yield World(runtime, http, clock)
 
 
+async def make_admin(world: World, person: Person) -> Person:
+    """Give somebody the role, and a token that says so."""
+    await world.change("UPDATE users SET user_role = 'ADMIN' WHERE id = :u", u=person.user_id)
+    person.token, person.refresh_token = await world.log_in(person.email)
+    return person
+
+
 def refresh_cookie(answer: httpx.Response) -> str:
     """Return the refresh token that an answer sets."""
     name, _, value = answer.headers["Set-Cookie"].partition(";")[0].partition("=")
@@ -169,11 +182,13 @@ def mysql_database(server_url: str, name: str) -> Iterator[str]:
     url = engine.url.set(database=name, query={"charset": "utf8mb4"})
     with engine.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-        try:
-            yield url.render_as_string(hide_password=False)
-        finally:
+    engine.dispose()  # a test may restart the server
+    try:
+        yield url.render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name}"))
-    engine.dispose()
+        engine.dispose()
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 import tomllib
@@ -84,6 +85,13 @@ def test_modules_are_short_and_say_what_they_are_for(path: Path) -> None:
     source = path.read_text()
     assert source.count("\n") < 300
     assert ast.get_docstring(ast.parse(source))
+
+
+@pytest.mark.parametrize("domain", ["auth", "users", "likes", "moderation"])
+def test_what_decides_something_never_reads_from_a_replica(domain: str) -> None:
+    # A replica lags: it would let a revoked session in, a taken name through, and lose a like when a post is loaded.
+    for path in (ROOT / domain).glob("*.py"):
+        assert not re.search(r"\.(read|find)_lagging\b", path.read_text()), path
 
 
 def test_audit_log_only_grows() -> None:

@@ -2,8 +2,10 @@
 
 import pytest
 
+from bapsang_api.kit.db import Limits
 from bapsang_api.kit.ratelimit import DEFAULTS, Limit, Rate
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.uploads.bucket import Bucket
 
 SERVERS = {
     "BAPSANG_DATABASE_URL": "mysql+pymysql://user:secret@db:3306/bapsang?charset=utf8mb4",
@@ -42,6 +44,15 @@ def test_servers_are_taken_as_given() -> None:
         ("BAPSANG_DATABASE_URL", "sqlite://"),
         ("BAPSANG_DATABASE_URL", "sqlite:///:memory:"),
         ("BAPSANG_DATABASE_READER_URL", "postgresql://user:secret@db/x"),
+        ("BAPSANG_DATABASE_READER_URL", "sqlite:///copy"),
+        ("BAPSANG_DATABASE_POOL_SIZE", "0"),
+        ("BAPSANG_DATABASE_POOL_SIZE", "65"),
+        ("BAPSANG_DATABASE_POOL_SIZE", "eight"),
+        ("BAPSANG_DATABASE_POOL_SIZE", "²"),
+        ("BAPSANG_DATABASE_QUEUE_SIZE", "-1"),
+        ("BAPSANG_DATABASE_CONNECT_SECONDS", "0"),
+        ("BAPSANG_DATABASE_STATEMENT_SECONDS", "2"),
+        ("BAPSANG_DATABASE_STATEMENT_SECONDS", "5.5"),
         ("BAPSANG_REDIS_URL", "http://:secret@redis:6379"),
         ("BAPSANG_REDIS_URL", "redis://"),
         ("BAPSANG_ISSUER", "community.example.com"),
@@ -50,6 +61,13 @@ def test_servers_are_taken_as_given() -> None:
         ("BAPSANG_ADMIN_PORT", "70000"),
         ("BAPSANG_ADMIN_PORT", "-1"),
         ("BAPSANG_LOG_LEVEL", "loud"),
+        ("BAPSANG_S3_BUCKET", "Media"),
+        ("BAPSANG_S3_BUCKET", "a/b"),
+        ("BAPSANG_S3_REGION", "Seoul!"),
+        ("BAPSANG_S3_ENDPOINT", "s3.example.com"),
+        ("BAPSANG_S3_ENDPOINT", "https://s3.example.com/path"),
+        ("BAPSANG_S3_UPLOAD_URL", "https://user:secret@s3.example.com"),
+        ("BAPSANG_S3_PUBLIC_URL", "images.example.com"),
         ("BAPSANG_RATE_LIMITS", "none"),
         ("BAPSANG_RATE_LIMITS", "ip=0/60"),
         ("BAPSANG_RATE_LIMITS", "ip=5/60,read=5/60"),
@@ -64,6 +82,22 @@ def test_bad_value_is_refused_in_one_line_that_names_it_and_hides_secrets(variab
     assert "secret" not in text
 
 
+def test_connections_and_waits_are_limited_as_given() -> None:
+    given = {
+        "BAPSANG_DATABASE_POOL_SIZE": "20",
+        "BAPSANG_DATABASE_QUEUE_SIZE": "0",
+        "BAPSANG_DATABASE_CONNECT_SECONDS": "1",
+        "BAPSANG_DATABASE_STATEMENT_SECONDS": "10",
+    }
+    assert Settings.from_environment({**SERVERS, **given}).database_limits == Limits(20, 0, 1, 10)
+    assert Settings.from_environment(SERVERS).database_limits == Limits()
+
+
+def test_a_sqlite_file_has_no_replica() -> None:
+    with pytest.raises(SettingsError, match="BAPSANG_DATABASE_READER_URL needs MySQL on both sides"):
+        Settings.from_environment({"BAPSANG_DATABASE_READER_URL": SERVERS["BAPSANG_DATABASE_URL"]})
+
+
 def test_mysql_with_the_embedded_redis_is_refused() -> None:
     with pytest.raises(SettingsError, match="BAPSANG_REDIS_URL is not set"):
         Settings.from_environment({"BAPSANG_DATABASE_URL": SERVERS["BAPSANG_DATABASE_URL"]})
@@ -73,3 +107,34 @@ def test_rate_limits_change_by_name_or_are_off() -> None:
     changed = Settings.from_environment({"BAPSANG_RATE_LIMITS": "ip=5/60, write=off"}).rate_limits
     assert changed == {name: rate for name, rate in DEFAULTS.items() if name != Limit.WRITE} | {Limit.IP: Rate(5, 60)}
     assert Settings.from_environment({"BAPSANG_RATE_LIMITS": "off"}).rate_limits == {}
+
+
+def bucket_of(**given: str) -> Bucket:
+    names = {f"BAPSANG_S3_{name.upper()}": value for name, value in given.items()}
+    bucket = Settings.from_environment({"BAPSANG_S3_BUCKET": "media", **names}).bucket
+    assert bucket is not None
+    return bucket
+
+
+def test_without_a_bucket_uploads_are_off() -> None:
+    assert Settings.from_environment({"BAPSANG_S3_ENDPOINT": "http://s3:7070"}).bucket is None
+
+
+def test_bucket_on_aws_is_addressed_by_its_name() -> None:
+    bucket = bucket_of()
+    assert (bucket.region, bucket.endpoint, bucket.upload_origin) == ("ap-northeast-2", None, None)
+    assert bucket.url("public/post/x.jpg") == "https://media.s3.ap-northeast-2.amazonaws.com/public/post/x.jpg"
+
+
+def test_bucket_at_an_endpoint_is_addressed_by_path_everywhere() -> None:
+    bucket = bucket_of(endpoint="http://s3:7070/")
+    assert (bucket.endpoint, bucket.upload_origin) == ("http://s3:7070", "http://s3:7070")
+    assert bucket.url("public/post/x.jpg") == "http://s3:7070/media/public/post/x.jpg"
+
+
+def test_clients_and_pages_may_have_addresses_of_their_own() -> None:
+    bucket = bucket_of(
+        endpoint="http://s3:7070", upload_url="https://a.example.com", public_url="https://cdn.example.com/i/"
+    )
+    assert (bucket.endpoint, bucket.upload_origin) == ("http://s3:7070", "https://a.example.com")
+    assert bucket.url("public/post/x.jpg") == "https://cdn.example.com/i/public/post/x.jpg"

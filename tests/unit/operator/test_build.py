@@ -19,15 +19,25 @@ EXTERNAL: dict[str, Any] = {
     "database": {"mode": "external", "writerSecretRef": {"name": "w"}, "readerSecretRef": {"name": "r"}},
     "auth": {"signingKeySecretRef": {"name": "k"}},
 }
+STORAGE: dict[str, Any] = {"bucket": "media", "endpoint": "http://s3.storage.svc:7070", "secretName": "s3"}
 SHAPES: dict[str, dict[str, Any]] = {
     "all defaults": {},
     "everything external": EXTERNAL,
     "no host": {"host": None},
+    "with storage": {"storage": STORAGE},
     "arm64 without spot": {"api": {"arch": "arm64", "spot": {"enabled": False}}},
 }
 KNOWN = {
     *("BAPSANG_DATABASE_URL", "BAPSANG_DATABASE_READER_URL", "BAPSANG_REDIS_URL", "BAPSANG_SIGNING_KEY_FILE"),
     *("BAPSANG_ISSUER", "BAPSANG_AUDIENCE", "BAPSANG_CORS_ORIGINS", "BAPSANG_ADMIN_PORT", "BAPSANG_LOG_LEVEL"),
+    *(
+        "BAPSANG_S3_BUCKET",
+        "BAPSANG_S3_REGION",
+        "BAPSANG_S3_ENDPOINT",
+        "BAPSANG_S3_UPLOAD_URL",
+        "BAPSANG_S3_PUBLIC_URL",
+    ),
+    "BAPSANG_RATE_LIMITS",
 }
 
 
@@ -237,7 +247,7 @@ def test_generated_secrets_hold_what_their_users_read() -> None:
 
 def test_longest_name_gives_names_that_kubernetes_takes() -> None:
     name = "c" * names.MAX_NAME
-    assert len(names.like_sync(name)) <= 52
+    assert max(len(names.like_sync(name)), len(names.image_collector(name))) <= 52
     assert len(names.migration(name, "12345678")) <= 63
 
 

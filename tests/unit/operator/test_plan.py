@@ -21,6 +21,7 @@ SPECS: list[dict[str, Any]] = [
     {},
     {"redis": {"mode": "external", "url": "redis://a:6379"}},
     {"api": {"arch": "arm64", "env": [{"name": "A", "value": "1"}], "spot": {"enabled": False}}},
+    {"storage": {"bucket": "media", "secretName": "s3"}, "api": {"rateLimits": {"rules": {"ip": "1/1"}}}},
     {"host": "other.example.com", "ingress": {"className": "alb", "annotations": {"a": "b"}}},
 ]
 
@@ -175,7 +176,7 @@ def test_a_job_is_never_changed_once_it_exists() -> None:
 
 def test_removed_host_deletes_the_ingress_and_nothing_that_holds_data() -> None:
     cluster = copy.deepcopy(UP)
-    kept = [child for child in children(cluster.community) if child.key.kind in {"Deployment", "Job"}]
+    kept = [child for child in children(cluster.community) if child.key.kind in {"Deployment", "Job", "CronJob"}]
     assert [key_of(gone).kind for gone in cluster.plan(kept).deletes] == ["Ingress"]
 
 

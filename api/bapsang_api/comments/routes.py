@@ -1,0 +1,138 @@
+"""HTTP routes of comments."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from bapsang_api.comments.schemas import (
+    CommentAuthor,
+    CommentChange,
+    CommentCreate,
+    CommentEdited,
+    CommentItem,
+    CommentPage,
+)
+from bapsang_api.comments.service import CommentService, Page, Thread
+from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal
+from bapsang_api.kit.clock import to_wire
+from bapsang_api.kit.cursor import DEFAULT_SIZE, Cursor, CursorCreatedAt, CursorId, PageSize, parse_cursor
+from bapsang_api.kit.inject import provided
+from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
+from bapsang_api.uploads.service import ImageService
+
+router = APIRouter(prefix=f"{API}/posts/{{post_id}}/comments", tags=["comments"], route_class=JsonRoute)
+Images = Annotated[ImageService, provided(ImageService)]
+Comments = Annotated[CommentService, provided(CommentService)]
+
+_NOTICES: Final = {"DELETED": "삭제된 댓글입니다.", "HIDDEN": "관리자가 숨긴 댓글입니다."}
+
+
+@router.get("", response_model=CommentPage, responses=problems(400, 401, 404), openapi_extra=TOKEN_OPTIONAL)
+async def list_comments(
+    post_id: str,
+    _: OptionalPrincipal,
+    comments: Comments,
+    images: Images,
+    size: PageSize = None,
+    cursor_id: CursorId = None,
+    cursor_created_at: CursorCreatedAt = None,
+) -> Response:
+    """List the top-level comments of a post, newest first, with their replies, oldest first."""
+    before = parse_cursor(cursor_id, cursor_created_at)
+    return json_response(_page(await comments.page(post_id, before, size or DEFAULT_SIZE), images))
+
+
+@router.get(
+    "/{comment_id}/replies",
+    response_model=CommentPage,
+    responses=problems(400, 401, 404),
+    openapi_extra=TOKEN_OPTIONAL,
+)
+async def list_replies(
+    post_id: str,
+    comment_id: str,
+    _: OptionalPrincipal,
+    comments: Comments,
+    images: Images,
+    size: PageSize = None,
+    cursor_id: CursorId = None,
+    cursor_created_at: CursorCreatedAt = None,
+) -> Response:
+    """List all replies below a top-level comment, oldest first and side by side: `parentId` says what each answers."""
+    after = parse_cursor(cursor_id, cursor_created_at)
+    return json_response(_page(await comments.replies(post_id, comment_id, after, size or DEFAULT_SIZE), images))
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=CommentItem,
+    responses=problems(400, 401, 404, 413, 415),
+    openapi_extra=TOKEN_NEEDED,
+)
+async def create_comment(
+    post_id: str, body: CommentCreate, principal: CurrentPrincipal, comments: Comments, images: Images
+) -> Response:
+    """Write a comment, or with `parentId` a reply, down to a depth of 3."""
+    row = await comments.create(
+        post_id, user_id=principal.user_id, content=body.content, parent_id=body.parent_id or None
+    )
+    return json_response(_item(Thread(row), images), 201)
+
+
+@router.patch(
+    "/{comment_id}",
+    status_code=201,
+    response_model=CommentEdited,
+    responses=problems(400, 401, 403, 404, 413, 415),
+    openapi_extra=TOKEN_NEEDED,
+)
+async def change_comment(
+    post_id: str, comment_id: str, body: CommentChange, principal: CurrentPrincipal, comments: Comments
+) -> Response:
+    """Change the text of a comment of the caller's."""
+    edited = await comments.change(post_id, comment_id, user_id=principal.user_id, content=body.content)
+    answer = CommentEdited(id=edited.comment_id, content=edited.content, updated_at=to_wire(edited.updated_at))
+    return json_response(answer, 201)
+
+
+@router.delete(
+    "/{comment_id}",
+    status_code=204,
+    response_class=Response,
+    responses=problems(401, 403, 404),
+    openapi_extra=TOKEN_NEEDED,
+)
+async def delete_comment(post_id: str, comment_id: str, principal: CurrentPrincipal, comments: Comments) -> Response:
+    """Delete a comment of the caller's. One that was answered stays, without text and author, while answers are there."""
+    await comments.delete(post_id, comment_id, user_id=principal.user_id)
+    return Response(status_code=204)
+
+
+def _page(page: Page, images: ImageService) -> CommentPage:
+    return CommentPage(
+        items=[_item(thread, images) for thread in page.threads],
+        next_cursor=Cursor.of(page.following),
+        has_more=page.following is not None,
+    )
+
+
+def _item(thread: Thread, images: ImageService) -> CommentItem:
+    row = thread.comment
+    notice = _NOTICES.get(row.status)
+    author = CommentAuthor(nickname=row.author_nickname, author_profile_image_url=images.url(row.author_image_key))
+    return CommentItem(
+        comment_id=row.comment_id,
+        parent_id=row.parent_id,
+        content=notice or row.content,
+        comment_group=row.comment_group,
+        created_at=to_wire(row.created_at),
+        updated_at=to_wire(row.updated_at) if row.updated_at and notice is None else None,
+        depth=row.depth,
+        author=author if notice is None else None,
+        replies=[_item(reply, images) for reply in thread.replies],
+        has_more=thread.following is not None,
+        next_cursor=Cursor.of(thread.following),
+        reply_count=row.reply_count,
+    )

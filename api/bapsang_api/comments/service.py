@@ -1,0 +1,218 @@
+"""Use cases of comments.
+
+Whatever changes the comments of a post first locks the post's row. So the counts are exact, a reply never lands below a
+comment that goes at the same moment, and two writers wait in a row, never in a circle.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from bapsang_api.comments import store, tree
+from bapsang_api.comments.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Comment
+from bapsang_api.comments.store import CommentRow, Node
+from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.cursor import Following, Keyset, cut
+from bapsang_api.kit.db import Database
+from bapsang_api.kit.ids import Ids, is_ulid
+from bapsang_api.kit.problem import FieldError, Forbidden, InvalidInput, NotFound
+from bapsang_api.posts import store as posts
+from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
+from bapsang_api.posts.models import STATUS_HIDDEN as POST_HIDDEN
+
+DEEPEST: Final = 3
+MOST_INLINE: Final = 50  # replies of a group that come with the comment on top
+
+
+@dataclass(frozen=True)
+class Thread:
+    """A comment, the replies to it that come along, and where the rest of the group goes on, None without one."""
+
+    comment: CommentRow
+    replies: list["Thread"] = field(default_factory=list)
+    following: Following | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of comments and where the next one goes on, None on the last."""
+
+    threads: list[Thread]
+    following: Following | None
+
+
+@dataclass(frozen=True)
+class Edited:
+    """What a change of a comment has made of it."""
+
+    comment_id: str
+    content: str
+    updated_at: datetime
+
+
+class CommentService:
+    """Writes and reads comments."""
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+        self._database, self._clock, self._ids = database, clock, ids
+
+    async def page(self, post_id: str, before: Keyset | None, size: int) -> Page:
+        """Return up to `size` top-level comments older than `before`, newest first, each with its oldest replies.
+
+        Raises NotFound.
+        """
+        if not is_ulid(post_id):
+            raise NotFound
+
+        def read(session: Session) -> tuple[list[CommentRow], list[CommentRow]]:
+            rows = store.roots(session, post_id, before, size + 1)
+            if not rows and not store.post_visible(session, post_id):
+                raise NotFound
+            answered = [row.comment_id for row in rows[:size] if row.reply_count]
+            return rows, store.first_replies(session, answered, MOST_INLINE + 1)
+
+        rows, replies = await self._database.read(read)
+        shown, following = cut(rows, size, _place)
+        return Page(_threads(shown, replies), following)
+
+    async def replies(self, post_id: str, comment_id: str, after: Keyset | None, size: int) -> Page:
+        """Return up to `size` replies below a top-level comment that are newer than `after`, oldest first, side by side.
+
+        Raises NotFound.
+        """
+        if not (is_ulid(post_id) and is_ulid(comment_id)):
+            raise NotFound
+
+        def read(session: Session) -> list[CommentRow]:
+            if not store.group_listed(session, post_id, comment_id):
+                raise NotFound
+            return store.replies(session, comment_id, after, size + 1)
+
+        shown, following = cut(await self._database.read(read), size, _place)
+        return Page([Thread(row) for row in shown], following)
+
+    async def create(self, post_id: str, *, user_id: str, content: str, parent_id: str | None) -> CommentRow:
+        """Write a comment, or a reply to `parent_id`. Raises NotFound, and InvalidInput for a parent that cannot be one."""
+        comment_id, now = self._ids.new(), self._clock.now()
+
+        def add(session: Session) -> CommentRow:
+            _lock_post(session, post_id)
+            parent = None if parent_id is None else _parent(session, post_id, parent_id)
+            tree.add(session, _comment(comment_id, post_id, user_id, content, now, parent))
+            return store.row(session, comment_id)
+
+        return await self._database.write(add)
+
+    async def change(self, post_id: str, comment_id: str, *, user_id: str, content: str) -> Edited:
+        """Change the text of a comment. Raises NotFound, and Forbidden for another's."""
+        now = self._clock.now()
+
+        def rewrite(session: Session) -> None:
+            _lock_own(session, post_id, comment_id, user_id)
+            store.change(session, comment_id, content=content, updated_at=now)
+
+        await self._database.write(rewrite)
+        return Edited(comment_id, content, now)
+
+    async def delete(self, post_id: str, comment_id: str, *, user_id: str) -> None:
+        """Delete a comment; an answered one stays as a place in the tree. Raises NotFound, and Forbidden for another's."""
+        now = self._clock.now()
+
+        def remove(session: Session) -> None:
+            node = _lock_own(session, post_id, comment_id, user_id)
+            tree.take_from_sight(session, node, STATUS_DELETED, deleted_at=now)
+
+        await self._database.write(remove)
+
+
+def hide(session: Session, comment_id: str) -> None:
+    """Take a comment from sight within the caller's transaction; again changes nothing. Raises NotFound."""
+    node = _lock_moderated(session, comment_id)
+    if node.status == STATUS_ACTIVE:
+        tree.take_from_sight(session, node, STATUS_HIDDEN)
+
+
+def show(session: Session, comment_id: str) -> None:
+    """Bring a hidden comment back within the caller's transaction; again changes nothing. Raises NotFound."""
+    node = _lock_moderated(session, comment_id)
+    if node.status == STATUS_HIDDEN:
+        tree.bring_back(session, node)
+
+
+def _lock_post(session: Session, post_id: str) -> None:
+    if not is_ulid(post_id) or posts.lock(session, post_id) is None:
+        raise NotFound
+
+
+def _lock_own(session: Session, post_id: str, comment_id: str, user_id: str) -> Node:
+    _lock_post(session, post_id)
+    node = store.node(session, comment_id) if is_ulid(comment_id) else None
+    if node is None or node.post_id != post_id or node.status != STATUS_ACTIVE:
+        raise NotFound
+    if node.user_id != user_id:
+        raise Forbidden
+    return node
+
+
+def _lock_moderated(session: Session, comment_id: str) -> Node:
+    place = store.node(session, comment_id) if is_ulid(comment_id) else None
+    if place is None or posts.lock(session, place.post_id, (POST_ACTIVE, POST_HIDDEN)) is None:
+        raise NotFound
+    node = store.node(session, comment_id)  # again, now that nobody else can change it
+    if node is None or node.status == STATUS_DELETED:
+        raise NotFound
+    return node
+
+
+def _parent(session: Session, post_id: str, parent_id: str) -> Node:
+    parent = store.node(session, parent_id) if is_ulid(parent_id) else None
+    if parent is None or parent.post_id != post_id or parent.status != STATUS_ACTIVE:
+        raise InvalidInput(FieldError("parentId", "이 게시글에 없거나 삭제된 댓글입니다."))
+    if parent.depth >= DEEPEST:
+        raise InvalidInput(FieldError("parentId", f"답글은 {DEEPEST}단계까지만 달 수 있습니다."))
+    return parent
+
+
+def _comment(comment_id: str, post_id: str, user_id: str, content: str, now: datetime, parent: Node | None) -> Comment:
+    comment = Comment(
+        comment_id=comment_id,
+        user_id=user_id,
+        post_id=post_id,
+        comment_group=comment_id,
+        content=content,
+        created_at=now,
+    )
+    if parent is not None:
+        comment.parent_id, comment.comment_group, comment.depth = (
+            parent.comment_id,
+            parent.comment_group,
+            parent.depth + 1,
+        )
+        # Clocks of replicas differ, and an answer that seemed older than what it answers would be listed before it.
+        comment.created_at = max(now, parent.created_at + timedelta(microseconds=1))
+    return comment
+
+
+def _threads(roots: list[CommentRow], replies: list[CommentRow]) -> list[Thread]:
+    """Return the comments on top with the replies, which are the oldest of each group and one more, below them."""
+    groups: dict[str, list[CommentRow]] = {root.comment_id: [] for root in roots}
+    for reply in replies:
+        groups[reply.comment_group].append(reply)
+    return [_thread(root, groups[root.comment_id]) for root in roots]
+
+
+def _thread(root: CommentRow, replies: list[CommentRow]) -> Thread:
+    shown, following = cut(replies, MOST_INLINE, _place)
+    top = Thread(root, following=following)
+    places = {root.comment_id: top}
+    # Oldest first, so a comment is there before the replies to it.
+    for reply in shown:
+        place = places[reply.comment_id] = Thread(reply)
+        places[reply.parent_id or ""].replies.append(place)
+    return top
+
+
+def _place(row: CommentRow) -> Following:
+    return Following(row.created_at, row.comment_id)

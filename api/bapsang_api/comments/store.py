@@ -1,0 +1,201 @@
+"""Every SQL statement on comments."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam, exists, func, select, true, update
+from sqlalchemy.orm import Session
+
+from bapsang_api.comments.models import Comment
+from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.keyset import newer, older
+from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
+from bapsang_api.posts.models import Post
+from bapsang_api.users.models import User
+from bapsang_api.users.store import author_name
+
+comments = table_of(Comment)
+posts = table_of(Post)
+users = table_of(User)
+
+
+@dataclass(frozen=True)
+class CommentRow:
+    """A listed comment. Text and author of one that is not ACTIVE are for nobody's eyes."""
+
+    comment_id: str
+    parent_id: str | None
+    content: str
+    comment_group: str
+    created_at: datetime
+    updated_at: datetime | None
+    depth: int
+    status: str
+    reply_count: int
+    author_nickname: str
+    author_image_key: str | None
+
+
+@dataclass(frozen=True)
+class Node:
+    """A comment's place in the tree, and what became of it."""
+
+    comment_id: str
+    post_id: str
+    parent_id: str | None
+    comment_group: str
+    depth: int
+    created_at: datetime
+    user_id: str
+    status: str
+    listed: bool
+
+
+_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (  # in the order of CommentRow
+    comments.c.comment_id,
+    comments.c.parent_id,
+    comments.c.content,
+    comments.c.comment_group,
+    comments.c.created_at,
+    comments.c.updated_at,
+    comments.c.depth,
+    comments.c.comment_status,
+    comments.c.reply_count,
+    author_name.label("author"),
+    users.c.profile_image_key,
+)
+_NODE = select(
+    comments.c.comment_id,
+    comments.c.post_id,
+    comments.c.parent_id,
+    comments.c.comment_group,
+    comments.c.depth,
+    comments.c.created_at,
+    comments.c.user_id,
+    comments.c.comment_status,
+    comments.c.listed,
+)
+_ROWS = select(*_COLUMNS).join_from(comments, users, users.c.id == comments.c.user_id)
+# Forced: where one post or group holds much of the table, MySQL would read and sort all of it for the few rows of a page.
+_ROOTS = (
+    _ROWS.join(posts, posts.c.id == comments.c.post_id)
+    .where(posts.c.post_status == POST_ACTIVE, comments.c.depth == 0, comments.c.listed == true())
+    .order_by(comments.c.created_at.desc(), comments.c.comment_id.desc())
+    .with_hint(comments, "FORCE INDEX (ix_comments_post)", "mysql")
+)
+_REPLIES = (
+    _ROWS.where(comments.c.listed == true(), comments.c.depth > 0)
+    # By the whole of the index: in the lateral join MySQL does not see that the group is one and the same.
+    .order_by(comments.c.comment_group, comments.c.listed, comments.c.created_at, comments.c.comment_id)
+    .with_hint(comments, "FORCE INDEX (ix_comments_group)", "mysql")
+)
+
+
+_GROUPS: Final[BindParameter[str]] = bindparam("groups", expanding=True)
+_MOST: Final = bindparam("most", type_=Integer())
+
+
+def _first_lateral() -> Select[Any]:
+    # Reads at most `most` entries of the index for each group, however many replies it has.
+    top = comments.alias("top")
+    oldest = _REPLIES.where(comments.c.comment_group == top.c.comment_id).correlate(top).limit(_MOST).lateral("oldest")
+    return (
+        select(*oldest.c)
+        .select_from(top.join(oldest, true()))
+        .where(top.c.comment_id.in_(_GROUPS))
+        .order_by(oldest.c.created_at, oldest.c.comment_id)
+    )
+
+
+def _first_numbered() -> Select[Any]:
+    # SQLite knows no lateral join, so it looks at whole groups: a file on one machine has no large ones.
+    number = func.row_number().over(
+        partition_by=comments.c.comment_group, order_by=(comments.c.created_at, comments.c.comment_id)
+    )
+    numbered = (
+        _REPLIES.order_by(None)
+        .add_columns(number.label("number"))
+        .where(comments.c.comment_group.in_(_GROUPS))
+        .subquery("numbered")
+    )
+    shown = [column for column in numbered.c if column.name != "number"]
+    return select(*shown).where(numbered.c.number <= _MOST).order_by(numbered.c.created_at, numbered.c.comment_id)
+
+
+_FIRST_LATERAL: Final = _first_lateral()
+_FIRST_NUMBERED: Final = _first_numbered()
+
+
+def post_visible(session: Session, post_id: str) -> bool:
+    return bool(session.scalar(select(exists().where(posts.c.id == post_id, posts.c.post_status == POST_ACTIVE))))
+
+
+def roots(session: Session, post_id: str, before: Keyset | None, limit: int) -> list[CommentRow]:
+    """Return up to `limit` listed top-level comments of a visible post that are older than `before`, newest first."""
+    statement = _ROOTS.where(comments.c.post_id == post_id).limit(limit)
+    if before is not None:
+        statement = statement.where(older(before, comments.c.created_at, comments.c.comment_id))
+    return [CommentRow(*row) for row in session.execute(statement)]
+
+
+def replies(session: Session, group: str, after: Keyset | None, limit: int) -> list[CommentRow]:
+    """Return up to `limit` listed replies of a group that are newer than `after`, oldest first."""
+    statement = _REPLIES.where(comments.c.comment_group == group).limit(limit)
+    if after is not None:
+        statement = statement.where(newer(after, comments.c.created_at, comments.c.comment_id))
+    return [CommentRow(*row) for row in session.execute(statement)]
+
+
+def first_replies(session: Session, groups: Sequence[str], limit: int) -> list[CommentRow]:
+    """Return the oldest `limit` listed replies of each group, oldest first, in one statement."""
+    if not groups:
+        return []
+    statement = _FIRST_LATERAL if session.get_bind().dialect.name == "mysql" else _FIRST_NUMBERED
+    values = {"groups": list(groups), "most": limit}
+    return [CommentRow(*row) for row in session.execute(statement, values)]
+
+
+def group_listed(session: Session, post_id: str, comment_id: str) -> bool:
+    """Return whether that is a listed top-level comment of that post, and the post visible."""
+    found = (
+        select(comments.c.comment_id)
+        .join_from(comments, posts, posts.c.id == comments.c.post_id)
+        .where(comments.c.comment_id == comment_id, comments.c.post_id == post_id, comments.c.depth == 0)
+        .where(comments.c.listed == true(), posts.c.post_status == POST_ACTIVE)
+    )
+    return session.scalar(found) is not None
+
+
+def row(session: Session, comment_id: str) -> CommentRow:
+    return CommentRow(*session.execute(_ROWS.where(comments.c.comment_id == comment_id)).one())
+
+
+def node(session: Session, comment_id: str) -> Node | None:
+    found = session.execute(_NODE.where(comments.c.comment_id == comment_id)).one_or_none()
+    return None if found is None else Node(*found)
+
+
+def has_listed_reply(session: Session, comment_id: str) -> bool:
+    return bool(session.scalar(select(exists().where(comments.c.parent_id == comment_id, comments.c.listed == true()))))
+
+
+def add(session: Session, comment: Comment) -> None:
+    session.add(comment)
+    session.flush()
+
+
+def change(session: Session, comment_id: str, **values: Any) -> None:
+    """Set columns of a comment."""
+    session.execute(update(comments).where(comments.c.comment_id == comment_id).values(values))
+
+
+def add_to_counts(session: Session, post_id: str, group: str, *, visible: int, listed: int) -> None:
+    """Change the post's count of ACTIVE comments by `visible`, the group's of listed replies by `listed`."""
+    session.execute(update(posts).where(posts.c.id == post_id).values(comment_count=posts.c.comment_count + visible))
+    if listed:
+        session.execute(
+            update(comments).where(comments.c.comment_id == group).values(reply_count=comments.c.reply_count + listed)
+        )

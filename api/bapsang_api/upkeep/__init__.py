@@ -1,0 +1,1 @@
+"""Upkeep: what whoever runs the platform does to the data as a whole: count again, and erase a person."""

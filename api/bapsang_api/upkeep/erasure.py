@@ -1,0 +1,69 @@
+"""`bapsang-api erase-user`: everything that tells who somebody was goes at once, not 30 days after a withdrawal."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from bapsang_api.auth import store as logins
+from bapsang_api.auth.revocation import RevokedSessions
+from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.db import Database
+from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.problem import NotFound
+from bapsang_api.moderation import store as audit
+from bapsang_api.upkeep import store
+from bapsang_api.users import store as accounts
+from bapsang_api.users.models import STATUS_DELETED
+from bapsang_api.users.service import withdraw
+
+_BATCH: Final = 200
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What an erasure did. `was_active` is False when the account was withdrawn already."""
+
+    was_active: bool
+    sessions: int
+    posts: int
+
+
+class Erasure:
+    """Erases people. Doing it again changes nothing, is recorded again, and makes up for whatever failed halfway."""
+
+    def __init__(self, database: Database, revoked: RevokedSessions, clock: Clock, ids: Ids) -> None:
+        self._database, self._revoked, self._clock, self._ids = database, revoked, clock, ids
+
+    async def user_id_of(self, user: str) -> str:
+        """Return the id of a user who is named by id or e-mail. Raises NotFound, also for an e-mail erased before."""
+        if "@" not in user:
+            return user
+        user_id = await self._database.read(partial(accounts.id_of, email=user))
+        if user_id is None:
+            raise NotFound
+        return user_id
+
+    async def erase(self, user_id: str, *, with_posts: bool, reason: str | None) -> Erased:
+        """Erase a person. Their posts stay without the name, or go as well. Raises NotFound."""
+        entry_id, now = self._ids.new(), self._clock.now()
+
+        def erase(session: Session) -> tuple[bool, list[str]]:
+            account = accounts.account_of(session, user_id, lock=True)
+            if account is None:
+                raise NotFound
+            withdraw(session, account, now)
+            ended = logins.revoke_all(session, user_id, now)
+            store.forget_login(session, user_id)
+            audit.record(session, entry_id, action="user.erase", target_id=user_id, reason=reason, now=now)
+            return account.status != STATUS_DELETED, ended
+
+        was_active, ended = await self._database.write(erase)
+        await self._revoked.announce(*ended)
+        posts = 0
+        while with_posts and (
+            erased := await self._database.write(partial(store.erase_posts, user_id=user_id, now=now, limit=_BATCH))
+        ):
+            posts += erased
+        return Erased(was_active, len(ended), posts)

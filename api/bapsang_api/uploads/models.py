@@ -1,0 +1,36 @@
+"""Table of published images."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import Column, Index
+from sqlmodel import Field, SQLModel
+
+from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
+
+
+class Image(SQLModel, table=True):
+    """An image that was checked and published under `object_key`, or is about to be.
+
+    The row is there before the object, so that no object is ever without one. No foreign key to the owner: the picture
+    of a sign-up comes before the account.
+    """
+
+    __tablename__: ClassVar[str] = "images"
+    __table_args__ = (
+        Index("ix_images_upload", "upload_key"),
+        Index("ix_images_unused", "unused_since", "id"),
+        TABLE_OPTIONS,
+    )
+
+    id: str = Field(sa_column=Column(ulid(), primary_key=True))
+    owner_id: str = Field(sa_column=Column(ulid(), nullable=False))
+    upload_key: str = Field(sa_column=Column(ascii_text(255), nullable=False))
+    object_key: str = Field(sa_column=Column(ascii_text(255), nullable=False))
+    created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
+    # When it was used for the first time: until then nobody may rely on the object being there.
+    confirmed_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    # Since when nothing refers to it, as far as this table was told; null while something does.
+    unused_since: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    # Set before the object is deleted: from then on it cannot be used again.
+    collected_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))

@@ -1,0 +1,137 @@
+"""The rules for uploads: who may put what where, and which key is whose.
+
+Pure, without the framework, the database or S3, because the upload function in the cloud follows the same rules.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from bapsang_api.kit.ids import is_ulid
+
+MOST_BYTES: Final = 10 * 1024 * 1024
+URL_SECONDS: Final = 600
+_LONGEST_NAME: Final = 255
+# Clients know `image/jpg`, which is no registered type; what they name is what they send, so that is what is signed.
+_EXTENSIONS: Final[Mapping[str, str]] = {
+    "image/png": "png",
+    "image/jpeg": "jpg",
+    "image/jpg": "jpg",
+    "image/webp": "webp",
+}
+CONTENT_TYPES: Final = tuple(_EXTENSIONS)
+
+
+class Category(StrEnum):
+    """What an upload is for."""
+
+    PROFILE_IMAGE = "PROFILE_IMAGE"
+    POST_IMAGE = "POST_IMAGE"
+    OTHER = "OTHER"
+    TEMP_PROFILE_IMAGE = "TEMP_PROFILE_IMAGE"  # the picture of somebody who is about to sign up
+
+
+_FOLDERS: Final[Mapping[Category, str]] = {
+    Category.PROFILE_IMAGE: "profile",
+    Category.POST_IMAGE: "post",
+    Category.OTHER: "misc",
+}
+USERS_PREFIX: Final = "users/"
+TEMP_PREFIX: Final = "temp/"
+PUBLIC_PREFIX: Final = "public/"  # only the API writes there
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload that is allowed: one object, of exactly that type and length."""
+
+    object_key: str
+    content_type: str
+    size: int  # bytes
+
+
+def checked_file_name(value: object) -> str:
+    """Return the name that the file has for its owner. It becomes no part of the key. Raises ValueError."""
+    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_NAME:
+        raise ValueError(f"1자 이상 {_LONGEST_NAME}자 이하여야 합니다.")
+    return value
+
+
+def checked_content_type(value: object) -> str:
+    """Return an image type that may be uploaded. Raises ValueError."""
+    if not isinstance(value, str) or value not in _EXTENSIONS:
+        raise ValueError(f"{', '.join(CONTENT_TYPES)} 중 하나여야 합니다.")
+    return value
+
+
+def checked_size(value: object) -> int:
+    """Return the length of the file in bytes. Raises ValueError."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_BYTES:
+        raise ValueError(f"1 이상 {MOST_BYTES} 이하의 정수여야 합니다.")
+    return value
+
+
+def checked_category(value: object) -> Category:
+    """Return what a user uploads for. Raises ValueError."""
+    return _one_of(value, tuple(Category))
+
+
+def checked_temp_category(value: object) -> Category:
+    """Return what may be uploaded for without an account. Raises ValueError."""
+    return _one_of(value, (Category.TEMP_PROFILE_IMAGE,))
+
+
+def plan(*, content_type: str, size: int, category: Category, user_id: str | None, upload_id: str) -> Upload:
+    """Return the upload that checked values ask for; `upload_id` is a new id, `user_id` None for somebody unknown."""
+    key = f"{prefix_of(category, user_id)}{upload_id}.{_EXTENSIONS[content_type]}"
+    return Upload(key, content_type, size)
+
+
+def prefix_of(category: Category, user_id: str | None) -> str:
+    """Return where uploads of a category begin. Raises ValueError when it takes a user and there is none."""
+    if category is Category.TEMP_PROFILE_IMAGE:
+        return TEMP_PREFIX
+    if user_id is None:
+        raise ValueError(f"{category} without a user")
+    return f"{USERS_PREFIX}{user_id}/{_FOLDERS[category]}/"
+
+
+def is_upload(key: str, category: Category, user_id: str | None) -> bool:
+    """Whether `key` is one that `plan` makes for this category and user."""
+    prefix = prefix_of(category, user_id)
+    return key.startswith(prefix) and _id_in(key.removeprefix(prefix)) is not None
+
+
+def public_key(category: Category, image_id: str, content_type: str) -> str:
+    """Return where an image is published that was uploaded for `category`."""
+    return f"{_public_prefix(category)}{image_id}.{_EXTENSIONS[content_type]}"
+
+
+def public_id(key: str, category: Category) -> str | None:
+    """Return the id in a key that `public_key` makes for this category, None for any other key."""
+    prefix = _public_prefix(category)
+    return _id_in(key.removeprefix(prefix)) if key.startswith(prefix) else None
+
+
+def content_type_of(key: str) -> str:
+    """Return the type that the extension of a key stands for."""
+    extension = key.rpartition(".")[2]
+    return next(kind for kind, named in _EXTENSIONS.items() if named == extension)
+
+
+def _public_prefix(category: Category) -> str:
+    # A picture of a sign-up is published as what it then is.
+    shown_as = Category.PROFILE_IMAGE if category is Category.TEMP_PROFILE_IMAGE else category
+    return f"{PUBLIC_PREFIX}{_FOLDERS[shown_as]}/"
+
+
+def _id_in(name: str) -> str | None:
+    stem, _, extension = name.partition(".")
+    return stem if is_ulid(stem) and extension in _EXTENSIONS.values() else None
+
+
+def _one_of(value: object, allowed: tuple[Category, ...]) -> Category:
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{', '.join(allowed)} 중 하나여야 합니다.")
+    return Category(value)

@@ -1,0 +1,109 @@
+"""The bucket, from the API's side: a few blocking calls, and the bounded pool in which they run."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Final, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bapsang_api.kit.problem import Unavailable
+from bapsang_api.kit.threads import BoundedPool
+from bapsang_api.uploads.bucket import Bucket
+from bapsang_api.uploads.rules import Upload
+from bapsang_api.uploads.s3 import Signer, open_client
+
+T = TypeVar("T")
+
+# Each thread holds a picture or two of up to 10 MiB, so their number is what bounds the memory.
+THREADS: Final = 2
+QUEUE: Final = 32
+SECONDS: Final = 20
+PAGE: Final = 1000  # objects; S3 lists and deletes no more at once
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as it was uploaded."""
+
+    content: bytes
+    content_type: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object in a listing."""
+
+    key: str
+    uploaded_at: datetime
+
+
+class TooLargeError(Exception):
+    """The object is larger than it may be."""
+
+
+class Storage:
+    """The bucket of a community. The methods that are not async block: give them to `run`."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.bucket = bucket
+        self._client = open_client(bucket, bucket.endpoint, connections=THREADS)
+        self._signer = Signer(bucket)
+        self._pool = BoundedPool("s3", threads=THREADS, queue=QUEUE, seconds=SECONDS)
+        # Its own thread: who only asks for a URL must not wait behind the transfers of others.
+        self._signing = BoundedPool("s3-sign", threads=1, queue=QUEUE, seconds=SECONDS)
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Run a blocking job. Raises Unavailable on overload, and when S3 does not answer or refuses us."""
+        return await self._translated(self._pool, job)
+
+    async def sign(self, upload: Upload) -> str:
+        """Return a presigned URL. Raises Unavailable when there are no credentials."""
+        return await self._translated(self._signing, partial(self._signer.sign, upload))
+
+    def read(self, key: str, *, most: int) -> Stored | None:
+        """Return an object, None when there is none. Raises TooLargeError for one of more than `most` bytes."""
+        try:
+            answer = self._client.get_object(Bucket=self.bucket.name, Key=key)
+        except self._client.exceptions.NoSuchKey:
+            return None
+        with answer["Body"] as body:
+            if answer["ContentLength"] > most:
+                raise TooLargeError
+            return Stored(body.read(), answer["ContentType"])
+
+    def publish(self, key: str, content: bytes, content_type: str) -> None:
+        """Write an object that is never changed again."""
+        self._client.put_object(
+            Bucket=self.bucket.name, Key=key, Body=content, ContentType=content_type, CacheControl=_IMMUTABLE
+        )
+
+    def pages(self, prefix: str) -> Iterator[list[Listed]]:
+        """Yield the objects below `prefix`, a page at a time."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket.name, Prefix=prefix)
+        for page in pages:
+            yield [Listed(item["Key"], item["LastModified"]) for item in page.get("Contents", ())]
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Delete up to PAGE objects; those that are gone already do not matter. Raises Unavailable if one stays."""
+        if not keys:
+            return
+        answer = self._client.delete_objects(
+            Bucket=self.bucket.name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        )
+        if answer.get("Errors"):
+            raise Unavailable
+
+    def close(self) -> None:
+        self._pool.close()
+        self._signing.close()
+        self._client.close()
+
+    @staticmethod
+    async def _translated(pool: BoundedPool, job: Callable[[], T]) -> T:
+        try:
+            return await pool.run(job)
+        except (BotoCoreError, ClientError) as error:
+            raise Unavailable from error

@@ -1,0 +1,172 @@
+"""A bucket on a real S3 server, and photos to put into it."""
+
+import contextlib
+import io
+import json
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import httpx
+import pytest
+from PIL import Image
+
+from bapsang_local.settings import from_environment
+
+from .process import until
+from .world import API, Backend, Person, World, open_world
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+ACCESS, SECRET, REGION = "tests", "secret-of-the-tests", "ap-northeast-2"
+SEOUL = "37.5665,126.9780"
+
+
+@contextmanager
+def serving_s3(folder: Path) -> Iterator[str]:
+    """Run an S3 server that keeps its objects in `folder`; yields its origin."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            *(_versitygw(), "--access", ACCESS, "--secret", SECRET, "--region", REGION),
+            *("--port", f"127.0.0.1:{port}", "--quiet", "posix", folder),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+
+    def answers() -> bool:
+        assert process.poll() is None, "the S3 server ended"
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return True
+        return False
+
+    try:
+        until(answers)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _versitygw() -> str:
+    """Return the S3 server that `make up` builds, or the host's own."""
+    built = sorted(from_environment().bin.glob("versitygw-*"))
+    found = str(built[-1]) if built else shutil.which("versitygw")
+    if found is None:
+        pytest.fail("There is no S3 server to test against: run `make up` first (or put versitygw on the PATH).")
+    return found
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of one test, seen with the rights of its owner."""
+
+    name: str
+    client: "S3Client"
+    environment: dict[str, str]
+
+    def keys(self, prefix: str = "") -> list[str]:
+        listed = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix)
+        return [item["Key"] for item in listed.get("Contents", ())]
+
+    def put(self, key: str, content: bytes, content_type: str = "image/jpeg") -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=content, ContentType=content_type)
+
+
+def create_bucket(origin: str, name: str) -> Bucket:
+    """Create a bucket as a platform has to: everybody may read what is published, and nothing else."""
+    client = boto3.session.Session().client(
+        "s3", endpoint_url=origin, region_name=REGION, aws_access_key_id=ACCESS, aws_secret_access_key=SECRET
+    )
+    client.create_bucket(Bucket=name)
+    resource = f"arn:aws:s3:::{name}/public/*"
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": resource}
+    client.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    environment = {"BAPSANG_S3_BUCKET": name, "BAPSANG_S3_REGION": REGION, "BAPSANG_S3_ENDPOINT": origin}
+    return Bucket(name, client, environment)
+
+
+@dataclass
+class PhotoWorld:
+    """A running service with a bucket, and a client that uploads to it as a browser does."""
+
+    world: World
+    bucket: Bucket
+    s3: httpx.AsyncClient
+
+    async def person(self) -> Person:
+        return await self.world.person()
+
+    async def presign(self, person: Person | None, content: bytes, **changes: Any) -> dict[str, str]:
+        """Ask where to upload to; without a person for a sign-up."""
+        body = {
+            "fileName": "된장찌개.jpg",
+            "contentType": "image/jpeg",
+            "fileSizeByte": len(content),
+            "category": "POST_IMAGE" if person else "TEMP_PROFILE_IMAGE",
+            **changes,
+        }
+        if person:
+            answer = await person.send("POST", "/uploads/presign", json=body)
+        else:
+            answer = await self.world.http.post(f"{API}/uploads/presign/temp", json=body)
+        assert answer.status_code == 200, answer.text
+        signed: dict[str, str] = answer.json()
+        return signed
+
+    async def put(self, signed: dict[str, str], content: bytes) -> httpx.Response:
+        """Upload as the answer says: the content type and nothing else."""
+        return await self.s3.put(
+            signed["presignedUrl"], content=content, headers={"Content-Type": signed["contentType"]}
+        )
+
+    async def upload(self, person: Person | None, content: bytes | None = None, **changes: Any) -> str:
+        """Upload a photo and return its key."""
+        content = photo() if content is None else content
+        signed = await self.presign(person, content, **changes)
+        answer = await self.put(signed, content)
+        assert answer.status_code == 200, answer.text
+        return signed["objectKey"]
+
+    async def write_post(self, person: Person, **images: Any) -> dict[str, Any]:
+        """Write a post and return its detail."""
+        answer = await person.send("POST", "/posts", json={"title": "오늘의 밥상", "content": "된장찌개", **images})
+        assert answer.status_code == 201, answer.text
+        detail: dict[str, Any] = answer.json()
+        return detail
+
+    async def loads(self, url: str) -> bool:
+        """Whether everybody can load the image."""
+        return (await self.s3.get(url)).status_code == 200
+
+
+@asynccontextmanager
+async def open_photo_world(backend: Backend, bucket: Bucket, **environment: str) -> AsyncIterator[PhotoWorld]:
+    chosen = Backend(backend.name, {**backend.environment, **bucket.environment, **environment})
+    async with open_world(chosen) as world, httpx.AsyncClient() as s3:
+        yield PhotoWorld(world, bucket, s3)
+
+
+def photo(colour: str = "brown", form: str = "JPEG", **options: Any) -> bytes:
+    """Return a small picture that tells where it was taken."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8825)[29] = SEOUL
+    written = io.BytesIO()
+    Image.new("RGB", (32, 24), colour).save(written, form, exif=exif, **options)
+    return written.getvalue()
+
+
+def colour_of(content: bytes) -> tuple[int, ...]:
+    pixel = Image.open(io.BytesIO(content)).convert("RGB").getpixel((5, 5))
+    assert isinstance(pixel, tuple)
+    return tuple(round(value / 64) for value in pixel)

@@ -1,0 +1,249 @@
+"""The image collector: what nobody shows goes after a day, what somebody shows stays, whatever happens at the same time."""
+
+import asyncio
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from bapsang_api.kit.problem import Unavailable
+from bapsang_api.posts.store import images_in_use as post_images
+from bapsang_api.uploads.collector import ImageCollector, Report
+from bapsang_api.uploads.rules import Category
+from bapsang_api.uploads.service import ImageService, Named, attach
+from bapsang_api.uploads.storage import Storage
+from bapsang_api.users.store import images_in_use as profile_images
+
+from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, open_photo_world, photo
+from .process import log_lines, run
+from .world import PASSWORD, Backend, Person, assert_problem
+
+DAY = timedelta(hours=24)
+LATER = timedelta(hours=25)
+
+
+async def collect(photos: PhotoWorld, *, dry_run: bool = False, **environment: str) -> Report:
+    """Run the collector once; `environment` changes where it finds S3."""
+    settings = Backend("", {**photos.bucket.environment, **environment}).settings
+    assert settings.bucket is not None
+    storage = Storage(settings.bucket)
+    world = photos.world
+    collector = ImageCollector(
+        world.runtime.database, storage, world.clock, references=(profile_images, post_images), grace=DAY
+    )
+    try:
+        return await collector.run(dry_run=dry_run)
+    finally:
+        storage.close()
+
+
+async def let_pass(photos: PhotoWorld, time: timedelta, *people: Person) -> None:
+    """Let time pass, after which these people have logged in anew."""
+    photos.world.clock.passed += time
+    for person in people:
+        person.token, _ = await photos.world.log_in(person.email)
+
+
+async def send(person: Person, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+    answer = await person.send(method, path, json=body)
+    assert answer.is_success, answer.text
+
+
+async def show_photo(photos: PhotoWorld, person: Person) -> tuple[str, dict[str, Any]]:
+    """Write a post with a photo; return the post's id and the photo as its detail shows it."""
+    detail = await photos.write_post(person, postImageKey=await photos.upload(person))
+    return detail["postId"], detail["contentDetail"]["images"][0]
+
+
+async def test_uploads_go_after_a_day_used_or_not_and_what_is_shown_stays(photos: PhotoWorld) -> None:
+    alice = await photos.person()
+    await photos.upload(alice)
+    await photos.upload(None)
+    await photos.upload(alice, category="OTHER")
+    _, shown = await show_photo(photos, alice)
+    photos.world.clock.passed += timedelta(hours=23)
+    assert await collect(photos) == Report()
+    photos.world.clock.passed += timedelta(hours=2)
+    assert await collect(photos) == Report(uploads=4)
+    assert photos.bucket.keys() == [shown["key"]]
+    assert await photos.loads(shown["url"])
+    assert await collect(photos) == Report()
+
+
+async def test_images_go_a_day_after_the_last_that_showed_them(photos: PhotoWorld) -> None:
+    alice, bob = await photos.person(), await photos.person()
+    removed, removed_image = await show_photo(photos, alice)
+    deleted, deleted_image = await show_photo(photos, alice)
+    replaced, replaced_image = await show_photo(photos, alice)
+    for person in (alice, bob):
+        key = await photos.upload(person, category="PROFILE_IMAGE")
+        await send(person, "PATCH", "/users/me", {"profileImageKey": key})
+    _, kept_image = await show_photo(photos, alice)
+    hidden, hidden_image = await show_photo(photos, alice)
+    await photos.world.change("UPDATE posts SET post_status = 'HIDDEN' WHERE id = :p", p=hidden)
+    await let_pass(photos, LATER, alice, bob)
+    assert (await collect(photos)).images == 0
+    await send(alice, "PATCH", f"/posts/{removed}", {"images": []})
+    await send(alice, "DELETE", f"/posts/{deleted}")
+    await send(alice, "PATCH", f"/posts/{replaced}", {"postImageKey": kept_image["key"]})
+    await send(alice, "PATCH", "/users/me", {"profileImageKey": ""})
+    await send(bob, "PATCH", "/users/me/withdraw", {"password": PASSWORD})
+    photos.world.clock.passed += timedelta(hours=23)
+    assert (await collect(photos)).images == 0
+    photos.world.clock.passed += timedelta(hours=2)
+    assert await collect(photos) == Report(images=5)
+    assert set(photos.bucket.keys()) == {kept_image["key"], hidden_image["key"]}
+    for image in (removed_image, deleted_image, replaced_image):
+        assert not await photos.loads(image["url"])
+    assert (await photos.world.rows("SELECT COUNT(*) FROM images"))[0][0] == 2
+
+
+async def test_image_that_two_posts_show_stays_for_the_other(photos: PhotoWorld) -> None:
+    alice = await photos.person()
+    key = await photos.upload(alice)
+    first = await photos.write_post(alice, postImageKey=key)
+    await photos.write_post(alice, postImageKey=key)
+    await send(alice, "DELETE", f"/posts/{first['postId']}")
+    photos.world.clock.passed += LATER
+    assert await collect(photos) == Report(uploads=1, kept=1)
+    assert await photos.loads(first["contentDetail"]["postImageUrl"])
+    assert await collect(photos) == Report()
+
+
+async def test_upload_that_was_refused_leaves_nothing(photos: PhotoWorld) -> None:
+    alice = await photos.person()
+    key = await photos.upload(alice, b"<html>")
+    await alice.send("POST", "/posts", json={"title": "밥", "content": "국", "postImageKey": key})
+    photos.world.clock.passed += LATER
+    assert await collect(photos) == Report(uploads=1, images=1)
+    assert photos.bucket.keys() == []
+    assert (await photos.world.rows("SELECT COUNT(*) FROM images"))[0][0] == 0
+
+
+async def test_dry_run_counts_and_changes_nothing(photos: PhotoWorld) -> None:
+    alice = await photos.person()
+    post_id, _ = await show_photo(photos, alice)
+    await send(alice, "DELETE", f"/posts/{post_id}")
+    photos.world.clock.passed += LATER
+    before = photos.bucket.keys(), await photos.world.rows("SELECT * FROM images")
+    assert await collect(photos, dry_run=True) == Report(uploads=1, images=1)
+    assert (photos.bucket.keys(), await photos.world.rows("SELECT * FROM images")) == before
+    assert await collect(photos) == Report(uploads=1, images=1)
+
+
+async def test_run_that_ended_halfway_is_finished_by_the_next(photos: PhotoWorld) -> None:
+    alice = await photos.person()
+    post_id, image = await show_photo(photos, alice)
+    await send(alice, "PATCH", f"/posts/{post_id}", {"images": []})
+    await let_pass(photos, LATER, alice)
+    with pytest.raises(Unavailable):
+        await collect(photos, BAPSANG_S3_ENDPOINT="http://127.0.0.1:1")
+    # The image is still there, but nobody may begin to use it any more.
+    assert await photos.loads(image["url"])
+    assert_problem(
+        await alice.send("PATCH", f"/posts/{post_id}", json={"images": [{"key": image["key"]}]}), 400, "E400-1"
+    )
+    assert (await collect(photos)).images == 1
+    assert photos.bucket.keys() == []
+
+
+async def test_upload_can_be_used_again_after_its_image_was_collected(photos: PhotoWorld) -> None:
+    alice = await photos.person()
+    key = await photos.upload(alice)
+    first = await photos.write_post(alice, postImageKey=key)
+    await send(alice, "DELETE", f"/posts/{first['postId']}")
+    await let_pass(photos, LATER, alice)
+    await collect(photos)
+    photos.bucket.put(key, photo())
+    again = await photos.write_post(alice, postImageKey=key)
+    assert await photos.loads(again["contentDetail"]["postImageUrl"])
+
+
+async def test_image_collected_before_its_post_was_written_is_refused(photos: PhotoWorld) -> None:
+    alice, bob = await photos.person(), await photos.person()
+    images: ImageService = photos.world.runtime.app.state.provided[ImageService]
+    named = [Named("postImageKey", await photos.upload(alice))]
+    keys = await images.publish(named, owner_id=alice.user_id, category=Category.POST_IMAGE)
+
+    async def write(person: Person) -> None:
+        now = photos.world.clock.now()
+        await photos.world.runtime.database.write(
+            lambda session: attach(session, keys, owner_id=person.user_id, now=now)
+        )
+
+    with pytest.raises(Unavailable):
+        await write(bob)  # nobody uses another's image, whatever the way to it
+    photos.world.clock.passed += LATER
+    with pytest.raises(Unavailable):
+        await collect(photos, BAPSANG_S3_ENDPOINT="http://127.0.0.1:1")
+    with pytest.raises(Unavailable):
+        await write(alice)
+
+
+async def test_image_that_somebody_is_about_to_use_is_not_collected(servers: Backend, bucket: Bucket) -> None:
+    async with open_photo_world(servers, bucket) as photos:
+        alice = await photos.person()
+        post_id, image = await show_photo(photos, alice)
+        await send(alice, "PATCH", f"/posts/{post_id}", {"images": []})
+        photos.world.clock.passed += LATER
+        attached, commit = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def use(session: Session) -> None:
+            attach(session, [image["key"]], owner_id=alice.user_id, now=photos.world.clock.now())
+            loop.call_soon_threadsafe(attached.set)
+            assert commit.wait(10)
+
+        using = asyncio.create_task(photos.world.runtime.database.write(use))
+        await attached.wait()
+        assert (await collect(photos)).images == 0
+        commit.set()
+        await using
+        assert (await collect(photos)).images == 0
+        assert await photos.loads(image["url"])
+
+
+async def test_many_uses_and_many_collectors_at_once_never_leave_a_post_without_its_image(
+    servers: Backend, bucket: Bucket
+) -> None:
+    async with open_photo_world(servers, bucket) as photos:
+        alice = await photos.person()
+        shown = [await show_photo(photos, alice) for _ in range(6)]
+        for post_id, _ in shown:
+            await send(alice, "PATCH", f"/posts/{post_id}", {"images": []})
+        await let_pass(photos, LATER, alice)
+        answers, *_ = await asyncio.gather(
+            asyncio.gather(
+                *(
+                    alice.send("PATCH", f"/posts/{post_id}", json={"images": [{"key": image["key"]}]})
+                    for post_id, image in shown
+                )
+            ),
+            *(collect(photos) for _ in range(3)),
+        )
+        assert {answer.status_code for answer in answers} <= {200, 400, 503}
+        for (_, image), answer in zip(shown, answers, strict=True):
+            assert await photos.loads(image["url"]) == (answer.status_code == 200)
+
+
+def test_command_says_how_it_ended(tmp_path: Path, files: Backend, bucket: Bucket) -> None:
+    environment = {**files.environment, **bucket.environment}
+    environment |= {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
+    assert run("migrate", cwd=tmp_path, **environment).returncode == 0
+    bucket.put("temp/young.jpg", photo())
+    done = run("image-collector", "--dry-run", "--older-than", "1", cwd=tmp_path, **environment)
+    summary = log_lines(done.stderr)[-1]
+    assert (done.returncode, summary["event"]) == (0, "image_collector.done")
+    assert {name: summary[name] for name in ("uploads", "images", "kept", "dry_run")} == {
+        **Report().fields(),
+        "dry_run": True,
+    }
+    down = run("image-collector", cwd=tmp_path, **{**environment, "BAPSANG_S3_ENDPOINT": "http://127.0.0.1:1"})
+    assert (down.returncode, log_lines(down.stderr)[-1]["event"]) == (1, "image_collector.failed")
+    off = run("image-collector", cwd=tmp_path, **files.environment)
+    assert (off.returncode, off.stderr.count("\n")) == (2, 1)
+    assert "BAPSANG_S3_BUCKET is not set" in off.stderr
+    assert run("image-collector", "--older-than", "0", cwd=tmp_path, **environment).returncode == 2

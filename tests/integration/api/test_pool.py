@@ -1,0 +1,129 @@
+"""The limits of a process's connections: what waits, what is refused, and what survives a server that goes away."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from bapsang_api.kit.db import Database, Limits
+from bapsang_api.kit.dberrors import OUT_OF_TIME, code_of
+from bapsang_api.kit.problem import Unavailable
+
+from .world import API, Backend, World, assert_problem, eventually, open_world
+
+SMALL = Limits(connections=2, queue=3, connect_seconds=2, statement_seconds=3)
+
+
+def usage_shows(world: World, **wanted: int) -> Callable[[], Awaitable[bool]]:
+    async def shown() -> bool:
+        usage = world.runtime.database.usage()[0]
+        return all(getattr(usage, name) == value for name, value in wanted.items())
+
+    return shown
+
+
+@pytest.fixture
+async def small(servers: Backend) -> AsyncIterator[World]:
+    """A service that may open two connections and lets three requests wait."""
+    environment = {"BAPSANG_DATABASE_POOL_SIZE": "2", "BAPSANG_DATABASE_QUEUE_SIZE": "3"}
+    async with open_world(Backend("small", {**servers.environment, **environment})) as opened:
+        yield opened
+
+
+@pytest.fixture
+def let_go() -> threading.Event:
+    return threading.Event()
+
+
+@pytest.fixture
+async def held(small: World, let_go: threading.Event) -> AsyncIterator[World]:
+    """The same with both connections busy until `let_go` or the end of the test."""
+
+    def hold(session: Session) -> None:
+        session.execute(text("SELECT 1"))
+        let_go.wait(10)
+
+    holding = [asyncio.create_task(small.runtime.database.read(hold)) for _ in range(2)]
+    await eventually(usage_shows(small, in_use=2))
+    yield small
+    let_go.set()
+    await asyncio.gather(*holding)
+
+
+async def test_requests_beyond_the_connections_wait_and_beyond_the_queue_are_refused(
+    held: World, let_go: threading.Event
+) -> None:
+    reads = [asyncio.create_task(held.http.get(f"{API}/posts")) for _ in range(3)]
+    await eventually(usage_shows(held, waiting=3))
+    refused = await held.http.get(f"{API}/posts")
+    assert_problem(refused, 503, "E503-1")
+    assert refused.headers["Retry-After"] == "1"
+    exposed = held.runtime.metrics.render().decode()
+    for line in (
+        'bapsang_db_connections{server="writer",state="in_use"} 2.0',
+        'bapsang_db_connections_limit{server="writer"} 2.0',
+        'bapsang_db_waiting{server="writer"} 3.0',
+        'bapsang_db_refused_total{server="writer"} 1.0',
+    ):
+        assert line in exposed
+    let_go.set()
+    assert [(await read).status_code for read in reads] == [200] * 3
+
+
+async def test_a_statement_that_takes_too_long_is_ended_by_the_server(servers: Backend) -> None:
+    database = Database(servers.environment["BAPSANG_DATABASE_URL"], SMALL)
+    connection_id = await database.read(lambda session: session.execute(text("SELECT CONNECTION_ID()")).scalar())
+    endless = "SELECT COUNT(*) FROM information_schema.collations" + " JOIN information_schema.collations c{}" * 4
+    endless = endless.format(*range(4))
+    with pytest.raises(Unavailable) as slow:
+        await database.read(lambda session: session.execute(text(endless)).scalar())
+    # Ended by the server, so that nothing goes on there for nobody, and the connection is still good.
+    assert isinstance(slow.value.__cause__, DBAPIError)
+    assert code_of(slow.value.__cause__) == OUT_OF_TIME
+    running = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT COUNT(*) FROM information_schema.coll%'"
+    assert await database.read(lambda session: session.execute(text(running)).scalar()) == 0
+    assert (
+        await database.read(lambda session: session.execute(text("SELECT CONNECTION_ID()")).scalar()) == connection_id
+    )
+    database.close()
+
+
+async def test_killed_connections_cost_no_read(small: World) -> None:
+    post_id = await (await small.person()).write_post()
+    for _ in range(3):
+        killer = create_engine(small.runtime.database.engine.url)
+        with killer.connect() as connection:
+            own = connection.execute(text("SELECT CONNECTION_ID()")).scalar()
+            mine = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> :own"
+            victims = list(connection.execute(text(mine), {"own": own}).scalars())
+            assert victims
+            for victim in victims:
+                connection.execute(text(f"KILL {victim}"))
+        killer.dispose()
+        answers = await asyncio.gather(*(small.http.get(f"{API}/posts/{post_id}") for _ in range(4)))
+        assert [answer.status_code for answer in answers] == [200] * 4
+
+
+async def test_a_restarted_server_costs_no_read_once_it_is_back(small: World) -> None:
+    post_id = await (await small.person()).write_post()
+    await asyncio.gather(*(small.http.get(f"{API}/posts/{post_id}") for _ in range(4)))
+    engine = create_engine(small.runtime.database.engine.url)
+    with engine.connect() as connection:
+        connection.execute(text("SET GLOBAL net_retry_count = 11"))  # forgotten by a restart
+        connection.execute(text("RESTART"))
+
+    def is_back() -> bool:
+        try:
+            with engine.connect() as connection:
+                return connection.execute(text("SELECT @@GLOBAL.net_retry_count")).scalar() != 11
+        except DBAPIError:
+            return False
+
+    await eventually(lambda: asyncio.to_thread(is_back), seconds=60)
+    answers = await asyncio.gather(*(small.http.get(f"{API}/posts/{post_id}") for _ in range(4)))
+    assert [answer.status_code for answer in answers] == [200] * 4
+    engine.dispose()

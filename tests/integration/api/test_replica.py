@@ -1,0 +1,205 @@
+"""A replica that lags or fails: who reads from it, who never does, and what they see."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import Engine, create_engine, make_url, text
+
+from bapsang_api.kit.replica import PIN_SECONDS, RETRY_SECONDS, Circuit, ReplicatedDatabase
+from bapsang_api.migrate import migrate
+
+from .process import until
+from .world import API, PASSWORD, Backend, World, assert_problem, mysql_database, open_world
+
+READER = "reader"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A service's back end with a replica, and the hands of its administrator."""
+
+    backend: Backend
+    database: str
+    source: Engine
+    replica: Engine
+
+    def on_replica(self, statement: str) -> None:
+        with self.replica.connect() as connection:
+            connection.execute(text(statement))
+
+    def lag(self) -> None:
+        """From here on the replica receives everything and shows nothing of it."""
+        self.on_replica("STOP REPLICA SQL_THREAD")
+
+    def catch_up(self) -> None:
+        self.on_replica("START REPLICA SQL_THREAD")
+        with self.source.connect() as connection:
+            done = connection.execute(text("SELECT @@GLOBAL.gtid_executed")).scalar()
+        with self.replica.connect() as connection:
+            waited = connection.execute(text("SELECT WAIT_FOR_EXECUTED_GTID_SET(:done, 30)"), {"done": done}).scalar()
+        assert waited == 0, "the replica did not catch up"
+
+
+@pytest.fixture
+def unmigrated(replicated_mysql: tuple[str, str], servers: Backend) -> Iterator[Pair]:
+    """A pair with an empty database on both sides."""
+    source_url, replica_url = replicated_mysql
+    source, replica = (create_engine(url, isolation_level="AUTOCOMMIT") for url in replicated_mysql)
+    name = f"bapsang_test_{secrets.token_hex(4)}"
+    with mysql_database(source_url, name) as url:
+        reader_url = make_url(replica_url).set(username=READER, password="secret", database=name)
+        environment = {
+            **servers.environment,
+            "BAPSANG_DATABASE_URL": url,
+            "BAPSANG_DATABASE_READER_URL": reader_url.render_as_string(hide_password=False),
+        }
+        pair = Pair(Backend("replicated", environment), name, source, replica)
+        with source.connect() as connection:
+            connection.execute(text(f"CREATE USER IF NOT EXISTS {READER} IDENTIFIED BY 'secret'"))
+            connection.execute(text(f"GRANT SELECT ON *.* TO {READER}"))
+        pair.catch_up()
+        yield pair
+        pair.on_replica("SET GLOBAL offline_mode = OFF")
+        pair.catch_up()
+    source.dispose()
+    replica.dispose()
+
+
+@pytest.fixture
+def pair(unmigrated: Pair) -> Pair:
+    migrate(unmigrated.backend.environment["BAPSANG_DATABASE_URL"])
+    unmigrated.catch_up()
+    return unmigrated
+
+
+@pytest.fixture
+async def replicated(pair: Pair) -> AsyncIterator[World]:
+    async with open_world(pair.backend) as opened:
+        yield opened
+
+
+def database_of(world: World) -> ReplicatedDatabase:
+    assert isinstance(world.runtime.database, ReplicatedDatabase)
+    return world.runtime.database
+
+
+async def listed(world: World, headers: dict[str, str] | None = None) -> list[str]:
+    answer = await world.http.get(f"{API}/posts", headers=headers)
+    assert answer.status_code == 200, answer.text
+    return [item["postId"] for item in answer.json()["items"]]
+
+
+async def test_only_the_author_sees_a_new_post_before_the_replica_does(pair: Pair, replicated: World) -> None:
+    alice, bob = await replicated.person(), await replicated.person()
+    pair.catch_up()
+    pair.lag()
+    post_id = await alice.write_post()
+    assert await listed(replicated, alice.headers) == [post_id]
+    assert await listed(replicated, bob.headers) == []
+    assert await listed(replicated) == []
+    async with open_world(pair.backend) as other_process:
+        assert await listed(other_process, alice.headers) == [post_id]
+    pair.catch_up()
+    assert await listed(replicated, bob.headers) == await listed(replicated) == [post_id]
+
+
+async def test_the_author_goes_back_to_the_replica_after_a_few_seconds(pair: Pair, replicated: World) -> None:
+    alice = await replicated.person()
+    pair.catch_up()
+    pair.lag()
+    await alice.write_post()
+    (key,) = await replicated.runtime.redis.keys("db:wrote:*")
+    assert key == f"db:wrote:{alice.user_id}"
+    assert 0 < await replicated.runtime.redis.pttl(key) <= PIN_SECONDS * 1000
+    await replicated.runtime.redis.delete(key)  # what its time to live does
+    assert await listed(replicated, alice.headers) == []
+
+
+async def test_without_redis_whoever_has_a_token_reads_what_is_current(pair: Pair, replicated: World) -> None:
+    alice = await replicated.person()
+    pair.catch_up()
+    pair.lag()
+    post_id = await alice.write_post()
+    environment = {**pair.backend.environment, "BAPSANG_REDIS_URL": "redis://127.0.0.1:1/0"}
+    async with open_world(Backend("no redis", environment)) as world:
+        assert await listed(world, alice.headers) == [post_id]
+        assert await listed(world) == []
+
+
+async def test_a_link_may_be_faster_than_the_replica(pair: Pair, replicated: World) -> None:
+    alice = await replicated.person()
+    pair.catch_up()
+    pair.lag()
+    post_id = await alice.write_post()
+    assert (await replicated.http.get(f"{API}/posts/{post_id}")).status_code == 200
+    assert_problem(await replicated.http.get(f"{API}/posts/01JD0000000000000000000000"), 404, "E404-1")
+
+
+async def test_what_decides_something_never_asks_the_replica(pair: Pair, replicated: World) -> None:
+    pair.lag()
+    alice = await replicated.person()
+    body = {"email": alice.email, "password": PASSWORD, "nickname": alice.nickname}
+    assert_problem(await replicated.http.post(f"{API}/auth/users", json=body), 409, "E409-1")
+    assert (await replicated.http.get(f"{API}/auth/email", params={"email": alice.email})).status_code == 409
+    assert (await replicated.refresh(alice.refresh_token)).status_code == 204
+    post_id = await alice.write_post()
+    bob = await replicated.person()
+    assert (await bob.toggle(post_id)).status_code == 204
+    assert len((await bob.get("/users/me/sessions")).json()["items"]) == 1
+    assert (await bob.get("/users/me")).json()["nickname"] == bob.nickname
+
+
+async def test_while_the_replica_is_down_the_writer_reads_and_then_it_is_used_again(
+    pair: Pair, replicated: World
+) -> None:
+    now = [0.0]
+    database_of(replicated)._circuit = Circuit(lambda: now[0])
+    alice = await replicated.person()
+    post_id = await alice.write_post()
+    pair.on_replica("SET GLOBAL offline_mode = ON")
+    assert await listed(replicated) == [post_id]
+    assert (database_of(replicated).replica_up, database_of(replicated).fallbacks) == (False, 1)
+    exposed = replicated.runtime.metrics.render().decode()
+    assert "bapsang_db_replica_up 0.0" in exposed
+    assert "bapsang_db_replica_fallbacks_total 1.0" in exposed
+
+    assert await listed(replicated) == [post_id]
+    assert database_of(replicated).fallbacks == 1  # it was not asked again
+    now[0] += RETRY_SECONDS
+    assert await listed(replicated) == [post_id]
+    assert database_of(replicated).fallbacks == 2  # one try
+
+    pair.on_replica("SET GLOBAL offline_mode = OFF")
+    pair.catch_up()
+    pair.lag()
+    await alice.write_post()
+    now[0] += RETRY_SECONDS
+    assert await listed(replicated) == [post_id]  # as the replica has it
+    assert database_of(replicated).replica_up
+
+
+async def test_a_replica_whose_schema_lags_is_read_around(unmigrated: Pair) -> None:
+    unmigrated.lag()
+    migrate(unmigrated.backend.environment["BAPSANG_DATABASE_URL"])
+    async with open_world(unmigrated.backend) as world:
+        assert await listed(world) == []
+        assert database_of(world).fallbacks == 1
+        assert database_of(world).replica_up
+
+
+async def test_without_a_replica_nobody_is_remembered(servers: Backend) -> None:
+    async with open_world(servers) as world:
+        await (await world.person()).write_post()
+        assert await world.runtime.redis.keys("db:*") == []
+
+
+def test_the_replica_really_lags(pair: Pair) -> None:
+    pair.lag()
+    with pair.source.connect() as source, pair.replica.connect() as replica:
+        source.execute(text(f"CREATE TABLE {pair.database}.mark (id INT PRIMARY KEY)"))
+        shown = text("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = :d AND table_name = 'mark'")
+        assert replica.execute(shown, {"d": pair.database}).scalar() == 0
+        pair.catch_up()
+        until(lambda: replica.execute(shown, {"d": pair.database}).scalar() == 1)

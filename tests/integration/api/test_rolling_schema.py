@@ -1,0 +1,165 @@
+"""Revisions come and go on a filled database while the service works: nobody notices."""
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from bapsang_api.migrate import LOCK_WAIT_SECONDS
+from bapsang_api.migrations import versions
+from bapsang_api.seed.plan import Sizes
+from bapsang_api.seed.service import Seeder
+from bapsang_api.tables import METADATA
+
+from .process import Service, serving, until
+from .test_schema import HEAD
+from .world import API, PASSWORD, Backend
+
+NEXT = f'''
+import sqlalchemy as sa
+from alembic import op
+
+revision = "next"
+down_revision = "{HEAD}"
+
+
+def upgrade():
+    op.add_column("posts", sa.Column("tone", sa.String(9), nullable=False, server_default="plain"))
+    op.create_index("ix_posts_tone", "posts", ["tone", "created_at"])
+    op.create_table("tones", sa.Column("id", sa.Integer(), primary_key=True))
+
+
+def downgrade():
+    op.drop_table("tones")
+    op.drop_index("ix_posts_tone", "posts")
+    op.drop_column("posts", "tone")
+'''
+SIZES = Sizes(users=200, posts=4_000, comments_per_post=0, likes=2_000, seed=1, until=datetime(2026, 11, 1, tzinfo=UTC))
+
+
+class Traffic:
+    """Readers and a writer who go on until told to stop, and what they were answered."""
+
+    def __init__(self, service: Service) -> None:
+        self.answers: Counter[str] = Counter()
+        account = {"email": "a@example.com", "password": PASSWORD, "nickname": "앨리스"}
+        with httpx.Client(base_url=f"{service.url}{API}") as http:
+            assert http.post("/auth/users", json=account).status_code == 201
+            token = http.post("/auth/tokens", json=account).headers["Authorization"]
+        self._base, self._headers = f"{service.url}{API}", {"Authorization": token}
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._act, args=(number,)) for number in range(3)]
+
+    def _act(self, number: int) -> None:
+        with httpx.Client(base_url=self._base, headers=self._headers, timeout=30) as http:
+            while not self._stop.is_set():
+                if number == 0:
+                    answer = http.post("/posts", json={"title": "밥", "content": "국"})
+                    self.answers[f"write {answer.status_code}"] += 1
+                    http.put(f"/posts/{answer.json().get('postId')}/likes")
+                self.answers[f"read {http.get('/posts').status_code}"] += 1
+
+    def more(self) -> None:
+        """Wait for further reads and writes."""
+        reads, writes = self.answers["read 200"], self.answers["write 201"]
+        until(lambda: self.answers["read 200"] > reads + 5 and self.answers["write 201"] > writes + 2, seconds=60)
+
+    @property
+    def failed(self) -> int:
+        return sum(count for answer, count in self.answers.items() if not answer.endswith((" 200", " 201")))
+
+    def __enter__(self) -> "Traffic":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+
+
+@pytest.fixture
+def filled(servers: Backend) -> Backend:
+    seeder = Seeder(servers.environment["BAPSANG_DATABASE_URL"], METADATA.sorted_tables)
+    seeder.fill(SIZES, "x")
+    seeder.close()
+    return servers
+
+
+@pytest.fixture
+def database(filled: Backend) -> Iterator[Connection]:
+    engine = create_engine(filled.environment["BAPSANG_DATABASE_URL"])
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+@pytest.fixture
+def revisions(database: Connection, tmp_path: Path) -> Config:
+    """The service's revisions and one more, applied as `bapsang-api migrate` does."""
+    (tmp_path / "next.py").write_text(NEXT)
+    config = Config()
+    config.set_main_option("script_location", str(Path(versions.__path__[0]).parent))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", f"{versions.__path__[0]}\n{tmp_path}")
+    config.attributes["connection"] = database
+    database.execute(text(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}"))
+    return config
+
+
+def test_a_revision_that_adds_comes_and_goes_without_a_failed_request(
+    filled: Backend, database: Connection, revisions: Config, tmp_path: Path
+) -> None:
+    with serving(tmp_path, **filled.environment) as service, Traffic(service) as traffic:
+        traffic.more()
+        for _ in range(2):
+            command.upgrade(revisions, "next")
+            database.commit()
+            traffic.more()
+            command.downgrade(revisions, HEAD)
+            database.commit()
+            traffic.more()
+        assert traffic.failed == 0, traffic.answers
+
+
+def test_a_migration_that_meets_a_long_transaction_gives_up_before_its_readers_do(
+    filled: Backend, database: Connection, revisions: Config, tmp_path: Path
+) -> None:
+    with serving(tmp_path, **filled.environment) as service, Traffic(service) as traffic:
+        traffic.more()
+        with _long_transaction(filled):
+            with pytest.raises(OperationalError, match="1205"):
+                command.upgrade(revisions, "next")
+            database.rollback()
+        traffic.more()
+        assert traffic.failed == 0, traffic.answers
+        command.upgrade(revisions, "next")
+        database.commit()
+
+
+def test_a_change_that_blocks_the_table_is_noticed(filled: Backend, database: Connection, tmp_path: Path) -> None:
+    with serving(tmp_path, **filled.environment) as service, Traffic(service) as traffic:
+        traffic.more()
+        database.execute(text("LOCK TABLES posts WRITE"))  # as an ALTER that copies a large table does
+        until(lambda: traffic.failed > 0, seconds=60)
+        database.execute(text("UNLOCK TABLES"))
+        traffic.more()
+
+
+@contextlib.contextmanager
+def _long_transaction(backend: Backend) -> Iterator[None]:
+    engine = create_engine(backend.environment["BAPSANG_DATABASE_URL"])
+    with engine.connect() as connection:
+        connection.execute(text("SELECT COUNT(*) FROM posts"))
+        yield
+    engine.dispose()

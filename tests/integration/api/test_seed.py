@@ -1,0 +1,217 @@
+"""The seeder against real databases, and how what it made is read."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.orm import Session
+
+from bapsang_api.kit.cursor import Keyset
+from bapsang_api.likes import store as likes
+from bapsang_api.migrate import migrate
+from bapsang_api.posts import store as posts
+from bapsang_api.seed.plan import Sizes
+from bapsang_api.seed.service import PASSWORD, Seeder
+from bapsang_api.seed.store import COLUMNS
+from bapsang_api.tables import METADATA
+from bapsang_api.upkeep import store as upkeep
+from bapsang_api.upkeep.recount import Recount
+from bapsang_api.users import store as users
+
+from .process import log_lines, run
+from .world import API, Backend, World, open_world
+
+SMALL = ("--users", "50", "--posts", "200", "--likes", "600")
+UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def count(url: str, table: str) -> int:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found = connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one()  # noqa: S608 - names from below
+    engine.dispose()
+    return int(found)
+
+
+async def test_a_seeded_service_is_read_counted_and_logged_in_to(backend: Backend, tmp_path: Path) -> None:
+    migrate(backend.settings.database_url)
+    seeded = run("seed", *SMALL, cwd=tmp_path, **backend.environment)
+    assert seeded.returncode == 0, seeded.stderr
+    done = log_lines(seeded.stderr)[-1]
+    assert (done["event"], done["rows"]) == ("seed.done", 2 * 50 + 2 * 200 + 600)
+    async with open_world(backend) as world:
+        login = await world.http.post(f"{API}/auth/tokens", json={"email": done["login"], "password": PASSWORD})
+        assert login.status_code == 201
+        assert await scrolled(world) == 200
+        report = await Recount(world.runtime.database, None).run(None, dry_run=True)
+        assert (report.posts, report.differences) == (200, 0)
+
+
+def test_comments_are_counted_by_their_posts(files: Backend) -> None:
+    url = files.settings.database_url
+    migrate(url)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE TABLE IF NOT EXISTS comments ({', '.join(COLUMNS['comments'])})"))
+    seeder = Seeder(url, METADATA.sorted_tables)
+    seeder.fill(Sizes(users=50, posts=300, comments_per_post=4, likes=0, seed=1, until=UNTIL), "x")
+    seeder.close()
+    with Session(engine) as session:
+        post_ids = upkeep.ids_after(session, "", 1_000)
+        assert (len(post_ids), upkeep.differences(session, post_ids)) == (300, [])
+        session.execute(text("DELETE FROM comments WHERE comment_id IN (SELECT MAX(comment_id) FROM comments)"))
+        (difference,) = upkeep.differences(session, post_ids)
+        assert (difference.counter, difference.shown) == ("comment_count", difference.counted + 1)
+        upkeep.correct(session, post_ids)
+        assert upkeep.differences(session, post_ids) == []
+    engine.dispose()
+    assert count(url, "comments") > 600
+
+
+async def scrolled(world: World) -> int:
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = (await world.http.get(f"{API}/posts", params={"size": "90", **cursor})).json()
+        seen += [item["postId"] for item in page["items"]]
+        if page["nextCursor"] is None:
+            assert len(set(seen)) == len(seen)
+            return len(seen)
+        cursor = {"cursorId": page["nextCursor"]["id"], "cursorCreatedAt": page["nextCursor"]["createdAt"]}
+
+
+def test_what_is_there_is_neither_lost_nor_mixed_without_being_told_so(tmp_path: Path, servers: Backend) -> None:
+    def seed(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return run("seed", *SMALL, *arguments, cwd=tmp_path, **servers.environment)
+
+    url = servers.environment["BAPSANG_DATABASE_URL"]
+    assert seed().returncode == 0
+    refused = seed()
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "--append" in refused.stderr
+    assert count(url, "posts") == 200
+    assert seed("--append").returncode == 0
+    assert (count(url, "users"), count(url, "posts")) == (100, 400)
+    asked = seed("--wipe")  # nobody is there to answer
+    assert (asked.returncode, count(url, "posts")) == (2, 400)
+    assert "--yes" in asked.stderr
+    with redis.Redis.from_url(servers.environment["BAPSANG_REDIS_URL"]) as client:
+        client.set("like:count:x", 1)
+        assert seed("--wipe", "--yes").returncode == 0
+        assert client.dbsize() == 0
+    assert (count(url, "users"), count(url, "posts")) == (50, 200)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--users", "0"], "--users: posts need at least one user"),
+        (["--users", "-1"], "-1 is not a number from 0"),
+        (["--users", "1", "--posts", "1", "--likes", "2"], "--likes: at most 1"),
+        (["--until", "yesterday"], "yesterday is not a time such as"),
+        (["--append", "--wipe"], "not allowed with"),
+        (["--into", "production/bapsang"], "--into production/bapsang: BAPSANG_DATABASE_URL names ./bapsang.sqlite3"),
+    ],
+)
+def test_wrong_usage_exits_2_and_touches_nothing(tmp_path: Path, arguments: list[str], says: str) -> None:
+    ended = run("seed", *arguments, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert says in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_without_tables_is_refused_and_one_that_is_down_fails(tmp_path: Path, empty_mysql: str) -> None:
+    environment = {"BAPSANG_DATABASE_URL": empty_mysql, "BAPSANG_REDIS_URL": "redis://127.0.0.1:1/0"}
+    refused = run("seed", *SMALL, cwd=tmp_path, **environment)
+    assert refused.returncode == 2
+    assert "bapsang-api migrate" in refused.stderr
+    environment["BAPSANG_DATABASE_URL"] = "mysql+pymysql://u:secret@127.0.0.1:1/x"
+    failed = run("seed", *SMALL, cwd=tmp_path, **environment)
+    assert (failed.returncode, log_lines(failed.stderr)[-1]["event"]) == (1, "seed.failed")
+    assert "secret" not in failed.stderr
+
+
+@pytest.fixture
+def filled(servers: Backend) -> Iterator[Engine]:
+    """A MySQL database with a few thousand posts, whose statistics are current."""
+    url = servers.environment["BAPSANG_DATABASE_URL"]
+    seeder = Seeder(url, METADATA.sorted_tables)
+    seeder.fill(Sizes(users=500, posts=5_000, comments_per_post=0, likes=10_000, seed=1, until=UNTIL), "x")
+    seeder.close()
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        connection.execute(text("ANALYZE TABLE users, user_auth, posts, post_contents, user_post_likes")).all()
+    yield engine
+    engine.dispose()
+
+
+def plans(engine: Engine, work: Callable[[Session], object]) -> dict[str, dict[str, Any]]:
+    """Run `work` and return how MySQL reads each table of its statements, by table name."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_c: object, _cursor: object, statement: str, parameters: Any, _context: object, _many: bool) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    with Session(engine) as session:
+        work(session)
+        event.remove(engine, "before_cursor_execute", note)
+        found: dict[str, dict[str, Any]] = {}
+        for statement, parameters in statements:
+            for row in (
+                session.connection().exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", parameters).mappings()
+            ):
+                found[str(row["table"])] = dict(row)
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("depth", [0, 20, 4_900], ids=["first page", "second page", "page 245"])
+def test_every_page_of_the_feed_is_read_off_its_index_however_deep(filled: Engine, depth: int) -> None:
+    with filled.connect() as connection:
+        newest_first = text("SELECT created_at, id FROM posts ORDER BY created_at DESC LIMIT 1 OFFSET :depth")
+        created_at, post_id = connection.execute(newest_first, {"depth": depth}).one()
+    before = Keyset(created_at.replace(tzinfo=UTC), post_id) if depth else None
+    plan = plans(filled, lambda session: posts.page(session, before, 21))
+    assert plan["posts"]["key"] == "ix_posts_feed", plan
+    assert plan["users"]["key"] == "PRIMARY"
+    for table in plan.values():
+        assert "filesort" not in str(table["Extra"])
+        assert "temporary" not in str(table["Extra"])
+
+    def pages(session: Session) -> None:
+        session.execute(text("FLUSH STATUS"))
+        posts.page(session, before, 21)
+
+    with Session(filled) as session:
+        pages(session)
+        read = {name: int(value) for name, value in session.execute(text("SHOW SESSION STATUS LIKE 'Handler_read%'"))}
+    # 21 posts and their authors, at any depth; an OFFSET would step over all that come before.
+    assert sum(read.values()) < 100, read
+
+
+@pytest.mark.parametrize(
+    ("work", "keys"),
+    [
+        (posts.detail, {"posts": "PRIMARY", "users": "PRIMARY", "post_contents": "PRIMARY"}),
+        (lambda session, post_id: likes.stored(session, post_id, post_id), {}),
+        (likes.stored_users, {"user_post_likes": "PRIMARY"}),
+        (lambda session, _: users.nickname_taken(session, "x"), {}),
+        (lambda session, _: users.id_of(session, "seed1@example.com"), {"user_auth": "uq_user_auth_email"}),
+    ],
+    ids=["detail", "liked", "likers", "nickname", "id"],
+)
+def test_hot_look_ups_scan_no_table(
+    filled: Engine, work: Callable[[Session, str], object], keys: dict[str, str]
+) -> None:
+    with filled.connect() as connection:
+        post_id = str(connection.execute(text("SELECT id FROM posts ORDER BY id LIMIT 1")).scalar_one())
+    plan = plans(filled, lambda session: work(session, post_id))
+    for name, table in plan.items():
+        assert table["type"] not in {"ALL", "index"}, (name, table)
+    assert {name: plan[name]["key"] for name in keys} == keys

@@ -1,0 +1,212 @@
+"""Counting again and erasing people."""
+
+import asyncio
+import os
+import pty
+import subprocess
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from bapsang_api.kit.problem import NotFound
+from bapsang_api.likes.sync import LOCK
+from bapsang_api.upkeep.erasure import Erasure
+from bapsang_api.upkeep.recount import Recount
+
+from .process import BARE, PROGRAM, log_lines, run
+from .world import API, PASSWORD, Backend, World, open_world
+
+NOBODY = "01JD0000000000000000000000"
+ROWS = (
+    "INSERT INTO users (id, nickname, user_role, user_status, created_at) VALUES (:id, '앨리스', 'USER', 'ACTIVE', NOW(6))",
+    "INSERT INTO user_auth (id, user_id, email, provider) VALUES (:id, :id, 'a@example.com', 'LOCAL')",
+    "INSERT INTO posts (id, user_id, title, created_at, view_count, like_count, comment_count, post_status)"
+    " VALUES (:id, :id, '밥', NOW(6), 0, 3, 0, 'ACTIVE')",
+)
+
+
+def recount(world: World, batch_size: int = 2) -> Recount:
+    return Recount(world.runtime.database, world.runtime.redis, batch_size=batch_size)
+
+
+async def test_nothing_differs_while_likes_wait_are_claimed_and_are_written(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    posts = [await alice.write_post() for _ in range(5)]
+    for post_id in posts[:3]:
+        await bob.toggle(post_id)
+    assert (await recount(world).run(None, dry_run=True)).fields() | {"posts": 0} == {
+        "posts": 0, "like_differences": 0, "comment_differences": 0, "redis_differences": 0, "dry_run": True
+    }  # fmt: skip
+    await world.runtime.like_sync.run()
+    await alice.toggle(posts[0])
+    await bob.toggle(posts[1])
+    report = await recount(world).run(None, dry_run=False)
+    assert (report.posts, report.differences) == (5, 0)
+    assert [await world.shown_likes(post_id) for post_id in posts] == [2, 0, 1, 0, 0]
+
+
+async def test_a_wrong_counter_is_reported_and_corrected_only_without_dry_run(world: World) -> None:
+    alice = await world.person()
+    posts = [await alice.write_post() for _ in range(3)]
+    await alice.toggle(posts[0])
+    await world.runtime.like_sync.run()
+    await world.change("UPDATE posts SET like_count = 7 WHERE id = :p", p=posts[0])
+    await world.change("UPDATE posts SET like_count = -1 WHERE id = :p", p=posts[2])
+    dry = await recount(world).run(None, dry_run=True)
+    assert (dry.like_differences, await world.like_count_column(posts[0])) == (2, 7)
+    assert (await recount(world).run([posts[1]], dry_run=False)).differences == 0
+    assert (await recount(world).run(None, dry_run=False)).like_differences == 2
+    assert [await world.like_count_column(post_id) for post_id in posts] == [1, 0, 0]
+    assert (await recount(world).run(None, dry_run=False)).differences == 0
+
+
+async def test_likes_that_redis_got_wrong_are_loaded_again_and_keep_what_is_pending(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    post_id = await alice.write_post()
+    await alice.toggle(post_id)
+    await world.runtime.like_sync.run()
+    await bob.toggle(post_id)
+    await world.runtime.redis.sadd(f"like:users:{post_id}", NOBODY)
+    await world.runtime.redis.incr(f"like:count:{post_id}")
+    assert await world.shown_likes(post_id) == 3
+    assert (await recount(world).run(None, dry_run=True)).redis_differences == 1
+    assert (await recount(world).run([post_id], dry_run=False)).redis_differences == 1
+    await alice.send("PUT", f"/posts/{post_id}/likes")
+    assert await world.shown_likes(post_id) == 2
+    assert (await recount(world).run(None, dry_run=True)).differences == 0
+
+
+async def test_an_unknown_post_is_refused(world: World) -> None:
+    with pytest.raises(NotFound):
+        await recount(world).run([NOBODY], dry_run=False)
+
+
+async def test_a_recount_waits_for_the_write_back(servers: Backend) -> None:
+    async with open_world(servers) as world:
+        await (await world.person()).write_post()
+        async with world.runtime.database.exclusive(LOCK):
+            waiting = asyncio.create_task(recount(world).run(None, dry_run=False))
+            done, _ = await asyncio.wait({waiting}, timeout=0.3)
+            assert not done
+        assert (await waiting).posts == 1
+
+
+async def test_counts_stay_exact_while_people_like_and_a_recount_runs(servers: Backend) -> None:
+    async with open_world(servers) as world:
+        people = [await world.person() for _ in range(6)]
+        posts = [await people[0].write_post() for _ in range(4)]
+        for turn in range(4):
+            toggles = [person.toggle(post_id) for person in people for post_id in posts[: turn + 1]]
+            reports = await asyncio.gather(recount(world).run(None, dry_run=False), *toggles)
+            assert reports[0].differences == 0
+            await world.runtime.like_sync.run()
+        for post_id in posts:
+            assert await world.like_count_column(post_id) == await world.liked_rows(post_id)
+
+
+def erasure(world: World) -> Erasure:
+    revoked = world.runtime.revoked
+    return Erasure(world.runtime.database, revoked, world.clock, world.runtime.ids)
+
+
+async def test_an_erased_person_is_gone_from_every_row_and_logged_out(world: World) -> None:
+    alice = await world.person()
+    post_id = await alice.write_post(title="나의 비밀 밥상")
+    erased = await erasure(world).erase(await erasure(world).user_id_of(alice.email), with_posts=False, reason="asked")
+    assert (erased.was_active, erased.sessions, erased.posts) == (True, 1, 0)
+    assert (await alice.get("/users/me")).status_code == 401
+    assert (await world.refresh(alice.refresh_token)).status_code == 401
+    login = {"email": alice.email, "password": PASSWORD}
+    assert (await world.http.post(f"{API}/auth/tokens", json=login)).status_code == 401  # not even "you withdrew"
+    post = (await world.http.get(f"{API}/posts/{post_id}")).json()
+    assert (post["title"], post["author"]["nickname"]) == ("나의 비밀 밥상", "탈퇴한 사용자")
+    (row,) = await world.rows("SELECT email, password_hash, withdrawn_email_hash, withdrawn_at FROM user_auth")
+    assert row == (f"~{alice.user_id}", None, None, None)
+    assert await world.rows("SELECT user_agent FROM auth_sessions") == [(None,)]
+    assert await world.rows("SELECT actor_id, action, target_id, reason FROM audit_log") == [
+        (None, "user.erase", alice.user_id, "asked")
+    ]
+
+
+async def test_erasing_again_changes_nothing_and_finishes_what_was_left(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    mine, other = await alice.write_post(), await bob.write_post()
+    await erasure(world).erase(alice.user_id, with_posts=False, reason=None)
+    (before,) = await world.rows("SELECT nickname, deleted_at FROM users WHERE id = :u", u=alice.user_id)
+    again = await erasure(world).erase(alice.user_id, with_posts=True, reason=None)
+    assert (again.was_active, again.posts) == (False, 1)
+    assert (await erasure(world).erase(alice.user_id, with_posts=True, reason=None)).posts == 0
+    assert await world.rows("SELECT nickname, deleted_at FROM users WHERE id = :u", u=alice.user_id) == [before]
+    assert await world.rows("SELECT content FROM post_contents WHERE id = :p", p=mine) == [("",)]
+    assert (await world.http.get(f"{API}/posts/{mine}")).status_code == 404
+    assert (await world.http.get(f"{API}/posts/{other}")).status_code == 200
+    with pytest.raises(NotFound):
+        await erasure(world).erase(NOBODY, with_posts=False, reason=None)
+    with pytest.raises(NotFound):
+        await erasure(world).user_id_of(alice.email)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["recount"], "one of the arguments --all --posts is required"),
+        (["recount", "--all", "--posts", NOBODY], "not allowed with"),
+        (["recount", "--posts", "x"], "x is not the id of a post"),
+        (["erase-user"], "required: USER"),
+        (["erase-user", "alice"], "alice is neither an id nor an e-mail"),
+        (["erase-user", "a@example.com", "--posts", "hide"], "invalid choice"),
+        (["erase-user", "a@example.com"], "give --yes"),
+    ],
+)
+def test_wrong_usage_exits_2_and_says_what_to_do(tmp_path: Path, arguments: list[str], says: str) -> None:
+    ended = subprocess.run(
+        [*PROGRAM, *arguments], env=BARE, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert ended.returncode == 2
+    assert says in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_erasure_asks_on_a_terminal(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    asking = subprocess.Popen(
+        [*PROGRAM, "erase-user", "a@example.com"],
+        env=BARE,
+        cwd=tmp_path,
+        stdin=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(ours, b"no\n")
+    _, said = asking.communicate(timeout=30)
+    os.close(ours)
+    os.close(theirs)
+    assert asking.returncode == 2
+    assert said.startswith("Erase a@example.com for good? Type yes: ")
+    assert "nothing was done" in said
+
+
+def test_the_commands_say_by_their_exit_code_how_they_ended(tmp_path: Path, servers: Backend) -> None:
+    def ended(*arguments: str, **changed: str) -> tuple[int, dict[str, object]]:
+        done = run(*arguments, cwd=tmp_path, **{**servers.environment, **changed})
+        assert "example.com" not in done.stderr
+        return done.returncode, log_lines(done.stderr)[-1]
+
+    engine = create_engine(servers.environment["BAPSANG_DATABASE_URL"])
+    with engine.connect() as connection:
+        for row in ROWS:
+            connection.execute(text(row), {"id": NOBODY})
+        connection.commit()
+    engine.dispose()
+    code, line = ended("recount", "--all", "--dry-run")
+    assert (code, line["event"], line["like_differences"]) == (1, "recount.done", 1)
+    assert ended("recount", "--posts", NOBODY)[0] == 0
+    assert ended("recount", "--all", "--dry-run")[0] == 0
+    assert ended("recount", "--posts", NOBODY[:-1] + "1")[1]["error"] == "unknown post"
+    nowhere = "redis://127.0.0.1:1/0"
+    assert ended("recount", "--all", BAPSANG_REDIS_URL=nowhere)[0] == 1
+    assert ended("erase-user", "b@example.com", "--yes")[1]["error"] == "unknown user"
+    code, line = ended("erase-user", "a@example.com", "--yes", "--reason", "asked")
+    assert (code, line["event"], line["user_id"], line["was_active"]) == (0, "erase_user.done", NOBODY, True)
+    assert ended("erase-user", NOBODY, "--yes")[1]["was_active"] is False

@@ -1,0 +1,80 @@
+"""Every revision expands: the version before it goes on serving on its schema. What takes away says that it contracts."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from bapsang_api.migrations import versions
+
+REVISIONS = sorted(Path(versions.__path__[0]).glob("r*.py"))
+TAKING_AWAY = {"drop_column", "drop_table", "drop_index", "drop_constraint", "rename_table", "execute"}
+
+
+def offences(source: str) -> list[str]:
+    """Return what a revision's upgrade does that the version before cannot live with; nothing for `contract = True`."""
+    tree = ast.parse(source)
+    for node in tree.body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "contract" and node.value is not None:
+            return [] if ast.literal_eval(node.value) is True else ["contract is neither left out nor True"]
+    # Whatever is not the way back may run on the way forth, helpers and tables of columns included.
+    forth = [node for node in tree.body if not (isinstance(node, ast.FunctionDef) and node.name == "downgrade")]
+    found = []
+    for call in (call for node in forth for call in _calls(node)):
+        name, options = _name(call), {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+        narrowing = options.keys() & {"new_column_name", "type_"} or options.get("nullable") == "False"
+        if name in TAKING_AWAY or (name == "alter_column" and narrowing):
+            found.append(name)
+        elif name == "add_column":
+            for column in _calls(call, "Column"):
+                given = {keyword.arg: ast.unparse(keyword.value) for keyword in column.keywords}
+                if given.get("nullable") == "False" and "server_default" not in given:
+                    found.append("a column that must be given and has no default")
+    return found
+
+
+def _calls(node: ast.AST, name: str | None = None) -> list[ast.Call]:
+    calls = [inner for inner in ast.walk(node) if isinstance(inner, ast.Call)]
+    return [call for call in calls if name is None or _name(call) == name]
+
+
+def _name(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+@pytest.mark.parametrize("path", REVISIONS, ids=lambda path: path.stem)
+def test_revision_only_adds_unless_it_is_marked(path: Path) -> None:
+    assert offences(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'op.drop_column("posts", "title")',
+        'op.drop_table("posts")',
+        'op.drop_index("ix_posts_feed", "posts")',
+        'op.rename_table("posts", "articles")',
+        'op.alter_column("posts", "title", new_column_name="name")',
+        'op.alter_column("posts", "updated_at", nullable=False)',
+        'op.execute("ALTER TABLE posts DROP COLUMN title")',
+        'op.add_column("posts", sa.Column("tone", sa.String(9), nullable=False))',
+    ],
+)
+def test_what_the_version_before_cannot_live_with_is_found_and_may_be_marked(statement: str) -> None:
+    revision = f"def upgrade() -> None:\n    {statement}\n\n\ndef downgrade() -> None:\n    pass\n"
+    assert offences(revision)
+    assert offences(f"contract: bool = True\n\n\n{revision}") == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'op.add_column("posts", sa.Column("tone", sa.String(9)))',
+        'op.add_column("posts", sa.Column("tone", sa.String(9), nullable=False, server_default="plain"))',
+        'op.create_index("ix_posts_tone", "posts", ["tone"])',
+        'op.create_table("tones", sa.Column("id", sa.Integer(), nullable=False))',
+    ],
+)
+def test_what_only_adds_is_no_offence(statement: str) -> None:
+    back = 'def downgrade() -> None:\n    op.drop_column("posts", "tone")\n'
+    assert offences(f"def upgrade() -> None:\n    {statement}\n\n\n{back}") == []

@@ -1,0 +1,65 @@
+"""The rules for uploads: which keys are whose. Against a real S3 server: tests/integration/api/test_uploads.py."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bapsang_api.uploads import rules
+from bapsang_api.uploads.bucket import Bucket
+from bapsang_api.uploads.rules import CONTENT_TYPES, Category, Upload
+from bapsang_api.uploads.s3 import Signer
+
+ALICE, BOB, ID = "01JDAAAAAAAAAAAAAAAAAAAAAA", "01JDBBBBBBBBBBBBBBBBBBBBBB", "01JD0000000000000000000000"
+OWN = [Category.PROFILE_IMAGE, Category.POST_IMAGE, Category.OTHER]
+
+
+def planned(category: Category, user_id: str | None, content_type: str = "image/png") -> str:
+    return rules.plan(content_type=content_type, size=1, category=category, user_id=user_id, upload_id=ID).object_key
+
+
+@pytest.mark.parametrize("content_type", CONTENT_TYPES)
+@pytest.mark.parametrize("category", Category)
+def test_key_is_good_for_its_user_and_category_only(category: Category, content_type: str) -> None:
+    key = planned(category, ALICE, content_type)
+    assert rules.is_upload(key, category, ALICE)
+    assert not any(rules.is_upload(key, other, ALICE) for other in Category if other is not category)
+    assert rules.is_upload(key, category, BOB) == (category is Category.TEMP_PROFILE_IMAGE)
+    assert not key.startswith(rules.PUBLIC_PREFIX)
+
+
+@pytest.mark.parametrize("category", OWN)
+def test_only_a_signup_uploads_without_a_user(category: Category) -> None:
+    with pytest.raises(ValueError, match="without a user"):
+        planned(category, None)
+    assert planned(Category.TEMP_PROFILE_IMAGE, None) == f"temp/{ID}.png"
+
+
+@given(st.text(max_size=40), st.sampled_from(Category))
+def test_nothing_but_a_planned_key_is_one(tail: str, category: Category) -> None:
+    prefix = rules.prefix_of(category, ALICE)
+    assert not rules.is_upload(prefix + tail, category, ALICE)
+    assert not rules.is_upload(tail, category, ALICE)
+    assert rules.public_id(f"public/post/{tail}", Category.POST_IMAGE) is None
+
+
+def test_published_key_tells_its_image_and_what_it_is_for() -> None:
+    key = rules.public_key(Category.POST_IMAGE, ID, "image/jpeg")
+    assert key == f"public/post/{ID}.jpg"
+    assert rules.public_id(key, Category.POST_IMAGE) == ID
+    assert rules.public_id(key, Category.PROFILE_IMAGE) is None
+    assert rules.public_key(Category.TEMP_PROFILE_IMAGE, ID, "image/png") == f"public/profile/{ID}.png"
+
+
+@pytest.mark.parametrize("content_type", CONTENT_TYPES)
+def test_extension_tells_the_type_again(content_type: str) -> None:
+    told = rules.content_type_of(planned(Category.POST_IMAGE, ALICE, content_type))
+    assert told == {"image/jpg": "image/jpeg"}.get(content_type, content_type)
+
+
+def test_url_for_aws_names_the_regions_own_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    bucket = Bucket.of("media", "ap-northeast-2", endpoint=None, upload_origin=None, public_url=None)
+    url = Signer(bucket).sign(Upload(f"temp/{ID}.png", "image/png", 5))
+    assert url.startswith(f"https://media.s3.ap-northeast-2.amazonaws.com/temp/{ID}.png?")
+    assert "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost" in url

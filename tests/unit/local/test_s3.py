@@ -1,0 +1,64 @@
+"""Requests to the S3 server are signed as AWS documents it, and its policy opens nothing but published images."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import yaml
+
+from bapsang_local import s3
+from bapsang_local.settings import HOST, LOCAL
+
+ADDON = list(yaml.safe_load_all((LOCAL / "addons" / "storage.yaml").read_text()))
+# The examples of AWS' own description of Signature Version 4.
+EXAMPLE = s3.Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+EXAMPLES = {
+    "/?lifecycle=": "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
+    "/?max-keys=2&prefix=J": "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+}
+
+
+@pytest.mark.parametrize("target", EXAMPLES)
+def test_signatures_are_those_of_the_published_examples(target: str) -> None:
+    headers = s3.signed(
+        EXAMPLE, "us-east-1", "examplebucket.s3.amazonaws.com", "GET", target, b"", datetime(2013, 5, 24, tzinfo=UTC)
+    )
+    assert headers["Authorization"].endswith(f"Signature={EXAMPLES[target]}")
+
+
+def test_a_secret_access_key_is_never_shown() -> None:
+    assert EXAMPLE.secret_access_key not in repr(EXAMPLE)
+
+
+def test_only_published_images_are_open() -> None:
+    (statement,) = s3.POLICY["Statement"]
+    assert (statement["Action"], statement["Resource"]) == ("s3:GetObject", "arn:aws:s3:::media/public/*")
+
+
+def _one(kind: str) -> Any:
+    (found,) = (document for document in ADDON if document["kind"] == kind)
+    return found
+
+
+def test_the_server_of_the_addon_is_the_one_that_is_set_up() -> None:
+    for document in ADDON:
+        assert document["metadata"].get("namespace", document["metadata"]["name"]) == s3.NAMESPACE
+    (container,) = _one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert f":{s3.PORT}" in container["command"]
+    assert container["command"][container["command"].index("--region") + 1] == s3.REGION
+    assert {one["valueFrom"]["secretKeyRef"]["name"] for one in container["env"]} == {s3.ROOT_SECRET}
+
+
+def test_browsers_reach_the_bucket_at_the_origin_of_the_page() -> None:
+    (rule,) = _one("Ingress")["spec"]["rules"]
+    (path,) = rule["http"]["paths"]
+    assert (rule["host"], path["path"], path["pathType"]) == (HOST, f"/{s3.BUCKET}", "Prefix")
+
+
+def test_the_server_meets_the_restricted_level_and_talks_to_nobody() -> None:
+    assert _one("Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    policy = _one("NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "egress" not in policy
