@@ -61,6 +61,6 @@ def operator(
     grant(client)
     found = Operator(control_plane.operator, tmp_path_factory.mktemp("operator") / "operator.log")
     found.start()
-    eventually(lambda: found.leads, 5, "the operator leads")
+    eventually(lambda: found.leads, 30, "the operator leads")
     yield found
     assert found.stop() == 0

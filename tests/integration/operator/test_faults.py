@@ -65,7 +65,7 @@ def stage(
     found.stop()
     proxy.stop()
     operator.start()
-    eventually(lambda: operator.leads, 20)
+    eventually(lambda: operator.leads, 40)
 
 
 class Life:
@@ -110,7 +110,7 @@ class Life:
             self.namespace.play_controllers()
             return bool(probe())
 
-        eventually(look, 60, f"{what}; {self._status().get('conditions')}")
+        eventually(look, 120, f"{what}; {self._status().get('conditions')}")
 
     def _status(self) -> Any:
         return (self.namespace.get("Community", "c") or {}).get("status", {})

