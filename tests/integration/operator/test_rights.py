@@ -37,11 +37,13 @@ def _used(plane: ControlPlane) -> Rights:
 def test_every_right_is_used_and_every_use_is_a_right(
     namespace: Namespace, operator: Operator, control_plane: ControlPlane
 ) -> None:
-    namespace.community()
+    namespace.community(storage={"bucket": "media"})
     first = namespace.bring_up()
     namespace.patch("Community", "c", {"spec": {"hibernate": True}})
     namespace.wait_for("Progressing", "True", "Hibernating")
-    namespace.patch("Community", "c", {"spec": {"hibernate": False, "host": None, "image": "bapsang/api:0.2.0"}})
+    namespace.patch(
+        "Community", "c", {"spec": {"hibernate": False, "host": None, "image": "bapsang/api:0.2.0", "storage": None}}
+    )
     namespace.finish_job(namespace.migration(other_than=first))
     eventually(lambda: namespace.get("Job", first) is None and namespace.get("Ingress", "c-api") is None)
     assert operator.leads
