@@ -167,6 +167,7 @@ def main() -> int:
     noticed = len(tried) - len(survivors)
     result = {"places": len(every), "tried": len(tried), "noticed": noticed}
     result["percent"] = round(100 * noticed / len(tried))
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
     chosen.output.write_text(json.dumps(result | {"survivors": survivors}, indent=2, ensure_ascii=False) + "\n")
     sys.stdout.write(f"{json.dumps(result)}\n")
     return 0

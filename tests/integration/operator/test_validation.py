@@ -52,6 +52,10 @@ BAD: dict[str, tuple[Spec, str]] = {
         {"api": {"base": {"resources": {"requests": {"cpu": "1core"}}}}},
         "spec.api.base.resources.requests.cpu",
     ),
+    "negative quantity without quotes": (
+        {"api": {"base": {"resources": {"limits": {"cpu": -1}}}}},
+        "spec.api.base.resources.limits.cpu",
+    ),
     "reserved variable": ({"api": {"env": [{"name": "BAPSANG_ISSUER", "value": "x"}]}}, "spec.api.env[0].name"),
     "variable named twice": ({"api": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}, "env[1]"),
     "variable without a value": ({"api": {"env": [{"name": "A"}]}}, "spec.api.env[0]"),
