@@ -14,6 +14,7 @@ from bapsang_operator.cost.design import Design, Traffic, UnknownInstanceError, 
 from bapsang_operator.cost.estate import Estate
 from bapsang_operator.cost.prices import PriceBook, PriceError
 from bapsang_operator.cost.report import Report, report
+from bapsang_operator.judgement import Judgement
 from bapsang_operator.names import ConditionType, Reason
 from bapsang_operator.spec import Community
 
@@ -21,20 +22,11 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A condition's status, reason and message."""
-
-    status: str
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True)
 class Costing:
     """`block` is status.cost, None where something has no price."""
 
     block: Manifest | None
-    verdicts: dict[ConditionType, Verdict]
+    judgements: dict[ConditionType, Judgement]
 
 
 @functools.cache
@@ -48,15 +40,15 @@ def assess(community: Community, estate: Estate, today: date, book: PriceBook | 
     design, traffic = _design(community, estate), estate.traffic
     try:
         made = report(design, traffic, book, _most_nodes(community, design))
-        verdicts = {
+        judgements = {
             ConditionType.NO_SINGLE_POINT_OF_FAILURE: _single_points(community, design, traffic),
             ConditionType.SPOT_FLOOR_HELD: _floor(design, traffic),
         }
     except (PriceError, UnknownInstanceError) as error:
-        unknown = Verdict("Unknown", Reason.PRICE_UNKNOWN, f"spec.estate cannot be judged: {error}.")
+        unknown = Judgement("Unknown", Reason.PRICE_UNKNOWN, f"spec.estate cannot be judged: {error}.")
         return Costing(None, dict.fromkeys(_KINDS, unknown))
     within = _within(estate, made, book.stale(today))
-    return Costing(_block(made, book), {ConditionType.COST_WITHIN_BUDGET: within, **verdicts})
+    return Costing(_block(made, book), {ConditionType.COST_WITHIN_BUDGET: within, **judgements})
 
 
 _KINDS = (
@@ -113,7 +105,7 @@ def _block(made: Report, book: PriceBook) -> Manifest:
     return block
 
 
-def _within(estate: Estate, made: Report, stale: list[str]) -> Verdict:
+def _within(estate: Estate, made: Report, stale: list[str]) -> Judgement:
     old = (
         f" Prices older than a year: {', '.join(stale[:_SHOWN])}{' …' if len(stale) > _SHOWN else ''}." if stale else ""
     )
@@ -124,38 +116,38 @@ def _within(estate: Estate, made: Report, stale: list[str]) -> Verdict:
         percent = estate.budget.max_percent
         bounds.append((estate.budget.revenue_usd * percent / 100, f"{percent} % of spec.budget.monthlyRevenueUSD"))
     if not bounds:
-        return Verdict(
+        return Judgement(
             "Unknown", Reason.NO_BUDGET, f"A month costs {made.usd:,.2f} USD; spec.budget sets no limit.{old}"
         )
     limit, name = min(bounds)
     text = f"A month costs {made.usd:,.2f} USD of {limit:,.2f} USD ({name})"
     if made.usd > limit:
         dear = max(made.rows, key=lambda row: row.usd)
-        return Verdict(
+        return Judgement(
             "False", Reason.OVER_BUDGET, f"{text}; the largest row is {dear.group}, {dear.usd:,.2f} USD.{old}"
         )
-    return Verdict("True", Reason.WITHIN_BUDGET, f"{text}.{old}")
+    return Judgement("True", Reason.WITHIN_BUDGET, f"{text}.{old}")
 
 
-def _single_points(community: Community, design: Design, traffic: Traffic) -> Verdict:
+def _single_points(community: Community, design: Design, traffic: Traffic) -> Judgement:
     found = capacity.single_points(design)
     if community.api.base_replicas < 2:
         found.append("one base pod (spec.api.base.replicas)")
     if community.database.embedded:
         found.append("the embedded MySQL (spec.database.mode)")
     if found:
-        return Verdict(
+        return Judgement(
             "False", Reason.SINGLE_POINT, f"Losing one of these takes the community down: {'; '.join(found)}."
         )
     short = capacity.shortfalls(design, traffic)
     if short:
-        return Verdict("False", Reason.TOO_SMALL, f"The estate is too small: {'; '.join(short)}.")
-    return Verdict("True", Reason.NOTHING_SINGLE, "Any one node or zone can be lost at the peak.")
+        return Judgement("False", Reason.TOO_SMALL, f"The estate is too small: {'; '.join(short)}.")
+    return Judgement("True", Reason.NOTHING_SINGLE, "Any one node or zone can be lost at the peak.")
 
 
-def _floor(design: Design, traffic: Traffic) -> Verdict:
+def _floor(design: Design, traffic: Traffic) -> Judgement:
     share = capacity.floor_share(design, traffic)
     text = f"Without any spot node {share:.0%} of the peak is carried; {capacity.FLOOR_SHARE:.0%} is the least"
     if share < capacity.FLOOR_SHARE:
-        return Verdict("False", Reason.FLOOR_TOO_LOW, f"{text}: add base nodes (spec.estate.baseNodes.count).")
-    return Verdict("True", Reason.FLOOR_HELD, f"{text}.")
+        return Judgement("False", Reason.FLOOR_TOO_LOW, f"{text}: add base nodes (spec.estate.baseNodes.count).")
+    return Judgement("True", Reason.FLOOR_HELD, f"{text}.")

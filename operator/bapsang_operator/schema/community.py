@@ -25,6 +25,7 @@ from bapsang_operator.schema.fields import (
     string_map,
     text,
 )
+from bapsang_operator.schema.scaling import FITS, HIBERNATE, PREWARM
 from bapsang_operator.schema.status import STATUS
 from bapsang_operator.schema.storage import IMAGE_COLLECTOR, STORAGE
 from bapsang_operator.schema.stores import DATABASE, REDIS
@@ -104,11 +105,14 @@ SPEC: Final = obj(
         "imageCollector": IMAGE_COLLECTOR,
         "serviceAccount": _SERVICE_ACCOUNT,
         "auth": _AUTH,
+        "prewarm": PREWARM,
+        "hibernate": HIBERNATE,
         "estate": ESTATE,
         "budget": BUDGET,
     },
     required=["image"],
     **rules(
+        FITS,
         rule(
             "!has(self.storage) || !has(self.storage.secretName) || "
             f"!self.api.env.exists(variable, variable.name in {list(names.ACCESS_KEY)})",
@@ -118,7 +122,7 @@ SPEC: Final = obj(
             ),
             f"{' and '.join(names.ACCESS_KEY)} come from the Secret of storage.secretName",
             ".api.env",
-        )
+        ),
     ),
 )
 

@@ -92,8 +92,8 @@ STATUS: Final = obj(
         "cost": _COST,
         "conditions": {
             "type": "array",
-            "description": "Ready, Progressing, Degraded, Migrated, DatabaseReady, RedisReady, LikeSyncHealthy; with "
-            "spec.estate also CostWithinBudget, NoSinglePointOfFailure, SpotFloorHeld.",
+            "description": "Ready, Progressing, Degraded, Migrated, DatabaseReady, RedisReady, LikeSyncHealthy, "
+            "Prewarmed, Paused; with spec.estate also CostWithinBudget, NoSinglePointOfFailure, SpotFloorHeld.",
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
             "items": _CONDITION,

@@ -30,11 +30,11 @@ def _assess(estate: dict[str, Any] | None = None, today: date = TODAY, **changes
 
 
 def _told(found: costing.Costing) -> dict[str, tuple[str, str]]:
-    return {kind.value: (verdict.status, verdict.reason.value) for kind, verdict in found.verdicts.items()}
+    return {kind.value: (verdict.status, verdict.reason.value) for kind, verdict in found.judgements.items()}
 
 
 def _message(found: costing.Costing, kind: str) -> str:
-    return next(verdict.message for name, verdict in found.verdicts.items() if name == kind)
+    return next(verdict.message for name, verdict in found.judgements.items() if name == kind)
 
 
 def test_default_estate_holds_within_a_sufficient_budget() -> None:
