@@ -42,6 +42,7 @@ from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
+from bapsang_api.posts.routes import search_router
 from bapsang_api.uploads.routes import router as uploads_router
 from bapsang_api.users.routes import router as users_router
 
@@ -52,6 +53,7 @@ ROUTERS: Final = (
     posts_router,
     comments_router,
     likes_router,
+    search_router,
     auth_router,
     users_router,
     my_posts_router,

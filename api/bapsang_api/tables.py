@@ -8,6 +8,7 @@ from bapsang_api.comments import models as comments
 from bapsang_api.likes import models as likes
 from bapsang_api.moderation import models as moderation
 from bapsang_api.posts import models as posts
+from bapsang_api.search import models as search
 from bapsang_api.uploads import models as uploads
 from bapsang_api.users import models as users
 
@@ -19,6 +20,7 @@ MODELS = (
     posts.Post,
     posts.PostContent,
     posts.PostImage,
+    search.PostText,
     uploads.Image,
     comments.Comment,
     likes.UserPostLike,

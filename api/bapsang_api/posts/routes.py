@@ -3,7 +3,8 @@
 import hashlib
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
+from pydantic import AfterValidator
 from starlette.responses import Response
 
 from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal
@@ -11,6 +12,8 @@ from bapsang_api.kit.clock import to_wire
 from bapsang_api.kit.cursor import DEFAULT_SIZE, Cursor, CursorCreatedAt, CursorId, PageSize, parse_cursor
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.network import client_address
+from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
+from bapsang_api.kit.validation import text_between
 from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
 from bapsang_api.posts.pictures import NamedPicture, PictureChange
 from bapsang_api.posts.schemas import (
@@ -26,12 +29,26 @@ from bapsang_api.posts.schemas import (
     Stats,
 )
 from bapsang_api.posts.service import Detail, Page, PostService
+from bapsang_api.search.query import Query as Words
+from bapsang_api.search.query import searchable
 from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/posts", tags=["posts"], route_class=JsonRoute)
 mine_router = APIRouter(prefix=f"{API}/users/me/posts", tags=["posts"])
+search_router = APIRouter(prefix=f"{API}/search", tags=["posts"])
 Images = Annotated[ImageService, provided(ImageService)]
+Limiter = Annotated[RateLimiter, provided(RateLimiter)]
 Posts = Annotated[PostService, provided(PostService)]
+SearchText = Annotated[
+    str,
+    AfterValidator(text_between(2, 50)),
+    AfterValidator(searchable),
+    Query(
+        description="What all must be in title or content, separated by spaces; 2-50 characters.",
+        json_schema_extra={"minLength": 2, "maxLength": 50},
+        examples=["된장찌개"],
+    ),
+]
 
 
 @router.get("", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
@@ -114,6 +131,24 @@ async def list_my_posts(
     """List the caller's posts, newest first."""
     before = parse_cursor(cursor_id, cursor_created_at)
     page = await posts.page(before, size or DEFAULT_SIZE, author_id=principal.user_id)
+    return json_response(page_body(page, images))
+
+
+@search_router.get("/posts", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
+async def search_posts(
+    q: SearchText,
+    request: Request,
+    _: OptionalPrincipal,
+    limiter: Limiter,
+    posts: Posts,
+    images: Images,
+    size: PageSize = None,
+    cursor_id: CursorId = None,
+    cursor_created_at: CursorCreatedAt = None,
+) -> Response:
+    """List the posts with all the words in title or content, newest first. 503 when too many hold them to be read in time."""
+    limiter.admit(request.scope, Limit.SEARCH, subject_of(client_address(request.scope)))
+    page = await posts.search(Words.of(q), parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
     return json_response(page_body(page, images))
 
 

@@ -17,6 +17,7 @@ from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.posts import store
 from bapsang_api.posts.models import Post, PostContent
 from bapsang_api.posts.pictures import PictureChange
+from bapsang_api.search.query import Query
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, attach, detach
 
@@ -138,9 +139,12 @@ class PostService:
         rows = await self._database.read_lagging(
             partial(store.page, before=before, limit=size + 1, author_id=author_id)
         )
-        shown, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
-        counts = await self._likes.counts([row.post_id for row in shown])
-        return Page([with_count(row, counts) for row in shown], following)
+        return await self._page(rows, size)
+
+    async def search(self, query: Query, before: Keyset | None, size: int) -> Page:
+        """Return up to `size` posts with all the words in title and content, older than `before`, newest first."""
+        rows = await self._database.read_lagging(partial(store.found, query=query, before=before, limit=size + 1))
+        return await self._page(rows, size)
 
     async def detail(self, post_id: str, *, user_id: str | None, viewer: str) -> Detail:
         """Return a post and count a view of `viewer`. Raises NotFound."""
@@ -157,6 +161,11 @@ class PostService:
             await self._database.write(partial(store.add_views, views=views))
             total += sum(views.values())
         return total
+
+    async def _page(self, rows: list[store.PostRow], size: int) -> Page:
+        shown, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
+        counts = await self._likes.counts([row.post_id for row in shown])
+        return Page([with_count(row, counts) for row in shown], following)
 
     @staticmethod
     def _lock_own(session: Session, post_id: str, user_id: str) -> None:

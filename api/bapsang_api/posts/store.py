@@ -15,6 +15,8 @@ from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.keyset import older
 from bapsang_api.kit.redis import load_script
 from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent, PostImage
+from bapsang_api.search import store as texts
+from bapsang_api.search.query import Query
 from bapsang_api.uploads.store import UnusedImage
 from bapsang_api.users.models import User
 from bapsang_api.users.store import author_name
@@ -95,6 +97,7 @@ def add(session: Session, post: Post, content: PostContent, pictures: Sequence[P
     session.flush()
     session.add(content)
     session.flush()
+    texts.put(session, post.id, post.title, content.content)
     if pictures:
         set_pictures(session, post.id, pictures)
 
@@ -106,6 +109,23 @@ def page(session: Session, before: Keyset | None, limit: int, author_id: str | N
         statement = statement.where(posts.c.user_id == author_id)
     if before is not None:
         statement = statement.where(older(before, posts.c.created_at, posts.c.id))
+    return [PostRow(*row) for row in session.execute(statement)]
+
+
+def found(session: Session, query: Query, before: Keyset | None, limit: int) -> list[PostRow]:
+    """Return up to `limit` visible posts that hold the words and are older than `before`, newest first."""
+    # Apart from what a list shows of them: of many that hold the words, only those of the page are looked up.
+    ids = (
+        select(posts.c.id)
+        .join_from(texts.post_texts, posts, posts.c.id == texts.post_texts.c.post_id)
+        .where(texts.holds(session, query), posts.c.post_status == STATUS_ACTIVE)
+        .order_by(posts.c.created_at.desc(), posts.c.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        ids = ids.where(older(before, posts.c.created_at, posts.c.id))
+    shown = ids.subquery("found")
+    statement = _LIST.join(shown, shown.c.id == posts.c.id).prefix_with(texts.TIME_LIMIT, dialect="mysql")
     return [PostRow(*row) for row in session.execute(statement)]
 
 
@@ -172,11 +192,25 @@ def change(session: Session, post_id: str, *, title: str | None, content: str | 
     session.execute(update(posts).where(posts.c.id == post_id).values(**changes, updated_at=now))
     if content is not None:
         session.execute(update(post_contents).where(post_contents.c.id == post_id).values(content=content))
+    if title is not None or content is not None:
+        (words,) = words_of(session, [post_id])
+        texts.put(session, *words)
 
 
 def delete(session: Session, post_id: str, now: datetime) -> None:
     """Take a post from sight for good; its row stays."""
     session.execute(update(posts).where(posts.c.id == post_id).values(post_status=STATUS_DELETED, deleted_at=now))
+    texts.remove(session, [post_id])
+
+
+def words_of(session: Session, post_ids: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return id, title and content of those of the posts that are not deleted."""
+    rows = session.execute(
+        select(posts.c.id, posts.c.title, post_contents.c.content)
+        .join(post_contents, post_contents.c.id == posts.c.id)
+        .where(posts.c.id.in_(post_ids), posts.c.post_status != STATUS_DELETED)
+    )
+    return [(post_id, title, content) for post_id, title, content in rows]
 
 
 def set_visibility(session: Session, post_id: str, status: str) -> bool:

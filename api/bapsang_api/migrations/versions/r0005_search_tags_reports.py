@@ -1,0 +1,41 @@
+"""Texts that are searched."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import op
+
+from bapsang_api.kit.columns import TABLE_OPTIONS, long_text, ulid
+
+revision: str = "0005"
+down_revision: str | None = "0004"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+_FULLTEXT: Final = "ft_post_texts_words"
+
+
+def upgrade() -> None:
+    """Add what is missing: MySQL commits each statement by itself, so a run that died halfway has left some of it.
+
+    Nothing large is touched, whatever the size of `posts`: the index of words is built on a table that is empty (in place,
+    which would keep writers out of a full one), and `bapsang-api reindex` fills it afterwards.
+    """
+    op.create_table(
+        "post_texts",
+        sa.Column("post_id", ulid(), sa.ForeignKey("posts.id", name="fk_post_texts_post"), primary_key=True),
+        sa.Column("words", long_text(), nullable=False),
+        if_not_exists=True,
+        **TABLE_OPTIONS,
+    )
+    connection = op.get_bind()
+    present = {index["name"] for index in sa.inspect(connection).get_indexes("post_texts")}
+    if connection.dialect.name == "mysql" and _FULLTEXT not in present:
+        # The index keeps this choice. Otherwise every pair with an "a" or an "i" in it would be left out as a stop word.
+        connection.exec_driver_sql("SET SESSION innodb_ft_enable_stopword = OFF")
+        op.create_index(_FULLTEXT, "post_texts", ["words"], mysql_prefix="FULLTEXT", mysql_with_parser="ngram")
+
+
+def downgrade() -> None:
+    op.drop_table("post_texts")
