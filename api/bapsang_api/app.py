@@ -43,6 +43,7 @@ from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
 from bapsang_api.posts.routes import search_router
+from bapsang_api.tags.routes import router as tags_router
 from bapsang_api.uploads.routes import router as uploads_router
 from bapsang_api.users.routes import router as users_router
 
@@ -54,6 +55,7 @@ ROUTERS: Final = (
     comments_router,
     likes_router,
     search_router,
+    tags_router,
     auth_router,
     users_router,
     my_posts_router,

@@ -38,6 +38,7 @@ from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.tags.service import TagService
 from bapsang_api.uploads.service import ImageService, UploadService
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.service import UserService
@@ -108,6 +109,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             account,
             likes,
             posts,
+            TagService(database),
             comments,
             moderation,
         ),

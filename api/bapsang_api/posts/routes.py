@@ -4,7 +4,7 @@ import hashlib
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 from starlette.responses import Response
 
 from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal
@@ -13,7 +13,7 @@ from bapsang_api.kit.cursor import DEFAULT_SIZE, Cursor, CursorCreatedAt, Cursor
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.network import client_address
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
-from bapsang_api.kit.validation import text_between
+from bapsang_api.kit.validation import empty_as_absent, text_between
 from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
 from bapsang_api.posts.pictures import NamedPicture, PictureChange
 from bapsang_api.posts.schemas import (
@@ -31,6 +31,7 @@ from bapsang_api.posts.schemas import (
 from bapsang_api.posts.service import Detail, Page, PostService
 from bapsang_api.search.query import Query as Words
 from bapsang_api.search.query import searchable
+from bapsang_api.tags.schemas import TagName
 from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/posts", tags=["posts"], route_class=JsonRoute)
@@ -39,6 +40,7 @@ search_router = APIRouter(prefix=f"{API}/search", tags=["posts"])
 Images = Annotated[ImageService, provided(ImageService)]
 Limiter = Annotated[RateLimiter, provided(RateLimiter)]
 Posts = Annotated[PostService, provided(PostService)]
+TagFilter = Annotated[TagName | None, BeforeValidator(empty_as_absent), Query(description="Only posts with this tag.")]
 SearchText = Annotated[
     str,
     AfterValidator(text_between(2, 50)),
@@ -59,9 +61,11 @@ async def list_posts(
     size: PageSize = None,
     cursor_id: CursorId = None,
     cursor_created_at: CursorCreatedAt = None,
+    tag: TagFilter = None,
 ) -> Response:
-    """List posts, newest first."""
-    page = await posts.page(parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
+    """List posts, newest first; with `tag`, only those that have it."""
+    before, count = parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE
+    page = await (posts.page(before, count) if tag is None else posts.tagged(tag, before, count))
     return json_response(page_body(page, images))
 
 
@@ -85,7 +89,11 @@ async def read_post(
 async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Posts, images: Images) -> Response:
     """Publish a post."""
     detail = await posts.create(
-        user_id=principal.user_id, title=body.title, content=body.content, pictures=_pictures(body)
+        user_id=principal.user_id,
+        title=body.title,
+        content=body.content,
+        pictures=_pictures(body),
+        tags=tuple(body.tags or ()),
     )
     return json_response(_detail(detail, images), 201)
 
@@ -101,7 +109,12 @@ async def change_post(
 ) -> Response:
     """Change a post of the caller's. What is missing or null stays. Counts no view."""
     detail = await posts.change(
-        post_id, user_id=principal.user_id, title=body.title, content=body.content, pictures=_pictures(body)
+        post_id,
+        user_id=principal.user_id,
+        title=body.title,
+        content=body.content,
+        pictures=_pictures(body),
+        tags=None if body.tags is None else tuple(body.tags),
     )
     return json_response(_detail(detail, images))
 
@@ -173,6 +186,7 @@ def page_body(page: Page, images: ImageService) -> PostPage:
             thumbnail_url=images.url(row.image_key),
             author=Author(nickname=row.author_nickname, author_profile_url=images.url(row.author_image_key)),
             stats=Stats(like_count=row.like_count, comment_count=row.comment_count, view_count=row.view_count),
+            tags=list(row.tags),
         )
         for row in page.rows
     ]
@@ -196,6 +210,7 @@ def _detail(detail: Detail, images: ImageService) -> PostDetail:
             view_count=row.view_count,
             is_liked=detail.is_liked,
         ),
+        tags=list(row.tags),
     )
 
 

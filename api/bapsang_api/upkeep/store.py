@@ -16,6 +16,7 @@ from bapsang_api.likes.store import PostKeys
 from bapsang_api.posts.models import STATUS_DELETED, Post, PostContent
 from bapsang_api.posts.store import words_of
 from bapsang_api.search import store as texts
+from bapsang_api.tags import store as tags
 from bapsang_api.users.models import UserAuth
 
 posts = table_of(Post)
@@ -151,9 +152,10 @@ def erase_posts(session: Session, user_id: str, now: datetime, limit: int) -> in
         session.execute(
             update(posts)
             .where(posts.c.id.in_(ids))
-            .values(title="", post_status=STATUS_DELETED, deleted_at=func.coalesce(posts.c.deleted_at, now))
+            .values(title="", tags=(), post_status=STATUS_DELETED, deleted_at=func.coalesce(posts.c.deleted_at, now))
         )
         texts.remove(session, ids)
+        tags.remove(session, ids)
     return len(ids)
 
 

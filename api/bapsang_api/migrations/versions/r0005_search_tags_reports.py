@@ -1,4 +1,4 @@
-"""Texts that are searched."""
+"""Texts that are searched, tags."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, long_text, ulid
+from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, caseless, long_text, ulid
 
 revision: str = "0005"
 down_revision: str | None = "0004"
@@ -14,12 +14,17 @@ branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
 _FULLTEXT: Final = "ft_post_texts_words"
+_INDEXES: Final = (
+    ("ix_tags_popular", "tags", ["post_count", "name"]),
+    ("ix_post_tags_post", "post_tags", ["post_id"]),
+)
 
 
 def upgrade() -> None:
     """Add what is missing: MySQL commits each statement by itself, so a run that died halfway has left some of it.
 
-    Nothing large is touched, whatever the size of `posts`: the index of words is built on a table that is empty (in place,
+    Nothing large is rebuilt, whatever the size of `posts`: its new column is added to the table's description alone
+    (ALGORITHM=INSTANT); the index of words is built on a table that is empty (in place,
     which would keep writers out of a full one), and `bapsang-api reindex` fills it afterwards.
     """
     op.create_table(
@@ -29,8 +34,29 @@ def upgrade() -> None:
         if_not_exists=True,
         **TABLE_OPTIONS,
     )
+    op.create_table(
+        "tags",
+        sa.Column("name", caseless(20), primary_key=True),
+        sa.Column("post_count", sa.Integer(), nullable=False),
+        if_not_exists=True,
+        **TABLE_OPTIONS,
+    )
+    op.create_table(
+        "post_tags",
+        sa.Column("tag", caseless(20), primary_key=True),
+        sa.Column("created_at", UtcDateTime(), primary_key=True),
+        sa.Column("post_id", ulid(), sa.ForeignKey("posts.id", name="fk_post_tags_post"), primary_key=True),
+        if_not_exists=True,
+        **TABLE_OPTIONS,
+    )
     connection = op.get_bind()
-    present = {index["name"] for index in sa.inspect(connection).get_indexes("post_texts")}
+    inspector = sa.inspect(connection)
+    if "tags" not in {column["name"] for column in inspector.get_columns("posts")}:
+        op.add_column("posts", sa.Column("tags", sa.String(209)))
+    for name, table, columns in _INDEXES:
+        if name not in {index["name"] for index in inspector.get_indexes(table)}:
+            op.create_index(name, table, columns)
+    present = {index["name"] for index in inspector.get_indexes("post_texts")}
     if connection.dialect.name == "mysql" and _FULLTEXT not in present:
         # The index keeps this choice. Otherwise every pair with an "a" or an "i" in it would be left out as a stop word.
         connection.exec_driver_sql("SET SESSION innodb_ft_enable_stopword = OFF")
@@ -38,4 +64,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("post_texts")
+    op.drop_column("posts", "tags")
+    for table in ("post_tags", "tags", "post_texts"):
+        op.drop_table(table)
