@@ -44,6 +44,7 @@ class Limit(StrEnum):
     SIGNUP = "signup"  # by address
     PRESIGN_TEMP = "presign_temp"  # uploads for a sign-up, by address
     SEARCH = "search"  # by address
+    REPORT = "report"  # by user
     PASSWORD = "password"  # noqa: S105 - checks of the own password, by user
 
 
@@ -78,6 +79,7 @@ DEFAULTS: Final[dict[Limit, Rate]] = {
     Limit.SIGNUP: Rate(120, 3600),
     Limit.PRESIGN_TEMP: Rate(120, 3600),
     Limit.SEARCH: Rate(120, 60),
+    Limit.REPORT: Rate(30, 3600),
     Limit.PASSWORD: Rate(20, 600),
 }
 

@@ -1,4 +1,4 @@
-"""Texts that are searched, tags."""
+"""Texts that are searched, tags, reports."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, caseless, long_text, ulid
+from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, caseless, long_text, ulid
 
 revision: str = "0005"
 down_revision: str | None = "0004"
@@ -17,6 +17,7 @@ _FULLTEXT: Final = "ft_post_texts_words"
 _INDEXES: Final = (
     ("ix_tags_popular", "tags", ["post_count", "name"]),
     ("ix_post_tags_post", "post_tags", ["post_id"]),
+    ("ix_reports_queue", "reports", ["report_status", "created_at", "id"]),
 )
 
 
@@ -49,6 +50,22 @@ def upgrade() -> None:
         if_not_exists=True,
         **TABLE_OPTIONS,
     )
+    op.create_table(
+        "reports",
+        sa.Column("id", ulid(), primary_key=True),
+        sa.Column("reporter_id", ulid(), sa.ForeignKey("users.id", name="fk_reports_user"), nullable=False),
+        sa.Column("target_kind", ascii_text(16), nullable=False),
+        sa.Column("target_id", ulid(), nullable=False),
+        sa.Column("post_id", ulid(), sa.ForeignKey("posts.id", name="fk_reports_post"), nullable=False),
+        sa.Column("reason", ascii_text(16), nullable=False),
+        sa.Column("detail", sa.String(500)),
+        sa.Column("report_status", ascii_text(16), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("closed_at", UtcDateTime()),
+        sa.UniqueConstraint("reporter_id", "target_id", name="uq_reports_reporter_target"),
+        if_not_exists=True,
+        **TABLE_OPTIONS,
+    )
     connection = op.get_bind()
     inspector = sa.inspect(connection)
     if "tags" not in {column["name"] for column in inspector.get_columns("posts")}:
@@ -65,5 +82,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("posts", "tags")
-    for table in ("post_tags", "tags", "post_texts"):
+    for table in ("reports", "post_tags", "tags", "post_texts"):
         op.drop_table(table)
