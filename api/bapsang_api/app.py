@@ -16,6 +16,7 @@ from bapsang_api.auth import discovery
 from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
 from bapsang_api.comments.routes import router as comments_router
+from bapsang_api.feed.routes import router as feed_router
 from bapsang_api.health.routes import router as health_router
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.inject import provide
@@ -43,6 +44,7 @@ from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
 from bapsang_api.posts.routes import search_router
+from bapsang_api.reports.routes import router as reports_router
 from bapsang_api.tags.routes import router as tags_router
 from bapsang_api.uploads.routes import router as uploads_router
 from bapsang_api.users.routes import router as users_router
@@ -56,6 +58,7 @@ ROUTERS: Final = (
     likes_router,
     search_router,
     tags_router,
+    reports_router,
     auth_router,
     users_router,
     my_posts_router,
@@ -63,6 +66,7 @@ ROUTERS: Final = (
     uploads_router,
     account_router,
     health_router,
+    feed_router,
     discovery.router,
     moderation_router,
 )

@@ -19,6 +19,7 @@ from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
 from bapsang_api.comments.service import CommentService
+from bapsang_api.feed.service import FeedService
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
@@ -37,6 +38,7 @@ from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
+from bapsang_api.reports.service import ReportService
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.tags.service import TagService
 from bapsang_api.uploads.service import ImageService, UploadService
@@ -110,7 +112,9 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             likes,
             posts,
             TagService(database),
+            FeedService(database, images, clock, settings.issuer),
             comments,
+            ReportService(database, clock, ids),
             moderation,
         ),
         metrics=metrics,
