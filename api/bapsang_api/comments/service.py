@@ -66,14 +66,17 @@ class CommentService:
         if not is_ulid(post_id):
             raise NotFound
 
-        def read(session: Session) -> tuple[list[CommentRow], list[CommentRow]]:
+        def read(session: Session) -> tuple[list[CommentRow], list[CommentRow]] | None:
             rows = store.roots(session, post_id, before, size + 1)
             if not rows and not store.post_visible(session, post_id):
-                raise NotFound
+                return None
             answered = [row.comment_id for row in rows[:size] if row.reply_count]
             return rows, store.first_replies(session, answered, MOST_INLINE + 1)
 
-        rows, replies = await self._database.read(read)
+        found = await self._database.find_lagging(read)
+        if found is None:
+            raise NotFound
+        rows, replies = found
         shown, following = cut(rows, size, _place)
         return Page(_threads(shown, replies), following)
 
@@ -85,12 +88,15 @@ class CommentService:
         if not (is_ulid(post_id) and is_ulid(comment_id)):
             raise NotFound
 
-        def read(session: Session) -> list[CommentRow]:
+        def read(session: Session) -> list[CommentRow] | None:
             if not store.group_listed(session, post_id, comment_id):
-                raise NotFound
+                return None
             return store.replies(session, comment_id, after, size + 1)
 
-        shown, following = cut(await self._database.read(read), size, _place)
+        rows = await self._database.find_lagging(read)
+        if rows is None:
+            raise NotFound
+        shown, following = cut(rows, size, _place)
         return Page([Thread(row) for row in shown], following)
 
     async def create(self, post_id: str, *, user_id: str, content: str, parent_id: str | None) -> CommentRow:
