@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke seed kubeconfig dev test test-unit test-integration test-e2e lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed kubeconfig dev test test-unit test-integration test-e2e fuzz lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-integration: $(VENV)/ready up ## API and operator against real MySQL, Redis
 
 test-e2e: $(VENV)/ready up ## The whole platform on the local cluster
 	@$(PYTEST) tests/e2e
+
+fuzz: $(VENV)/ready ## schemathesis against the real process for minutes: tens of thousands of requests
+	@BAPSANG_TEST_FUZZ_EXAMPLES=$${BAPSANG_TEST_FUZZ_EXAMPLES:-400} $(PYTEST) -s tests/integration/api/test_fuzz.py
 
 lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache | tail -n 3

@@ -1,6 +1,5 @@
 """Use case of the feed."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -22,7 +21,6 @@ class Feed:
     """The feed as it was a moment ago."""
 
     body: bytes
-    etag: str
     last_change: datetime
     fresh_until: datetime
 
@@ -33,7 +31,7 @@ class FeedService:
     def __init__(self, database: Database, images: ImageService, clock: Clock, site: str) -> None:
         """`site` is the origin at which the community is read."""
         self._database, self._images, self._clock, self._site = database, images, clock, site.rstrip("/")
-        self._flight, self._feed = SingleFlight(), Feed(b"", "", clock.now(), clock.now())
+        self._flight, self._feed = SingleFlight(), Feed(b"", clock.now(), clock.now())
 
     async def current(self) -> Feed:
         """Return the newest posts, as of at most FRESH ago. Raises Unavailable."""
@@ -57,6 +55,4 @@ class FeedService:
             )
             for row in rows
         ]
-        body = atom.render(entries, self._site)
-        etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
-        self._feed = Feed(body, etag, atom.last_change(entries), now + FRESH)
+        self._feed = Feed(atom.render(entries, self._site), atom.last_change(entries), now + FRESH)

@@ -127,6 +127,8 @@ class ModerationService:
 
         def act(session: Session) -> list[str]:
             self._authorise(session, actor)
+            if not is_ulid(target_id):  # MySQL would refuse to compare some text with an id
+                raise NotFound
             ended = change(session)
             store.append(
                 session,

@@ -84,7 +84,7 @@ async def test_who_has_it_is_told_so_until_it_changes(world: World) -> None:
     first = await read(world)
     etag, modified = first.headers["etag"], first.headers["last-modified"]
     assert first.headers["cache-control"] == "public, max-age=60"
-    for known in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+    for known in (etag, f'"x", {etag}', "*"):
         answer = await read(world, If_None_Match=known)
         assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", etag)
     assert (await read(world, If_Modified_Since=modified)).status_code == 304

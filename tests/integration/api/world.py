@@ -16,6 +16,8 @@ from bapsang_api.kit.clock import SystemClock
 from bapsang_api.runtime import Runtime, running
 from bapsang_api.settings import Settings
 
+from .conformance import Conforming
+
 API = "/api/v1"
 PASSWORD = "Bapsang-2026!"
 
@@ -87,6 +89,7 @@ class World:
 
     runtime: Runtime
     http: httpx.AsyncClient
+    admin: httpx.AsyncClient
     clock: MovableClock
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -139,10 +142,17 @@ async def open_world(backend: Backend) -> AsyncIterator[World]:
     clock = MovableClock()
     async with running(backend.settings, clock=clock) as runtime:
         runtime.lifecycle.start()
-        transport = httpx.ASGITransport(runtime.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
-            http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            yield World(runtime, http, clock)
+        async with (
+            _client(Conforming(httpx.ASGITransport(runtime.app))) as http,
+            _client(httpx.ASGITransport(runtime.admin)) as admin,
+        ):
+            yield World(runtime, http, admin, clock)
+
+
+def _client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    client = httpx.AsyncClient(transport=transport, base_url="http://testserver")
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
 
 
 async def make_admin(world: World, person: Person) -> Person:
