@@ -1,4 +1,4 @@
-"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin | recount | erase-user | seed | openapi`.
+"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin | recount | reindex | erase-user | seed | openapi`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 """
@@ -64,6 +64,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         if options.command == "recount":
             counting = jobs.recount(settings, post_ids=options.posts, dry_run=options.dry_run)
             return 0 if runner.run(counting) else 1
+        if options.command == "reindex":
+            return 0 if runner.run(jobs.reindex(settings)) else 1
         if options.command == "erase-user":
             _confirm(options.yes, f"Erase {options.user} for good? Type yes: ")
             erasing = jobs.erase_user(
@@ -160,6 +162,8 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--all", action="store_true", help="every post, in batches")
     which.add_argument("--posts", nargs="+", type=_ulid, metavar="POST", help="these posts, by id")
     counting.add_argument("--dry-run", action="store_true", help="only report; exit code 1 when anything differs")
+
+    commands.add_parser("reindex", help="make every post found by the search that is not yet")
 
     erasing = commands.add_parser("erase-user", help="remove at once everything that tells who somebody was")
     erasing.add_argument("user", type=_user, metavar="USER", help="id or e-mail")

@@ -1,6 +1,6 @@
 """What `bapsang-api` does once and ends: `like-sync` writes likes and views back and clears away what has expired,
-`image-collector` deletes images that nobody shows, `admin` acts as an administrator, `recount` and `erase-user` are
-upkeep, `seed` fills an empty database."""
+`image-collector` deletes images that nobody shows, `admin` acts as an administrator, `recount`, `reindex` and
+`erase-user` are upkeep, `seed` fills an empty database."""
 
 import asyncio
 import logging
@@ -35,6 +35,7 @@ from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.tables import METADATA
 from bapsang_api.upkeep.erasure import Erasure
 from bapsang_api.upkeep.recount import Recount
+from bapsang_api.upkeep.reindex import index_posts
 from bapsang_api.uploads.collector import ImageCollector
 from bapsang_api.uploads.service import ImageService
 from bapsang_api.uploads.storage import Storage
@@ -155,6 +156,20 @@ async def recount(settings: Settings, *, post_ids: Sequence[str] | None, dry_run
         await redis.aclose()
     log.info("recount.done", extra=report.fields())
     return not (dry_run and report.differences)
+
+
+async def reindex(settings: Settings) -> bool:
+    """Make every post found by the search that is not yet; log a summary line. Returns False when the database failed."""
+    database = Database(settings.database_url, PATIENT)
+    try:
+        report = await index_posts(database)
+    except Unavailable as error:
+        log.error("reindex.failed", extra={"error": describe(error)})
+        return False
+    finally:
+        database.close()
+    log.info("reindex.done", extra=asdict(report))
+    return True
 
 
 async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason: str | None) -> bool:

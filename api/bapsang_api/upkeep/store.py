@@ -14,6 +14,9 @@ from bapsang_api.kit.columns import table_of
 from bapsang_api.likes.models import UserPostLike
 from bapsang_api.likes.store import PostKeys
 from bapsang_api.posts.models import STATUS_DELETED, Post, PostContent
+from bapsang_api.posts.store import words_of
+from bapsang_api.search import store as texts
+from bapsang_api.tags import store as tags
 from bapsang_api.users.models import UserAuth
 
 posts = table_of(Post)
@@ -149,6 +152,21 @@ def erase_posts(session: Session, user_id: str, now: datetime, limit: int) -> in
         session.execute(
             update(posts)
             .where(posts.c.id.in_(ids))
-            .values(title="", post_status=STATUS_DELETED, deleted_at=func.coalesce(posts.c.deleted_at, now))
+            .values(title="", tags=(), post_status=STATUS_DELETED, deleted_at=func.coalesce(posts.c.deleted_at, now))
         )
+        texts.remove(session, ids)
+        tags.remove(session, ids)
     return len(ids)
+
+
+def make_found(session: Session, post_ids: Sequence[str]) -> int:
+    """Make those of the posts that cannot be found yet searchable; return how many there were.
+
+    They are locked first: somebody who changes one at the same moment has to wait, and writes over what is written here.
+    """
+    missing = sorted(set(post_ids) - texts.known(session, post_ids))
+    session.execute(select(posts.c.id).where(posts.c.id.in_(missing)).order_by(posts.c.id).with_for_update()).all()
+    words = words_of(session, missing)
+    for post in words:
+        texts.put(session, *post)
+    return len(words)

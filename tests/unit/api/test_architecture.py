@@ -100,7 +100,7 @@ def test_modules_are_short_and_say_what_they_are_for(path: Path) -> None:
     assert ast.get_docstring(ast.parse(source))
 
 
-@pytest.mark.parametrize("domain", ["auth", "users", "likes", "moderation"])
+@pytest.mark.parametrize("domain", ["auth", "users", "likes", "moderation", "reports"])
 def test_what_decides_something_never_reads_from_a_replica(domain: str) -> None:
     # A replica lags: it would let a revoked session in, a taken name through, and lose a like when a post is loaded.
     for path in (ROOT / domain).glob("*.py"):
