@@ -165,7 +165,8 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
     clock = SystemClock()
     database = Database(settings.database_url, PATIENT)
     redis = open_redis(settings.redis_url)
-    erasure = Erasure(database, RevokedSessions(redis, clock), clock, Ids(clock))
+    likes = LikeService(database, LikeStore(redis), clock)
+    erasure = Erasure(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     try:
         user_id = await erasure.user_id_of(user)
         erased = await erasure.erase(user_id, with_posts=with_posts, reason=reason)

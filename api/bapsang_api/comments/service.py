@@ -20,6 +20,7 @@ from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import FieldError, Forbidden, InvalidInput, NotFound
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
+from bapsang_api.posts.models import STATUS_DELETED as POST_DELETED
 from bapsang_api.posts.models import STATUS_HIDDEN as POST_HIDDEN
 
 DEEPEST: Final = 3
@@ -66,14 +67,17 @@ class CommentService:
         if not is_ulid(post_id):
             raise NotFound
 
-        def read(session: Session) -> tuple[list[CommentRow], list[CommentRow]]:
+        def read(session: Session) -> tuple[list[CommentRow], list[CommentRow]] | None:
             rows = store.roots(session, post_id, before, size + 1)
             if not rows and not store.post_visible(session, post_id):
-                raise NotFound
+                return None
             answered = [row.comment_id for row in rows[:size] if row.reply_count]
             return rows, store.first_replies(session, answered, MOST_INLINE + 1)
 
-        rows, replies = await self._database.read(read)
+        found = await self._database.find_lagging(read)
+        if found is None:
+            raise NotFound
+        rows, replies = found
         shown, following = cut(rows, size, _place)
         return Page(_threads(shown, replies), following)
 
@@ -85,12 +89,15 @@ class CommentService:
         if not (is_ulid(post_id) and is_ulid(comment_id)):
             raise NotFound
 
-        def read(session: Session) -> list[CommentRow]:
+        def read(session: Session) -> list[CommentRow] | None:
             if not store.group_listed(session, post_id, comment_id):
-                raise NotFound
+                return None
             return store.replies(session, comment_id, after, size + 1)
 
-        shown, following = cut(await self._database.read(read), size, _place)
+        rows = await self._database.find_lagging(read)
+        if rows is None:
+            raise NotFound
+        shown, following = cut(rows, size, _place)
         return Page([Thread(row) for row in shown], following)
 
     async def create(self, post_id: str, *, user_id: str, content: str, parent_id: str | None) -> CommentRow:
@@ -139,6 +146,23 @@ def show(session: Session, comment_id: str) -> None:
     node = _lock_moderated(session, comment_id)
     if node.status == STATUS_HIDDEN:
         tree.bring_back(session, node)
+
+
+def erase(session: Session, user_id: str, *, now: datetime, limit: int) -> int:
+    """Delete up to `limit` comments of a user within the caller's transaction and overwrite what they said.
+
+    Those that were deleted or hidden before are overwritten too. Returns how many there were.
+    """
+    places = store.unerased(session, user_id, limit)
+    for post_id in sorted({post_id for post_id, _ in places}):  # two that meet wait in a row, not in a circle
+        posts.lock(session, post_id, (POST_ACTIVE, POST_HIDDEN, POST_DELETED))
+    for _, comment_id in places:
+        node = store.node(session, comment_id)  # now that nobody else can change it
+        if node is not None and node.status == STATUS_ACTIVE:
+            tree.take_from_sight(session, node, STATUS_DELETED, deleted_at=now, content="")
+        else:
+            store.erase(session, comment_id, now)
+    return len(places)
 
 
 def _lock_post(session: Session, post_id: str) -> None:

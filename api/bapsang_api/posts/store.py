@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 from sqlalchemy import delete as delete_from
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
@@ -177,6 +177,29 @@ def change(session: Session, post_id: str, *, title: str | None, content: str | 
 def delete(session: Session, post_id: str, now: datetime) -> None:
     """Take a post from sight for good; its row stays."""
     session.execute(update(posts).where(posts.c.id == post_id).values(post_status=STATUS_DELETED, deleted_at=now))
+
+
+def unerased(session: Session, author_id: str, limit: int) -> list[str]:
+    """Return and lock up to `limit` posts of a user, deleted ones too, whose words are still there."""
+    left = or_(posts.c.post_status != STATUS_DELETED, posts.c.title != "")
+    statement = select(posts.c.id).where(posts.c.user_id == author_id, left).order_by(posts.c.id).limit(limit)
+    return list(session.scalars(statement.with_for_update()))
+
+
+def erase(session: Session, post_ids: Sequence[str], now: datetime) -> None:
+    """Delete posts with their pictures and overwrite what they said.
+
+    The rows stay, empty, for the likes and comments of others that hang on them.
+    """
+    session.execute(delete_from(post_images).where(post_images.c.post_id.in_(post_ids)))
+    emptied = update(post_contents).where(post_contents.c.id.in_(post_ids)).values(content="", post_image_key=None)
+    session.execute(emptied)
+    deleted_at = func.coalesce(posts.c.deleted_at, now)
+    session.execute(
+        update(posts)
+        .where(posts.c.id.in_(post_ids))
+        .values(title="", post_status=STATUS_DELETED, deleted_at=deleted_at)
+    )
 
 
 def set_visibility(session: Session, post_id: str, status: str) -> bool:

@@ -10,34 +10,15 @@ import pytest
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.posts.store import images_in_use as post_images
-from bapsang_api.uploads.collector import ImageCollector, Report
+from bapsang_api.uploads.collector import Report
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, Named, attach
-from bapsang_api.uploads.storage import Storage
-from bapsang_api.users.store import images_in_use as profile_images
 
-from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, open_photo_world, photo
+from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, collect, open_photo_world, photo
 from .process import log_lines, run
 from .world import PASSWORD, Backend, Person, assert_problem
 
-DAY = timedelta(hours=24)
 LATER = timedelta(hours=25)
-
-
-async def collect(photos: PhotoWorld, *, dry_run: bool = False, **environment: str) -> Report:
-    """Run the collector once; `environment` changes where it finds S3."""
-    settings = Backend("", {**photos.bucket.environment, **environment}).settings
-    assert settings.bucket is not None
-    storage = Storage(settings.bucket)
-    world = photos.world
-    collector = ImageCollector(
-        world.runtime.database, storage, world.clock, references=(profile_images, post_images), grace=DAY
-    )
-    try:
-        return await collector.run(dry_run=dry_run)
-    finally:
-        storage.close()
 
 
 async def let_pass(photos: PhotoWorld, time: timedelta, *people: Person) -> None:
