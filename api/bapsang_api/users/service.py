@@ -79,7 +79,7 @@ class UserService:
 
     async def profile(self, user_id: str) -> store.Profile:
         """Return the caller's own profile. Raises NotFound when the account is gone."""
-        profile = await self._database.find_lagging(partial(store.profile_of, user_id=user_id))
+        profile = await self._database.read(partial(store.profile_of, user_id=user_id))
         if profile is None:
             raise NotFound
         return profile
