@@ -154,7 +154,7 @@ def test_an_erasure_asks_on_a_terminal(tmp_path: Path) -> None:
         text=True,
     )
     os.write(ours, b"no\n")
-    _, said = asking.communicate(timeout=30)
+    _, said = asking.communicate(timeout=120)
     os.close(ours)
     os.close(theirs)
     assert asking.returncode == 2
