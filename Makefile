@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke seed kubeconfig dev test test-unit test-integration test-e2e lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed browser kubeconfig dev test test-unit test-integration test-e2e fuzz lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ smoke: ## The smoke run again, against the running cluster
 seed: ## Add a made-up community to the local cluster's (SIZE=small or medium)
 	@SIZE=$(or $(SIZE),small) $(LOCAL) seed
 
+browser: ## A Chromium for the end-to-end tests, where there is none
+	@$(LOCAL) browser
+
 kubeconfig: ## Print the path of the local cluster's kubeconfig
 	@$(LOCAL) kubeconfig
 
@@ -40,7 +43,7 @@ dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://
 	@echo "The API: http://127.0.0.1:8000/docs  (Ctrl-C ends it; data in bapsang.sqlite3)"
 	@env $$(compgen -e BAPSANG_ | grep -E '^BAPSANG_(HOME|CONTEXT|INGRESS_PORT|IMAGES)$$' | sed 's/^/-u /') $(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
 
-test: lint up ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
+test: lint up browser ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
 	@$(PYTEST) tests/unit tests/integration tests/e2e
 
 test-unit: $(VENV)/ready ## Unit tests only: seconds, nothing to start
@@ -49,8 +52,11 @@ test-unit: $(VENV)/ready ## Unit tests only: seconds, nothing to start
 test-integration: $(VENV)/ready up ## API and operator against real MySQL, Redis and apiserver
 	@$(PYTEST) tests/integration
 
-test-e2e: $(VENV)/ready up ## The whole platform on the local cluster
+test-e2e: $(VENV)/ready up browser ## The whole platform on the local cluster
 	@$(PYTEST) tests/e2e
+
+fuzz: $(VENV)/ready ## schemathesis against the real process for minutes: tens of thousands of requests
+	@BAPSANG_TEST_FUZZ_EXAMPLES=$${BAPSANG_TEST_FUZZ_EXAMPLES:-400} $(PYTEST) -s tests/integration/api/test_fuzz.py
 
 lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache | tail -n 3

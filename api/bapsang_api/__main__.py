@@ -1,19 +1,22 @@
-"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin | recount | erase-user | seed`.
+"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin | recount | erase-user | seed | openapi`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 """
 
 import argparse
 import asyncio
+import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import uvloop
 
-from bapsang_api import jobs, server
+from bapsang_api import jobs, openapi, server
+from bapsang_api.app import ROUTERS
 from bapsang_api.kit import logs
 from bapsang_api.kit.clock import from_wire
 from bapsang_api.kit.ids import is_ulid
@@ -69,8 +72,19 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             return 0 if runner.run(erasing) else 1
         if options.command == "seed":
             return _seed(runner, options, settings)
+    if options.command == "openapi":
+        _write_document(options.out)
+        return 0
     migrate(settings.database_url, wait_seconds=options.wait)
     return 0
+
+
+def _write_document(out: Path | None) -> None:
+    text = json.dumps(openapi.document(ROUTERS), ensure_ascii=False, indent=2) + "\n"
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, "utf-8")
 
 
 def _seed(runner: asyncio.Runner, options: argparse.Namespace, settings: Settings) -> int:
@@ -118,6 +132,8 @@ def _parser() -> argparse.ArgumentParser:
         "--batch-size", type=_positive, default=500, metavar="N", help="posts a transaction (default: 500)"
     )
 
+    documenting = commands.add_parser("openapi", help="print the OpenAPI document")
+    documenting.add_argument("--out", type=Path, metavar="FILE", help="write it there instead")
     collecting = commands.add_parser("image-collector", help="delete uploads and images that nothing shows")
     collecting.add_argument("--dry-run", action="store_true", help="only say how many there are")
     collecting.add_argument(

@@ -2,21 +2,26 @@
 
 import logging
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import redis.exceptions
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
 
-from bapsang_api import openapi
+from bapsang_api import docs, openapi
 from bapsang_api.asgi import Cors, Gateway
 from bapsang_api.auth import discovery
 from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
 from bapsang_api.comments.routes import router as comments_router
 from bapsang_api.health.routes import router as health_router
+from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.inject import provide
 from bapsang_api.kit.logs import describe
@@ -35,6 +40,7 @@ from bapsang_api.kit.problem import (
 )
 from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.shedding import Shedder
 from bapsang_api.kit.validation import invalid_input
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.routes import mine_router as liked_posts_router
@@ -42,6 +48,7 @@ from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
+from bapsang_api.terms.routes import router as terms_router
 from bapsang_api.uploads.routes import router as uploads_router
 from bapsang_api.users.routes import router as users_router
 
@@ -60,6 +67,7 @@ ROUTERS: Final = (
     account_router,
     health_router,
     discovery.router,
+    terms_router,
     moderation_router,
 )
 _BY_STATUS: Final[dict[int, type[Problem]]] = {
@@ -80,21 +88,32 @@ def create_app(
     ids: Ids,
     lifecycle: Lifecycle,
     limiter: RateLimiter,
+    shedder: Shedder,
+    idempotency: Idempotency,
 ) -> FastAPI:
     """Return the application; `services` are handed to routes by their class."""
-    # No redirects for a slash too many: an unknown path is 404. Documents are served by `openapi`.
+    # No redirects for a slash too many: an unknown path is 404. Documents are served by `docs`.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     provide(app, (*services, limiter))
     for router in ROUTERS:
         app.include_router(router)
-    openapi.serve(app)
+    docs.serve(app, partial(openapi.document, ROUTERS))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     for outage in OUTAGE:
         app.add_exception_handler(outage, _on_redis_outage)
     cors = Cors(frozenset(cors_origins))
-    app.add_middleware(Gateway, metrics=metrics, cors=cors, ids=ids, lifecycle=lifecycle, limiter=limiter)
+    app.add_middleware(
+        Gateway,
+        metrics=metrics,
+        cors=cors,
+        ids=ids,
+        lifecycle=lifecycle,
+        limiter=limiter,
+        shedder=shedder,
+        idempotency=idempotency,
+    )
     return app
 
 
@@ -110,8 +129,17 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for exactly this class
     problem = _BY_STATUS.get(error.status_code, ServerError)()
     if problem.status == MethodNotAllowed.status:
-        problem.headers = error.headers  # Allow
+        problem.headers = {"Allow": ", ".join(sorted(_methods_at(request.scope, error)))}
     return respond(problem, request.url.path)
+
+
+def _methods_at(scope: Scope, error: HTTPException) -> set[str]:
+    """Return the methods of the path: the framework names those of one route only, and every GET is answered as HEAD."""
+    methods = set((error.headers or {}).get("Allow", "").split(", "))
+    for route in (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)):
+        if route.matches(scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return methods | ({"HEAD"} if "GET" in methods else set())
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

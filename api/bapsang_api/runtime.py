@@ -21,6 +21,7 @@ from bapsang_api.auth.service import AuthService
 from bapsang_api.comments.service import CommentService
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db import Database
+from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.passwords import Passwords
@@ -28,6 +29,7 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.kit.replica import Pins, ReplicatedDatabase
+from bapsang_api.kit.shedding import Shedder
 from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.service import LikeService
@@ -38,6 +40,7 @@ from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import ViewStore
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.terms.service import Pages
 from bapsang_api.uploads.service import ImageService, UploadService
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.service import UserService
@@ -97,6 +100,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     posts = PostService(database, ViewStore(redis), likes, images, clock, ids)
     comments = CommentService(database, clock, ids)
     like_sync = LikeSync(database, like_store, clock)
+    pages = Pages(operator=settings.operator_name, contact=settings.contact_email)
     app = create_app(
         (
             verifier,
@@ -110,12 +114,15 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             posts,
             comments,
             moderation,
+            pages,
         ),
         metrics=metrics,
         cors_origins=settings.cors_origins,
         ids=ids,
         lifecycle=lifecycle,
         limiter=limiter,
+        shedder=Shedder(settings.max_in_flight, metrics),
+        idempotency=Idempotency(redis, verifier),
     )
     admin = create_admin_app(lifecycle, metrics, like_store, clock)
     background: list[Coroutine[Any, Any, None]] = [revoked.follow(), limiter.follow()]

@@ -34,6 +34,9 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_ADMIN_PORT": "9000",
     "BAPSANG_LOG_LEVEL": "info",
     "BAPSANG_RATE_LIMITS": "",
+    "BAPSANG_MAX_IN_FLIGHT": "512",
+    "BAPSANG_OPERATOR_NAME": "밥상 운영팀",
+    "BAPSANG_CONTACT_EMAIL": "privacy@example.com",
     "BAPSANG_S3_BUCKET": "",
     "BAPSANG_S3_REGION": "ap-northeast-2",
     "BAPSANG_S3_ENDPOINT": "",
@@ -64,6 +67,9 @@ class Settings:
     admin_port: int
     log_level: str
     rate_limits: dict[Limit, Rate]
+    max_in_flight: int
+    operator_name: str
+    contact_email: str
     bucket: Bucket | None  # None: uploads are off
 
     @property
@@ -104,6 +110,9 @@ class Settings:
             admin_port=_port(value["BAPSANG_ADMIN_PORT"]),
             log_level=_log_level(value["BAPSANG_LOG_LEVEL"]),
             rate_limits=_rate_limits(value["BAPSANG_RATE_LIMITS"]),
+            max_in_flight=_max_in_flight(value["BAPSANG_MAX_IN_FLIGHT"]),
+            operator_name=value["BAPSANG_OPERATOR_NAME"],
+            contact_email=_contact_email(value["BAPSANG_CONTACT_EMAIL"]),
             bucket=_bucket(value),
         )
         if reader and (settings.local_database or reader.startswith("sqlite")):
@@ -229,3 +238,19 @@ def _rate_limits(text: str) -> dict[Limit, Rate]:
             f"holds {str(error)!r}",
             f"give name=requests/seconds or name=off, separated by commas, or off for all; names: {', '.join(Limit)}",
         ) from error
+
+
+def _max_in_flight(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 4 <= int(text) <= 100_000:
+        raise SettingsError(
+            "BAPSANG_MAX_IN_FLIGHT", f"is {text!r}", "give from 4 to 100000 reads that may be worked on at once"
+        )
+    return int(text)
+
+
+def _contact_email(text: str) -> str:
+    if re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text) is None:
+        raise SettingsError(
+            "BAPSANG_CONTACT_EMAIL", f"is {text!r}", "give the e-mail address of the one who answers for privacy"
+        )
+    return text

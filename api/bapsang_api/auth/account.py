@@ -9,6 +9,7 @@ from bapsang_api.auth import secrets, store
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
+from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import Conflict, NotFound
 from bapsang_api.users import store as accounts
@@ -70,7 +71,10 @@ class AccountService:
 
     async def end_session(self, user_id: str, session_id: str) -> None:
         """Log one device out. Raises NotFound for a session that is not the caller's."""
-        if not await self._database.read(partial(store.owns_session, user_id=user_id, session_id=session_id)):
+        # Checked first: MySQL would refuse to compare some text with an id.
+        if not is_ulid(session_id) or not await self._database.read(
+            partial(store.owns_session, user_id=user_id, session_id=session_id)
+        ):
             raise NotFound
         await self._database.write(partial(store.revoke_session, session_id=session_id, now=self._clock.now()))
         await self._revoked.announce(session_id)

@@ -1,7 +1,7 @@
 """The public signing keys and where to find them: what a JWT authorizer in front of other services reads."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -31,17 +31,23 @@ class Discovery:
 Documents = Annotated[Discovery, provided(Discovery)]
 
 
+def _shown(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"schema": {"type": "object"}, "example": example}}}}
+
+
 def _cacheable(content: bytes) -> Response:
     return Response(content, headers={"Cache-Control": "public, max-age=300"}, media_type="application/json")
 
 
-@router.get("/openid-configuration", response_class=Response)
+@router.get(
+    "/openid-configuration", response_class=Response, responses=_shown({"issuer": "https://community.example.com"})
+)
 async def read_configuration(documents: Documents) -> Response:
     """Return the OpenID Connect discovery document."""
     return _cacheable(documents.configuration)
 
 
-@router.get("/jwks.json", response_class=Response)
+@router.get("/jwks.json", response_class=Response, responses=_shown({"keys": [{"kty": "RSA", "alg": ALGORITHM}]}))
 async def read_keys(documents: Documents) -> Response:
     """Return the public keys that access tokens are signed with (RFC 7517)."""
     return _cacheable(documents.jwks)

@@ -29,7 +29,7 @@ from bapsang_api.kit.network import client_address
 from bapsang_api.kit.problem import Problem
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
 from bapsang_api.kit.tokens import Principal, TokenVerifier
-from bapsang_api.kit.wire import API, JsonRoute, json_response, problems, text_response
+from bapsang_api.kit.wire import API, JsonRoute, json_response, plain, problems, text_response
 from bapsang_api.uploads.service import Named
 from bapsang_api.users.schemas import Email, Nickname
 from bapsang_api.users.service import UserService
@@ -51,18 +51,22 @@ _HANDS_OUT_TOKENS: dict[str, Any] = {
         "Set-Cookie": {"description": "`refreshToken`, HttpOnly", "schema": {"type": "string"}},
     }
 }
-_PLAIN: dict[str, Any] = {"content": {"text/plain": {"schema": {"type": "string"}}}}
 _WITH_COOKIE: dict[str, Any] = {"security": [{"refreshCookie": []}]}
+_ANY_LOGIN: dict[str, Any] = {"security": [{}, {"refreshCookie": []}, {"accessToken": []}]}
 
 
-@router.get("/email", response_class=Response, responses={200: _PLAIN, **problems(400, 409)})
+@router.get(
+    "/email", response_class=Response, responses={200: plain("사용 가능한 이메일입니다."), **problems(400, 409)}
+)
 async def check_email(email: Annotated[Email, Query()], users: Users) -> Response:
     """Tell whether an e-mail can still be used."""
     await users.require_email_free(email)
     return text_response("사용 가능한 이메일입니다.")
 
 
-@router.get("/nickname", response_class=Response, responses={200: _PLAIN, **problems(400, 409)})
+@router.get(
+    "/nickname", response_class=Response, responses={200: plain("사용 가능한 닉네임입니다."), **problems(400, 409)}
+)
 async def check_nickname(nickname: Annotated[Nickname, Query()], users: Users) -> Response:
     """Tell whether a nickname can still be used."""
     await users.require_nickname_free(nickname)
@@ -104,7 +108,7 @@ async def refresh(request: Request, auth: Auth) -> Response:
     return _with_tokens(Response(status_code=204), await auth.refresh(request.cookies.get(COOKIE)))
 
 
-@router.post("/logout", status_code=204, response_class=Response, responses=problems(), openapi_extra=_WITH_COOKIE)
+@router.post("/logout", status_code=204, response_class=Response, responses=problems(), openapi_extra=_ANY_LOGIN)
 async def log_out(request: Request, auth: Auth, verifier: Verifier) -> Response:
     """End the login session, with or without a token or cookie, whatever they hold."""
     await auth.log_out(refresh_token=request.cookies.get(COOKIE), principal=_principal(request, verifier))
@@ -114,7 +118,7 @@ async def log_out(request: Request, auth: Auth, verifier: Verifier) -> Response:
 @router.post(
     "/password",
     response_class=Response,
-    responses={200: _PLAIN, **problems(400, 401, 404, 409, 413, 415)},
+    responses={200: plain("비밀번호가 일치합니다."), **problems(400, 401, 404, 409, 413, 415)},
     openapi_extra=TOKEN_NEEDED,
 )
 async def check_password(
@@ -123,13 +127,15 @@ async def check_password(
     """Tell whether this is the caller's password."""
     await limiter.take(request.scope, (Limit.PASSWORD, principal.user_id))
     await account.require_password(principal.user_id, body.password)
-    return text_response("비밀번호가 일치합니다.")
+    response = text_response("비밀번호가 일치합니다.")
+    response.headers["Cache-Control"] = "no-store"  # true now, not for good: no repeat may be answered from memory
+    return response
 
 
 @router.patch(
     "/password",
     response_class=Response,
-    responses={200: _PLAIN, **problems(400, 401, 404, 413, 415)},
+    responses={200: plain("비밀번호가 변경되었습니다."), **problems(400, 401, 404, 413, 415)},
     openapi_extra=TOKEN_NEEDED,
 )
 async def change_password(body: NewPassword, principal: CurrentPrincipal, account: Account) -> Response:

@@ -3,13 +3,15 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bapsang_api.kit.wire import API, text_response
+from bapsang_api.kit.wire import API, plain, text_response
 
 router = APIRouter(tags=["health"])
 
 
-@router.get(f"{API}/health", response_class=Response)
+@router.get(f"{API}/health", response_class=Response, responses={200: plain("OK")})
 @router.get("/health", response_class=Response, include_in_schema=False)
 async def read_health() -> Response:
     """Answer `OK` while the process serves."""
-    return text_response("OK")
+    response = text_response("OK")
+    response.headers["Cache-Control"] = "no-store"
+    return response

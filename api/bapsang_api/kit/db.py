@@ -36,6 +36,7 @@ class Limits:
     queue: int = 256  # requests that may wait for a connection; one more is answered 503
     connect_seconds: int = 3
     statement_seconds: int = 5
+    queue_seconds: int = 5  # that a request may wait for a connection: longer means that the database does not keep up
 
     @property
     def lock_seconds(self) -> int:
@@ -77,7 +78,11 @@ class Database:
         self._local_locks: dict[str, threading.Lock] = {}
         self._limits, self._server = limits, server
         self._pool = BoundedPool(
-            f"db-{server}", threads=limits.connections, queue=limits.queue, seconds=limits.request_seconds
+            f"db-{server}",
+            threads=limits.connections,
+            queue=limits.queue,
+            queue_seconds=limits.queue_seconds,
+            seconds=limits.request_seconds,
         )
 
     async def run(self, job: Callable[[], T]) -> T:

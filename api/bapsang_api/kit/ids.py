@@ -1,13 +1,15 @@
 """ULIDs: 26 characters of Crockford base 32, upper case, sortable by the time they were made."""
 
 import re
+from typing import Final
 
 from ulid import ULID
 
 from bapsang_api.kit.clock import Clock
 
 # The first character holds only 3 bits: a higher one would not fit in 128 bits.
-_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.ASCII)
+PATTERN: Final = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+_ULID: Final = re.compile(PATTERN, re.ASCII)
 
 
 class Ids:

@@ -35,6 +35,12 @@ class Metrics:
             registry=self.registry,
         )
         self.in_flight = Gauge("bapsang_http_in_flight", "Requests being served.", registry=self.registry)
+        self.shed = Counter(
+            "bapsang_http_shed_total",
+            "Requests refused at once because enough of their kind were being worked on.",
+            ("kind",),
+            registry=self.registry,
+        )
         self.like_dirty_posts = Gauge(
             "bapsang_like_dirty_posts", "Posts whose likes wait to be written to the database.", registry=self.registry
         )

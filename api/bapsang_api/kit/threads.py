@@ -14,15 +14,17 @@ T = TypeVar("T")
 class BoundedPool:
     """Runs blocking jobs on `threads` threads; at most `queue` more may wait.
 
-    Beyond that callers get `Unavailable` at once: a queue without end would only turn overload into time-outs for all.
+    Beyond that callers get `Unavailable` at once, and those who wait get it after `queue_seconds`: a queue without end
+    would only turn overload into time-outs for all.
     """
 
-    def __init__(self, name: str, *, threads: int, queue: int, seconds: float) -> None:
+    def __init__(self, name: str, *, threads: int, queue: int, queue_seconds: float, seconds: float) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._threads, self._most, self._seconds = threads, threads + queue, seconds
+        self._threads, self._most = threads, threads + queue
+        self._queue_seconds, self._seconds = queue_seconds, seconds
         self._lock = threading.Lock()
         self._jobs = 0  # running and waiting
-        self.refused = 0  # since the start, by a full queue or the deadline
+        self.refused = 0  # since the start, by a full queue or a deadline
 
     @property
     def waiting(self) -> int:
@@ -30,9 +32,10 @@ class BoundedPool:
         return max(0, self._jobs - self._threads)
 
     async def run(self, job: Callable[[], T]) -> T:
-        """Return what `job` returns. Raises Unavailable when the queue is full or `seconds` have passed.
+        """Return what `job` returns. Raises Unavailable when the queue is full, when the job has not begun within
+        `queue_seconds`, and when `seconds` have passed.
 
-        A job that has not started by then never will; one that is running goes on, so its own driver needs a time-out.
+        A job that is given up before it has begun never will; a running one goes on, so its driver needs a time-out.
         """
         with self._lock:
             if self._jobs >= self._most:
@@ -41,12 +44,22 @@ class BoundedPool:
             self._jobs += 1
         future = self._executor.submit(job)
         future.add_done_callback(self._leave)
+        # Cancelling does nothing to a job that has begun.
+        giving_up = asyncio.get_running_loop().call_later(self._queue_seconds, future.cancel)
         try:
             async with asyncio.timeout(self._seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError as error:
             self.refused += 1
             raise Unavailable from error
+        except asyncio.CancelledError as error:
+            caller = asyncio.current_task()
+            if future.cancelled() and not (caller and caller.cancelling()):
+                self.refused += 1
+                raise Unavailable from error
+            raise
+        finally:
+            giving_up.cancel()
 
     def close(self) -> None:
         """Drop what waits and let running jobs end."""

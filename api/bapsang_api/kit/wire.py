@@ -48,6 +48,11 @@ class JsonRoute(APIRoute):
         return insist_on_json
 
 
+def plain(example: str) -> dict[str, Any]:
+    """Return the OpenAPI entry for an answer that is only a message."""
+    return {"content": {"text/plain": {"schema": {"type": "string"}, "example": example}}}
+
+
 _REASONS: Final = {
     400: "E400-1: 입력값이 유효하지 않습니다.",
     401: "T001, T002, T003 or E401-1",

@@ -12,7 +12,7 @@ from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.comments import service as comments
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
-from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.logs import current_request_id
 from bapsang_api.kit.problem import Conflict, Forbidden, NotFound
 from bapsang_api.likes.service import LikeService
@@ -94,6 +94,8 @@ class ModerationService:
 
         def act(session: Session) -> list[str]:
             self._authorise(session, actor)
+            if not is_ulid(target_id):  # MySQL would refuse to compare some text with an id
+                raise NotFound
             ended = change(session)
             store.append(
                 session,

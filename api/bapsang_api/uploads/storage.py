@@ -19,6 +19,7 @@ T = TypeVar("T")
 # Each thread holds a picture or two of up to 10 MiB, so their number is what bounds the memory.
 THREADS: Final = 2
 QUEUE: Final = 32
+QUEUE_SECONDS: Final = 5
 SECONDS: Final = 20
 PAGE: Final = 1000  # objects; S3 lists and deletes no more at once
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
@@ -51,9 +52,9 @@ class Storage:
         self.bucket = bucket
         self._client = open_client(bucket, bucket.endpoint, connections=THREADS)
         self._signer = Signer(bucket)
-        self._pool = BoundedPool("s3", threads=THREADS, queue=QUEUE, seconds=SECONDS)
+        self._pool = BoundedPool("s3", threads=THREADS, queue=QUEUE, queue_seconds=QUEUE_SECONDS, seconds=SECONDS)
         # Its own thread: who only asks for a URL must not wait behind the transfers of others.
-        self._signing = BoundedPool("s3-sign", threads=1, queue=QUEUE, seconds=SECONDS)
+        self._signing = BoundedPool("s3-sign", threads=1, queue=QUEUE, queue_seconds=QUEUE_SECONDS, seconds=SECONDS)
 
     async def run(self, job: Callable[[], T]) -> T:
         """Run a blocking job. Raises Unavailable on overload, and when S3 does not answer or refuses us."""

@@ -20,12 +20,15 @@ Email = Annotated[
 Nickname = Annotated[
     str,
     AfterValidator(matching(r"[가-힣a-zA-Z0-9]{1,10}", "1자 이상 10자 이하의 한글, 영문, 숫자여야 합니다.")),
-    Field(json_schema_extra={"pattern": "^[가-힣a-zA-Z0-9]{1,10}$"}, examples=["alice"]),
+    Field(json_schema_extra={"pattern": "^[가-힣a-zA-Z0-9]{1,10}$"}, examples=["앨리스"]),
 ]
 Password = Annotated[
     str,
     AfterValidator(matching(_PASSWORD, "영문, 숫자, 특수문자를 포함한 8자 이상 20자 이하여야 합니다.")),
-    Field(json_schema_extra={"format": "password", "minLength": 8, "maxLength": 20}, examples=["Bapsang-2026!"]),
+    Field(
+        json_schema_extra={"format": "password", "minLength": 8, "maxLength": 20, "pattern": f"^{_PASSWORD}$"},
+        examples=["Bapsang-2026!"],
+    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|kubeconfig|images`: what the Makefile calls."""
+"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|browser|kubeconfig|images`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import browser, deploy, engine, images, node_image, preflight, programs, seeding, shell, smoke
 from . import cluster as clusters
-from . import deploy, engine, images, node_image, preflight, programs, seeding, shell, smoke
 from .cluster import Cluster
 from .engine import Engine
 from .failure import Failure
@@ -27,7 +27,7 @@ PACKAGE_SOURCES = ("https://pypi.org/", "https://proxy.golang.org/", "http://deb
 def main() -> int:
     """Run one command. Exit codes: 0 done, 1 something is wrong and was explained, 2 usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="bapsang_local", description="The local Bapsang cluster.")
-    parser.add_argument("command", choices=["up", "cluster", "down", "purge", "smoke", "seed", "kubeconfig", "images"])
+    parser.add_argument("command", choices=[*_COMMANDS, "kubeconfig"])
     command: str = parser.parse_args().command
     try:
         settings = from_environment()
@@ -179,6 +179,10 @@ def _running(settings: Settings) -> Cluster:
     return Cluster(docker, settings, settings.bin / "kubectl")
 
 
+def _browser(settings: Settings) -> None:
+    browser.ensure(settings)
+
+
 def _only_cluster(settings: Settings) -> None:
     _cluster(settings)
     say(f"The cluster is up. KUBECONFIG={settings.kubeconfig}")
@@ -217,6 +221,7 @@ _COMMANDS = {
     "purge": _purge,
     "smoke": _smoke,
     "seed": _seed,
+    "browser": _browser,
     "images": _images,
 }
 

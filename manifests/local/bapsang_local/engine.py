@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import leftovers, shell
+from . import debian, leftovers, shell
 from .failure import Failure
 from .progress import say, step
 from .settings import LOCAL, Settings
@@ -112,30 +112,22 @@ def _require_rights() -> None:
             "No Docker engine answers, and only root can install and start one.",
             "Start Docker (`sudo systemctl start docker`, or Docker Desktop), set DOCKER_HOST, or run `sudo make up`.",
         )
-    if not shutil.which("dockerd") and not _debian():
+    if not shutil.which("dockerd") and not debian.here():
         raise Failure(
             "No Docker engine answers, and this is neither Debian nor Ubuntu.",
             "Install Docker Engine from your distribution (or docs.docker.com/engine/install) and start it.",
         )
 
 
-def _debian() -> bool:
-    release = Path("/etc/os-release")
-    return release.exists() and any(
-        word in release.read_text() for word in ("ID=debian", "ID=ubuntu", "ID_LIKE=debian")
-    )
-
-
 def _install(settings: Settings) -> None:
     say("No Docker engine answers: installing the distribution's (docker.io).")
     log = settings.logs / "engine-install.log"
-    apt = {"DEBIAN_FRONTEND": "noninteractive"}
     with step("Docker engine installed"):
-        shell.logged(["apt-get", "update"], log, env=apt)
+        debian.update(log)
         packages = ["docker.io", "iptables", "iproute2"]
-        if not shutil.which("docker") and shell.attempt(["apt-cache", "show", "docker-cli"]).returncode == 0:
+        if not shutil.which("docker") and debian.offers("docker-cli"):
             packages.append("docker-cli")  # newer releases ship the client apart
-        shell.logged(["apt-get", "install", "-y", "--no-install-recommends", *packages], log, env=apt, append=True)
+        debian.install(packages, log)
 
 
 def _start(settings: Settings) -> Engine:

@@ -1,7 +1,6 @@
 """The one error body for everything that can go wrong, CORS, and what is answered while a dependency is down."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bapsang_api.asgi import BODY_LIMIT
 
+from .conformance import document
 from .world import API, PASSWORD, Backend, World, assert_problem, open_world
 
 NOWHERE = "127.0.0.1:1"  # nothing listens there
@@ -134,29 +134,12 @@ async def test_cors_is_for_configured_origins_only(file_world: World) -> None:
         await file_world.http.get(f"{API}/posts", headers=theirs),
     ):
         assert not [name for name in answer.headers if name.startswith("access-control-")]
-        assert answer.headers["Vary"] == "Origin"
+        assert "Origin" in answer.headers["Vary"]
 
 
-async def test_openapi_document_covers_every_route_and_its_errors(file_world: World) -> None:
-    spec = (await file_world.http.get("/openapi.json")).json()
-    assert (await file_world.http.get(f"{API}/openapi.json")).json() == spec
-    assert {f"{API}/posts", f"{API}/posts/{{post_id}}/likes", f"{API}/auth/tokens"} <= set(spec["paths"])
-    assert "HTTPValidationError" not in json.dumps(spec)
-    needing_token = 0
-    for path, operations in spec["paths"].items():
-        for method, operation in operations.items():
-            responses = operation["responses"]
-            assert "422" not in responses, (method, path)
-            if path.startswith(API) and path != f"{API}/health":
-                assert {"500", "503"} <= set(responses), (method, path)
-            if "requestBody" in operation:
-                assert {"400", "413", "415"} <= set(responses), (method, path)
-            if operation.get("security") == [{"accessToken": []}]:
-                needing_token += 1
-                assert "401" in responses, (method, path)
-    assert needing_token == 15
-    for reference in _references(spec):
-        assert reference.rpartition("/")[2] in spec["components"]["schemas"]
+async def test_openapi_document_is_served_at_both_paths(file_world: World) -> None:
+    at_root = await file_world.http.get("/openapi.json")
+    assert at_root.json() == (await file_world.http.get(f"{API}/openapi.json")).json() == document()
 
 
 async def test_docs_page_needs_no_other_host(file_world: World) -> None:
@@ -198,10 +181,3 @@ def _with_a_new_key(present: Path, both: Path) -> str:
     new = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     both.write_bytes(new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + present.read_bytes())
     return str(both)
-
-
-def _references(node: object) -> list[str]:
-    if isinstance(node, dict):
-        found = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
-        return found + [reference for child in node.values() for reference in _references(child)]
-    return [reference for child in node for reference in _references(child)] if isinstance(node, list) else []

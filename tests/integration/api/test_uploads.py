@@ -166,8 +166,8 @@ async def test_without_a_token_only_the_picture_of_a_signup_may_be_uploaded(phot
     assert answer.json()["objectKey"].startswith("temp/")
 
 
-async def test_uploads_without_a_token_are_limited_by_address(files: Backend, bucket: Bucket) -> None:
-    async with open_photo_world(files, bucket, BAPSANG_RATE_LIMITS="presign_temp=2/60,ip=off,signup=off") as photos:
+async def test_uploads_without_a_token_are_limited_by_address(backend: Backend, bucket: Bucket) -> None:
+    async with open_photo_world(backend, bucket, BAPSANG_RATE_LIMITS="presign_temp=2/60,ip=off,signup=off") as photos:
         body = {**REQUEST, "category": "TEMP_PROFILE_IMAGE"}
         for path, status in ((API, 200), ("", 200), ("", 429), (API, 429)):
             answer = await photos.world.http.post(f"{path}/uploads/presign/temp", json=body)

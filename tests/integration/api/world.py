@@ -16,10 +16,29 @@ from bapsang_api.kit.clock import SystemClock
 from bapsang_api.runtime import Runtime, running
 from bapsang_api.settings import Settings
 
+from .conformance import Conforming
+
 API = "/api/v1"
 PASSWORD = "Bapsang-2026!"
 # A busy machine is no dependency that is down. Tests of the limits themselves set their own.
 PATIENT = {"BAPSANG_DATABASE_CONNECT_SECONDS": "10", "BAPSANG_DATABASE_STATEMENT_SECONDS": "30"}
+# The error table of the contract: status, title and the words for people, by code.
+PROBLEMS = {
+    "E400-1": (400, "Bad Request", "입력값이 유효하지 않습니다."),
+    "T001": (401, "Unauthorized", "Token is empty"),
+    "T002": (401, "Unauthorized", "Access Token Expired"),
+    "T003": (401, "Unauthorized", "Invalid Token"),
+    "E401-1": (401, "Unauthorized", "인증되지 않은 사용자입니다."),
+    "E403-1": (403, "Forbidden", "접근 권한이 없습니다."),
+    "E404-1": (404, "Not Found", "해당 리소스를 찾을 수 없습니다."),
+    "E405-1": (405, "Method Not Allowed", "허용되지 않는 메서드입니다."),
+    "E409-1": (409, "Conflict", "데이터 충돌이 발생했습니다."),
+    "E413-1": (413, "Request Entity Too Large", "요청 본문이 너무 큽니다."),
+    "E415-1": (415, "Unsupported Media Type", "지원하지 않는 콘텐츠 형식입니다."),
+    "E429-1": (429, "Too Many Requests", "요청이 너무 많습니다."),
+    "E500-1": (500, "Internal Server Error", "서버 오류가 발생했습니다."),
+    "E503-1": (503, "Service Unavailable", "일시적으로 이용할 수 없습니다."),
+}
 
 
 class MovableClock:
@@ -89,6 +108,7 @@ class World:
 
     runtime: Runtime
     http: httpx.AsyncClient
+    admin: httpx.AsyncClient
     clock: MovableClock
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -141,10 +161,17 @@ async def open_world(backend: Backend) -> AsyncIterator[World]:
     clock = MovableClock()
     async with running(Settings.from_environment({**PATIENT, **backend.environment}), clock=clock) as runtime:
         runtime.lifecycle.start()
-        transport = httpx.ASGITransport(runtime.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
-            http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-            yield World(runtime, http, clock)
+        async with (
+            _client(Conforming(httpx.ASGITransport(runtime.app))) as http,
+            _client(httpx.ASGITransport(runtime.admin)) as admin,
+        ):
+            yield World(runtime, http, admin, clock)
+
+
+def _client(transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    client = httpx.AsyncClient(transport=transport, base_url="http://testserver")
+    client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return client
 
 
 async def make_admin(world: World, person: Person) -> Person:
@@ -169,6 +196,7 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, 
     assert list(body) == [
         *("type", "title", "status", "detail", "instance", "code", "errorCode", "message", "errors", "requestId")
     ]
+    assert (body["status"], body["title"], body["message"]) == PROBLEMS[code]
     assert body["status"] == status
     assert body["code"] == body["errorCode"] == code
     assert body["type"] == f"about:blank#{code}"

@@ -18,10 +18,13 @@ from starlette.middleware.base import BaseHTTPMiddleware
 import bapsang_api
 from bapsang_api.app import ROUTERS, create_app
 from bapsang_api.kit.clock import SystemClock
+from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import EMBEDDED, open_redis
+from bapsang_api.kit.shedding import Shedder
+from bapsang_api.kit.tokens import TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.service import LikeService
 
@@ -64,8 +67,18 @@ def test_endpoints_and_their_dependencies_are_async(route: APIRoute) -> None:
 
 def test_one_plain_middleware() -> None:
     clock = SystemClock()
-    limiter = RateLimiter(open_redis(EMBEDDED), clock, {})
-    app = create_app((), metrics=Metrics(), cors_origins=(), ids=Ids(clock), lifecycle=Lifecycle(), limiter=limiter)
+    redis, metrics = open_redis(EMBEDDED), Metrics()
+    verifier = TokenVerifier([], issuer="", audience="", clock=clock, revoked=lambda _: False)
+    app = create_app(
+        (),
+        metrics=metrics,
+        cors_origins=(),
+        ids=Ids(clock),
+        lifecycle=Lifecycle(),
+        limiter=RateLimiter(redis, clock, {}),
+        shedder=Shedder(4, metrics),
+        idempotency=Idempotency(redis, verifier),
+    )
     (middleware,) = app.user_middleware
     assert not issubclass(middleware.cls, BaseHTTPMiddleware)  # type: ignore[arg-type]
 

@@ -19,7 +19,7 @@ from bapsang_api.kit.threads import BoundedPool
 
 
 async def test_pool_refuses_what_does_not_fit_its_queue() -> None:
-    pool = BoundedPool("test", threads=1, queue=1, seconds=5)
+    pool = BoundedPool("test", threads=1, queue=1, queue_seconds=5, seconds=5)
     go = threading.Event()
     running, waiting = (asyncio.create_task(pool.run(go.wait)) for _ in range(2))
     await asyncio.sleep(0)
@@ -33,11 +33,24 @@ async def test_pool_refuses_what_does_not_fit_its_queue() -> None:
 
 
 async def test_pool_gives_up_waiting_after_its_deadline() -> None:
-    pool = BoundedPool("test", threads=1, queue=1, seconds=0.01)
+    pool = BoundedPool("test", threads=1, queue=1, queue_seconds=5, seconds=0.01)
     go = threading.Event()
     with pytest.raises(Unavailable):
         await pool.run(go.wait)
     go.set()
+    pool.close()
+
+
+async def test_pool_never_begins_what_waited_too_long() -> None:
+    pool = BoundedPool("test", threads=1, queue=1, queue_seconds=0.01, seconds=5)
+    go, begun = threading.Event(), threading.Event()
+    running = asyncio.create_task(pool.run(go.wait))
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await pool.run(begun.set)
+    go.set()
+    assert await running
+    assert await pool.run(begun.is_set) is False
     pool.close()
 
 

@@ -1,5 +1,6 @@
 """Rules for what people type, times, ids and cursors."""
 
+import string
 import unicodedata
 from datetime import UTC, datetime
 from typing import Any
@@ -46,6 +47,11 @@ def test_decomposed_nickname_is_composed_before_it_is_checked() -> None:
 @pytest.mark.parametrize("value", ["Bapsang-2026!", "abcdef1 ", "aaaaaa1~", "1234567a@", "aA1" + "!" * 17])
 def test_good_passwords(value: str) -> None:
     assert accepts(Password, value)
+
+
+@pytest.mark.parametrize("special", [" ", *string.punctuation])
+def test_space_and_every_ascii_punctuation_make_a_password_special(special: str) -> None:
+    assert accepts(Password, f"abcdef1{special}")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,18 @@
+"""Conditional reading: an answer's ETag, and whether the client already has that answer.
+
+The tags are weak: proxies compress, and a strong tag would promise the same bytes on every way.
+"""
+
+import hashlib
+
+
+def etag_of(body: bytes) -> str:
+    """Return the weak tag of an answer's body."""
+    return f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def has(if_none_match: str, etag: str) -> bool:
+    """Return whether an `If-None-Match` header names the tag, by the weak comparison of RFC 9110 (8.8.3.2)."""
+    opaque = etag.removeprefix("W/")
+    known = (tag.strip() for tag in if_none_match.split(","))
+    return any(tag == "*" or tag.removeprefix("W/") == opaque for tag in known)

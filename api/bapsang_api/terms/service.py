@@ -1,0 +1,26 @@
+"""The pages, rendered once at start: they change only with a release or a setting."""
+
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Final
+
+_HERE: Final = files("bapsang_api.terms")
+
+
+class Pages:
+    """Both pages and their style sheet, ready to be sent. `operator` and `contact` are who runs this community."""
+
+    def __init__(self, *, operator: str, contact: str) -> None:
+        self._names = {"operator": escape(operator), "contact": escape(contact)}
+        self.terms_of_service = self._render("terms-of-service", "이용약관")
+        self.privacy_policy = self._render("privacy-policy", "개인정보 처리방침")
+        self.style_sheet = _HERE.joinpath("static", "bapsang.css").read_bytes()
+
+    def _render(self, name: str, title: str) -> bytes:
+        body = _template(name).substitute(self._names)
+        return _template("layout").substitute(self._names, title=title, body=body).encode()
+
+
+def _template(name: str) -> Template:
+    return Template(_HERE.joinpath("pages", f"{name}.html").read_text("utf-8"))

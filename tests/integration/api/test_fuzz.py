@@ -1,0 +1,52 @@
+"""schemathesis sends what nobody would think of to the real process: no 5xx, and every answer is one that the document has.
+
+A short run with a fixed seed; `make fuzz` makes it long (BAPSANG_TEST_FUZZ_EXAMPLES: cases per operation and phase) and adds
+the phase that walks through every boundary of every schema.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+from .process import BARE, run, serving
+from .world import API, Backend
+
+HOOKS = Path(__file__).parents[2] / "fuzz" / "hooks.py"
+ADMIN = {"email": "fuzz@example.com", "password": "Fuzz-2026!", "nickname": "fuzz"}
+LONG = os.environ.get("BAPSANG_TEST_FUZZ_EXAMPLES")
+PHASES = "examples,coverage,fuzzing,stateful" if LONG else "examples,fuzzing,stateful"
+# Checks that the contract contradicts. A request may fit the schema and still be refused (an image that was never uploaded,
+# an Idempotency-Key used before); empty parameters count as absent instead of being refused; an administrator's
+# requests hide posts that were just made.
+UNFIT = "positive_data_acceptance,negative_data_rejection,ensure_resource_availability"
+
+
+def test_nothing_that_is_sent_breaks_the_api(tmp_path: Path, backend: Backend) -> None:
+    with serving(tmp_path, **backend.environment) as service:
+        assert httpx.post(f"{service.url}{API}/auth/users", json=ADMIN).status_code == 201
+        assert run("admin", "grant", ADMIN["email"], cwd=tmp_path, **backend.environment).returncode == 0
+        fuzzed = subprocess.run(
+            [
+                *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{service.url}/openapi.json"),
+                *("--checks", "all", "--exclude-checks", UNFIT, "--phases", PHASES),
+                *("--max-examples", LONG or "10", "--seed", "2026"),
+                *("--generation-database", "none", "--suppress-health-check", "all", "--no-color"),
+            ],
+            env={
+                **BARE,
+                "SCHEMATHESIS_HOOKS": str(HOOKS),
+                "BAPSANG_FUZZ_URL": service.url,
+                "BAPSANG_FUZZ_ADMIN": ADMIN["email"],
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert httpx.get(f"{service.url}{API}/health").status_code == 200
+    sys.stdout.write("\n".join(re.findall(r"^  .*(?:generated|Tested).*$|^=+ .* in .*$", fuzzed.stdout, re.MULTILINE)))
+    assert fuzzed.returncode == 0, fuzzed.stdout[-20_000:]
+    assert [line for line in service.log if line["level"] == "error"] == []
