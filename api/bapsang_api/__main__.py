@@ -157,7 +157,9 @@ def _parser() -> argparse.ArgumentParser:
     for act in acts.choices.values():
         act.add_argument("--reason", help="why, for the audit log")
 
-    counting = commands.add_parser("recount", help="compare the counters of posts with their rows and correct them")
+    counting = commands.add_parser(
+        "recount", help="compare the counters of posts and comments with their rows and correct them"
+    )
     which = counting.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every post, in batches")
     which.add_argument("--posts", nargs="+", type=_ulid, metavar="POST", help="these posts, by id")
@@ -171,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         "--posts",
         choices=("keep", "erase"),
         default="keep",
-        help="keep the posts, without the name, or erase them too (default: %(default)s)",
+        help="keep posts and comments, without the name, or erase them too (default: %(default)s)",
     )
     erasing.add_argument("--reason", help="why, for the audit log")
     erasing.add_argument("--yes", action="store_true", help="do not ask")

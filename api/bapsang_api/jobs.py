@@ -26,8 +26,8 @@ from bapsang_api.likes.sync import LikeSync
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.service import PostService
-from bapsang_api.posts.store import ViewStore
 from bapsang_api.posts.store import images_in_use as post_images
+from bapsang_api.posts.views import ViewStore
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import PASSWORD, Seeder
 from bapsang_api.seed.store import forget
@@ -180,7 +180,8 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
     clock = SystemClock()
     database = Database(settings.database_url, PATIENT)
     redis = open_redis(settings.redis_url)
-    erasure = Erasure(database, RevokedSessions(redis, clock), clock, Ids(clock))
+    likes = LikeService(database, LikeStore(redis), clock)
+    erasure = Erasure(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     try:
         user_id = await erasure.user_id_of(user)
         erased = await erasure.erase(user_id, with_posts=with_posts, reason=reason)

@@ -39,7 +39,7 @@ from bapsang_api.likes.sync import LikeSync
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
-from bapsang_api.posts.store import ViewStore
+from bapsang_api.posts.views import ViewStore
 from bapsang_api.reports.service import ReportService
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.tags.service import TagService

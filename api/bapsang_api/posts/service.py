@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.posts import store
 from bapsang_api.posts.models import Post, PostContent
 from bapsang_api.posts.pictures import PictureChange
+from bapsang_api.posts.views import ViewStore, add_views
 from bapsang_api.search.query import Query
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, attach, detach
@@ -62,7 +64,7 @@ class PostService:
     def __init__(
         self,
         database: Database,
-        views: store.ViewStore,
+        views: ViewStore,
         likes: PostLikes,
         images: ImageService,
         clock: Clock,
@@ -172,7 +174,7 @@ class PostService:
         """Write the pending views to the database and return how many there were."""
         total = 0
         while views := await self._views.take(_VIEW_BATCH):
-            await self._database.write(partial(store.add_views, views=views))
+            await self._database.write(partial(add_views, views=views))
             total += sum(views.values())
         return total
 
@@ -207,6 +209,19 @@ class PostService:
             await self._views.count(post_id, viewer)
         except OUTAGE as error:  # nobody should be refused a post because its view cannot be counted
             log.warning("posts.view_not_counted", extra={"post_id": post_id, "error": type(error).__name__})
+
+
+def erase(session: Session, user_id: str, *, now: datetime, limit: int) -> list[str]:
+    """Delete up to `limit` posts of a user within the caller's transaction and overwrite what they said.
+
+    Those that were deleted before are overwritten too. Returns the ids; their likes are for the caller to forget.
+    """
+    post_ids = store.unerased(session, user_id, limit)
+    if post_ids:
+        pictures = (picture for post_id in post_ids for picture in store.pictures_of(session, post_id))
+        detach(session, [picture.object_key for picture in pictures], now)
+        store.erase(session, post_ids, now)
+    return post_ids
 
 
 def with_count(row: Row, counts: dict[str, int]) -> Row:

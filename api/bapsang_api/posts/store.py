@@ -1,19 +1,17 @@
 """Every SQL statement and Redis key of posts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from redis.asyncio import Redis
-from sqlalchemy import ColumnElement, Select, insert, select, update
+from sqlalchemy import ColumnElement, Select, func, insert, or_, select, update
 from sqlalchemy import delete as delete_from
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.keyset import older
-from bapsang_api.kit.redis import load_script
 from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent, PostImage
 from bapsang_api.search import store as texts
 from bapsang_api.search.query import Query
@@ -26,9 +24,6 @@ posts = table_of(Post)
 post_contents = table_of(PostContent)
 post_images = table_of(PostImage)
 users = table_of(User)
-
-VIEW_SECONDS: Final = 60
-_PENDING_VIEWS: Final = "view:pending"
 
 
 @dataclass(frozen=True)
@@ -247,6 +242,31 @@ def words_of(session: Session, post_ids: Sequence[str]) -> list[tuple[str, str, 
     return [(post_id, title, content) for post_id, title, content in rows]
 
 
+def unerased(session: Session, author_id: str, limit: int) -> list[str]:
+    """Return and lock up to `limit` posts of a user, deleted ones too, whose words are still there."""
+    left = or_(posts.c.post_status != STATUS_DELETED, posts.c.title != "")
+    statement = select(posts.c.id).where(posts.c.user_id == author_id, left).order_by(posts.c.id).limit(limit)
+    return list(session.scalars(statement.with_for_update()))
+
+
+def erase(session: Session, post_ids: Sequence[str], now: datetime) -> None:
+    """Delete posts with their pictures and overwrite what they said.
+
+    The rows stay, empty, for the likes and comments of others that hang on them.
+    """
+    session.execute(delete_from(post_images).where(post_images.c.post_id.in_(post_ids)))
+    emptied = update(post_contents).where(post_contents.c.id.in_(post_ids)).values(content="", post_image_key=None)
+    session.execute(emptied)
+    deleted_at = func.coalesce(posts.c.deleted_at, now)
+    session.execute(
+        update(posts)
+        .where(posts.c.id.in_(post_ids))
+        .values(title="", tags=(), post_status=STATUS_DELETED, deleted_at=deleted_at)
+    )
+    texts.remove(session, post_ids)
+    tags.remove(session, post_ids)
+
+
 def set_visibility(session: Session, post_id: str, status: str) -> bool:
     """Make a post ACTIVE or HIDDEN. Returns False when there is none that could be either: unknown or deleted."""
     changed = session.execute(
@@ -267,27 +287,3 @@ def _list_by_tags(session: Session, post_id: str) -> None:
     """Put a visible post into the lists of the tags that it shows, and of no others."""
     created_at, names = session.execute(select(posts.c.created_at, posts.c.tags).where(posts.c.id == post_id)).one()
     tags.put(session, post_id, created_at, names)
-
-
-def add_views(session: Session, views: Mapping[str, int]) -> None:
-    """Add to the view counts, in the order of the ids: two writers never wait for each other in a circle."""
-    for post_id in sorted(views):
-        session.execute(
-            update(posts).where(posts.c.id == post_id).values(view_count=posts.c.view_count + views[post_id])
-        )
-
-
-class ViewStore:
-    """Views in Redis: who has seen a post within the last minute, and what is not yet in the database."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._count = load_script(redis, __package__ or "", "count_view")
-        self._take = load_script(redis, __package__ or "", "take_views")
-
-    async def count(self, post_id: str, viewer: str) -> None:
-        await self._count(keys=[f"view:seen:{post_id}:{viewer}", _PENDING_VIEWS], args=[post_id, VIEW_SECONDS])
-
-    async def take(self, limit: int) -> dict[str, int]:
-        """Remove and return the pending views of up to `limit` posts."""
-        taken: list[str] = await self._take(keys=[_PENDING_VIEWS], args=[limit])
-        return {post_id: int(views) for post_id, views in zip(taken[::2], taken[1::2], strict=True)}
