@@ -18,7 +18,7 @@ from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.posts import store
 from bapsang_api.posts.models import Post, PostContent
 from bapsang_api.posts.pictures import PictureChange
-from bapsang_api.posts.views import ViewStore, add_views
+from bapsang_api.posts.views import ViewStore
 from bapsang_api.search.query import Query
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, attach, detach
@@ -174,7 +174,7 @@ class PostService:
         """Write the pending views to the database and return how many there were."""
         total = 0
         while views := await self._views.take(_VIEW_BATCH):
-            await self._database.write(partial(add_views, views=views))
+            await self._database.write(partial(store.add_views, views=views))
             total += sum(views.values())
         return total
 

@@ -1,28 +1,13 @@
-"""Views of posts: who has seen one within the last minute, in Redis, and the counts in the database."""
+"""Views of posts in Redis: every one of its keys that concerns posts."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from redis.asyncio import Redis
-from sqlalchemy import update
-from sqlalchemy.orm import Session
 
-from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.redis import load_script
-from bapsang_api.posts.models import Post
-
-posts = table_of(Post)
 
 VIEW_SECONDS: Final = 60
 _PENDING_VIEWS: Final = "view:pending"
-
-
-def add_views(session: Session, views: Mapping[str, int]) -> None:
-    """Add to the view counts, in the order of the ids: two writers never wait for each other in a circle."""
-    for post_id in sorted(views):
-        session.execute(
-            update(posts).where(posts.c.id == post_id).values(view_count=posts.c.view_count + views[post_id])
-        )
 
 
 class ViewStore:
