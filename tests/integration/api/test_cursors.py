@@ -22,7 +22,7 @@ from bapsang_api.comments import store as comment_store
 from bapsang_api.comments import tree
 from bapsang_api.comments.models import STATUS_DELETED, Comment
 from bapsang_api.kit.cursor import Following, Keyset
-from bapsang_api.kit.db import open_engine
+from bapsang_api.kit.db import Limits, open_engine
 from bapsang_api.likes import store as like_store
 from bapsang_api.migrate import migrate
 from bapsang_api.posts import store as post_store
@@ -261,7 +261,7 @@ def test_what_is_there_throughout_a_scroll_is_seen_exactly_once(
 ) -> None:
     url = backend.environment["BAPSANG_DATABASE_URL"]
     migrate(url)
-    engine = open_engine(url, pool_size=1, statement_seconds=30)
+    engine = open_engine(url, Limits(connections=1, statement_seconds=30))
     shortest, longest = LENGTHS[engine.dialect.name]
     quick = partial(settings, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 

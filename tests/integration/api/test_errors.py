@@ -58,9 +58,8 @@ async def test_body_over_the_limit_is_413_declared_or_streamed(file_world: World
 
 
 async def test_a_bug_is_500_with_the_request_id_and_no_detail(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    await world.change("DROP TABLE post_contents")
-    await world.change("DROP TABLE user_post_likes")
-    await world.change("DROP TABLE posts")
+    for table in ("comments", "post_images", "post_contents", "user_post_likes", "posts"):
+        await world.change(f"DROP TABLE {table}")
     with caplog.at_level(logging.ERROR):
         answer = await world.http.get(f"{API}/posts", headers={"X-Request-ID": "abc-123"})
     body = assert_problem(answer, 500, "E500-1")

@@ -200,7 +200,7 @@ def test_every_page_of_the_feed_is_read_off_its_index_however_deep(filled: Engin
     [
         (posts.detail, {"posts": "PRIMARY", "users": "PRIMARY", "post_contents": "PRIMARY"}),
         (lambda session, post_id: likes.stored(session, post_id, post_id), {}),
-        (likes.stored_users, {"user_post_likes": "PRIMARY"}),
+        (likes.visible_likers, {"posts": "PRIMARY", "user_post_likes": "PRIMARY"}),
         (lambda session, _: users.nickname_taken(session, "x"), {}),
         (lambda session, _: users.id_of(session, "seed1@example.com"), {"user_auth": "uq_user_auth_email"}),
     ],
