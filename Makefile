@@ -55,7 +55,7 @@ test-integration: $(VENV)/ready up ## API and operator against real MySQL, Redis
 test-e2e: $(VENV)/ready up browser ## The whole platform on the local cluster
 	@$(PYTEST) tests/e2e
 
-fuzz: $(VENV)/ready ## schemathesis against the real process for minutes: tens of thousands of requests
+fuzz: $(VENV)/ready ## schemathesis against the real process, at length (BAPSANG_TEST_FUZZ_EXAMPLES)
 	@BAPSANG_TEST_FUZZ_EXAMPLES=$${BAPSANG_TEST_FUZZ_EXAMPLES:-400} $(PYTEST) -s tests/integration/api/test_fuzz.py
 
 lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
