@@ -63,7 +63,7 @@ bench-operator: $(VENV)/ready ## Measure the operator; renews docs/benchmarks/op
 mutants: $(VENV)/ready ## Break the operator's pure core in 120 places, one at a time, and count what the unit tests notice
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.mutants
 
-fuzz: $(VENV)/ready ## schemathesis against the real process for minutes: tens of thousands of requests
+fuzz: $(VENV)/ready ## schemathesis against the real process, at length (BAPSANG_TEST_FUZZ_EXAMPLES)
 	@BAPSANG_TEST_FUZZ_EXAMPLES=$${BAPSANG_TEST_FUZZ_EXAMPLES:-400} $(PYTEST) -s tests/integration/api/test_fuzz.py
 
 lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
