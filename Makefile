@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke seed browser kubeconfig dev test test-unit test-integration test-e2e fuzz faults lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed browser kubeconfig dev test test-unit test-integration test-e2e fuzz faults bench-operator mutants lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,15 @@ test-integration: $(VENV)/ready up ## API and operator against real MySQL, Redis
 test-e2e: $(VENV)/ready up browser ## The whole platform on the local cluster
 	@$(PYTEST) tests/e2e
 
+# With the packages of the image and no others: kopf loads every Kubernetes client that it finds.
+bench-operator: $(VENV)/ready ## Measure the operator; renews docs/benchmarks/operator.json (about a quarter of an hour)
+	@$(PYTHON) -m venv build/bench && build/bench/bin/pip install -q --disable-pip-version-check --require-hashes -r operator/requirements.txt
+	@PYTHONPATH=operator:manifests/local $(BIN)/python -m tests.load.operator_bench --python build/bench/bin/python
+
+mutants: $(VENV)/ready ## Break the operator's pure core in 120 places, one at a time, and count what the unit tests notice
+	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.mutants
+
+fuzz: $(VENV)/ready ## schemathesis against the real process, at length (BAPSANG_TEST_FUZZ_EXAMPLES)
 faults: $(VENV)/ready up ## Likes while everything is killed: up to 10 minutes, with progress and a report
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.run
 

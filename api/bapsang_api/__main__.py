@@ -1,4 +1,4 @@
-"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin | recount | erase-user | seed | openapi`.
+"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin | recount | reindex | erase-user | seed | openapi`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 """
@@ -66,6 +66,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
         if options.command == "recount":
             counting = jobs.recount(settings, post_ids=options.posts, dry_run=options.dry_run)
             return 0 if runner.run(counting) else 1
+        if options.command == "reindex":
+            return 0 if runner.run(jobs.reindex(settings)) else 1
         if options.command == "erase-user":
             _confirm(options.yes, f"Erase {options.user} for good? Type yes: ")
             erasing = jobs.erase_user(
@@ -164,11 +166,15 @@ def _parser() -> argparse.ArgumentParser:
     for act in acts.choices.values():
         act.add_argument("--reason", help="why, for the audit log")
 
-    counting = commands.add_parser("recount", help="compare the counters of posts with their rows and correct them")
+    counting = commands.add_parser(
+        "recount", help="compare the counters of posts and comments with their rows and correct them"
+    )
     which = counting.add_mutually_exclusive_group(required=True)
     which.add_argument("--all", action="store_true", help="every post, in batches")
     which.add_argument("--posts", nargs="+", type=_ulid, metavar="POST", help="these posts, by id")
     counting.add_argument("--dry-run", action="store_true", help="only report; exit code 1 when anything differs")
+
+    commands.add_parser("reindex", help="make every post found by the search that is not yet")
 
     erasing = commands.add_parser("erase-user", help="remove at once everything that tells who somebody was")
     erasing.add_argument("user", type=_user, metavar="USER", help="id or e-mail")
@@ -176,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         "--posts",
         choices=("keep", "erase"),
         default="keep",
-        help="keep the posts, without the name, or erase them too (default: %(default)s)",
+        help="keep posts and comments, without the name, or erase them too (default: %(default)s)",
     )
     erasing.add_argument("--reason", help="why, for the audit log")
     erasing.add_argument("--yes", action="store_true", help="do not ask")

@@ -20,6 +20,7 @@ from bapsang_api.auth import discovery
 from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
 from bapsang_api.comments.routes import router as comments_router
+from bapsang_api.feed.routes import router as feed_router
 from bapsang_api.health.routes import router as health_router
 from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.ids import Ids
@@ -48,6 +49,9 @@ from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
+from bapsang_api.posts.routes import search_router
+from bapsang_api.reports.routes import router as reports_router
+from bapsang_api.tags.routes import router as tags_router
 from bapsang_api.terms.routes import router as terms_router
 from bapsang_api.uploads.routes import router as uploads_router
 from bapsang_api.users.routes import router as users_router
@@ -59,6 +63,9 @@ ROUTERS: Final = (
     posts_router,
     comments_router,
     likes_router,
+    search_router,
+    tags_router,
+    reports_router,
     auth_router,
     users_router,
     my_posts_router,
@@ -66,6 +73,7 @@ ROUTERS: Final = (
     uploads_router,
     account_router,
     health_router,
+    feed_router,
     discovery.router,
     terms_router,
     moderation_router,

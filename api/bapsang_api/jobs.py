@@ -1,6 +1,6 @@
 """What `bapsang-api` does once and ends: `like-sync` writes likes and views back and clears away what has expired,
-`image-collector` deletes images that nobody shows, `admin` acts as an administrator, `recount` and `erase-user` are
-upkeep, `seed` fills an empty database."""
+`image-collector` deletes images that nobody shows, `admin` acts as an administrator, `recount`, `reindex` and
+`erase-user` are upkeep, `seed` fills an empty database."""
 
 import asyncio
 import logging
@@ -28,8 +28,8 @@ from bapsang_api.likes.writeback.store import ReconcileStore
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.service import PostService
-from bapsang_api.posts.store import ViewStore
 from bapsang_api.posts.store import images_in_use as post_images
+from bapsang_api.posts.views import ViewStore
 from bapsang_api.runtime import require_suitable_redis
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import PASSWORD, Seeder
@@ -38,6 +38,7 @@ from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.tables import METADATA
 from bapsang_api.upkeep.erasure import Erasure
 from bapsang_api.upkeep.recount import Recount
+from bapsang_api.upkeep.reindex import index_posts
 from bapsang_api.uploads.collector import ImageCollector
 from bapsang_api.uploads.service import ImageService
 from bapsang_api.uploads.storage import Storage
@@ -167,6 +168,20 @@ async def recount(settings: Settings, *, post_ids: Sequence[str] | None, dry_run
     return not (dry_run and report.differences)
 
 
+async def reindex(settings: Settings) -> bool:
+    """Make every post found by the search that is not yet; log a summary line. Returns False when the database failed."""
+    database = Database(settings.database_url, PATIENT)
+    try:
+        report = await index_posts(database)
+    except Unavailable as error:
+        log.error("reindex.failed", extra={"error": describe(error)})
+        return False
+    finally:
+        database.close()
+    log.info("reindex.done", extra=asdict(report))
+    return True
+
+
 async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason: str | None) -> bool:
     """Erase a person, named by id or e-mail. Returns False when it could not be done or not to the end.
 
@@ -175,7 +190,8 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
     clock = SystemClock()
     database = Database(settings.database_url, PATIENT)
     redis = open_redis(settings.redis_url)
-    erasure = Erasure(database, RevokedSessions(redis, clock), clock, Ids(clock))
+    likes = LikeService(database, LikeStore(redis), UserNumbers(database), clock)
+    erasure = Erasure(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     try:
         user_id = await erasure.user_id_of(user)
         erased = await erasure.erase(user_id, with_posts=with_posts, reason=reason)

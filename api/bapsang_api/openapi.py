@@ -87,7 +87,7 @@ def _complete(path: str, method: str, operation: Spec, schemas: Spec) -> None:
     operation["description"] = rest or summary
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
-        _explain(parameter)
+        _explain(parameter, schemas)
     responses = operation["responses"]
     responses.pop("422", None)
     limited = path.startswith(f"{API}/") and not path.endswith("/health")
@@ -112,10 +112,10 @@ def _complete(path: str, method: str, operation: Spec, schemas: Spec) -> None:
         del operation["parameters"]
 
 
-def _explain(parameter: Spec) -> None:
+def _explain(parameter: Spec, schemas: Spec) -> None:
     if parameter["in"] == "path" and parameter["name"].endswith("_id"):
         parameter["schema"] = {"type": "string", "pattern": f"^{ULID_PATTERN}$"}
-    parameter.setdefault("example", example_of(parameter["schema"], {}, parameter["name"]))
+    parameter.setdefault("example", example_of(parameter["schema"], schemas, parameter["name"]))
 
 
 def _common_problems(method: str, *, limited: bool) -> Spec:

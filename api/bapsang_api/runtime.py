@@ -19,6 +19,7 @@ from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
 from bapsang_api.comments.service import CommentService
+from bapsang_api.feed.service import FeedService
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.idempotency import Idempotency
@@ -41,8 +42,10 @@ from bapsang_api.likes.writeback.store import ReconcileStore
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.service import PostService
-from bapsang_api.posts.store import ViewStore
+from bapsang_api.posts.views import ViewStore
+from bapsang_api.reports.service import ReportService
 from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.tags.service import TagService
 from bapsang_api.terms.service import Pages
 from bapsang_api.uploads.service import ImageService, UploadService
 from bapsang_api.uploads.storage import Storage
@@ -118,7 +121,10 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             account,
             likes,
             posts,
+            TagService(database),
+            FeedService(database, images, clock, settings.issuer),
             comments,
+            ReportService(database, clock, ids),
             moderation,
             pages,
         ),

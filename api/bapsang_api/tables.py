@@ -8,6 +8,9 @@ from bapsang_api.comments import models as comments
 from bapsang_api.likes import models as likes
 from bapsang_api.moderation import models as moderation
 from bapsang_api.posts import models as posts
+from bapsang_api.reports import models as reports
+from bapsang_api.search import models as search
+from bapsang_api.tags import models as tags
 from bapsang_api.uploads import models as uploads
 from bapsang_api.users import models as users
 
@@ -20,9 +23,13 @@ MODELS = (
     posts.Post,
     posts.PostContent,
     posts.PostImage,
+    search.PostText,
+    tags.Tag,
+    tags.PostTag,
     uploads.Image,
     comments.Comment,
     likes.UserPostLike,
     moderation.AuditEntry,
+    reports.Report,
 )
 METADATA: MetaData = SQLModel.metadata

@@ -6,19 +6,23 @@ import argparse
 import asyncio
 import logging
 import os
+import socket
 import sys
+import uuid
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 from aiohttp import web
 
-from bapsang_operator import config, credentials, logs, schema, watch
+from bapsang_operator import config, credentials, fence, health, logs, names, schema, watch
 from bapsang_operator.config import Config
 from bapsang_operator.credentials import Credentials
 from bapsang_operator.health import Health
 from bapsang_operator.keep import Keep
 from bapsang_operator.kinds import COMMUNITY, WATCHED
 from bapsang_operator.kube import Kube, KubeError
+from bapsang_operator.lease import Lease, LeaseLostError, Timing
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import PLURAL
 from bapsang_operator.queue import WorkQueue
@@ -55,40 +59,66 @@ def crd() -> str:
 
 async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) -> None:
     """Run the operator until it is told to stop. Raises StartError, or whatever ended the watches."""
-    metrics, store = Metrics(), Store()
+    metrics, store, gate = Metrics(), Store(), fence.Fence()
     clock = asyncio.get_running_loop().time
     queue: WorkQueue[CommunityKey] = WorkQueue()
-    health = Health((COMMUNITY, *WATCHED), metrics, queue.oldest_active, clock)
-    async with access.session() as session:
-        kube = Kube(access, session, metrics)
+    leading, stop = asyncio.Event(), asyncio.Event()
+    signs = Health((COMMUNITY, *WATCHED), metrics, queue.oldest_active, clock)
+    # Not the host name alone: a container that starts again must not take itself for the holder of the lease.
+    identity = f"{socket.gethostname()}_{uuid.uuid4()}"
+    async with access.session(fence.trace(), identity) as session:
+        kube = Kube(access, session, metrics, gate, settings.write_seconds)
         await _check_crd(kube, namespaces)
+        timing = Timing(settings.lease_seconds, settings.lease_renew_seconds, settings.lease_retry_seconds)
+        lease = Lease(kube, gate, settings.namespace, identity, timing, fence.clock)
         # Slightly less than the interval, so that each resync really reads the Secrets again.
         keep = Keep(kube, clock, settings.resync_seconds * 0.75)
-        reconciler = Reconciler(kube, store, keep, metrics)
+        reconciler = Reconciler(kube, store, keep, metrics, queue.add_after)
+
+        async def lead() -> None:
+            await lease.acquire()
+            _log.info("leading", extra={"lease": f"{settings.namespace}/{names.MANAGER}"})
+            leading.set()
+            await lease.hold()
+
+        async def work() -> None:
+            await leading.wait()
+            await queue.work(reconciler)
 
         def refresh() -> None:
-            metrics.queue_depth.set(queue.depth)
+            metrics.leader.set(gate.is_open)
+            # What gathers while another process leads waits for nobody.
+            metrics.queue_depth.set(queue.depth if gate.is_open else 0)
             metrics.communities.set(len(store.communities()))
 
-        runner = web.AppRunner(health.application(refresh), access_log=None)
+        runner = web.AppRunner(signs.application(refresh), access_log=None)
         await runner.setup()
-        tasks = [asyncio.create_task(queue.work(reconciler)) for _ in range(settings.workers)]
-        tasks.append(asyncio.create_task(resync(kube, store, namespaces, settings.resync_seconds, queue.add)))
-        tasks.append(asyncio.create_task(health.measure()))
+        await web.TCPSite(runner, port=settings.admin_port).start()
+        _log.info("started", extra={"namespaces": list(namespaces) or "all", "server": access.server})
+        # The watches run while another process leads, too: taking over then needs no listing.
+        handlers = watch.registry(access, identity, signs.trace(), store, queue.add)
+        jobs = (
+            watch.run(handlers, namespaces, stop),
+            stop.wait(),
+            resync(kube, store, namespaces, settings.resync_seconds, queue.add),
+            signs.measure(),
+            *(work() for _ in range(settings.workers)),
+        )
+        leader, *tasks = (asyncio.ensure_future(job) for job in (lead(), *jobs))
         try:
-            await web.TCPSite(runner, port=settings.admin_port).start()
-            _log.info("started", extra={"namespaces": list(namespaces) or "all", "server": access.server})
-            handlers = watch.registry(access, health.trace(), store, queue.add)
-            tasks.append(asyncio.create_task(watch.run(handlers, namespaces)))
-            # The watches end on a signal. Anything else never ends by itself: if it does, the process must not live on.
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # Nothing but `stop` ever ends by itself: if it does, the process must not live on.
+            await asyncio.wait([leader, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _stop(tasks)
+            if not leader.done():
+                leader.cancel()
+                await asyncio.wait([leader])
+            await lease.release()
+            await _stop([leader, *tasks])
             await runner.cleanup()
     _log.info("stopped")
 
 
-async def _stop(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _stop(tasks: Sequence[asyncio.Future[Any]]) -> None:
     """Cancel all tasks and raise what one of them died of."""
     died = [error for task in tasks if task.done() and not task.cancelled() and (error := task.exception())]
     for task in tasks:
@@ -124,6 +154,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--namespace", action="append", default=[], metavar="NS", help="only this namespace; may be given several times"
     )
     commands.add_parser("crd", help="print the CustomResourceDefinition")
+    checks = commands.add_parser("check", help="ask a running operator whether it is alive and ready; for `helm test`")
+    checks.add_argument("url", help="its admin port, such as http://127.0.0.1:9000")
     return parser.parse_args(argv)
 
 
@@ -133,6 +165,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "crd":
         sys.stdout.write(crd())
         return 0
+    if arguments.command == "check":
+        return health.check(arguments.url)
     try:
         settings = config.load(os.environ)
     except config.ConfigError as error:
@@ -143,6 +177,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         asyncio.run(run(settings, credentials.load(), arguments.namespace))
     except (StartError, credentials.CredentialsError) as error:
         _log.error("cannot start: %s", error)
+        return 1
+    except LeaseLostError as error:
+        _log.error("lease lost: %s", error)
         return 1
     return 0
 

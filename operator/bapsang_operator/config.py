@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final
@@ -19,16 +20,35 @@ class Config:
     """Every field is set by BAPSANG_<FIELD>.
 
     `admin_port`: TCP port of /livez, /readyz and /metrics. `resync_seconds`: how often Secrets are looked at again.
-    `workers`: how many Communities are reconciled at the same time.
+    `workers`: how many Communities are reconciled at the same time. `namespace`: where the Lease is.
+    `lease_seconds`: another process takes over when it has seen no renewal for this long; `lease_renew_seconds`: the
+    holder stops writing when it could not renew for this long; `lease_retry_seconds`: how often it renews.
     """
 
     admin_port: int = 9000
     log_level: str = "info"
     resync_seconds: int = 30
     workers: int = 4
+    namespace: str = "bapsang-system"
+    lease_seconds: int = 15
+    lease_renew_seconds: int = 10
+    lease_retry_seconds: int = 2
+
+    @property
+    def write_seconds(self) -> float:
+        """Seconds that a write may take: it has ended before another process may take over."""
+        return self.lease_seconds - self.lease_renew_seconds - 1.0
 
 
-_RANGES: Final = {"admin_port": (1, 65_535), "resync_seconds": (1, 3_600), "workers": (1, 64)}
+_RANGES: Final = {
+    "admin_port": (1, 65_535),
+    "resync_seconds": (1, 3_600),
+    "workers": (1, 64),
+    "lease_seconds": (3, 600),
+    "lease_renew_seconds": (1, 600),
+    "lease_retry_seconds": (1, 60),
+}
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def load(environment: Mapping[str, str]) -> Config:
@@ -41,6 +61,10 @@ def load(environment: Mapping[str, str]) -> Config:
         if variable not in known:
             raise ConfigError(f"{variable} is not a setting of the operator; known are {', '.join(sorted(known))}")
         config = _set(config, variable, known[variable], text)
+    if config.lease_seconds < config.lease_renew_seconds + 2:
+        raise ConfigError("BAPSANG_LEASE_SECONDS must exceed BAPSANG_LEASE_RENEW_SECONDS by at least 2")
+    if config.lease_renew_seconds <= config.lease_retry_seconds:
+        raise ConfigError("BAPSANG_LEASE_RENEW_SECONDS must exceed BAPSANG_LEASE_RETRY_SECONDS")
     return config
 
 
@@ -49,6 +73,10 @@ def _set(config: Config, variable: str, field: str, text: str) -> Config:
         if text not in _LEVELS:
             raise ConfigError(f"{variable} is {text!r}; set it to one of {', '.join(_LEVELS)}")
         return replace(config, log_level=text)
+    if field == "namespace":
+        if _NAMESPACE.fullmatch(text) is None:
+            raise ConfigError(f"{variable} is {text!r}; set it to the name of the operator's namespace")
+        return replace(config, namespace=text)
     low, high = _RANGES[field]
     if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
         raise ConfigError(f"{variable} is {text!r}; set it to a whole number from {low} to {high}")

@@ -34,13 +34,13 @@ class Credentials:
     token_file: Path | None = None
     _read_at: float = field(default=float("-inf"), repr=False)
 
-    def session(self, trace: aiohttp.TraceConfig | None = None) -> aiohttp.ClientSession:
-        """Open a session that authenticates every request."""
+    def session(self, trace: aiohttp.TraceConfig, identity: str) -> aiohttp.ClientSession:
+        """Open a session that authenticates every request and names this process in the apiserver's audit log."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=self.tls, limit=0),
-            headers={"User-Agent": "bapsang-operator", "Accept": "application/json"},
+            headers={"User-Agent": f"bapsang-operator ({identity})", "Accept": "application/json"},
             middlewares=(self._authenticate,),
-            trace_configs=[trace] if trace is not None else [],
+            trace_configs=[trace],
         )
 
     async def _authenticate(

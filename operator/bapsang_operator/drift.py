@@ -28,6 +28,8 @@ _MERGE_KEYS: Final = {
 }
 _SERVICE_PORT_KEYS: Final = ("port", "protocol")
 _CONTAINER_PORT_KEYS: Final = ("containerPort", "protocol")
+#: Maps that the apiserver takes whole: an added key changes what is selected.
+_WHOLE_MAPS: Final = frozenset({"selector", "podSelector", "labelSelector", "matchLabels", "nodeSelector"})
 #: Fields below which texts are quantities, which the apiserver rewrites.
 _QUANTITIES: Final = frozenset({"requests", "limits", "sizeLimit"})
 
@@ -63,6 +65,8 @@ def _compare(wanted: Any, live: Any, path: str, kind: str) -> Iterator[str]:
         if not isinstance(live, dict):
             yield path
             return
+        if path.rpartition(".")[2] in _WHOLE_MAPS:
+            yield from (f"{path}.{name}" for name in live if name not in wanted)
         for name, value in wanted.items():
             yield from _compare(value, live.get(name), f"{path}.{name}" if path else name, kind)
     elif isinstance(wanted, list):

@@ -7,6 +7,8 @@ opened for too long, or a worker is stuck; the kubelet then restarts the operato
 from __future__ import annotations
 
 import asyncio
+import sys
+import urllib.request
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Final
@@ -29,6 +31,19 @@ LAG_SECONDS: Final = 5.0
 #: Above the longest pass of the reconciler.
 STUCK_SECONDS: Final = 120.0
 _TICK: Final = 1.0
+
+
+def check(url: str) -> int:
+    """Print what a running operator says of itself; 0 when it is alive and ready."""
+    code = 0
+    for path in ("/livez", "/readyz"):
+        try:
+            with urllib.request.urlopen(f"{url.rstrip('/')}{path}", timeout=10) as answer:  # noqa: S310 - the user's own
+                text = answer.read().decode().strip()
+        except (OSError, ValueError) as error:
+            text, code = str(error), 1
+        sys.stdout.write(f"{path}: {text}\n")
+    return code
 
 
 class Health:

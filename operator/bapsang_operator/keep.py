@@ -57,13 +57,16 @@ class Keep:
         # nobody is logged out, nothing restarts. After a restart of the operator it would be generated afresh.
         self._generated: dict[tuple[str, Key], Manifest] = {}
 
-    async def ensure(self, community: Community) -> Kept:
-        """Create what is missing of the generated Secrets and return the digests of all. Raises KubeError."""
+    async def ensure(self, community: Community, *, create: bool = True) -> Kept:
+        """Create what is missing of the generated Secrets, if told so, and return the digests of all that are there.
+
+        Raises KubeError.
+        """
         kept = Kept()
         for name, generate in secret.generators(community).items():
             key = Key("Secret", community.namespace, name)
             seen = await self._look(community, key)
-            if seen.whose is None:
+            if seen.whose is None and create:
                 if await self._create(community, key, generate):
                     kept.restored.append(key)
                 seen = await self._look(community, key)

@@ -48,6 +48,7 @@ COMMUNITY: Final = Kind(names.KIND, names.GROUP, names.VERSION, names.PLURAL)
 SECRET: Final = Kind("Secret", "", "v1", "secrets")
 EVENT: Final = Kind("Event", "", "v1", "events")
 POD: Final = Kind("Pod", "", "v1", "pods")
+LEASE: Final = Kind("Lease", "coordination.k8s.io", "v1", "leases")
 
 #: Kinds that the operator applies, in the order in which they are applied.
 CHILDREN: Final = (
@@ -67,7 +68,7 @@ CHILDREN: Final = (
 #: Kinds that are watched by label: the children, and their pods for what ails them.
 WATCHED: Final = (*CHILDREN, POD)
 
-BY_NAME: Final = {kind.name: kind for kind in (COMMUNITY, SECRET, EVENT, POD, *CHILDREN)}
+BY_NAME: Final = {kind.name: kind for kind in (COMMUNITY, SECRET, EVENT, POD, LEASE, *CHILDREN)}
 
 
 def key_of(manifest: dict[str, Any]) -> Key:

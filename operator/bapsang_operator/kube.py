@@ -1,8 +1,10 @@
-"""The client that writes to the cluster; nothing else does. Server-side apply over plain HTTP, each write counted."""
+"""The client that writes to the cluster; nothing else does. Server-side apply over plain HTTP, each write counted and
+behind the fence, so that a process that lost its lease writes nothing any more."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import Any
 
@@ -11,21 +13,26 @@ import aiohttp
 from bapsang_operator import names
 from bapsang_operator.child import Manifest
 from bapsang_operator.credentials import Credentials
-from bapsang_operator.kinds import BY_NAME, COMMUNITY, EVENT, Key, Kind, key_of
+from bapsang_operator.fence import Fence, FencedError
+from bapsang_operator.kinds import BY_NAME, COMMUNITY, EVENT, LEASE, Key, Kind, key_of
 from bapsang_operator.metrics import Metrics
 
-_TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
+_READ_SECONDS = 15.0
 _PAGE = 500
 
 
 class KubeError(Exception):
-    """A request that failed. `status` is the HTTP status, 0 when there was no answer."""
+    """A request that failed. `status` is the HTTP status, 0 when there was no answer; `retry_after` are the seconds
+    that an overloaded apiserver asks to be left alone, 0 when it asks for nothing."""
 
-    def __init__(self, status: int, reason: str, message: str, causes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, status: int, reason: str, message: str, causes: tuple[str, ...] = (), retry_after: int = 0
+    ) -> None:
         super().__init__(f"{status} {reason}: {message}" if status else message)
         self.status = status
         self.reason = reason
         self.message = message
+        self.retry_after = retry_after
         self._causes = causes
 
     @property
@@ -40,12 +47,25 @@ class KubeError(Exception):
 
 
 class Kube:
-    """Requests to the apiserver. Every method raises KubeError; none retries, because the work queue does."""
+    """Requests to the apiserver. Every method raises KubeError; none retries, because the work queue does.
 
-    def __init__(self, credentials: Credentials, session: aiohttp.ClientSession, metrics: Metrics) -> None:
+    A write is given up, here and by the apiserver, after `write_seconds`: what left just before the lease was lost has
+    ended before another process may take over.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        session: aiohttp.ClientSession,
+        metrics: Metrics,
+        fence: Fence,
+        write_seconds: float,
+    ) -> None:
         self._server = credentials.server
         self._session = session
         self._metrics = metrics
+        self._fence = fence
+        self._write_seconds = write_seconds
 
     async def get(self, key: Key) -> Manifest | None:
         """Return an object, None when it does not exist."""
@@ -91,11 +111,25 @@ class Kube:
             content="application/apply-patch+yaml",
         )
 
-    async def create(self, manifest: Manifest) -> Manifest:
-        """Create an object; status 409 when one of its name exists."""
+    async def create(self, manifest: Manifest, *, fenced: bool = True) -> Manifest:
+        """Create an object; status 409 when one of its name exists. Only the lease itself is not `fenced`."""
         kind = BY_NAME[manifest["kind"]]
         path = kind.path(manifest["metadata"]["namespace"])
-        return await self._request("create", "POST", kind, path, params={"fieldManager": names.MANAGER}, body=manifest)
+        params = {"fieldManager": names.MANAGER}
+        return await self._request("create", "POST", kind, path, params=params, body=manifest, fenced=fenced)
+
+    async def replace_lease(self, manifest: Manifest) -> Manifest:
+        """Replace a Lease if it still has the version that the manifest names; else status 409. Never fenced."""
+        key = key_of(manifest)
+        return await self._request(
+            "update",
+            "PUT",
+            LEASE,
+            LEASE.path(key.namespace, key.name),
+            params={"fieldManager": names.MANAGER},
+            body=manifest,
+            fenced=False,
+        )
 
     async def delete(self, live: Manifest) -> None:
         """Delete exactly this object (by uid), its pods in the background; no error when it is gone already."""
@@ -113,6 +147,26 @@ class Kube:
             # 409: another object has the name by now; the watch will tell.
             if error.status not in {404, 409}:
                 raise
+
+    async def scale(self, live: Manifest, replicas: int) -> Manifest:
+        """Set the count of a Deployment's pods without owning it in later applies; returns it as it is now."""
+        key = key_of(live)
+        kind = BY_NAME[key.kind]
+        answer = await self._request(
+            "patch",
+            "PATCH",
+            kind,
+            f"{kind.path(key.namespace, key.name)}/scale",
+            params={"fieldManager": names.MANAGER},
+            body={"spec": {"replicas": replicas}},
+            content="application/merge-patch+json",
+        )
+        metadata = live["metadata"]
+        changed = {
+            "resourceVersion": answer["metadata"]["resourceVersion"],
+            "generation": metadata.get("generation", 0) + 1,
+        }
+        return {**live, "metadata": {**metadata, **changed}, "spec": {**live["spec"], "replicas": replicas}}
 
     async def write_status(self, community: Manifest, status: Manifest) -> Manifest:
         """Replace the status of a Community and return the Community as it is now."""
@@ -159,28 +213,36 @@ class Kube:
         body: Manifest | None = None,
         content: str = "application/json",
         accept: str = "application/json",
+        fenced: bool = True,
     ) -> Manifest:
-        if method != "GET":
-            self._metrics.writes.labels(verb, kind.name).inc()
+        writes = method != "GET"
+        seconds = self._write_seconds if writes else _READ_SECONDS
         code = "none"
         try:
-            async with self._session.request(
-                method,
-                self._server + path,
-                params=params,
-                data=json.dumps(body) if body is not None else None,
-                headers={"Content-Type": content, "Accept": accept},
-                timeout=_TIMEOUT,
-            ) as response:
-                code = str(response.status)
-                text = await response.text()
+            with self._fence.write() if writes and fenced else contextlib.nullcontext():
+                if writes:
+                    self._metrics.writes.labels(verb, kind.name).inc()
+                async with self._session.request(
+                    method,
+                    self._server + path,
+                    params={**(params or {}), "timeout": f"{seconds:g}s"},
+                    data=json.dumps(body) if body is not None else None,
+                    headers={"Content-Type": content, "Accept": accept},
+                    timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=min(5.0, seconds)),
+                    trace_request_ctx=self._fence if writes and fenced else None,
+                ) as response:
+                    code = str(response.status)
+                    text = await response.text()
+        except FencedError as error:
+            code = "fenced"
+            raise KubeError(0, "Fenced", f"{method} {path}: {error}") from error
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise KubeError(0, "NoAnswer", f"{method} {path}: no answer from the apiserver ({error!r})") from error
         finally:
             self._metrics.requests.labels(verb, kind.name, code).inc()
         answer = _decode(text)
         if response.status >= 400:
-            raise _error(response.status, answer or {}, text)
+            raise _error(response, answer or {}, text)
         if answer is None:
             raise KubeError(0, "BadAnswer", f"{method} {path}: the answer is cut off or no JSON object")
         return answer
@@ -194,7 +256,14 @@ def _decode(text: str) -> Manifest | None:
     return found if isinstance(found, dict) else None
 
 
-def _error(status: int, answer: Manifest, text: str) -> KubeError:
+def _error(response: aiohttp.ClientResponse, answer: Manifest, text: str) -> KubeError:
     details = answer.get("details") or {}
     causes = tuple(str(cause.get("reason")) for cause in details.get("causes", ()))
-    return KubeError(status, answer.get("reason", ""), answer.get("message") or text[:200], causes)
+    wait = response.headers.get("Retry-After", "")
+    return KubeError(
+        response.status,
+        answer.get("reason", ""),
+        answer.get("message") or text[:200],
+        causes,
+        int(wait) if wait.isascii() and wait.isdigit() else 0,
+    )

@@ -47,6 +47,9 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+        self.leader = Gauge(
+            "bapsang_operator_leader", "1 while this process holds the lease and writes.", registry=self.registry
+        )
         self.communities = Gauge(
             "bapsang_operator_communities", "Communities that are looked after.", registry=self.registry
         )

@@ -33,6 +33,8 @@ MANAGED_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGER}"
 ANNOTATION_APPLIED: Final = "bapsang.dev/applied-hash"
 #: Hash of the secret values a pod template uses: rotating a secret rolls the pods that read it.
 ANNOTATION_SECRETS: Final = "bapsang.dev/secrets-checksum"
+#: On a Community: the operator leaves everything as it is. Any value but `false` will do, best the reason.
+ANNOTATION_PAUSED: Final = "bapsang.dev/paused"
 
 #: Node label and taint of spot capacity; the first is set by EKS managed node groups.
 SPOT_NODE_LABEL: Final = "eks.amazonaws.com/capacityType"
@@ -70,6 +72,11 @@ class ConditionType(StrEnum):
     DATABASE_READY = "DatabaseReady"
     REDIS_READY = "RedisReady"
     LIKE_SYNC_HEALTHY = "LikeSyncHealthy"
+    PREWARMED = "Prewarmed"
+    PAUSED = "Paused"
+    COST_WITHIN_BUDGET = "CostWithinBudget"
+    NO_SINGLE_POINT_OF_FAILURE = "NoSinglePointOfFailure"
+    SPOT_FLOOR_HELD = "SpotFloorHeld"
 
 
 class Reason(StrEnum):
@@ -79,6 +86,7 @@ class Reason(StrEnum):
     SERVING = "Serving"
     STARTING = "Starting"
     NO_PODS_AVAILABLE = "NoPodsAvailable"
+    HIBERNATED = "Hibernated"
     # Progressing
     UP_TO_DATE = "UpToDate"
     WAITING_FOR_SECRET = "WaitingForSecret"  # noqa: S105 - a reason, no secret
@@ -89,6 +97,7 @@ class Reason(StrEnum):
     ROLLING_OUT_BURST = "RollingOutBurst"
     WAITING_FOR_DELETION = "WaitingForDeletion"
     BLOCKED = "Blocked"
+    HIBERNATING = "Hibernating"
     # Degraded
     AS_EXPECTED = "AsExpected"
     INVALID_SPEC = "InvalidSpec"
@@ -102,6 +111,7 @@ class Reason(StrEnum):
     ROLLOUT_STUCK = "RolloutStuck"
     UNSCHEDULABLE = "Unschedulable"
     LIKE_SYNC_FAILED = "LikeSyncFailed"
+    WINDOW_NEVER_OPENS = "WindowNeverOpens"
     IMAGE_COLLECTOR_FAILED = "ImageCollectorFailed"
     # Migrated
     MIGRATION_SUCCEEDED = "MigrationSucceeded"
@@ -109,6 +119,7 @@ class Reason(StrEnum):
     MIGRATION_PENDING = "MigrationPending"
     # DatabaseReady, RedisReady
     AVAILABLE = "Available"
+    EMBEDDED_FOR_DEVELOPMENT = "EmbeddedForDevelopment"
     NOT_AVAILABLE = "NotAvailable"
     EXTERNAL = "External"
     # LikeSyncHealthy
@@ -116,6 +127,24 @@ class Reason(StrEnum):
     LAST_RUN_FAILED = "LastRunFailed"
     NOT_RUN_YET = "NotRunYet"
     SUSPENDED = "Suspended"
+    # Prewarmed
+    WINDOW_OPEN = "WindowOpen"
+    NO_WINDOW_OPEN = "NoWindowOpen"
+    # Paused
+    BY_ANNOTATION = "ByAnnotation"
+    NOT_PAUSED = "NotPaused"
+    # CostWithinBudget
+    WITHIN_BUDGET = "WithinBudget"
+    OVER_BUDGET = "OverBudget"
+    NO_BUDGET = "NoBudget"
+    PRICE_UNKNOWN = "PriceUnknown"
+    # NoSinglePointOfFailure
+    NOTHING_SINGLE = "NothingSingle"
+    SINGLE_POINT = "SinglePoint"
+    TOO_SMALL = "TooSmall"
+    # SpotFloorHeld
+    FLOOR_HELD = "FloorHeld"
+    FLOOR_TOO_LOW = "FloorTooLow"
 
 
 class EventReason(StrEnum):
@@ -128,6 +157,11 @@ class EventReason(StrEnum):
     MIGRATION_SUCCEEDED = "MigrationSucceeded"
     CHILD_RESTORED = "ChildRestored"
     RECOVERED = "Recovered"
+    HIBERNATED = "Hibernated"
+    WINDOW_OPENED = "WindowOpened"
+    WINDOW_CLOSED = "WindowClosed"
+    PAUSED = "Paused"
+    RESUMED = "Resumed"
 
 
 def api(community: str) -> str:

@@ -44,6 +44,14 @@ class Apply:
     fields: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Scale:
+    """A Deployment whose count is not ours, but must leave zero or go there, which its autoscaler never does."""
+
+    live: Manifest
+    replicas: int
+
+
 @dataclass
 class Plan:
     """What to write, and what stands in the way.
@@ -54,6 +62,7 @@ class Plan:
 
     applies: list[Apply] = field(default_factory=list)
     deletes: list[Manifest] = field(default_factory=list)
+    scales: list[Scale] = field(default_factory=list)
     held: list[Child] = field(default_factory=list)
     vanishing: list[Key] = field(default_factory=list)
     foreign: list[Key] = field(default_factory=list)
@@ -86,12 +95,24 @@ def make(
     that, so that a failed migration does not leave the running version unguarded."""
     plan = Plan()
     for child in children:
-        _consider(plan, community, child, live.get(child.key), progress, applied.get(child.key))
+        _consider(plan, community, child, live.get(child.key), progress, applied)
     wanted = {child.key for child in children}
     plan.deletes = [
         found for key, found in live.items() if key not in wanted and _is_orphan(community, key, found, progress)
     ]
+    plan.scales = _scales(community, live)
     return plan
+
+
+def _scales(community: Community, live: Live) -> list[Scale]:
+    """Return how the burst tier is put to sleep and woken: an autoscaler leaves a Deployment of no pods alone."""
+    burst = live.get(Key("Deployment", community.namespace, names.api_burst(community.name)))
+    if burst is None or ownership(community, burst) is not Ownership.OURS or "deletionTimestamp" in burst["metadata"]:
+        return []
+    is_asleep = burst["spec"].get("replicas", 1) == 0
+    if is_asleep == community.hibernate:
+        return []
+    return [Scale(burst, 0 if community.hibernate else community.api.burst.min_replicas)]
 
 
 def _consider(
@@ -100,7 +121,7 @@ def _consider(
     child: Child,
     live: Manifest | None,
     progress: Progress,
-    applied: Manifest | None,
+    applied: Mapping[Key, Manifest],
 ) -> None:
     if live is not None:
         whose = ownership(community, live)
@@ -113,9 +134,17 @@ def _consider(
     manifest: Manifest | None = child.manifest
     if _is_held(child, live, progress):
         plan.held.append(child)
-        manifest = applied
+        manifest = _resized(applied.get(child.key), child.manifest)
     if manifest is not None:
         _compare(plan, manifest, live)
+
+
+def _resized(applied: Manifest | None, wanted: Manifest) -> Manifest | None:
+    """Return what was applied last with the count of pods that is wanted now: going to sleep, waking and growing never
+    wait for a migration."""
+    if applied is None or "replicas" not in wanted.get("spec", {}):
+        return applied
+    return {**applied, "spec": {**applied["spec"], "replicas": wanted["spec"]["replicas"]}}
 
 
 def _is_held(child: Child, live: Manifest | None, progress: Progress) -> bool:

@@ -67,6 +67,11 @@ def of_rejection(key: Key, message: str) -> Problem:
     return Problem(Reason.CHILD_REJECTED, f'{key.kind} "{key.name}" was refused by the apiserver: {_shorten(message)}')
 
 
+def of_windows(faults: Iterable[str]) -> list[Problem]:
+    """Return a problem for each window of spec.prewarm that never opens."""
+    return [Problem(Reason.WINDOW_NEVER_OPENS, f"spec.prewarm: {fault}. Correct it.") for fault in faults]
+
+
 def of_migration(community: Community, progress: Progress, pods: Iterable[Manifest]) -> list[Problem]:
     """Return the problem of a failed migration, with the last words of its pod."""
     if progress.migration is not MigrationState.FAILED:

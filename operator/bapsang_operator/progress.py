@@ -29,7 +29,8 @@ class Tier:
     """One API Deployment.
 
     `current`: it was given the wanted manifest. `replaced`: no pod of an older template is left. `rolled_out`: and all
-    of them are available, as `kubectl rollout status` has it. `stuck`: the rollout ran out of time.
+    of them are available, as `kubectl rollout status` has it. `stuck`: the rollout ran out of time. `pods`: the number
+    that is wanted or still there.
     """
 
     exists: bool = False
@@ -38,6 +39,7 @@ class Tier:
     rolled_out: bool = False
     stuck: bool = False
     wanted: int = 0
+    pods: int = 0
     ready: int = 0
     available: int = 0
     image: str | None = None
@@ -136,6 +138,7 @@ def _tier(key: Key, wanted: Mapping[Key, str], live: Live) -> Tier:
         rolled_out=replaced and updated >= replicas and available >= updated,
         stuck=_is_stuck(status),
         wanted=replicas,
+        pods=max(replicas, status.get("replicas", 0)),
         ready=status.get("readyReplicas", 0),
         available=available,
         image=next((container.get("image") for container in containers if container.get("name") == "api"), None),

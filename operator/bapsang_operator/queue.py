@@ -52,9 +52,13 @@ class WorkQueue(Generic[Item]):
             self._added.set()
 
     def add_after(self, item: Item, seconds: float) -> None:
-        """Ask for a key to be handled in a while; an earlier request of this sort stands."""
-        if item not in self._timers:
-            self._timers[item] = asyncio.get_running_loop().call_later(seconds, self._elapsed, item)
+        """Ask for a key to be handled in a while; of two requests of this sort the sooner one stands."""
+        loop = asyncio.get_running_loop()
+        known = self._timers.get(item)
+        if known is None or known.when() > loop.time() + seconds:
+            if known is not None:
+                known.cancel()
+            self._timers[item] = loop.call_later(seconds, self._elapsed, item)
 
     def forget(self, item: Item) -> None:
         """Drop the memory of a key's failures."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bapsang_operator import build, drift, names, plan, problems, progress, spec, status
+from bapsang_operator import build, drift, names, plan, prewarm, problems, progress, spec, status
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.keep import Keep, Kept
 from bapsang_operator.kinds import Key, key_of
@@ -20,9 +20,13 @@ from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey, Store
 
+#: Asks for a Community to be reconciled again in some seconds.
+Later = Callable[[CommunityKey, float], None]
+
 _log = logging.getLogger(__name__)
 #: Longer than any honest pass takes; the work queue tries again.
 _PASS_SECONDS = 60
+_LONGEST_PAUSE = 30
 
 
 def _now() -> datetime:
@@ -43,12 +47,13 @@ class Reconciler:
     """Makes Communities what their specs say."""
 
     def __init__(
-        self, kube: Kube, store: Store, keep: Keep, metrics: Metrics, now: Callable[[], datetime] = _now
+        self, kube: Kube, store: Store, keep: Keep, metrics: Metrics, later: Later, now: Callable[[], datetime] = _now
     ) -> None:
         self._kube = kube
         self._store = store
         self._keep = keep
         self._metrics = metrics
+        self._later = later
         self._now = now
         self._uids: dict[CommunityKey, str] = {}
 
@@ -65,6 +70,8 @@ class Reconciler:
                 result = "gone"
             else:
                 _log.warning("reconcile failed", extra={"community": "/".join(key), "error": str(error)})
+                # With the worker in hand: an apiserver that asks for a pause gets one from this process.
+                await asyncio.sleep(min(error.retry_after, _LONGEST_PAUSE))
         except TimeoutError:
             _log.warning("reconcile timed out", extra={"community": "/".join(key), "seconds": _PASS_SECONDS})
         self._metrics.reconciles.labels(result).observe(asyncio.get_running_loop().time() - started)
@@ -85,15 +92,21 @@ class Reconciler:
             old = resource.get("status", {})
             await self._report(resource, status.invalid(resource["metadata"]["generation"], found, old, self._now()))
             return True
-        return await self._converge(resource, spec.parse(resource), key)
+        now = self._now()
+        community = prewarm.warmed(spec.parse(resource), now)
+        change = prewarm.next_change(community, now)
+        if change is not None:
+            self._later(key, (change - now).total_seconds())
+        return await self._converge(resource, community, key)
 
     async def _converge(self, resource: Manifest, community: Community, key: CommunityKey) -> bool:
-        kept = await self._keep.ensure(community)
+        kept = await self._keep.ensure(community, create=community.paused is None)
         children = build.children(community, kept.digests)
+        self._store.remember(children)
         lost = self._store.take_lost(key)
         live = self._store.children(key)
         planned = plan.make(community, children, live, progress.observe(community, children, live), self._store.applied)
-        outcome = await self._execute(community, planned, lost)
+        outcome = await self._execute(community, planned, lost) if community.paused is None else _Outcome()
         planned.foreign += outcome.foreign
         planned.vanishing += [*outcome.vanishing, *kept.vanishing]
         live = self._store.children(key)
@@ -124,6 +137,10 @@ class Reconciler:
         for live in planned.deletes:
             await self._kube.delete(live)
             _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
+        for scale in planned.scales:
+            self._store.put(await self._kube.scale(scale.live, scale.replicas))
+            extra = {"community": str(community), "child": str(key_of(scale.live)), "replicas": scale.replicas}
+            _log.info("scaled", extra=extra)
         return outcome
 
     async def _is_free(self, community: Community, key: Key, outcome: _Outcome) -> bool:
@@ -194,11 +211,12 @@ def _see(
         *problems.of_pods(community, pods, now),
         *problems.of_rollout(community, seen),
     ]
+    found += problems.of_windows(prewarm.unusable(community, now))
     if last is False and not community.like_sync.suspend:
         found.append(problems.of_like_sync(community))
     if _is_collecting(community) and _last_run(live, Component.IMAGE_COLLECTOR) is False:
         found.append(problems.of_image_collector(community))
-    return status.Seen(community, seen, planned, problems.ranked(found), last)
+    return status.Seen(community, seen, planned, problems.ranked(found), last, prewarm.openings(community, now))
 
 
 def _is_collecting(community: Community) -> bool:

@@ -15,25 +15,28 @@ from bapsang_operator.store import CommunityKey, Store
 _log = logging.getLogger(__name__)
 #: Every how many rounds the store is compared with fresh lists.
 AUDIT_ROUNDS: Final = 10
+#: More Communities than this make a round longer instead of busier: idling must not cost more the more there are.
+ROUND: Final = 15
 
 
 async def resync(
     kube: Kube, store: Store, namespaces: Iterable[str], seconds: float, concern: Callable[[CommunityKey], None]
 ) -> None:
-    """Name every Community again and again, about every `seconds`, spread so that they do not come all at once."""
+    """Name every Community again and again, evenly spread over a round of about `seconds`, longer when there are many."""
     scopes: list[str | None] = [*namespaces] or [None]
     turn = 0
     while True:
-        await asyncio.sleep(seconds * random.uniform(0.8, 1.2))
-        if not store.is_listed:
+        keys = store.communities() if store.is_listed else []
+        length = seconds * random.uniform(0.8, 1.2)
+        for key in keys:
+            concern(key)
+            await asyncio.sleep(length / min(len(keys), ROUND))
+        if not keys:
+            await asyncio.sleep(length)
             continue
         turn += 1
         if turn % AUDIT_ROUNDS == 0:
             await audit(kube, store, scopes, concern)
-        for key in store.communities():
-            concern(key)
-            # A breath between two: a round of many Communities must not delay the events.
-            await asyncio.sleep(0)
 
 
 async def audit(

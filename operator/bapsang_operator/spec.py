@@ -7,134 +7,49 @@ from dataclasses import dataclass
 from typing import Any
 
 from bapsang_operator import names, schema
-from bapsang_operator.schema import Violation
+from bapsang_operator.cost import estate
+from bapsang_operator.cost.estate import Estate
+from bapsang_operator.parts import (
+    Api,
+    Auth,
+    Autoscaling,
+    Burst,
+    Database,
+    ImageCollector,
+    Ingress,
+    LikeSync,
+    RateLimits,
+    Redis,
+    Resources,
+    SecretRef,
+    Spot,
+    Storage,
+    Volume,
+    Window,
+)
+from bapsang_operator.schema import Violation, scaling
 
-Quantities = Mapping[str, str | int]
-
-
-@dataclass(frozen=True)
-class Resources:
-    """Requests and limits of a container, as Kubernetes writes them."""
-
-    requests: Quantities
-    limits: Quantities
-
-
-@dataclass(frozen=True)
-class SecretRef:
-    """One key of a Secret; `field` is the path in the spec that names it, for messages."""
-
-    name: str
-    key: str
-    field: str
-
-
-@dataclass(frozen=True)
-class Volume:
-    size: str
-    storage_class: str | None
-
-
-@dataclass(frozen=True)
-class Burst:
-    min_replicas: int
-    max_replicas: int
-    resources: Resources
-
-
-@dataclass(frozen=True)
-class Autoscaling:
-    """`target_cpu` in percent of the request, the others in seconds."""
-
-    target_cpu: int
-    scale_up_seconds: int
-    scale_down_seconds: int
-
-
-@dataclass(frozen=True)
-class Spot:
-    enabled: bool
-    node_selector: Mapping[str, str]
-    tolerations: tuple[Mapping[str, str], ...]
-
-
-@dataclass(frozen=True)
-class RateLimits:
-    """`rules`: requests/seconds or off, by rule; rules that are not named keep the API's defaults."""
-
-    enabled: bool
-    rules: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Api:
-    base_replicas: int
-    base_resources: Resources
-    burst: Burst
-    autoscaling: Autoscaling
-    arch: str
-    spot: Spot
-    cors_origins: tuple[str, ...]
-    rate_limits: RateLimits
-    env: tuple[Mapping[str, Any], ...]
-
-
-@dataclass(frozen=True)
-class Redis:
-    managed: bool
-    url: str | None
-    secret_ref: SecretRef | None
-    resources: Resources
-    volume: Volume
-
-
-@dataclass(frozen=True)
-class Database:
-    embedded: bool
-    writer: SecretRef | None
-    reader: SecretRef | None
-    volume: Volume
-    resources: Resources
-
-
-@dataclass(frozen=True)
-class Storage:
-    """`access_key`: both halves of it, empty where the pods' identity counts."""
-
-    bucket: str
-    region: str
-    endpoint: str | None
-    upload_url: str | None
-    public_url: str | None
-    access_key: tuple[SecretRef, ...]
-
-
-@dataclass(frozen=True)
-class ImageCollector:
-    schedule: str
-    suspend: bool
-    grace_hours: int
-
-
-@dataclass(frozen=True)
-class LikeSync:
-    schedule: str
-    batch_size: int
-    suspend: bool
-
-
-@dataclass(frozen=True)
-class Ingress:
-    class_name: str | None
-    tls_secret: str | None
-    annotations: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Auth:
-    issuer: str | None
-    audience: str
-    signing_key: SecretRef | None
+__all__ = [
+    "Api",
+    "Auth",
+    "Autoscaling",
+    "Burst",
+    "Community",
+    "Database",
+    "ImageCollector",
+    "Ingress",
+    "LikeSync",
+    "RateLimits",
+    "Redis",
+    "Resources",
+    "SecretRef",
+    "Spot",
+    "Storage",
+    "Volume",
+    "Window",
+    "parse",
+    "validate",
+]
 
 
 @dataclass(frozen=True)
@@ -157,6 +72,11 @@ class Community:
     image_collector: ImageCollector
     service_account_annotations: Mapping[str, str]
     auth: Auth
+    prewarm: tuple[Window, ...]
+    hibernate: bool
+    #: Why the operator shall leave everything as it is; None when it shall not.
+    paused: str | None
+    estate: Estate | None
 
     @property
     def url(self) -> str:
@@ -235,7 +155,27 @@ def parse(resource: Mapping[str, Any]) -> Community:
             audience=spec["auth"]["audience"],
             signing_key=_ref(spec["auth"], "signingKeySecretRef", "spec.auth"),
         ),
+        prewarm=tuple(_window(window) for window in spec["prewarm"]),
+        hibernate=spec["hibernate"],
+        paused=_paused(metadata),
+        estate=estate.parse(spec["estate"], spec.get("budget", {})) if "estate" in spec else None,
     )
+
+
+def _window(window: Mapping[str, Any]) -> Window:
+    return Window(
+        name=window["name"],
+        schedule=window.get("schedule"),
+        at=window.get("at"),
+        time_zone=window["timeZone"],
+        minutes=scaling.minutes(window["duration"]),
+        replicas=window["replicas"],
+    )
+
+
+def _paused(metadata: Mapping[str, Any]) -> str | None:
+    found: str | None = metadata.get("annotations", {}).get(names.ANNOTATION_PAUSED)
+    return None if found in (None, "", "false") else found
 
 
 def _api(api: Mapping[str, Any]) -> Api:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bapsang_operator import names
+from bapsang_operator import costing, judgement, names
 from bapsang_operator.build import migration
 from bapsang_operator.child import Gate, Manifest
+from bapsang_operator.judgement import Judgement
 from bapsang_operator.names import ConditionType, EventReason, Reason
 from bapsang_operator.plan import Cause, Plan
+from bapsang_operator.prewarm import Opening
 from bapsang_operator.problems import Problem
 from bapsang_operator.progress import MigrationState, Progress
 from bapsang_operator.spec import Community
@@ -37,13 +39,7 @@ class Seen:
     plan: Plan
     problems: list[Problem]
     like_sync: bool | None
-
-
-@dataclass(frozen=True)
-class _Judgement:
-    status: str
-    reason: Reason
-    message: str
+    windows: list[Opening] = field(default_factory=list)
 
 
 def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
@@ -55,10 +51,15 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
         ConditionType.PROGRESSING: _progressing(seen, old),
         ConditionType.DEGRADED: _degraded(seen.problems),
         ConditionType.MIGRATED: _migrated(seen),
-        ConditionType.DATABASE_READY: _store("The embedded MySQL", progress.database_ready),
+        ConditionType.DATABASE_READY: _database(progress.database_ready),
         ConditionType.REDIS_READY: _store("The managed Redis", progress.redis_ready),
         ConditionType.LIKE_SYNC_HEALTHY: _like_sync(seen),
+        ConditionType.PREWARMED: judgement.prewarmed(community, seen.windows),
+        ConditionType.PAUSED: judgement.paused(community),
     }
+    cost = None if community.estate is None else costing.assess(community, community.estate, now.date())
+    if cost is not None:
+        judgements |= cost.judgements
     status: Manifest = {
         "observedGeneration": community.generation,
         "url": community.url,
@@ -73,6 +74,8 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
     image = progress.base.image if progress.base.rolled_out else old.get("image")
     if image is not None:
         status["image"] = image
+    if cost is not None and cost.block is not None:
+        status["cost"] = cost.block
     return status
 
 
@@ -80,7 +83,7 @@ def invalid(generation: int, problems: list[Problem], old: Manifest, now: dateti
     """Return the status of a Community whose spec this operator refuses: everything is left running as it was."""
     blocked = "The spec is not valid: nothing is changed until it is. What runs stays in service."
     judgements = {
-        ConditionType.PROGRESSING: _Judgement("False", Reason.BLOCKED, blocked),
+        ConditionType.PROGRESSING: Judgement("False", Reason.BLOCKED, blocked),
         ConditionType.DEGRADED: _degraded(problems),
     }
     kept = [condition for condition in old.get("conditions", ()) if condition["type"] not in judgements]
@@ -112,6 +115,8 @@ def _transition(kind: str, before: Manifest | None, after: Manifest) -> Event | 
         case ConditionType.READY if status != was and (status == "True" or was == "True"):
             if status == "True":
                 return Event("Normal", EventReason.READY, message)
+            if after["reason"] == Reason.HIBERNATED:
+                return Event("Normal", EventReason.HIBERNATED, message)
             return Event("Warning", EventReason.NOT_READY, message)
         case ConditionType.PROGRESSING if status != was:
             if status == "True":
@@ -120,6 +125,11 @@ def _transition(kind: str, before: Manifest | None, after: Manifest) -> Event | 
                 return Event("Normal", EventReason.ROLLOUT_COMPLETED, message)
         case ConditionType.MIGRATED if status == "True" and was != "True":
             return Event("Normal", EventReason.MIGRATION_SUCCEEDED, message)
+        case ConditionType.PREWARMED if status != was and "True" in {status, was}:
+            opened = status == "True"
+            return Event("Normal", EventReason.WINDOW_OPENED if opened else EventReason.WINDOW_CLOSED, message)
+        case ConditionType.PAUSED if status != was and "True" in {status, was}:
+            return Event("Normal", EventReason.PAUSED if status == "True" else EventReason.RESUMED, message)
         case ConditionType.DEGRADED:
             if status == "True" and (was != "True" or before is None or before["reason"] != after["reason"]):
                 return Event("Warning", after["reason"], message)
@@ -129,20 +139,20 @@ def _transition(kind: str, before: Manifest | None, after: Manifest) -> Event | 
 
 
 def _conditions(
-    judgements: dict[ConditionType, _Judgement], generation: int, old: Manifest, now: datetime
+    judgements: dict[ConditionType, Judgement], generation: int, old: Manifest, now: datetime
 ) -> list[dict[str, Any]]:
     before = _by_type(old)
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     found = []
-    for kind, judgement in judgements.items():
+    for kind, judged in judgements.items():
         earlier = before.get(kind)
-        kept = earlier is not None and earlier["status"] == judgement.status
+        kept = earlier is not None and earlier["status"] == judged.status
         found.append(
             {
                 "type": kind.value,
-                "status": judgement.status,
-                "reason": judgement.reason.value,
-                "message": judgement.message,
+                "status": judged.status,
+                "reason": judged.reason.value,
+                "message": judged.message,
                 "lastTransitionTime": earlier["lastTransitionTime"] if kept and earlier is not None else stamp,
                 "observedGeneration": generation,
             }
@@ -150,41 +160,49 @@ def _conditions(
     return found
 
 
-def _ready(seen: Seen, old: Manifest) -> _Judgement:
+def _ready(seen: Seen, old: Manifest) -> Judgement:
     """Ready means that users are served: stores up, at most one base pod missing (what the budget allows)."""
     progress, base = seen.progress, seen.progress.base
     for what, ready in (("The embedded MySQL", progress.database_ready), ("The managed Redis", progress.redis_ready)):
         if ready is False:
             reason = Reason.NOT_AVAILABLE if "image" in old else Reason.STARTING
-            return _Judgement("False", reason, f"{what} is not available yet.")
-    if base.exists and base.available >= max(1, base.wanted - 1):
-        return _Judgement("True", Reason.SERVING, f"Users are served at {seen.community.url}.")
+            return Judgement("False", reason, f"{what} is not available yet.")
+    is_asleep = seen.community.hibernate
+    if is_asleep and not (base.available or progress.burst.available):
+        return Judgement("False", Reason.HIBERNATED, "spec.hibernate is set: nobody is served until it is removed.")
+    if is_asleep or (base.exists and base.available >= max(1, base.wanted - 1)):
+        return Judgement("True", Reason.SERVING, f"Users are served at {seen.community.url}.")
     if "image" not in old:
-        return _Judgement("False", Reason.STARTING, "The first pods are being started.")
+        return Judgement("False", Reason.STARTING, "The first pods are being started.")
     name = names.api_base(seen.community.name)
-    return _Judgement(
+    return Judgement(
         "False", Reason.NO_PODS_AVAILABLE, f"Deployment {name}: fewer pods are available than are needed to serve."
     )
 
 
-def _progressing(seen: Seen, old: Manifest) -> _Judgement:
+def _progressing(seen: Seen, old: Manifest) -> Judgement:
     progress, image = seen.progress, seen.community.image
+    if seen.community.paused is not None:
+        return Judgement("False", Reason.BY_ANNOTATION, "Nothing is changed: see Paused.")
     if seen.plan.vanishing:
         text = f"{seen.plan.vanishing[0]} is still being deleted; it is created again afterwards."
-        return _Judgement("True", Reason.WAITING_FOR_DELETION, text)
+        return Judgement("True", Reason.WAITING_FOR_DELETION, text)
     stopped = next((problem for problem in seen.problems if problem.reason in _STOPPING), None)
     if stopped is not None:
-        return _Judgement(
+        return Judgement(
             "False", Reason.BLOCKED, f"The rollout of {image} cannot go on ({stopped.reason}): see Degraded."
         )
     if seen.plan.held:
         return _waiting(progress, image)
+    asleep = judgement.asleep(seen.community, progress)
+    if asleep is not None:
+        return asleep
     if _is_started(seen.plan) or not _is_settled(old):
         if not (progress.base.current and progress.base.rolled_out):
-            return _Judgement("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}.")
+            return Judgement("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}.")
         if not (progress.burst.current and progress.burst.replaced and progress.burst.available):
-            return _Judgement("True", Reason.ROLLING_OUT_BURST, f"The burst tier is rolling out {image}.")
-    return _Judgement("False", Reason.UP_TO_DATE, f"Everything runs {image} as specified.")
+            return Judgement("True", Reason.ROLLING_OUT_BURST, f"The burst tier is rolling out {image}.")
+    return Judgement("False", Reason.UP_TO_DATE, f"Everything runs {image} as specified.")
 
 
 def _is_started(plan: Plan) -> bool:
@@ -204,52 +222,61 @@ _STOPPING = frozenset(
 )
 
 
-def _waiting(progress: Progress, image: str) -> _Judgement:
+def _waiting(progress: Progress, image: str) -> Judgement:
     if progress.database_ready is False:
-        return _Judgement("True", Reason.WAITING_FOR_DATABASE, "Waiting until the embedded MySQL accepts connections.")
+        return Judgement("True", Reason.WAITING_FOR_DATABASE, "Waiting until the embedded MySQL accepts connections.")
     if progress.redis_ready is False:
-        return _Judgement("True", Reason.WAITING_FOR_REDIS, "Waiting until the managed Redis accepts connections.")
+        return Judgement("True", Reason.WAITING_FOR_REDIS, "Waiting until the managed Redis accepts connections.")
     if not progress.passed(Gate.MIGRATION):
-        return _Judgement("True", Reason.MIGRATING, f"Waiting for the database migration of {image}.")
-    return _Judgement("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}; burst follows.")
+        return Judgement("True", Reason.MIGRATING, f"Waiting for the database migration of {image}.")
+    return Judgement("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}; burst follows.")
 
 
-def _degraded(problems: Iterable[Problem]) -> _Judgement:
+def _degraded(problems: Iterable[Problem]) -> Judgement:
     listed = list(problems)
     if not listed:
-        return _Judgement("False", Reason.AS_EXPECTED, "No problem is known.")
+        return Judgement("False", Reason.AS_EXPECTED, "No problem is known.")
     text = " ".join(problem.message for problem in listed[:_PROBLEMS_SHOWN])
     more = len(listed) - _PROBLEMS_SHOWN
-    return _Judgement("True", listed[0].reason, f"{text} And {more} more." if more > 0 else text)
+    return Judgement("True", listed[0].reason, f"{text} And {more} more." if more > 0 else text)
 
 
-def _migrated(seen: Seen) -> _Judgement:
+def _migrated(seen: Seen) -> Judgement:
     job = names.migration(seen.community.name, migration.digest(seen.community))
     match seen.progress.migration:
         case MigrationState.SUCCEEDED:
-            return _Judgement("True", Reason.MIGRATION_SUCCEEDED, f"Job {job} has migrated the database.")
+            return Judgement("True", Reason.MIGRATION_SUCCEEDED, f"Job {job} has migrated the database.")
         case MigrationState.FAILED:
-            return _Judgement("False", Reason.MIGRATION_FAILED, f"Job {job} failed: see Degraded.")
+            return Judgement("False", Reason.MIGRATION_FAILED, f"Job {job} failed: see Degraded.")
         case MigrationState.RUNNING:
-            return _Judgement("False", Reason.MIGRATION_RUNNING, f"Job {job} is migrating the database.")
+            return Judgement("False", Reason.MIGRATION_RUNNING, f"Job {job} is migrating the database.")
         case MigrationState.PENDING:
-            return _Judgement("False", Reason.MIGRATION_PENDING, f"Job {job} has not been started.")
+            return Judgement("False", Reason.MIGRATION_PENDING, f"Job {job} has not been started.")
 
 
-def _store(what: str, ready: bool | None) -> _Judgement:
-    if ready is None:
-        return _Judgement("Unknown", Reason.EXTERNAL, "An external one is used; the operator does not observe it.")
+def _database(ready: bool | None) -> Judgement:
     if ready:
-        return _Judgement("True", Reason.AVAILABLE, f"{what} accepts connections.")
-    return _Judgement("False", Reason.NOT_AVAILABLE, f"{what} does not accept connections yet.")
+        text = "The embedded MySQL accepts connections. Not for production: one pod, one volume, no backup, no replica."
+        return Judgement("True", Reason.EMBEDDED_FOR_DEVELOPMENT, text)
+    return _store("The embedded MySQL", ready)
 
 
-def _like_sync(seen: Seen) -> _Judgement:
+def _store(what: str, ready: bool | None) -> Judgement:
+    if ready is None:
+        return Judgement("Unknown", Reason.EXTERNAL, "An external one is used; the operator does not observe it.")
+    if ready:
+        return Judgement("True", Reason.AVAILABLE, f"{what} accepts connections.")
+    return Judgement("False", Reason.NOT_AVAILABLE, f"{what} does not accept connections yet.")
+
+
+def _like_sync(seen: Seen) -> Judgement:
     name = names.like_sync(seen.community.name)
+    if seen.community.hibernate:
+        return Judgement("Unknown", Reason.SUSPENDED, "spec.hibernate is set: likes stay in Redis.")
     if seen.community.like_sync.suspend:
-        return _Judgement("Unknown", Reason.SUSPENDED, "spec.likeSync.suspend is set: likes gather in Redis.")
+        return Judgement("Unknown", Reason.SUSPENDED, "spec.likeSync.suspend is set: likes gather in Redis.")
     if seen.like_sync is None:
-        return _Judgement("Unknown", Reason.NOT_RUN_YET, f"CronJob {name} has not finished a run yet.")
+        return Judgement("Unknown", Reason.NOT_RUN_YET, f"CronJob {name} has not finished a run yet.")
     if seen.like_sync:
-        return _Judgement("True", Reason.LAST_RUN_SUCCEEDED, f"The last run of CronJob {name} succeeded.")
-    return _Judgement("False", Reason.LAST_RUN_FAILED, f"The last run of CronJob {name} failed: see Degraded.")
+        return Judgement("True", Reason.LAST_RUN_SUCCEEDED, f"The last run of CronJob {name} succeeded.")
+    return Judgement("False", Reason.LAST_RUN_FAILED, f"The last run of CronJob {name} failed: see Degraded.")

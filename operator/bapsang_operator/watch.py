@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -49,14 +51,14 @@ def settings() -> kopf.OperatorSettings:
 
 
 def registry(
-    credentials: Credentials, trace: aiohttp.TraceConfig, store: Store, concern: Concern
+    credentials: Credentials, identity: str, trace: aiohttp.TraceConfig, store: Store, concern: Concern
 ) -> kopf.OperatorRegistry:
     """Return the handlers: every kind fills the store, and `concern` hears of each Community that is touched."""
     found = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=found)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=credentials.session(trace))
+        return kopf.AiohttpSession(server=credentials.server, aiohttp_session=credentials.session(trace, identity))
 
     for kind in (COMMUNITY, *WATCHED):
         _follow(found, kind, store, concern)
@@ -88,10 +90,12 @@ def _complete(kind: Kind, resource: Manifest) -> Manifest:
     return {**resource, "apiVersion": kind.api_version, "kind": kind.name}
 
 
-async def run(handlers: kopf.OperatorRegistry, namespaces: Iterable[str]) -> None:
-    """Watch until SIGTERM or SIGINT, which kopf handles. Raises what makes watching impossible."""
+async def run(handlers: kopf.OperatorRegistry, namespaces: Iterable[str], stop: asyncio.Event) -> None:
+    """Watch until cancelled; SIGTERM and SIGINT set `stop`. Raises what makes watching impossible."""
     chosen = tuple(namespaces)
-    await kopf.operator(
+    # kopf cancels, when it ends, every task that it does not know to be somebody else's.
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
         registry=handlers,
         # Only peering uses it, which is off; kopf would ask the user database, where the container's user has no entry.
         identity=socket.gethostname(),  # type: ignore[arg-type]  # a str, but of a type that kopf does not export
@@ -99,3 +103,7 @@ async def run(handlers: kopf.OperatorRegistry, namespaces: Iterable[str]) -> Non
         clusterwide=not chosen,
         namespaces=chosen,
     )
+    # In the place of kopf's own handlers: it takes its time to end its watches, and the lease must be released first.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await kopf.run_tasks(tasks, ignored=others)

@@ -207,5 +207,5 @@ def operator_stopped(cluster: Cluster) -> Iterator[Callable[[], None]]:
         eventually(lambda: not cluster.items("pods", "-n", OPERATOR_NAMESPACE), 60, what="the operator is gone")
 
     yield stop
-    cluster.kubectl("scale", OPERATOR, "-n", OPERATOR_NAMESPACE, "--replicas=1")
+    cluster.kubectl("scale", OPERATOR, "-n", OPERATOR_NAMESPACE, "--replicas=2")
     cluster.kubectl("rollout", "status", OPERATOR, "-n", OPERATOR_NAMESPACE, "--timeout=90s")

@@ -18,7 +18,7 @@ def test_the_resource_prints_what_a_platform_engineer_wants_to_know(
     sample: Community, cluster: Cluster, settings: Settings
 ) -> None:
     header, row = cluster.kubectl("get", "community", sample.name, "-n", sample.namespace).splitlines()
-    assert header.split() == ["NAME", "READY", "URL", "BASE", "BURST", "IMAGE", "AGE"]
+    assert header.split() == ["NAME", "READY", "URL", "BASE", "BURST", "IMAGE", "COST/MO", "AGE"]
     name, ready, url, base, burst, image, _ = row.split()
     assert (name, ready, url) == (sample.name, "True", settings.url)
     assert (base, burst) == ("2", "1")

@@ -17,7 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "cha
 COMMUNITY = (ROOT / "docs/community.md").read_text()
 
 
-def test_the_field_table_is_current() -> None:
+def test_the_tables_of_fields_and_values_are_current() -> None:
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
     assert spec is not None
     assert spec.loader is not None
@@ -25,6 +25,8 @@ def test_the_field_table_is_current() -> None:
     spec.loader.exec_module(generate)
     assert generate.page(COMMUNITY) == COMMUNITY, "run: make generate"
     assert generate.table().count("\n") > 40
+    readme = generate.README.read_text()
+    assert generate.readme(readme) == readme, "run: make generate"
 
 
 @pytest.mark.parametrize("name", [*ConditionType, *Reason, *EventReason])

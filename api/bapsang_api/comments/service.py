@@ -20,6 +20,7 @@ from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import FieldError, Forbidden, InvalidInput, NotFound
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
+from bapsang_api.posts.models import STATUS_DELETED as POST_DELETED
 from bapsang_api.posts.models import STATUS_HIDDEN as POST_HIDDEN
 
 DEEPEST: Final = 3
@@ -145,6 +146,23 @@ def show(session: Session, comment_id: str) -> None:
     node = _lock_moderated(session, comment_id)
     if node.status == STATUS_HIDDEN:
         tree.bring_back(session, node)
+
+
+def erase(session: Session, user_id: str, *, now: datetime, limit: int) -> int:
+    """Delete up to `limit` comments of a user within the caller's transaction and overwrite what they said.
+
+    Those that were deleted or hidden before are overwritten too. Returns how many there were.
+    """
+    places = store.unerased(session, user_id, limit)
+    for post_id in sorted({post_id for post_id, _ in places}):  # two that meet wait in a row, not in a circle
+        posts.lock(session, post_id, (POST_ACTIVE, POST_HIDDEN, POST_DELETED))
+    for _, comment_id in places:
+        node = store.node(session, comment_id)  # now that nobody else can change it
+        if node is not None and node.status == STATUS_ACTIVE:
+            tree.take_from_sight(session, node, STATUS_DELETED, deleted_at=now, content="")
+        else:
+            store.erase(session, comment_id, now)
+    return len(places)
 
 
 def _lock_post(session: Session, post_id: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam, exists, func, select, true, update
 from sqlalchemy.orm import Session
 
-from bapsang_api.comments.models import Comment
+from bapsang_api.comments.models import STATUS_DELETED, Comment
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.keyset import newer, older
@@ -190,6 +190,20 @@ def add(session: Session, comment: Comment) -> None:
 def change(session: Session, comment_id: str, **values: Any) -> None:
     """Set columns of a comment."""
     session.execute(update(comments).where(comments.c.comment_id == comment_id).values(values))
+
+
+def unerased(session: Session, user_id: str, limit: int) -> list[tuple[str, str]]:
+    """Return up to `limit` comments of a user, deleted ones too, whose text is still there: ids of post and comment."""
+    left = select(comments.c.post_id, comments.c.comment_id).where(
+        comments.c.user_id == user_id, comments.c.content != ""
+    )
+    return [(post_id, comment_id) for post_id, comment_id in session.execute(left.limit(limit))]
+
+
+def erase(session: Session, comment_id: str, now: datetime) -> None:
+    """Overwrite the text of a comment that is not ACTIVE and delete it, if it was only hidden."""
+    deleted_at = func.coalesce(comments.c.deleted_at, now)
+    change(session, comment_id, content="", comment_status=STATUS_DELETED, deleted_at=deleted_at)
 
 
 def add_to_counts(session: Session, post_id: str, group: str, *, visible: int, listed: int) -> None:

@@ -31,6 +31,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+class Listed(TypeDecorator[tuple[str, ...]]):
+    """A few words that hold no comma, in one column: what a list shows is then read with the row. None of them is NULL."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, _dialect: Dialect) -> str | None:
+        return ",".join(value) if value else None
+
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> tuple[str, ...]:
+        return tuple(value.split(",")) if value else ()
+
+
 def ulid() -> TypeEngine[str]:
     """An id: compared byte by byte, so that its order is the order of time."""
     return CHAR(26).with_variant(mysql.CHAR(26, charset="ascii", collation="ascii_bin"), "mysql")

@@ -43,6 +43,8 @@ class Limit(StrEnum):
     LOGIN_EMAIL = "login_email"
     SIGNUP = "signup"  # by address
     PRESIGN_TEMP = "presign_temp"  # uploads for a sign-up, by address
+    SEARCH = "search"  # by address
+    REPORT = "report"  # by user
     PASSWORD = "password"  # noqa: S105 - checks of the own password, by user
 
 
@@ -76,6 +78,8 @@ DEFAULTS: Final[dict[Limit, Rate]] = {
     Limit.LOGIN_EMAIL: Rate(20, 600),
     Limit.SIGNUP: Rate(120, 3600),
     Limit.PRESIGN_TEMP: Rate(120, 3600),
+    Limit.SEARCH: Rate(120, 60),
+    Limit.REPORT: Rate(30, 3600),
     Limit.PASSWORD: Rate(20, 600),
 }
 

@@ -57,7 +57,7 @@ class LikeService:
             log.warning("likes.liked_from_rows", extra={"error": type(error).__name__})
             answer = None
         if answer is None:
-            return await self._database.read(partial(store.stored, post_id=post_id, user_id=user_id))
+            return await self._database.read_lagging(partial(store.stored, post_id=post_id, user_id=user_id))
         return answer
 
     async def page(self, user_id: str, before: Keyset | None, size: int) -> Page:
@@ -65,7 +65,7 @@ class LikeService:
 
         From the database: a like appears, and one taken back goes, with the next write-back.
         """
-        liked = await self._database.read(partial(mine.page, user_id=user_id, before=before, limit=size + 1))
+        liked = await self._database.read_lagging(partial(mine.page, user_id=user_id, before=before, limit=size + 1))
         shown, following = cut(liked, size, lambda row: Following(row.liked_at, row.post.post_id))
         counts = await self.counts([row.post.post_id for row in shown])
         return Page([with_count(row.post, counts) for row in shown], following)

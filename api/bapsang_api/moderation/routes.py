@@ -2,18 +2,27 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
+from pydantic import BeforeValidator
 from starlette.responses import Response
 
 from bapsang_api.kit.access import TOKEN_NEEDED, CurrentAdmin
+from bapsang_api.kit.clock import to_wire
+from bapsang_api.kit.cursor import DEFAULT_SIZE, Cursor, CursorCreatedAt, CursorId, PageSize, parse_cursor
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.tokens import Principal
-from bapsang_api.kit.wire import API, JsonRoute, problems
+from bapsang_api.kit.validation import empty_as_absent
+from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
 from bapsang_api.moderation.schemas import Act
-from bapsang_api.moderation.service import Actor, ModerationService
+from bapsang_api.moderation.service import Actor, ModerationService, Reports
+from bapsang_api.reports.schemas import ReportedTarget, Reporter, ReportItem, ReportPage
+from bapsang_api.reports.vocabulary import Reason, ReportStatus, TargetKind
 
 router = APIRouter(prefix=f"{API}/admin", tags=["admin"], route_class=JsonRoute)
 Moderation = Annotated[ModerationService, provided(ModerationService)]
+StatusFilter = Annotated[
+    ReportStatus | None, BeforeValidator(empty_as_absent), Query(description="Reports in this state, OPEN when absent.")
+]
 _ACT: Final[dict[str, Any]] = {
     "status_code": 204,
     "response_class": Response,
@@ -66,6 +75,62 @@ async def show_comment(
     """Bring a hidden comment back."""
     await moderation.show_comment(_actor(admin, body), comment_id)
     return Response(status_code=204)
+
+
+@router.get("/reports", response_model=ReportPage, responses=problems(400, 401, 403), openapi_extra=TOKEN_NEEDED)
+async def list_reports(
+    admin: CurrentAdmin,
+    moderation: Moderation,
+    status: StatusFilter = None,
+    size: PageSize = None,
+    cursor_id: CursorId = None,
+    cursor_created_at: CursorCreatedAt = None,
+) -> Response:
+    """List the reports in one state, newest first; without `status` those that are open."""
+    before = parse_cursor(cursor_id, cursor_created_at)
+    page = await moderation.reports(_actor(admin, None), status or ReportStatus.OPEN, before, size or DEFAULT_SIZE)
+    return json_response(_page_body(page))
+
+
+@router.post("/reports/{report_id}/resolve", **_ACT)
+async def resolve_report(
+    report_id: str, admin: CurrentAdmin, moderation: Moderation, body: Act | None = None
+) -> Response:
+    """Close a report that was right."""
+    await moderation.resolve(_actor(admin, body), report_id)
+    return Response(status_code=204)
+
+
+@router.post("/reports/{report_id}/dismiss", **_ACT)
+async def dismiss_report(
+    report_id: str, admin: CurrentAdmin, moderation: Moderation, body: Act | None = None
+) -> Response:
+    """Close a report that was not right."""
+    await moderation.dismiss(_actor(admin, body), report_id)
+    return Response(status_code=204)
+
+
+def _page_body(page: Reports) -> ReportPage:
+    items = [
+        ReportItem(
+            report_id=row.report_id,
+            reason=Reason(row.reason),
+            detail=row.detail,
+            status=ReportStatus(row.status),
+            created_at=to_wire(row.created_at),
+            closed_at=to_wire(row.closed_at) if row.closed_at else None,
+            reporter=Reporter(user_id=row.reporter_id, nickname=row.reporter_nickname),
+            target=ReportedTarget(
+                kind=TargetKind(row.target_kind),
+                id=row.target_id,
+                post_id=row.post_id,
+                author_id=row.author_id,
+                text=row.text,
+            ),
+        )
+        for row in page.rows
+    ]
+    return ReportPage(items=items, next_cursor=Cursor.of(page.following), has_more=page.following is not None)
 
 
 def _actor(admin: Principal, body: Act | None) -> Actor:

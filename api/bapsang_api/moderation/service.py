@@ -11,6 +11,7 @@ from bapsang_api.auth import store as logins
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.comments import service as comments
 from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.cursor import Following, Keyset, cut
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.logs import current_request_id
@@ -21,6 +22,8 @@ from bapsang_api.moderation.models import AuditEntry
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
 from bapsang_api.posts.models import STATUS_HIDDEN as POST_HIDDEN
+from bapsang_api.reports import store as reports
+from bapsang_api.reports.vocabulary import ReportStatus
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import ROLE_ADMIN, ROLE_USER, STATUS_ACTIVE, STATUS_BLOCKED, STATUS_DELETED
 
@@ -31,6 +34,14 @@ class Actor:
 
     user_id: str | None
     reason: str | None
+
+
+@dataclass(frozen=True)
+class Reports:
+    """A page of reports and where the next one goes on, None on the last."""
+
+    rows: list[reports.ReportRow]
+    following: Following | None
 
 
 class ModerationService:
@@ -78,6 +89,28 @@ class ModerationService:
     async def show_comment(self, actor: Actor, comment_id: str) -> None:
         """Bring a hidden comment back."""
         await self._act(actor, "comment.show", comment_id, partial(self._moderate, comments.show, comment_id))
+
+    async def reports(self, actor: Actor, status: ReportStatus, before: Keyset | None, size: int) -> Reports:
+        """Return up to `size` reports in that state, older than `before`, newest first."""
+
+        def read(session: Session) -> list[reports.ReportRow]:
+            self._authorise(session, actor)
+            return reports.page(session, status, before, size + 1)
+
+        rows = await self._database.read(read)
+        return Reports(*cut(rows, size, lambda row: Following(row.created_at, row.report_id)))
+
+    async def resolve(self, actor: Actor, report_id: str) -> None:
+        """Close a report that was right. What is done about it is an act of its own."""
+        await self._act(
+            actor, "report.resolve", report_id, partial(self._close_report, report_id, ReportStatus.RESOLVED)
+        )
+
+    async def dismiss(self, actor: Actor, report_id: str) -> None:
+        """Close a report that was not right."""
+        await self._act(
+            actor, "report.dismiss", report_id, partial(self._close_report, report_id, ReportStatus.DISMISSED)
+        )
 
     async def user_id_of(self, user: str) -> str:
         """Return the id of a user who is named by id or e-mail. Raises NotFound."""
@@ -135,6 +168,11 @@ class ModerationService:
     @staticmethod
     def _set_post_status(post_id: str, status: str, session: Session) -> list[str]:
         if not posts.set_visibility(session, post_id, status):
+            raise NotFound
+        return []
+
+    def _close_report(self, report_id: str, status: ReportStatus, session: Session) -> list[str]:
+        if not is_ulid(report_id) or not reports.close(session, report_id, status, self._clock.now()):
             raise NotFound
         return []
 

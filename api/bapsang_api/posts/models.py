@@ -6,7 +6,7 @@ from typing import ClassVar
 from sqlalchemy import Column, ForeignKey, Index, Integer, String
 from sqlmodel import Field, SQLModel
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, long_text, ulid
+from bapsang_api.kit.columns import TABLE_OPTIONS, Listed, UtcDateTime, ascii_text, long_text, ulid
 
 STATUS_ACTIVE = "ACTIVE"
 STATUS_HIDDEN = "HIDDEN"
@@ -34,6 +34,7 @@ class Post(SQLModel, table=True):
     like_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
     comment_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
     post_status: str = Field(default=STATUS_ACTIVE, sa_column=Column(ascii_text(16), nullable=False))
+    tags: tuple[str, ...] = Field(default=(), sa_column=Column(Listed(209)))  # as they are shown, in their order
 
 
 class PostContent(SQLModel, table=True):

@@ -3,7 +3,8 @@
 import hashlib
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
+from pydantic import AfterValidator, BeforeValidator
 from starlette.responses import Response
 
 from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal
@@ -11,6 +12,8 @@ from bapsang_api.kit.clock import to_wire
 from bapsang_api.kit.cursor import DEFAULT_SIZE, Cursor, CursorCreatedAt, CursorId, PageSize, parse_cursor
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.network import client_address
+from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
+from bapsang_api.kit.validation import empty_as_absent, text_between
 from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
 from bapsang_api.posts.pictures import NamedPicture, PictureChange
 from bapsang_api.posts.schemas import (
@@ -26,12 +29,28 @@ from bapsang_api.posts.schemas import (
     Stats,
 )
 from bapsang_api.posts.service import Detail, Page, PostService
+from bapsang_api.search.query import Query as Words
+from bapsang_api.search.query import searchable
+from bapsang_api.tags.schemas import TagName
 from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/posts", tags=["posts"], route_class=JsonRoute)
 mine_router = APIRouter(prefix=f"{API}/users/me/posts", tags=["posts"])
+search_router = APIRouter(prefix=f"{API}/search", tags=["posts"])
 Images = Annotated[ImageService, provided(ImageService)]
+Limiter = Annotated[RateLimiter, provided(RateLimiter)]
 Posts = Annotated[PostService, provided(PostService)]
+TagFilter = Annotated[TagName | None, BeforeValidator(empty_as_absent), Query(description="Only posts with this tag.")]
+SearchText = Annotated[
+    str,
+    AfterValidator(text_between(2, 50)),
+    AfterValidator(searchable),
+    Query(
+        description="What all must be in title or content, separated by spaces; 2-50 characters.",
+        json_schema_extra={"minLength": 2, "maxLength": 50},
+        examples=["된장찌개"],
+    ),
+]
 
 
 @router.get("", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
@@ -42,9 +61,11 @@ async def list_posts(
     size: PageSize = None,
     cursor_id: CursorId = None,
     cursor_created_at: CursorCreatedAt = None,
+    tag: TagFilter = None,
 ) -> Response:
-    """List posts, newest first."""
-    page = await posts.page(parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
+    """List posts, newest first; with `tag`, only those that have it."""
+    before, count = parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE
+    page = await (posts.page(before, count) if tag is None else posts.tagged(tag, before, count))
     return json_response(page_body(page, images))
 
 
@@ -68,7 +89,11 @@ async def read_post(
 async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Posts, images: Images) -> Response:
     """Publish a post."""
     detail = await posts.create(
-        user_id=principal.user_id, title=body.title, content=body.content, pictures=_pictures(body)
+        user_id=principal.user_id,
+        title=body.title,
+        content=body.content,
+        pictures=_pictures(body),
+        tags=tuple(body.tags or ()),
     )
     return json_response(_detail(detail, images), 201)
 
@@ -84,7 +109,12 @@ async def change_post(
 ) -> Response:
     """Change a post of the caller's. What is missing or null stays. Counts no view."""
     detail = await posts.change(
-        post_id, user_id=principal.user_id, title=body.title, content=body.content, pictures=_pictures(body)
+        post_id,
+        user_id=principal.user_id,
+        title=body.title,
+        content=body.content,
+        pictures=_pictures(body),
+        tags=None if body.tags is None else tuple(body.tags),
     )
     return json_response(_detail(detail, images))
 
@@ -117,6 +147,24 @@ async def list_my_posts(
     return json_response(page_body(page, images))
 
 
+@search_router.get("/posts", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
+async def search_posts(
+    q: SearchText,
+    request: Request,
+    _: OptionalPrincipal,
+    limiter: Limiter,
+    posts: Posts,
+    images: Images,
+    size: PageSize = None,
+    cursor_id: CursorId = None,
+    cursor_created_at: CursorCreatedAt = None,
+) -> Response:
+    """List the posts with all the words in title or content, newest first. 503 when too many hold them to be read in time."""
+    limiter.admit(request.scope, Limit.SEARCH, subject_of(client_address(request.scope)))
+    page = await posts.search(Words.of(q), parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
+    return json_response(page_body(page, images))
+
+
 def _visitor(request: Request) -> str:
     """Return a short digest that tells visitors without a login apart; no address is ever stored."""
     seen = f"{client_address(request.scope)} {request.headers.get('user-agent', '')}"
@@ -138,6 +186,7 @@ def page_body(page: Page, images: ImageService) -> PostPage:
             thumbnail_url=images.url(row.image_key),
             author=Author(nickname=row.author_nickname, author_profile_url=images.url(row.author_image_key)),
             stats=Stats(like_count=row.like_count, comment_count=row.comment_count, view_count=row.view_count),
+            tags=list(row.tags),
         )
         for row in page.rows
     ]
@@ -161,6 +210,7 @@ def _detail(detail: Detail, images: ImageService) -> PostDetail:
             view_count=row.view_count,
             is_liked=detail.is_liked,
         ),
+        tags=list(row.tags),
     )
 
 

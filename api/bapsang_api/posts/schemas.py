@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from bapsang_api.kit.cursor import Cursor
 from bapsang_api.kit.validation import empty_as_absent, text_between
 from bapsang_api.kit.wire import Wire
+from bapsang_api.tags.schemas import TagNames
 
 Title = Annotated[
     str,
@@ -42,18 +43,21 @@ class PostCreate(Wire):
     content: Content
     post_image_key: str | None = None
     images: Images | None = None
+    tags: TagNames | None = None
 
 
 class PostChange(Wire):
     """A change of a post. What is missing or null stays.
 
     `images` replaces all pictures, an empty list removes them; `postImageKey` replaces only the first, empty removes it.
+    `tags` replaces all tags.
     """
 
     title: Title | None = None
     content: Content | None = None
     post_image_key: str | None = None
     images: Images | None = None
+    tags: TagNames | None = None
 
 
 class Author(Wire):
@@ -86,6 +90,7 @@ class PostItem(Wire):
     thumbnail_url: str | None
     author: Author
     stats: Stats
+    tags: list[str] = Field(examples=[["집밥", "된장찌개"]])
 
 
 class PostPage(Wire):
@@ -122,3 +127,4 @@ class PostDetail(Wire):
     content_detail: ContentDetail
     author: Author
     stats: DetailStats
+    tags: list[str] = Field(examples=[["집밥", "된장찌개"]])

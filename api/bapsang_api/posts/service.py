@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -17,6 +18,8 @@ from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.posts import store
 from bapsang_api.posts.models import Post, PostContent
 from bapsang_api.posts.pictures import PictureChange
+from bapsang_api.posts.views import ViewStore
+from bapsang_api.search.query import Query
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, attach, detach
 
@@ -61,7 +64,7 @@ class PostService:
     def __init__(
         self,
         database: Database,
-        views: store.ViewStore,
+        views: ViewStore,
         likes: PostLikes,
         images: ImageService,
         clock: Clock,
@@ -70,7 +73,9 @@ class PostService:
         self._database, self._views, self._likes, self._images = database, views, likes, images
         self._clock, self._ids = clock, ids
 
-    async def create(self, *, user_id: str, title: str, content: str, pictures: PictureChange) -> Detail:
+    async def create(
+        self, *, user_id: str, title: str, content: str, pictures: PictureChange, tags: tuple[str, ...]
+    ) -> Detail:
         """Publish a post and return it as its detail shows it. Raises InvalidInput for an image that cannot be used."""
         published = await self._published(pictures, user_id)
         post_id, now = self._ids.new(), self._clock.now()
@@ -79,7 +84,7 @@ class PostService:
             attach(session, published.values(), owner_id=user_id, now=now)
             store.add(
                 session,
-                Post(id=post_id, user_id=user_id, title=title, created_at=now),
+                Post(id=post_id, user_id=user_id, title=title, created_at=now, tags=tags),
                 PostContent(id=post_id, content=content),
                 pictures.applied((), published),
             )
@@ -91,7 +96,14 @@ class PostService:
         return Detail(row, is_liked=False)
 
     async def change(
-        self, post_id: str, *, user_id: str, title: str | None, content: str | None, pictures: PictureChange
+        self,
+        post_id: str,
+        *,
+        user_id: str,
+        title: str | None,
+        content: str | None,
+        pictures: PictureChange,
+        tags: tuple[str, ...] | None,
     ) -> Detail:
         """Change what is given and return the post; counts no view.
 
@@ -108,8 +120,8 @@ class PostService:
                 detach(session, (picture.object_key for picture in current), now)
                 attach(session, (picture.object_key for picture in wanted), owner_id=user_id, now=now)
                 store.set_pictures(session, post_id, wanted)
-            if title is not None or content is not None or wanted != list(current):
-                store.change(session, post_id, title=title, content=content, now=now)
+            if wanted != list(current) or any(given is not None for given in (title, content, tags)):
+                store.change(session, post_id, title=title, content=content, names=tags, now=now)
             return store.detail(session, post_id)
 
         row = await self._database.write(rewrite)
@@ -138,9 +150,17 @@ class PostService:
         rows = await self._database.read_lagging(
             partial(store.page, before=before, limit=size + 1, author_id=author_id)
         )
-        shown, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
-        counts = await self._likes.counts([row.post_id for row in shown])
-        return Page([with_count(row, counts) for row in shown], following)
+        return await self._page(rows, size)
+
+    async def tagged(self, tag: str, before: Keyset | None, size: int) -> Page:
+        """Return up to `size` posts with the tag, older than `before`, newest first."""
+        rows = await self._database.read_lagging(partial(store.tagged, tag=tag, before=before, limit=size + 1))
+        return await self._page(rows, size)
+
+    async def search(self, query: Query, before: Keyset | None, size: int) -> Page:
+        """Return up to `size` posts with all the words in title and content, older than `before`, newest first."""
+        rows = await self._database.read_lagging(partial(store.found, query=query, before=before, limit=size + 1))
+        return await self._page(rows, size)
 
     async def detail(self, post_id: str, *, user_id: str | None, viewer: str) -> Detail:
         """Return a post and count a view of `viewer`. Raises NotFound."""
@@ -157,6 +177,11 @@ class PostService:
             await self._database.write(partial(store.add_views, views=views))
             total += sum(views.values())
         return total
+
+    async def _page(self, rows: list[store.PostRow], size: int) -> Page:
+        shown, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
+        counts = await self._likes.counts([row.post_id for row in shown])
+        return Page([with_count(row, counts) for row in shown], following)
 
     @staticmethod
     def _lock_own(session: Session, post_id: str, user_id: str) -> None:
@@ -184,6 +209,19 @@ class PostService:
             await self._views.count(post_id, viewer)
         except OUTAGE as error:  # nobody should be refused a post because its view cannot be counted
             log.warning("posts.view_not_counted", extra={"post_id": post_id, "error": type(error).__name__})
+
+
+def erase(session: Session, user_id: str, *, now: datetime, limit: int) -> list[str]:
+    """Delete up to `limit` posts of a user within the caller's transaction and overwrite what they said.
+
+    Those that were deleted before are overwritten too. Returns the ids; their likes are for the caller to forget.
+    """
+    post_ids = store.unerased(session, user_id, limit)
+    if post_ids:
+        pictures = (picture for post_id in post_ids for picture in store.pictures_of(session, post_id))
+        detach(session, [picture.object_key for picture in pictures], now)
+        store.erase(session, post_ids, now)
+    return post_ids
 
 
 def with_count(row: Row, counts: dict[str, int]) -> Row:

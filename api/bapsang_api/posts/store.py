@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from redis.asyncio import Redis
+from sqlalchemy import ColumnElement, Select, func, insert, or_, select, update
 from sqlalchemy import delete as delete_from
-from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.keyset import older
-from bapsang_api.kit.redis import load_script
 from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent, PostImage
+from bapsang_api.search import store as texts
+from bapsang_api.search.query import Query
+from bapsang_api.tags import store as tags
 from bapsang_api.uploads.store import UnusedImage
 from bapsang_api.users.models import User
 from bapsang_api.users.store import author_name
@@ -23,9 +24,6 @@ posts = table_of(Post)
 post_contents = table_of(PostContent)
 post_images = table_of(PostImage)
 users = table_of(User)
-
-VIEW_SECONDS: Final = 60
-_PENDING_VIEWS: Final = "view:pending"
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class PostRow:
     like_count: int
     comment_count: int
     view_count: int
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class PostDetailRow(PostRow):
     pictures: tuple[Picture, ...]
 
 
-LIST_COLUMNS = (  # in the order of PostRow
+LIST_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (  # in the order of PostRow
     posts.c.id,
     posts.c.title,
     posts.c.created_at,
@@ -75,6 +74,7 @@ LIST_COLUMNS = (  # in the order of PostRow
     posts.c.like_count,
     posts.c.comment_count,
     posts.c.view_count,
+    posts.c.tags,
 )
 _LIST = (
     select(*LIST_COLUMNS)
@@ -82,7 +82,7 @@ _LIST = (
     .where(posts.c.post_status == STATUS_ACTIVE)
     .order_by(posts.c.created_at.desc(), posts.c.id.desc())
 )
-_DETAIL = (
+_DETAIL: Final[Select[Any]] = (
     select(*LIST_COLUMNS, posts.c.updated_at, post_contents.c.content)
     .join(users, users.c.id == posts.c.user_id)
     .join(post_contents, post_contents.c.id == posts.c.id)
@@ -95,6 +95,8 @@ def add(session: Session, post: Post, content: PostContent, pictures: Sequence[P
     session.flush()
     session.add(content)
     session.flush()
+    texts.put(session, post.id, post.title, content.content)
+    tags.put(session, post.id, post.created_at, post.tags)
     if pictures:
         set_pictures(session, post.id, pictures)
 
@@ -109,12 +111,47 @@ def page(session: Session, before: Keyset | None, limit: int, author_id: str | N
     return [PostRow(*row) for row in session.execute(statement)]
 
 
+def tagged(session: Session, tag: str, before: Keyset | None, limit: int) -> list[PostRow]:
+    """Return up to `limit` visible posts with the tag that are older than `before`, newest first."""
+    lists = tags.post_tags
+    statement = (
+        _LIST.join(lists, lists.c.post_id == posts.c.id)
+        .where(lists.c.tag == tag)
+        .order_by(None)
+        .order_by(lists.c.created_at.desc(), lists.c.post_id.desc())
+        # Forced: of a tag that most posts have, MySQL would read and sort all.
+        .with_hint(lists, "FORCE INDEX (PRIMARY)", "mysql")
+        .limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(older(before, lists.c.created_at, lists.c.post_id))
+    return [PostRow(*row) for row in session.execute(statement)]
+
+
+def found(session: Session, query: Query, before: Keyset | None, limit: int) -> list[PostRow]:
+    """Return up to `limit` visible posts that hold the words and are older than `before`, newest first."""
+    # Apart from what a list shows of them: of many that hold the words, only those of the page are looked up.
+    ids = (
+        select(posts.c.id)
+        .join_from(texts.post_texts, posts, posts.c.id == texts.post_texts.c.post_id)
+        .where(texts.holds(session, query), posts.c.post_status == STATUS_ACTIVE)
+        .order_by(posts.c.created_at.desc(), posts.c.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        ids = ids.where(older(before, posts.c.created_at, posts.c.id))
+    shown = ids.subquery("found")
+    statement = _LIST.join(shown, shown.c.id == posts.c.id).prefix_with(texts.TIME_LIMIT, dialect="mysql")
+    return [PostRow(*row) for row in session.execute(statement)]
+
+
 def detail(session: Session, post_id: str) -> PostDetailRow | None:
     row = session.execute(_DETAIL.where(posts.c.id == post_id)).one_or_none()
     if row is None:
         return None
     # Posts without a picture are spared the second query.
-    return PostDetailRow(*row, pictures_of(session, post_id) if row.image_key else ())
+    shown: tuple[Any, ...] = (*row, pictures_of(session, post_id) if row.image_key else ())
+    return PostDetailRow(*shown)
 
 
 def pictures_of(session: Session, post_id: str) -> tuple[Picture, ...]:
@@ -166,17 +203,68 @@ def lock(session: Session, post_id: str, statuses: tuple[str, ...] = (STATUS_ACT
     return author_id
 
 
-def change(session: Session, post_id: str, *, title: str | None, content: str | None, now: datetime) -> None:
-    """Set what is given."""
-    changes: dict[str, Any] = {} if title is None else {"title": title}
+def change(
+    session: Session,
+    post_id: str,
+    *,
+    title: str | None,
+    content: str | None,
+    names: tuple[str, ...] | None,
+    now: datetime,
+) -> None:
+    """Set what is given; `names` are the tags."""
+    given: dict[str, Any] = {"title": title, "tags": names}
+    changes = {name: value for name, value in given.items() if value is not None}
     session.execute(update(posts).where(posts.c.id == post_id).values(**changes, updated_at=now))
     if content is not None:
         session.execute(update(post_contents).where(post_contents.c.id == post_id).values(content=content))
+    if title is not None or content is not None:
+        (words,) = words_of(session, [post_id])
+        texts.put(session, *words)
+    if names is not None:
+        _list_by_tags(session, post_id)
 
 
 def delete(session: Session, post_id: str, now: datetime) -> None:
     """Take a post from sight for good; its row stays."""
     session.execute(update(posts).where(posts.c.id == post_id).values(post_status=STATUS_DELETED, deleted_at=now))
+    texts.remove(session, [post_id])
+    tags.remove(session, [post_id])
+
+
+def words_of(session: Session, post_ids: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return id, title and content of those of the posts that are not deleted."""
+    rows = session.execute(
+        select(posts.c.id, posts.c.title, post_contents.c.content)
+        .join(post_contents, post_contents.c.id == posts.c.id)
+        .where(posts.c.id.in_(post_ids), posts.c.post_status != STATUS_DELETED)
+    )
+    return [(post_id, title, content) for post_id, title, content in rows]
+
+
+def unerased(session: Session, author_id: str, limit: int) -> list[str]:
+    """Return and lock up to `limit` posts of a user, deleted ones too, whose words are still there."""
+    left = or_(posts.c.post_status != STATUS_DELETED, posts.c.title != "")
+    statement = select(posts.c.id).where(posts.c.user_id == author_id, left).order_by(posts.c.id).limit(limit)
+    return list(session.scalars(statement.with_for_update()))
+
+
+def erase(session: Session, post_ids: Sequence[str], now: datetime) -> None:
+    """Delete posts with their pictures and overwrite what they said.
+
+    The rows stay, empty, for the likes and comments of others that hang on them.
+    """
+    session.execute(delete_from(post_images).where(post_images.c.post_id.in_(post_ids)))
+    emptied = update(post_contents).where(post_contents.c.id.in_(post_ids)).values(content="", post_image_key=None)
+    session.execute(emptied)
+    deleted_at = func.coalesce(posts.c.deleted_at, now)
+    session.execute(
+        update(posts)
+        .where(posts.c.id.in_(post_ids))
+        .values(title="", tags=(), post_status=STATUS_DELETED, deleted_at=deleted_at)
+    )
+    texts.remove(session, post_ids)
+    tags.remove(session, post_ids)
 
 
 def set_visibility(session: Session, post_id: str, status: str) -> bool:
@@ -186,7 +274,19 @@ def set_visibility(session: Session, post_id: str, status: str) -> bool:
         .where(posts.c.id == post_id, posts.c.post_status.in_((STATUS_ACTIVE, STATUS_HIDDEN)))
         .values(post_status=status)
     )
-    return bool(changed.rowcount)  # type: ignore[attr-defined]
+    if not changed.rowcount:  # type: ignore[attr-defined]
+        return False
+    if status == STATUS_ACTIVE:
+        _list_by_tags(session, post_id)
+    else:
+        tags.remove(session, [post_id])
+    return True
+
+
+def _list_by_tags(session: Session, post_id: str) -> None:
+    """Put a visible post into the lists of the tags that it shows, and of no others."""
+    created_at, names = session.execute(select(posts.c.created_at, posts.c.tags).where(posts.c.id == post_id)).one()
+    tags.put(session, post_id, created_at, names)
 
 
 def add_views(session: Session, views: Mapping[str, int]) -> None:
@@ -195,19 +295,3 @@ def add_views(session: Session, views: Mapping[str, int]) -> None:
         session.execute(
             update(posts).where(posts.c.id == post_id).values(view_count=posts.c.view_count + views[post_id])
         )
-
-
-class ViewStore:
-    """Views in Redis: who has seen a post within the last minute, and what is not yet in the database."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._count = load_script(redis, __package__ or "", "count_view")
-        self._take = load_script(redis, __package__ or "", "take_views")
-
-    async def count(self, post_id: str, viewer: str) -> None:
-        await self._count(keys=[f"view:seen:{post_id}:{viewer}", _PENDING_VIEWS], args=[post_id, VIEW_SECONDS])
-
-    async def take(self, limit: int) -> dict[str, int]:
-        """Remove and return the pending views of up to `limit` posts."""
-        taken: list[str] = await self._take(keys=[_PENDING_VIEWS], args=[limit])
-        return {post_id: int(views) for post_id, views in zip(taken[::2], taken[1::2], strict=True)}

@@ -75,11 +75,9 @@ class Seeder:
             store.wipe(connection, self._tables)
 
     def fill(self, sizes: Sizes, password_hash: str) -> tuple[Progress, str]:
-        """Insert everything; return how fast it went and somebody's e-mail. Raises SeedError, and DBAPIError when the database fails."""
+        """Insert everything; return how fast it went and somebody's e-mail. Raises DBAPIError when the database fails."""
         with self._engine.connect() as connection:
             offset = store.count_users(connection)
-            if sizes.comments_per_post and not store.has_table(connection, "comments"):
-                raise SeedError("--comments-per-post: this version has no comments")
         progress = Progress(sizes.rows)
         self._send(Plan(sizes, password_hash, offset=offset), progress)
         progress.end()

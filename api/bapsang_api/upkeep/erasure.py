@@ -1,6 +1,7 @@
 """`bapsang-api erase-user`: everything that tells who somebody was goes at once, not 30 days after a withdrawal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -8,17 +9,20 @@ from sqlalchemy.orm import Session
 
 from bapsang_api.auth import store as logins
 from bapsang_api.auth.revocation import RevokedSessions
+from bapsang_api.comments import service as comments
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import NotFound
+from bapsang_api.likes.service import LikeService
 from bapsang_api.moderation import store as audit
+from bapsang_api.posts import service as posts
 from bapsang_api.upkeep import store
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_DELETED
 from bapsang_api.users.service import withdraw
 
-_BATCH: Final = 200
+_BATCH: Final = 50
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,17 @@ class Erased:
 
     was_active: bool
     sessions: int
-    posts: int
+    posts: int = 0
+    comments: int = 0
 
 
 class Erasure:
     """Erases people. Doing it again changes nothing, is recorded again, and makes up for whatever failed halfway."""
 
-    def __init__(self, database: Database, revoked: RevokedSessions, clock: Clock, ids: Ids) -> None:
-        self._database, self._revoked, self._clock, self._ids = database, revoked, clock, ids
+    def __init__(
+        self, database: Database, revoked: RevokedSessions, likes: LikeService, clock: Clock, ids: Ids
+    ) -> None:
+        self._database, self._revoked, self._likes, self._clock, self._ids = database, revoked, likes, clock, ids
 
     async def user_id_of(self, user: str) -> str:
         """Return the id of a user who is named by id or e-mail. Raises NotFound, also for an e-mail erased before."""
@@ -46,7 +53,10 @@ class Erasure:
         return user_id
 
     async def erase(self, user_id: str, *, with_posts: bool, reason: str | None) -> Erased:
-        """Erase a person. Their posts stay without the name, or go as well. Raises NotFound."""
+        """Erase a person. Their posts and comments stay without the name, or go as well. Raises NotFound, and Redis errors.
+
+        Their likes stay: rows of two ids, which name nobody any more, and without which others' posts would count less.
+        """
         entry_id, now = self._ids.new(), self._clock.now()
 
         def erase(session: Session) -> tuple[bool, list[str]]:
@@ -61,9 +71,17 @@ class Erasure:
 
         was_active, ended = await self._database.write(erase)
         await self._revoked.announce(*ended)
-        posts = 0
-        while with_posts and (
-            erased := await self._database.write(partial(store.erase_posts, user_id=user_id, now=now, limit=_BATCH))
-        ):
-            posts += erased
-        return Erased(was_active, len(ended), posts)
+        done = Erased(was_active, len(ended))
+        return await self._erase_words(done, user_id, now) if with_posts else done
+
+    async def _erase_words(self, done: Erased, user_id: str, now: datetime) -> Erased:
+        """Erase what somebody wrote, a bounded number a transaction: readers and writers wait for none of it."""
+        erase_posts = partial(posts.erase, user_id=user_id, now=now, limit=_BATCH)
+        while post_ids := await self._database.write(erase_posts):
+            done = replace(done, posts=done.posts + len(post_ids))
+            for post_id in post_ids:  # after the commit: nobody can load them again
+                await self._likes.forget(post_id)
+        erase_comments = partial(comments.erase, user_id=user_id, now=now, limit=_BATCH)
+        while count := await self._database.write(erase_comments):
+            done = replace(done, comments=done.comments + count)
+        return done

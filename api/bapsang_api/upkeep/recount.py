@@ -1,7 +1,8 @@
-"""`bapsang-api recount`: the counters of posts against the rows they count, and likes in Redis against both."""
+"""`bapsang-api recount`: the counters of posts and comments against the rows they count, and likes in Redis against both."""
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -28,12 +29,13 @@ class RecountReport:
     posts: int = 0
     like_differences: int = 0
     comment_differences: int = 0
+    reply_differences: int = 0
     redis_differences: int = 0
     dry_run: bool = False
 
     @property
     def differences(self) -> int:
-        return self.like_differences + self.comment_differences + self.redis_differences
+        return self.like_differences + self.comment_differences + self.reply_differences + self.redis_differences
 
     def fields(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,11 +58,12 @@ class Recount:
         report = RecountReport(dry_run=dry_run)
         async for batch in self._batches(post_ids):
             differences, unlike = await self._batch(batch, dry_run)
-            likes = sum(difference.counter == store.LIKES for difference in differences)
+            found = Counter(difference.counter for difference in differences)
             report = RecountReport(
                 posts=report.posts + len(batch),
-                like_differences=report.like_differences + likes,
-                comment_differences=report.comment_differences + len(differences) - likes,
+                like_differences=report.like_differences + found[store.LIKES],
+                comment_differences=report.comment_differences + found[store.COMMENTS],
+                reply_differences=report.reply_differences + found[store.REPLIES],
                 redis_differences=report.redis_differences + unlike,
                 dry_run=dry_run,
             )

@@ -2,39 +2,42 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from redis.asyncio import Redis
-from sqlalchemy import TableClause, column, func, inspect, select, table, tuple_, update
+from sqlalchemy import ScalarSelect, func, select, true, tuple_, update
 from sqlalchemy.orm import Session
 
 from bapsang_api.auth.models import AuthSession
+from bapsang_api.comments.models import STATUS_ACTIVE, Comment
 from bapsang_api.kit.columns import table_of
 from bapsang_api.likes.models import UserPostLike
 from bapsang_api.likes.store import LikeStore, PostKeys
-from bapsang_api.posts.models import STATUS_DELETED, Post, PostContent
+from bapsang_api.posts.models import Post
+from bapsang_api.posts.store import words_of
+from bapsang_api.search import store as texts
 from bapsang_api.users.models import UserAuth
 
 posts = table_of(Post)
-post_contents = table_of(PostContent)
 likes = table_of(UserPostLike)
 sessions = table_of(AuthSession)
 user_auth = table_of(UserAuth)
-comments: Final[TableClause] = table("comments", column("post_id"), column("comment_status"))
+comments = table_of(Comment)
 
 LIKES: Final = "like_count"
 COMMENTS: Final = "comment_count"
+REPLIES: Final = "reply_count"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A counter that is not the number of its rows."""
+    """A counter that is not the number of its rows; `comment_id` tells whose, if not the post's own."""
 
     post_id: str
     counter: str
     shown: int
     counted: int
+    comment_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,31 +59,49 @@ def existing(session: Session, post_ids: Sequence[str]) -> list[str]:
     return list(session.scalars(select(posts.c.id).where(posts.c.id.in_(post_ids)).order_by(posts.c.id)))
 
 
+_LIKES: Final = select(func.count()).where(likes.c.post_id == posts.c.id).correlate(posts).scalar_subquery()
+_COMMENTS: Final = (
+    select(func.count())
+    .where(comments.c.post_id == posts.c.id, comments.c.comment_status == STATUS_ACTIVE)
+    .correlate(posts)
+    .scalar_subquery()
+)
+
+
+def _replies() -> ScalarSelect[int]:
+    below = comments.alias("below")
+    listed = select(func.count()).where(below.c.comment_group == comments.c.comment_id, below.c.listed == true())
+    return listed.where(below.c.comment_id != comments.c.comment_id).correlate(comments).scalar_subquery()
+
+
+_REPLIES: Final = _replies()
+
+
 def differences(session: Session, post_ids: Sequence[str]) -> list[Difference]:
-    """Return which counters of the posts differ from their rows."""
-    rows_of: dict[str, Any] = {LIKES: select(func.count()).where(likes.c.post_id == posts.c.id)}
-    if inspect(session.connection()).has_table(comments.name):
-        rows_of[COMMENTS] = select(func.count()).where(
-            comments.c.post_id == posts.c.id, comments.c.comment_status == "ACTIVE"
-        )
+    """Return which counters of the posts, and of the groups of their comments, differ from their rows."""
     found = []
-    for counter, counting in rows_of.items():
-        counted = counting.correlate(posts).scalar_subquery()
+    for counter, counted in ((LIKES, _LIKES), (COMMENTS, _COMMENTS)):
         statement = select(posts.c.id, posts.c[counter], counted).where(posts.c.id.in_(post_ids)).order_by(posts.c.id)
         found += [Difference(row[0], counter, row[1], row[2]) for row in session.execute(statement) if row[1] != row[2]]
+    tops = select(comments.c.post_id, comments.c.comment_id, comments.c.reply_count, _REPLIES.label("counted"))
+    groups = tops.where(comments.c.post_id.in_(post_ids), comments.c.depth == 0).subquery("groups")
+    differing = select(groups).where(groups.c.reply_count != groups.c.counted).order_by(groups.c.comment_id)
+    found += [Difference(row[0], REPLIES, row[2], row[3], row[1]) for row in session.execute(differing)]
     return found
 
 
 def correct(session: Session, post_ids: Sequence[str]) -> None:
-    """Set the counters of the posts to the number of their rows.
+    """Set the counters of the posts, and of the groups of their comments, to the number of their rows.
 
     The posts are locked first: whoever adds a row has to wait, and adds to the corrected count.
     """
     session.execute(select(posts.c.id).where(posts.c.id.in_(post_ids)).order_by(posts.c.id).with_for_update()).all()
     for difference in differences(session, post_ids):
-        session.execute(
-            update(posts).where(posts.c.id == difference.post_id).values({difference.counter: difference.counted})
-        )
+        if difference.comment_id is None:
+            whose = update(posts).where(posts.c.id == difference.post_id)
+        else:
+            whose = update(comments).where(comments.c.comment_id == difference.comment_id)
+        session.execute(whose.values({difference.counter: difference.counted}))
 
 
 def like_rows(session: Session, post_ids: Sequence[str]) -> dict[str, int]:
@@ -134,22 +155,14 @@ def forget_login(session: Session, user_id: str) -> None:
     session.execute(update(sessions).where(sessions.c.user_id == user_id).values(user_agent=None))
 
 
-def erase_posts(session: Session, user_id: str, now: datetime, limit: int) -> int:
-    """Delete up to `limit` posts of a user and overwrite what they said; return how many there were.
+def make_found(session: Session, post_ids: Sequence[str]) -> int:
+    """Make those of the posts that cannot be found yet searchable; return how many there were.
 
-    The rows stay, empty, for the likes and comments of others that hang on them.
+    They are locked first: somebody who changes one at the same moment has to wait, and writes over what is written here.
     """
-    left = (posts.c.post_status != STATUS_DELETED) | (posts.c.title != "")
-    ids = list(
-        session.scalars(select(posts.c.id).where(posts.c.user_id == user_id, left).order_by(posts.c.id).limit(limit))
-    )
-    if ids:
-        session.execute(
-            update(post_contents).where(post_contents.c.id.in_(ids)).values(content="", post_image_key=None)
-        )
-        session.execute(
-            update(posts)
-            .where(posts.c.id.in_(ids))
-            .values(title="", post_status=STATUS_DELETED, deleted_at=func.coalesce(posts.c.deleted_at, now))
-        )
-    return len(ids)
+    missing = sorted(set(post_ids) - texts.known(session, post_ids))
+    session.execute(select(posts.c.id).where(posts.c.id.in_(missing)).order_by(posts.c.id).with_for_update()).all()
+    words = words_of(session, missing)
+    for post in words:
+        texts.put(session, *post)
+    return len(words)

@@ -12,8 +12,8 @@ from .settings import COMMUNITY, COMMUNITY_NAMESPACE
 
 #: What fits into the memory of a pod that serves; a larger one is made by `bapsang-api seed` from outside.
 SIZES: Final = {
-    "small": ("--users", "1000", "--posts", "10000", "--likes", "20000"),
-    "medium": ("--users", "10000", "--posts", "100000", "--likes", "200000"),
+    "small": ("--users", "1000", "--posts", "10000", "--comments-per-post", "3", "--likes", "20000"),
+    "medium": ("--users", "10000", "--posts", "100000", "--comments-per-post", "3", "--likes", "200000"),
 }
 #: The embedded database, named so that nothing else can be meant.
 DATABASE: Final = f"{COMMUNITY}-mysql/bapsang"

@@ -33,7 +33,7 @@ def base(community: Community, digests: wiring.Digests) -> Child:
         resources=community.api.base_resources,
         place=placement.on_demand(community),
     )
-    manifest["spec"]["replicas"] = community.api.base_replicas
+    manifest["spec"]["replicas"] = 0 if community.hibernate else community.api.base_replicas
     return Child(manifest, Gate.MIGRATION, wiring.missing(wiring.api_secrets(community), digests))
 
 

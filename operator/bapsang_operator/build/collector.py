@@ -17,7 +17,7 @@ def image_collector(community: Community, digests: wiring.Digests) -> Child:
         names.image_collector(community.name),
         Component.IMAGE_COLLECTOR,
         schedule=collector.schedule,
-        suspend=collector.suspend,
+        suspend=collector.suspend or community.hibernate,
         # A bucket that nobody has tidied for long takes its time.
         seconds=3600,
         template=job.template_spec(

@@ -24,7 +24,7 @@ def like_sync(community: Community, digests: wiring.Digests) -> Child:
         names.like_sync(community.name),
         Component.LIKE_SYNC,
         schedule=sync.schedule,
-        suspend=sync.suspend,
+        suspend=sync.suspend or community.hibernate,
         seconds=ACTIVE_SECONDS,
         template=job.template_spec(
             community,

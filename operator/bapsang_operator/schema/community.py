@@ -11,6 +11,7 @@ from typing import Any, Final
 from bapsang_operator import names
 from bapsang_operator.schema.api import API
 from bapsang_operator.schema.core import rule
+from bapsang_operator.schema.estate import BUDGET, ESTATE
 from bapsang_operator.schema.fields import (
     HOST_PATTERN,
     URL_RULE,
@@ -24,6 +25,7 @@ from bapsang_operator.schema.fields import (
     string_map,
     text,
 )
+from bapsang_operator.schema.scaling import FITS, HIBERNATE, PREWARM
 from bapsang_operator.schema.status import STATUS
 from bapsang_operator.schema.storage import IMAGE_COLLECTOR, STORAGE
 from bapsang_operator.schema.stores import DATABASE, REDIS
@@ -103,9 +105,14 @@ SPEC: Final = obj(
         "imageCollector": IMAGE_COLLECTOR,
         "serviceAccount": _SERVICE_ACCOUNT,
         "auth": _AUTH,
+        "prewarm": PREWARM,
+        "hibernate": HIBERNATE,
+        "estate": ESTATE,
+        "budget": BUDGET,
     },
     required=["image"],
     **rules(
+        FITS,
         rule(
             "!has(self.storage) || !has(self.storage.secretName) || "
             f"!self.api.env.exists(variable, variable.name in {list(names.ACCESS_KEY)})",
@@ -115,7 +122,7 @@ SPEC: Final = obj(
             ),
             f"{' and '.join(names.ACCESS_KEY)} come from the Secret of storage.secretName",
             ".api.env",
-        )
+        ),
     ),
 )
 
@@ -125,6 +132,7 @@ _COLUMNS: Final = (
     ("Base", "integer", ".status.replicas.base", "Ready pods of the base tier."),
     ("Burst", "integer", ".status.replicas.burst", "Ready pods of the burst tier."),
     ("Image", "string", ".status.image", "Image that serves; spec.image once it is rolled out."),
+    ("Cost/mo", "string", ".status.cost.monthlyUSD", "USD a month of spec.estate."),
     ("Age", "date", ".metadata.creationTimestamp", "Age of the resource."),
 )
 

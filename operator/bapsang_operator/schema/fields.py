@@ -128,6 +128,8 @@ def _quantity(description: str, default: str | None) -> Schema:
         "x-kubernetes-int-or-string": True,
         "pattern": quantity.PATTERN,
         "maxLength": 20,
+        # A pattern judges texts only; whole numbers come without quotes.
+        "minimum": 0,
         "description": description,
     }
     return schema if default is None else schema | {"default": default}

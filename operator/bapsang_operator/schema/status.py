@@ -28,6 +28,41 @@ _CONDITION: Final = obj(
     required=["type", "status", "reason", "message", "lastTransitionTime"],
 )
 
+_COST: Final = obj(
+    "What a month of spec.estate costs, in USD at list price without tax; amounts are text with two decimals.",
+    {
+        "monthlyUSD": text("The sum of the rows.", 20),
+        "spotRangeUSD": text("The sum at the lowest and at the highest price of spot.", 42),
+        "perMillionRequestsUSD": text("The sum by API requests.", 20),
+        "revenueSharePercent": text("The sum in percent of spec.budget.monthlyRevenueUSD.", 20),
+        "computeSaving": obj(
+            "What the nodes save against x86 on demand, in percent.",
+            {
+                "likeForLikePercent": _count("Against the same node-hours."),
+                "staticPeakPercent": _count("Against a fleet for the peak that never shrinks."),
+            },
+        ),
+        "forecastAtMaxReplicasUSD": text("The sum if burst.maxReplicas pods ran all month.", 20),
+        "priceBook": text("Region of the price book.", 32),
+        "asOf": text("Date of the oldest price.", 10),
+        "rows": {
+            "type": "array",
+            "description": "Every row of the bill.",
+            "items": obj(
+                "One row: quantity times unitUSD.",
+                {
+                    "group": text("What it is for.", 64),
+                    "price": text("Id of the price in the book.", 64),
+                    "quantity": text("Units a month.", 32),
+                    "unitUSD": text("Price of one unit.", 32),
+                    "usd": text("USD a month.", 20),
+                    "formula": text("How the quantity comes about.", 256),
+                },
+            ),
+        },
+    },
+)
+
 #: `status` of a Community.
 STATUS: Final = obj(
     "What the operator sees.",
@@ -54,9 +89,11 @@ STATUS: Final = obj(
                 "state": text("Pending, Running, Succeeded or Failed.", 16),
             },
         ),
+        "cost": _COST,
         "conditions": {
             "type": "array",
-            "description": "Ready, Progressing, Degraded, Migrated, DatabaseReady, RedisReady, LikeSyncHealthy.",
+            "description": "Ready, Progressing, Degraded, Migrated, DatabaseReady, RedisReady, LikeSyncHealthy, "
+            "Prewarmed, Paused; with spec.estate also CostWithinBudget, NoSinglePointOfFailure, SpotFloorHeld.",
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
             "items": _CONDITION,

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ import httpx
 import pytest
 from PIL import Image
 
+from bapsang_api.posts.store import images_in_use as post_images
+from bapsang_api.uploads.collector import ImageCollector, Report
+from bapsang_api.uploads.storage import Storage
+from bapsang_api.users.store import images_in_use as profile_images
 from bapsang_local.settings import from_environment
 
 from .process import until
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 
 ACCESS, SECRET, REGION = "tests", "secret-of-the-tests", "ap-northeast-2"
 SEOUL = "37.5665,126.9780"
+DAY = timedelta(hours=24)
 
 
 @contextmanager
@@ -154,6 +160,21 @@ async def open_photo_world(backend: Backend, bucket: Bucket, **environment: str)
     chosen = Backend(backend.name, {**backend.environment, **bucket.environment, **environment})
     async with open_world(chosen) as world, httpx.AsyncClient() as s3:
         yield PhotoWorld(world, bucket, s3)
+
+
+async def collect(photos: PhotoWorld, *, dry_run: bool = False, **environment: str) -> Report:
+    """Run the collector once; `environment` changes where it finds S3."""
+    settings = Backend("", {**photos.bucket.environment, **environment}).settings
+    assert settings.bucket is not None
+    storage = Storage(settings.bucket)
+    world = photos.world
+    collector = ImageCollector(
+        world.runtime.database, storage, world.clock, references=(profile_images, post_images), grace=DAY
+    )
+    try:
+        return await collector.run(dry_run=dry_run)
+    finally:
+        storage.close()
 
 
 def photo(colour: str = "brown", form: str = "JPEG", **options: Any) -> bytes:

@@ -17,7 +17,7 @@ BARE = {name: value for name, value in os.environ.items() if not name.startswith
 
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PROGRAM, *arguments], env={**BARE, **environment}, cwd=cwd, capture_output=True, text=True, timeout=60
+        [*PROGRAM, *arguments], env={**BARE, **environment}, cwd=cwd, capture_output=True, text=True, timeout=300
     )
 
 

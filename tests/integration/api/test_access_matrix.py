@@ -26,6 +26,7 @@ class Owner(Enum):
 
     ANYBODY = auto()  # everybody with a token
     CALLER = auto()  # everybody, and it reaches only what is the caller's own
+    OTHERS = auto()  # everybody but the one who made the thing, who is told 403
     AUTHOR = auto()  # the one who made the thing; others are told 403
     HOLDER = auto()  # the one whose it is; for others it does not exist: 404
     ADMIN = auto()
@@ -38,6 +39,8 @@ OWNERS = {
     "unlike": Owner.ANYBODY,
     "presign": Owner.ANYBODY,
     "createComment": Owner.ANYBODY,
+    "reportPost": Owner.OTHERS,
+    "reportComment": Owner.OTHERS,
     "changePost": Owner.AUTHOR,
     "changeComment": Owner.AUTHOR,
     "deleteComment": Owner.AUTHOR,
@@ -55,6 +58,9 @@ OWNERS = {
     "hideComment": Owner.ADMIN,
     "showComment": Owner.ADMIN,
     "showPost": Owner.ADMIN,
+    "listReports": Owner.ADMIN,
+    "resolveReport": Owner.ADMIN,
+    "dismissReport": Owner.ADMIN,
     "blockUser": Owner.ADMIN,
     "unblockUser": Owner.ADMIN,
 }
@@ -116,6 +122,7 @@ class Cast:
         content = operation.said.get("requestBody", {}).get("content", {}).get("application/json")
         query = {"email": "free@example.com"} if operation.name == "checkEmail" else {}
         query |= {"nickname": "자유"} if operation.name == "checkNickname" else {}
+        query |= {"q": "된장"} if operation.name == "searchPosts" else {}
         body = {**_fitting(content["example"]), **smuggled} if content else None
         return await self.world.http.request(operation.method, path, headers=headers, json=body, params=query)
 
@@ -143,11 +150,14 @@ async def cast(files: Backend, bucket: Bucket) -> Any:
         sessions = (await alice.get("/users/me/sessions")).json()["items"]
         other_device = next(item["sessionId"] for item in sessions if not item["isCurrent"])
         post_id = await alice.write_post()
+        reported = await bob.send("POST", f"/posts/{post_id}/reports", json={"reason": "SPAM"})
+        assert reported.status_code == 204
         parameters = {
             "post_id": post_id,
             "comment_id": await alice.write_comment(post_id),
             "user_id": victim.user_id,
             "session_id": other_device,
+            "report_id": (await admin.get("/admin/reports")).json()["items"][0]["reportId"],
         }
         yield Cast(world, alice, bob, admin, blocked, withdrawn, parameters)
 
@@ -169,6 +179,8 @@ async def test_whoever_may_not_is_refused_and_changes_nothing(cast: Cast) -> Non
         if owner is Owner.ADMIN:
             for person in (cast.alice, cast.bob):
                 assert_problem(await cast.ask(operation, person.token, role="ADMIN"), 403, "E403-1")
+        if owner is Owner.OTHERS:
+            assert_problem(await cast.ask(operation, cast.alice.token, userId=ULID), 403, "E403-1")
         if owner is Owner.AUTHOR:
             for person in (cast.bob, cast.admin):
                 assert_problem(await cast.ask(operation, person.token, userId=person.user_id), 403, "E403-1")
@@ -183,8 +195,10 @@ async def test_whoever_may_is_let_in_and_reaches_only_their_own(cast: Cast) -> N
     for operation in OPERATIONS:
         owner = OWNERS.get(operation.name)
         for name, person in people.items():
-            if (owner is Owner.ADMIN and name != "admin") or (
-                owner in (Owner.AUTHOR, Owner.HOLDER) and name != "alice"
+            if (
+                (owner is Owner.ADMIN and name != "admin")
+                or (owner in (Owner.AUTHOR, Owner.HOLDER) and name != "alice")
+                or (owner is Owner.OTHERS and name == "alice")
             ):
                 continue
             token = (await cast.world.log_in(person.email))[0] if operation.name in LAST else person.token

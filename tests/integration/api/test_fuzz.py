@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from .bucket import ACCESS, SECRET, Bucket
 from .process import BARE, run, serving
 from .world import API, Backend
 
@@ -25,8 +26,9 @@ PHASES = "examples,coverage,fuzzing,stateful" if LONG else "examples,fuzzing,sta
 UNFIT = "positive_data_acceptance,negative_data_rejection,ensure_resource_availability"
 
 
-def test_nothing_that_is_sent_breaks_the_api(tmp_path: Path, backend: Backend) -> None:
-    with serving(tmp_path, **backend.environment) as service:
+def test_nothing_that_is_sent_breaks_the_api(tmp_path: Path, backend: Backend, bucket: Bucket) -> None:
+    storage = {**bucket.environment, "AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
+    with serving(tmp_path, **backend.environment, **storage) as service:
         assert httpx.post(f"{service.url}{API}/auth/users", json=ADMIN).status_code == 201
         assert run("admin", "grant", ADMIN["email"], cwd=tmp_path, **backend.environment).returncode == 0
         fuzzed = subprocess.run(

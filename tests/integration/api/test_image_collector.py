@@ -10,34 +10,16 @@ import pytest
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.posts.store import images_in_use as post_images
-from bapsang_api.uploads.collector import ImageCollector, Report
+from bapsang_api.uploads import store as images
+from bapsang_api.uploads.collector import Report
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, Named, attach
-from bapsang_api.uploads.storage import Storage
-from bapsang_api.users.store import images_in_use as profile_images
 
-from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, open_photo_world, photo
+from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, collect, open_photo_world, photo
 from .process import log_lines, run
 from .world import PASSWORD, Backend, Person, assert_problem
 
-DAY = timedelta(hours=24)
 LATER = timedelta(hours=25)
-
-
-async def collect(photos: PhotoWorld, *, dry_run: bool = False, **environment: str) -> Report:
-    """Run the collector once; `environment` changes where it finds S3."""
-    settings = Backend("", {**photos.bucket.environment, **environment}).settings
-    assert settings.bucket is not None
-    storage = Storage(settings.bucket)
-    world = photos.world
-    collector = ImageCollector(
-        world.runtime.database, storage, world.clock, references=(profile_images, post_images), grace=DAY
-    )
-    try:
-        return await collector.run(dry_run=dry_run)
-    finally:
-        storage.close()
 
 
 async def let_pass(photos: PhotoWorld, time: timedelta, *people: Person) -> None:
@@ -164,9 +146,9 @@ async def test_upload_can_be_used_again_after_its_image_was_collected(photos: Ph
 
 async def test_image_collected_before_its_post_was_written_is_refused(photos: PhotoWorld) -> None:
     alice, bob = await photos.person(), await photos.person()
-    images: ImageService = photos.world.runtime.app.state.provided[ImageService]
+    service: ImageService = photos.world.runtime.app.state.provided[ImageService]
     named = [Named("postImageKey", await photos.upload(alice))]
-    keys = await images.publish(named, owner_id=alice.user_id, category=Category.POST_IMAGE)
+    keys = await service.publish(named, owner_id=alice.user_id, category=Category.POST_IMAGE)
 
     async def write(person: Person) -> None:
         now = photos.world.clock.now()
@@ -195,7 +177,7 @@ async def test_image_that_somebody_is_about_to_use_is_not_collected(servers: Bac
         def use(session: Session) -> None:
             attach(session, [image["key"]], owner_id=alice.user_id, now=photos.world.clock.now())
             loop.call_soon_threadsafe(attached.set)
-            assert commit.wait(10)
+            assert commit.wait(60)
 
         using = asyncio.create_task(photos.world.runtime.database.write(use))
         await attached.wait()
@@ -204,6 +186,34 @@ async def test_image_that_somebody_is_about_to_use_is_not_collected(servers: Bac
         await using
         assert (await collect(photos)).images == 0
         assert await photos.loads(image["url"])
+
+
+async def test_image_that_is_being_collected_cannot_be_used_any_more(servers: Backend, bucket: Bucket) -> None:
+    async with open_photo_world(servers, bucket) as photos:
+        alice = await photos.person()
+        post_id, image = await show_photo(photos, alice)
+        await send(alice, "PATCH", f"/posts/{post_id}", {"images": []})
+        database, now = photos.world.runtime.database, photos.world.clock.now()
+        condemned, commit = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def condemn(session: Session) -> None:
+            ids = [unused.image_id for unused in images.unused(session, now + LATER, None, 10, lock=True)]
+            images.collect(session, ids, now)
+            loop.call_soon_threadsafe(condemned.set)
+            assert commit.wait(60)
+
+        collecting = asyncio.create_task(database.write(condemn))
+        await condemned.wait()
+        using = asyncio.create_task(
+            database.write(lambda session: attach(session, [image["key"]], owner_id=alice.user_id, now=now))
+        )
+        done, _ = await asyncio.wait({using}, timeout=0.5)
+        assert not done
+        commit.set()
+        await collecting
+        with pytest.raises(Unavailable):
+            await using
 
 
 async def test_many_uses_and_many_collectors_at_once_never_leave_a_post_without_its_image(

@@ -40,6 +40,7 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
         "contentDetail": {"content": content, "postImageUrl": None, "images": []},
         "author": {"nickname": alice.nickname, "authorProfileUrl": None},
         "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0, "isLiked": False},
+        "tags": [],
     }
     assert (await world.http.get(f"{API}/posts/{body['postId']}")).json() == body
     listed = await page(world)
@@ -52,6 +53,7 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
                 "thumbnailUrl": None,
                 "author": {"nickname": alice.nickname, "authorProfileUrl": None},
                 "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0},
+                "tags": [],
             }
         ],
         "nextCursor": None,

@@ -14,7 +14,7 @@ LOGIN = {"email": "nobody@example.com", "password": PASSWORD}
 
 def limited(backend: Backend, rates: str, **environment: str) -> Backend:
     """Return the back end with these limits and no others."""
-    names = ("ip", "write", "login_ip", "login_email", "signup", "presign_temp", "password")
+    names = ("ip", "write", "login_ip", "login_email", "signup", "presign_temp", "search", "report", "password")
     off = [f"{name}=off" for name in names if f"{name}=" not in rates]
     return Backend(backend.name, {**backend.environment, "BAPSANG_RATE_LIMITS": ",".join([*off, rates]), **environment})
 

@@ -11,7 +11,7 @@ from bapsang_api.kit.replica import PIN_SECONDS, RETRY_SECONDS, Circuit, Replica
 from bapsang_api.migrate import migrate
 
 from .process import until
-from .world import API, PASSWORD, Backend, World, assert_problem, mysql_database, open_world
+from .world import API, PASSWORD, Backend, Person, World, assert_problem, mysql_database, open_world
 
 READER = "reader"
 
@@ -103,6 +103,69 @@ async def test_only_the_author_sees_a_new_post_before_the_replica_does(pair: Pai
         assert await listed(other_process, alice.headers) == [post_id]
     pair.catch_up()
     assert await listed(replicated, bob.headers) == await listed(replicated) == [post_id]
+
+
+async def test_comments_replies_and_own_lists_are_current_for_who_wrote_and_lag_for_others(
+    pair: Pair, replicated: World
+) -> None:
+    alice, bob, carol = [await replicated.person() for _ in range(3)]
+    post_id = await alice.write_post()
+    top = await alice.write_comment(post_id)
+    pair.catch_up()
+    pair.lag()
+    reply = await bob.write_comment(post_id, parent=top)
+    newest = await bob.write_comment(post_id)
+    own = await bob.write_post()
+    await bob.toggle(post_id)
+    await carol.toggle(post_id)  # likes live in Redis, so this is no write that the replica lacks
+    await replicated.runtime.like_sync.run()
+    comments, replies = f"/posts/{post_id}/comments", f"/posts/{post_id}/comments/{top}/replies"
+
+    async def ids(person: Person, path: str, name: str) -> list[str]:
+        return [item[name] for item in (await person.get(path)).json()["items"]]
+
+    async def seen(person: Person) -> list[list[str]]:
+        names = {comments: "commentId", replies: "commentId", "/users/me/posts": "postId", "/users/me/likes": "postId"}
+        return [await ids(person, path, name) for path, name in names.items()]
+
+    assert await seen(bob) == [[newest, top], [reply], [own], [post_id]]
+    assert await seen(carol) == [[top], [], [], []]
+    await replicated.runtime.redis.delete(f"db:wrote:{bob.user_id}")  # what its time to live does
+    assert await seen(bob) == [[top], [], [], []]
+    pair.catch_up()
+    assert await seen(carol) == [[newest, top], [reply], [], [post_id]]
+
+
+async def test_comments_of_a_post_that_the_replica_does_not_have_are_read_where_they_were_written(
+    pair: Pair, replicated: World
+) -> None:
+    alice = await replicated.person()
+    pair.catch_up()
+    pair.lag()
+    post_id = await alice.write_post()
+    top = await alice.write_comment(post_id)
+    reply = await alice.write_comment(post_id, parent=top)
+    for path, first in ((f"/posts/{post_id}/comments", top), (f"/posts/{post_id}/comments/{top}/replies", reply)):
+        answer = await replicated.http.get(API + path)
+        assert [item["commentId"] for item in answer.json()["items"]] == [first]
+    assert_problem(await replicated.http.get(f"{API}/posts/01JD0000000000000000000000/comments"), 404, "E404-1")
+
+
+async def test_a_like_that_redis_does_not_hold_is_looked_for_in_the_replica(pair: Pair, replicated: World) -> None:
+    alice = await replicated.person()
+    post_id = await alice.write_post()
+    await alice.toggle(post_id)
+    pair.catch_up()
+    pair.lag()
+    await replicated.runtime.like_sync.run()
+    await replicated.runtime.redis.flushdb()
+
+    async def is_liked() -> bool:
+        return bool((await alice.get(f"/posts/{post_id}")).json()["stats"]["isLiked"])
+
+    assert not await is_liked()
+    pair.catch_up()
+    assert await is_liked()
 
 
 async def test_the_author_goes_back_to_the_replica_after_a_few_seconds(pair: Pair, replicated: World) -> None:

@@ -17,9 +17,7 @@ from bapsang_api.migrate import migrate
 from bapsang_api.posts import store as posts
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import PASSWORD, Seeder
-from bapsang_api.seed.store import COLUMNS
 from bapsang_api.tables import METADATA
-from bapsang_api.upkeep import store as upkeep
 from bapsang_api.upkeep.recount import Recount
 from bapsang_api.users import store as users
 
@@ -40,48 +38,65 @@ def count(url: str, table: str) -> int:
 
 async def test_a_seeded_service_is_read_counted_and_logged_in_to(backend: Backend, tmp_path: Path) -> None:
     migrate(backend.settings.database_url)
-    seeded = run("seed", *SMALL, cwd=tmp_path, **backend.environment)
+    seeded = run("seed", *SMALL, "--comments-per-post", "6", cwd=tmp_path, **backend.environment)
     assert seeded.returncode == 0, seeded.stderr
     done = log_lines(seeded.stderr)[-1]
-    assert (done["event"], done["rows"]) == ("seed.done", 2 * 50 + 2 * 200 + 600)
     async with open_world(backend) as world:
-        login = await world.http.post(f"{API}/auth/tokens", json={"email": done["login"], "password": PASSWORD})
-        assert login.status_code == 201
-        assert await scrolled(world) == 200
+        ((comments,),) = await world.rows("SELECT COUNT(*) FROM comments")
+        assert comments > 1_000
+        assert (done["event"], done["rows"]) == ("seed.done", 2 * 50 + 2 * 200 + 600 + comments)
         report = await Recount(world.runtime.database, None).run(None, dry_run=True)
         assert (report.posts, report.differences) == (200, 0)
 
-
-def test_comments_are_counted_by_their_posts(files: Backend) -> None:
-    url = files.settings.database_url
-    migrate(url)
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE TABLE IF NOT EXISTS comments ({', '.join(COLUMNS['comments'])})"))
-    seeder = Seeder(url, METADATA.sorted_tables)
-    seeder.fill(Sizes(users=50, posts=300, comments_per_post=4, likes=0, seed=1, until=UNTIL), "x")
-    seeder.close()
-    with Session(engine) as session:
-        post_ids = upkeep.ids_after(session, "", 1_000)
-        assert (len(post_ids), upkeep.differences(session, post_ids)) == (300, [])
-        session.execute(text("DELETE FROM comments WHERE comment_id IN (SELECT MAX(comment_id) FROM comments)"))
-        (difference,) = upkeep.differences(session, post_ids)
-        assert (difference.counter, difference.shown) == ("comment_count", difference.counted + 1)
-        upkeep.correct(session, post_ids)
-        assert upkeep.differences(session, post_ids) == []
-    engine.dispose()
-    assert count(url, "comments") > 600
+        login = await world.http.post(f"{API}/auth/tokens", json={"email": done["login"], "password": PASSWORD})
+        assert login.status_code == 201
+        headers = {"Authorization": login.headers["Authorization"]}
+        posts = await scrolled(world, "/posts")
+        assert len(posts) == 200
+        assert await comments_of(world, posts[:20]) > 50
+        for path, table in (("/users/me/posts", "posts"), ("/users/me/likes", "user_post_likes")):
+            mine = f"SELECT COUNT(*) FROM {table} JOIN user_auth USING (user_id) WHERE email = :email"  # noqa: S608
+            ((number,),) = await world.rows(mine, email=done["login"])
+            assert len(await scrolled(world, path, headers)) == number > 0
 
 
-async def scrolled(world: World) -> int:
-    seen: list[str] = []
+async def scrolled(world: World, path: str, headers: dict[str, str] | None = None) -> list[str]:
+    """Return the ids of a whole list of posts, of which none comes twice."""
+    seen = [item["postId"] for item in await items(world, path, headers)]
+    assert len(set(seen)) == len(seen)
+    return seen
+
+
+async def comments_of(world: World, post_ids: list[str]) -> int:
+    """Check that the comments of posts, with their replies, are as many as the counters say; return how many there are."""
+    found = 0
+    for post_id in post_ids:
+        path, shown = f"/posts/{post_id}/comments", 0
+        for top in await items(world, path):
+            replies = await items(world, f"{path}/{top['commentId']}/replies")
+            assert len(replies) == top["replyCount"] == len(nested(top))
+            assert {reply["depth"] for reply in replies} <= {1, 2, 3}
+            shown += 1 + len(replies)
+        assert shown == (await world.http.get(f"{API}/posts/{post_id}")).json()["stats"]["commentCount"]
+        found += shown
+    return found
+
+
+def nested(comment: dict[str, Any]) -> list[dict[str, Any]]:
+    return [below for reply in comment["replies"] for below in (reply, *nested(reply))]
+
+
+async def items(world: World, path: str, headers: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    """Return a whole list, page by page."""
+    found: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
-        page = (await world.http.get(f"{API}/posts", params={"size": "90", **cursor})).json()
-        seen += [item["postId"] for item in page["items"]]
+        answer = await world.http.get(f"{API}{path}", params={"size": "90", **cursor}, headers=headers)
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        found += page["items"]
         if page["nextCursor"] is None:
-            assert len(set(seen)) == len(seen)
-            return len(seen)
+            return found
         cursor = {"cursorId": page["nextCursor"]["id"], "cursorCreatedAt": page["nextCursor"]["createdAt"]}
 
 

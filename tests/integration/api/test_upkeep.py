@@ -1,4 +1,4 @@
-"""Counting again and erasing people."""
+"""Counting again, and the commands of upkeep."""
 
 import asyncio
 import os
@@ -11,11 +11,10 @@ from sqlalchemy import create_engine, text
 
 from bapsang_api.kit.problem import NotFound
 from bapsang_api.likes.store import LOCK
-from bapsang_api.upkeep.erasure import Erasure
 from bapsang_api.upkeep.recount import Recount
 
 from .process import BARE, PROGRAM, log_lines, run
-from .world import API, PASSWORD, Backend, World, open_world
+from .world import Backend, World, open_world
 
 NOBODY = "01JD0000000000000000000000"
 ROWS = (
@@ -36,7 +35,7 @@ async def test_nothing_differs_while_likes_wait_are_claimed_and_are_written(worl
     for post_id in posts[:3]:
         await bob.toggle(post_id)
     assert (await recount(world).run(None, dry_run=True)).fields() | {"posts": 0} == {
-        "posts": 0, "like_differences": 0, "comment_differences": 0, "redis_differences": 0, "dry_run": True
+        "posts": 0, "like_differences": 0, "comment_differences": 0, "reply_differences": 0, "redis_differences": 0, "dry_run": True
     }  # fmt: skip
     await world.runtime.like_sync.run()
     await alice.toggle(posts[0])
@@ -59,6 +58,24 @@ async def test_a_wrong_counter_is_reported_and_corrected_only_without_dry_run(wo
     assert (await recount(world).run(None, dry_run=False)).like_differences == 2
     assert [await world.like_count_column(post_id) for post_id in posts] == [1, 0, 0]
     assert (await recount(world).run(None, dry_run=False)).differences == 0
+
+
+async def test_wrong_counts_of_comments_and_of_replies_are_corrected(world: World) -> None:
+    alice = await world.person()
+    post_id, other = [await alice.write_post() for _ in range(2)]
+    top = await alice.write_comment(post_id)
+    answered = await alice.write_comment(post_id, parent=top)
+    await alice.write_comment(post_id, parent=answered)
+    await alice.write_comment(other, parent=await alice.write_comment(other))
+    await alice.send("DELETE", f"/posts/{post_id}/comments/{answered}")
+    assert (await recount(world).run(None, dry_run=True)).differences == 0
+    await world.change("UPDATE posts SET comment_count = 9 WHERE id = :p", p=post_id)
+    await world.change("UPDATE comments SET reply_count = reply_count + 1 WHERE depth = 0")
+    report = await recount(world).run([post_id], dry_run=False)
+    assert (report.comment_differences, report.reply_differences) == (1, 1)
+    assert await world.rows("SELECT comment_count FROM posts WHERE id = :p", p=post_id) == [(2,)]
+    assert await world.rows("SELECT reply_count FROM comments WHERE comment_id = :c", c=top) == [(2,)]
+    assert (await recount(world).run(None, dry_run=True)).fields()["reply_differences"] == 1
 
 
 async def test_likes_that_redis_got_wrong_are_loaded_again_and_keep_what_is_pending(world: World) -> None:
@@ -105,48 +122,6 @@ async def test_counts_stay_exact_while_people_like_and_a_recount_runs(servers: B
             assert await world.like_count_column(post_id) == await world.liked_rows(post_id)
 
 
-def erasure(world: World) -> Erasure:
-    revoked = world.runtime.revoked
-    return Erasure(world.runtime.database, revoked, world.clock, world.runtime.ids)
-
-
-async def test_an_erased_person_is_gone_from_every_row_and_logged_out(world: World) -> None:
-    alice = await world.person()
-    post_id = await alice.write_post(title="나의 비밀 밥상")
-    erased = await erasure(world).erase(await erasure(world).user_id_of(alice.email), with_posts=False, reason="asked")
-    assert (erased.was_active, erased.sessions, erased.posts) == (True, 1, 0)
-    assert (await alice.get("/users/me")).status_code == 401
-    assert (await world.refresh(alice.refresh_token)).status_code == 401
-    login = {"email": alice.email, "password": PASSWORD}
-    assert (await world.http.post(f"{API}/auth/tokens", json=login)).status_code == 401  # not even "you withdrew"
-    post = (await world.http.get(f"{API}/posts/{post_id}")).json()
-    assert (post["title"], post["author"]["nickname"]) == ("나의 비밀 밥상", "탈퇴한 사용자")
-    (row,) = await world.rows("SELECT email, password_hash, withdrawn_email_hash, withdrawn_at FROM user_auth")
-    assert row == (f"~{alice.user_id}", None, None, None)
-    assert await world.rows("SELECT user_agent FROM auth_sessions") == [(None,)]
-    assert await world.rows("SELECT actor_id, action, target_id, reason FROM audit_log") == [
-        (None, "user.erase", alice.user_id, "asked")
-    ]
-
-
-async def test_erasing_again_changes_nothing_and_finishes_what_was_left(world: World) -> None:
-    alice, bob = await world.person(), await world.person()
-    mine, other = await alice.write_post(), await bob.write_post()
-    await erasure(world).erase(alice.user_id, with_posts=False, reason=None)
-    (before,) = await world.rows("SELECT nickname, deleted_at FROM users WHERE id = :u", u=alice.user_id)
-    again = await erasure(world).erase(alice.user_id, with_posts=True, reason=None)
-    assert (again.was_active, again.posts) == (False, 1)
-    assert (await erasure(world).erase(alice.user_id, with_posts=True, reason=None)).posts == 0
-    assert await world.rows("SELECT nickname, deleted_at FROM users WHERE id = :u", u=alice.user_id) == [before]
-    assert await world.rows("SELECT content FROM post_contents WHERE id = :p", p=mine) == [("",)]
-    assert (await world.http.get(f"{API}/posts/{mine}")).status_code == 404
-    assert (await world.http.get(f"{API}/posts/{other}")).status_code == 200
-    with pytest.raises(NotFound):
-        await erasure(world).erase(NOBODY, with_posts=False, reason=None)
-    with pytest.raises(NotFound):
-        await erasure(world).user_id_of(alice.email)
-
-
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -179,7 +154,7 @@ def test_an_erasure_asks_on_a_terminal(tmp_path: Path) -> None:
         text=True,
     )
     os.write(ours, b"no\n")
-    _, said = asking.communicate(timeout=30)
+    _, said = asking.communicate(timeout=120)
     os.close(ours)
     os.close(theirs)
     assert asking.returncode == 2

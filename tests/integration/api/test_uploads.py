@@ -176,7 +176,7 @@ async def test_uploads_without_a_token_are_limited_by_address(backend: Backend, 
 
 async def test_only_own_and_uploaded_images_of_the_right_category_can_be_used(photos: PhotoWorld) -> None:
     alice, bob = await photos.person(), await photos.person()
-    bobs = await photos.upload(bob)
+    bobs, unused = await photos.upload(bob), await photos.upload(bob)
     published = (await photos.write_post(bob, postImageKey=bobs))["contentDetail"]["images"][0]["key"]
     never_uploaded = (await photos.presign(alice, photo()))["objectKey"]
     profile = await photos.upload(alice, category="PROFILE_IMAGE")
@@ -185,6 +185,7 @@ async def test_only_own_and_uploaded_images_of_the_right_category_can_be_used(ph
     photos.bucket.put(f"{own}sub/{UNKNOWN}.jpg", photo())
     for key in (
         bobs,
+        unused,
         published,
         never_uploaded,
         profile,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from .controlplane import OPERATOR_USER, ControlPlane, programs, running
-from .world import BINDINGS, ROLES, Client, Namespace, Operator, client_of, cluster_role, install_crd
+from .controlplane import ControlPlane, programs, running
+from .world import Client, Namespace, Operator, client_of, eventually, grant, install_crd
 
 
 @pytest.fixture(scope="session")
@@ -58,16 +58,9 @@ def operator(
     control_plane: ControlPlane, client: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
     """The operator with exactly the rights of the chart; a missing verb fails the tests."""
-    role = cluster_role()
-    binding = {
-        "metadata": {"name": role["metadata"]["name"]},
-        "roleRef": {"apiGroup": ROLES.group, "kind": ROLES.name, "name": role["metadata"]["name"]},
-        "subjects": [{"kind": "User", "apiGroup": ROLES.group, "name": OPERATOR_USER}],
-    }
-    for kind, manifest in ((ROLES, role), (BINDINGS, binding)):
-        answer = client.create(kind, manifest)
-        assert answer.is_success, answer.text
+    grant(client)
     found = Operator(control_plane.operator, tmp_path_factory.mktemp("operator") / "operator.log")
     found.start()
+    eventually(lambda: found.leads, 30, "the operator leads")
     yield found
     assert found.stop() == 0

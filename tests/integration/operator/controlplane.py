@@ -6,6 +6,7 @@ No node and no workload controller, so a test decides itself when a database is 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -13,8 +14,9 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import yaml
@@ -24,7 +26,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from bapsang_local.settings import from_environment
 
 START_SECONDS = 60
-OPERATOR_USER = "system:serviceaccount:bapsang-system:bapsang-operator"
+OPERATOR_NAMESPACE = "bapsang-system"
+#: A second account, for an operator that may act in single namespaces only.
+NAMESPACED_USER = "system:serviceaccount:team:bapsang-operator"
+OPERATOR_USER = f"system:serviceaccount:{OPERATOR_NAMESPACE}:bapsang-operator"
+_AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "users": [OPERATOR_USER]}, {"level": "None"}],
+}
 
 
 @dataclass(frozen=True)
@@ -33,11 +44,35 @@ class Programs:
     kube: Path
 
 
+@dataclass
+class AuditLog:
+    """The apiserver's audit log, of which only what is new is read at each look."""
+
+    path: Path
+    _offset: int = 0
+    _events: list[dict[str, Any]] = field(default_factory=list)
+
+    def events(self) -> list[dict[str, Any]]:
+        with self.path.open("rb") as log:
+            log.seek(self._offset)
+            complete, newline, _ = log.read().rpartition(b"\n")
+        self._offset += len(complete) + len(newline)
+        found = (json.loads(line) for line in complete.splitlines())
+        self._events += [one for one in found if one["user"]["username"] == OPERATOR_USER and "objectRef" in one]
+        return self._events
+
+
 @dataclass(frozen=True)
 class ControlPlane:
     server: str
     admin: Path
     operator: Path
+    namespaced: Path
+    audit: AuditLog
+
+    def audited(self) -> list[dict[str, Any]]:
+        """Return the operators' requests about objects so far, as the apiserver's audit log has them."""
+        return self.audit.events()
 
 
 def programs() -> Programs | None:
@@ -55,14 +90,17 @@ def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> I
 
     `prepare` gets the first before the controllers start: a CRD made later is garbage-collected only half a minute on.
     """
-    etcd_port, peer_port, api_port = (_free_port() for _ in range(3))
+    etcd_port, peer_port, api_port = (free_port() for _ in range(3))
     etcd, server = f"http://127.0.0.1:{etcd_port}", f"https://127.0.0.1:{api_port}"
-    tokens = {"admin": secrets.token_hex(16), "operator": secrets.token_hex(16)}
+    tokens = {"admin": secrets.token_hex(16), "operator": secrets.token_hex(16), "namespaced": secrets.token_hex(16)}
     (folder / "tokens.csv").write_text(
         f'{tokens["admin"]},admin,1,"system:masters"\n{tokens["operator"]},{OPERATOR_USER},2,"system:serviceaccounts"\n'
+        f'{tokens["namespaced"]},{NAMESPACED_USER},3,"system:serviceaccounts"\n'
     )
     key = _service_account_key(folder)
-    plane = ControlPlane(server, *(_kubeconfig(folder, server, user, tokens[user]) for user in ("admin", "operator")))
+    configs = (_kubeconfig(folder, server, user, tokens[user]) for user in tokens)
+    plane = ControlPlane(server, *configs, AuditLog(folder / "audit.log"))
+    (folder / "audit.yaml").write_text(yaml.safe_dump(_AUDIT))
     commands = {
         "etcd": [
             str(found.etcd),
@@ -81,6 +119,9 @@ def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> I
             f"--secure-port={api_port}",
             "--bind-address=127.0.0.1",
             "--advertise-address=127.0.0.1",
+            f"--audit-policy-file={folder / 'audit.yaml'}",
+            f"--audit-log-path={plane.audit.path}",
+            "--audit-log-mode=blocking-strict",
             f"--cert-dir={folder / 'certificates'}",
             f"--token-auth-file={folder / 'tokens.csv'}",
             "--authorization-mode=RBAC",
@@ -110,7 +151,7 @@ def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> I
     shutil.rmtree(folder / "etcd", ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

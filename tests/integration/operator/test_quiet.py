@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from bapsang_operator import health
+
 from .world import Namespace, Operator, eventually
 
 
@@ -62,6 +66,15 @@ def test_deleted_community_takes_every_child_along_with_no_operator_running(
         eventually(lambda: not namespace.children(), 30, "no children left")
     finally:
         operator.start()
+
+
+def test_check_of_the_chart_tells_a_live_operator_from_none(
+    operator: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert health.check(f"http://127.0.0.1:{operator.port}/") == 0
+    assert capsys.readouterr().out == "/livez: ok\n/readyz: ok\n"
+    assert health.check("http://127.0.0.1:1") == 1
+    assert "refused" in capsys.readouterr().out
 
 
 def test_health_and_metrics_tell_of_the_watches(operator: Operator) -> None:

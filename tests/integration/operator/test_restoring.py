@@ -78,6 +78,11 @@ def test_deleted_child_comes_back_within_seconds(up: Namespace, kind: str, name:
     up.wait_for("Progressing", "False", "UpToDate")
 
 
+def test_label_added_to_a_selector_is_taken_off(up: Namespace) -> None:
+    up.patch("Service", "c-api", {"spec": {"selector": {"app": "other"}}})
+    eventually(lambda: "app" not in (up.get("Service", "c-api") or {})["spec"]["selector"], 3)
+
+
 def test_restoring_is_told_by_an_event(up: Namespace) -> None:
     up.delete("PodDisruptionBudget", "c-api")
     told = eventually(lambda: [event for event in up.events("ChildRestored") if "Budget c-api" in event["message"]])

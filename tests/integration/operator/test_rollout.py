@@ -10,7 +10,7 @@ import pytest
 from bapsang_operator import names
 from bapsang_operator.kinds import BY_NAME, POD
 
-from .world import Namespace, Object, eventually
+from .world import Namespace, Object, Operator, eventually
 
 pytestmark = pytest.mark.usefixtures("operator")
 NEW = "bapsang/api:0.2.0"
@@ -83,6 +83,19 @@ def test_failed_migration_leaves_the_old_pods_serving_and_guarded(namespace: Nam
     namespace.finish_rollout("c-api-burst")
     namespace.wait_for("Progressing", "False", "UpToDate")
     eventually(lambda: len(namespace.events("MigrationFailed")) == 1)
+
+
+def test_failed_migration_leaves_the_old_pods_guarded_by_an_operator_that_started_since(
+    namespace: Namespace, operator: Operator
+) -> None:
+    namespace.community()
+    first = namespace.bring_up()
+    operator.restart()
+    _set(namespace, image=NEW)
+    namespace.finish_job(namespace.migration(other_than=first), succeeded=False)
+    namespace.wait_for("Degraded", "True", "MigrationFailed")
+    namespace.patch("Deployment", "c-api-base", {"spec": {"replicas": 0}})
+    eventually(lambda: (namespace.get("Deployment", "c-api-base") or {})["spec"]["replicas"] == 2, 3)
 
 
 def test_missing_secret_is_named_and_awaited(namespace: Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from .world import Client, Namespace, resource
 
 Spec = dict[str, Any]
 REF = {"name": "somewhere"}
+WINDOW = {"name": "dinner", "schedule": "30 17 * * *", "timeZone": "Asia/Seoul", "duration": "2h", "replicas": 8}
 
 
 def _storage(**fields: Any) -> Spec:
@@ -50,6 +52,10 @@ BAD: dict[str, tuple[Spec, str]] = {
         {"api": {"base": {"resources": {"requests": {"cpu": "1core"}}}}},
         "spec.api.base.resources.requests.cpu",
     ),
+    "negative quantity without quotes": (
+        {"api": {"base": {"resources": {"limits": {"cpu": -1}}}}},
+        "spec.api.base.resources.limits.cpu",
+    ),
     "reserved variable": ({"api": {"env": [{"name": "BAPSANG_ISSUER", "value": "x"}]}}, "spec.api.env[0].name"),
     "variable named twice": ({"api": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}, "env[1]"),
     "variable without a value": ({"api": {"env": [{"name": "A"}]}}, "spec.api.env[0]"),
@@ -58,6 +64,29 @@ BAD: dict[str, tuple[Spec, str]] = {
     "unknown schedule word": ({"likeSync": {"schedule": "@often"}}, "spec.likeSync.schedule"),
     "empty batches": ({"likeSync": {"batchSize": 0}}, "spec.likeSync.batchSize"),
     "issuer that is no URL": ({"auth": {"issuer": "bapsang"}}, "spec.auth.issuer"),
+    **{
+        f"window {what}": ({"prewarm": [WINDOW | changes]}, f"spec.prewarm{field}")
+        for what, changes, field in (
+            ("with a bad schedule", {"schedule": "30 25 * * *"}, "[0].schedule"),
+            ("with schedule and time", {"at": "2026-11-27T11:45:00+09:00"}, "[0]"),
+            ("in an unknown time zone", {"timeZone": "Asia/Nowhere"}, "[0].timeZone"),
+            ("in a time zone by its offset", {"timeZone": "+09:00"}, "[0].timeZone"),
+            ("longer than a day", {"duration": "25h"}, "[0].duration"),
+            ("of seconds", {"duration": "90s"}, "[0].duration"),
+            ("of no pods", {"replicas": 0}, "[0].replicas"),
+            ("above the ceiling", {"replicas": 11}, ""),
+            ("with a name in capitals", {"name": "Dinner"}, "[0].name"),
+        )
+    },
+    "window on a day that does not exist": (
+        {"prewarm": [{"name": "x", "at": "2026-02-30T11:45:00Z", "duration": "1h", "replicas": 1}]},
+        "spec.prewarm[0].at",
+    ),
+    "window without a beginning": (
+        {"prewarm": [{"name": "x", "duration": "1h", "replicas": 1}]},
+        "spec.prewarm[0]",
+    ),
+    "two windows of one name": ({"prewarm": [WINDOW, WINDOW]}, "spec.prewarm[1]"),
     "storage without a bucket": ({"storage": {"secretName": "s3"}}, "spec.storage.bucket"),
     "bucket that S3 would not take": ({"storage": {"bucket": "My_Bucket"}}, "spec.storage.bucket"),
     "region that is a zone name with spaces": (_storage(region="Seoul 1"), "spec.storage.region"),
@@ -89,6 +118,10 @@ GOOD: dict[str, Spec] = {
     "a schedule by name": {"likeSync": {"schedule": "@hourly"}},
     "whole cores as numbers": {"api": {"base": {"resources": {"requests": {"cpu": 1}, "limits": {"cpu": 2}}}}},
     "image by digest": {"image": "registry.example.com:5000/bapsang/api@sha256:" + "a" * 64},
+    "windows": {
+        "prewarm": [WINDOW, {"name": "sale", "at": "2026-11-27T11:45:00+09:00", "duration": "90m", "replicas": 10}],
+        "hibernate": True,
+    },
     "storage by the pods' identity": {
         **_storage(),
         "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/media"}},
@@ -269,6 +302,18 @@ _database = st.fixed_dictionaries(
     },
 )
 _like_sync = st.fixed_dictionaries({}, optional={"schedule": _text, "batchSize": _number, "suspend": st.booleans()})
+_windows = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(["a", "b", "A", ""]), "duration": _text | st.sampled_from(["2h", "90m", "25h", "0m"])},
+        optional={
+            "replicas": st.integers(0, 12),
+            "schedule": _text,
+            "at": st.sampled_from(["2026-11-27T11:45:00+09:00", "2026-02-30T00:00:00Z", "2026-11-27", ""]),
+            "timeZone": st.sampled_from(["UTC", "Asia/Seoul", "Asia/Nowhere", "asia/seoul", "+09:00", "Local", ""]),
+        },
+    ),
+    max_size=3,
+)
 _storage_spec = st.fixed_dictionaries(
     {},
     optional=dict.fromkeys(("bucket", "region", "endpoint", "uploadUrl", "publicUrl", "secretName"), _text),
@@ -276,6 +321,8 @@ _storage_spec = st.fixed_dictionaries(
 _parts = {
     "image": _text | _number,
     "host": _text,
+    "prewarm": _windows,
+    "hibernate": st.booleans() | _text,
     "publicUrl": _text,
     "api": _api,
     "redis": _redis,
@@ -294,7 +341,11 @@ _specs = st.lists(st.sampled_from(sorted(_parts)), min_size=1, max_size=2, uniqu
 
 
 @given(changes=_specs)
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("BAPSANG_TEST_SPECS", "400")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_operator_and_apiserver_give_the_same_verdict(client: Client, place: str, changes: Spec) -> None:
     manifest = {"image": "bapsang/api:0.1.0", **changes}
     code, answer = _create(client, place, manifest | {"host": changes.get("host")})

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,11 +22,11 @@ import yaml
 from bapsang_operator import credentials, names
 from bapsang_operator.kinds import BY_NAME, CHILDREN, COMMUNITY, SECRET, Kind
 
-from .controlplane import _free_port
+from .controlplane import OPERATOR_NAMESPACE, OPERATOR_USER, free_port
 
 ROOT = Path(__file__).resolve().parents[3]
-CRD = ROOT / "charts/bapsang-operator/crds/communities.bapsang.dev.yaml"
-CLUSTER_ROLE = ROOT / "charts/bapsang-operator/templates/clusterrole.yaml"
+CHART = ROOT / "charts/bapsang-operator"
+CRD = CHART / "crds/communities.bapsang.dev.yaml"
 Object = dict[str, Any]
 Value = TypeVar("Value")
 
@@ -75,6 +75,10 @@ class Client:
     def delete(self, kind: Kind, namespace: str | None, name: str) -> None:
         self._ok(self._http.delete(kind.path(namespace, name)))
 
+    def delete_if_there(self, kind: Kind, namespace: str | None, name: str) -> None:
+        answer = self._http.delete(kind.path(namespace, name))
+        assert answer.is_success or answer.status_code == 404, answer.text
+
     def raw(self, path: str) -> Object:
         return self._ok(self._http.get(path))
 
@@ -87,15 +91,44 @@ class Client:
 
 NAMESPACE = Kind("Namespace", "", "v1", "namespaces")
 CRDS = Kind("CustomResourceDefinition", "apiextensions.k8s.io", "v1", "customresourcedefinitions")
-ROLES = Kind("ClusterRole", "rbac.authorization.k8s.io", "v1", "clusterroles")
-BINDINGS = Kind("ClusterRoleBinding", "rbac.authorization.k8s.io", "v1", "clusterrolebindings")
+RBAC = "rbac.authorization.k8s.io"
+CLUSTER_ROLES = Kind("ClusterRole", RBAC, "v1", "clusterroles")
+CLUSTER_BINDINGS = Kind("ClusterRoleBinding", RBAC, "v1", "clusterrolebindings")
+ROLES = Kind("Role", RBAC, "v1", "roles")
+BINDINGS = Kind("RoleBinding", RBAC, "v1", "rolebindings")
 
 
-def cluster_role() -> Object:
-    """Return the chart's ClusterRole; its rules hold no template expressions, its name and labels do."""
-    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", CLUSTER_ROLE.read_text())
-    role: Object = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "bapsang-operator", text))
-    return role
+def rules(namespaced: bool = False) -> list[Object]:
+    """Return the chart's rules in namespaces with Communities, or the ones in the operator's own namespace."""
+    if not namespaced:
+        found: list[Object] = yaml.safe_load((CHART / "files/rules.yaml").read_text())
+        return found
+    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / "templates/role.yaml").read_text())
+    role: Object = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))
+    return list(role["rules"])
+
+
+def grant(client: Client) -> None:
+    """Give the operator's account exactly the rights of the chart, in a namespace of the operator's own."""
+    answer = client.create(NAMESPACE, {"metadata": {"name": OPERATOR_NAMESPACE}})
+    assert answer.is_success, answer.text
+    bind(client, CLUSTER_ROLES, CLUSTER_BINDINGS, None, rules())
+    bind(client, ROLES, BINDINGS, OPERATOR_NAMESPACE, rules(namespaced=True))
+
+
+def bind(
+    client: Client, kind: Kind, binding: Kind, namespace: str | None, found: list[Object], user: str = OPERATOR_USER
+) -> None:
+    """Give a user rights, in one namespace or everywhere."""
+    metadata = {"name": f"test-{secrets.token_hex(4)}", "namespace": namespace}
+    reference = {"apiGroup": kind.group, "kind": kind.name, "name": metadata["name"]}
+    subjects = [{"kind": "User", "apiGroup": kind.group, "name": user}]
+    for one, manifest in (
+        (kind, {"metadata": metadata, "rules": found}),
+        (binding, {"metadata": metadata, "roleRef": reference, "subjects": subjects}),
+    ):
+        answer = client.create(one, manifest)
+        assert answer.is_success, answer.text
 
 
 def install_crd(client: Client) -> None:
@@ -118,39 +151,71 @@ class Operator:
 
     kubeconfig: Path
     log: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    python: str = sys.executable
     process: subprocess.Popen[bytes] | None = None
     port: int = 0
 
     def start(self) -> None:
-        self.port = _free_port()
+        """Start the process and wait until it has listed every kind; whether it leads is another matter."""
+        self.launch()
+        eventually(self._is_ready, 90, f"operator ready: {self.log}")
+
+    def launch(self) -> None:
+        """Start the process."""
+        self.port = free_port()
         environment = {key: value for key, value in os.environ.items() if not key.startswith("BAPSANG_")}
         environment |= {
             "KUBECONFIG": str(self.kubeconfig),
             "BAPSANG_ADMIN_PORT": str(self.port),
             "BAPSANG_RESYNC_SECONDS": "2",
+            **self.settings,
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "bapsang_operator", "run"], env=environment, stdout=log, stderr=log
+                [self.python, "-m", "bapsang_operator", "run", *self.arguments],
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
-        eventually(self._is_ready, 30, f"operator ready: {self.log}")
 
     def stop(self) -> int:
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until the process has ended by itself and return its exit code."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
         return self.process.wait(15)
+
+    def end(self) -> None:
+        """End the process as a crash would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(5)
 
     def restart(self) -> None:
         self.stop()
         self.start()
+        eventually(lambda: self.leads, 30, "it leads")
+
+    @property
+    def leads(self) -> bool:
+        return "bapsang_operator_leader 1.0" in self.admin("/metrics").text.splitlines()
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
 
     def admin(self, path: str) -> httpx.Response:
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
 
     def writes(self) -> float:
-        """Return how many changing requests the process has sent."""
+        """Return how many changing requests the process has sent, its lease aside."""
         lines = self.admin("/metrics").text.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith("bapsang_operator_writes_total{"))
+        counted = [line for line in lines if line.startswith("bapsang_operator_writes_total{")]
+        return sum(float(line.split()[-1]) for line in counted if 'kind="Lease"' not in line)
 
     def _is_ready(self) -> bool:
         assert self.process is not None
@@ -263,6 +328,15 @@ class Namespace:
                 self.finish_rollout(name)
             case "Job":
                 self.finish_job(name)
+
+    def play_controllers(self) -> None:
+        """Finish whatever has been begun: stores, migrations, rollouts."""
+        for kind in ("StatefulSet", "Deployment", "Job"):
+            for found in self.client.list(BY_NAME[kind], self.name):
+                status = found.get("status", {})
+                is_new = status.get("observedGeneration", 0) < found["metadata"]["generation"]
+                if not status.get("conditions") if kind == "Job" else is_new:
+                    self.finish(kind, found["metadata"]["name"])
 
     def migration(self, other_than: str = "") -> str:
         """Wait for a migration Job and return its name."""

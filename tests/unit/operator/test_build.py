@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from bapsang_operator import build, names
+from bapsang_operator import build, names, spec
 from bapsang_operator.build import redis, secret
 from bapsang_operator.kinds import Key
 
-from .world import AllDigests, children, community, pod_templates
+from .world import AllDigests, children, community, pod_templates, resource
 
+GOLDEN_FILES = Path(__file__).parent / "golden"
 EXTERNAL: dict[str, Any] = {
     "redis": {"mode": "external", "url": "rediss://cache.example.com:6380/0"},
     "database": {"mode": "external", "writerSecretRef": {"name": "w"}, "readerSecretRef": {"name": "r"}},
@@ -42,7 +46,9 @@ KNOWN = {
 
 
 def _shape(name: str) -> Any:
-    return community(**{key: value for key, value in SHAPES[name].items() if value is not None})
+    found = resource(**SHAPES[name])
+    found["spec"] = {key: value for key, value in found["spec"].items() if value is not None}
+    return spec.parse(found)
 
 
 def _by_key(**changes: Any) -> dict[tuple[str, str], Any]:
@@ -238,6 +244,7 @@ def test_generated_secrets_hold_what_their_users_read() -> None:
         f"mysql+pymysql://bapsang:{content['c-mysql']['password']}@c-mysql:3306/"
     )
     assert content["c-redis"]["url"] == f"redis://:{content['c-redis']['password']}@c-redis:6379/0"
+    assert content["c-redis"]["redis.conf"] == f"requirepass {content['c-redis']['password']}\n"
     assert content["c-signing-key"]["signing-key.pem"].startswith("-----BEGIN PRIVATE KEY-----")
     assert "'root'@'localhost'" in content["c-mysql"]["init.sql"]
     assert "'root'@'%'" not in content["c-mysql"]["init.sql"]
@@ -263,6 +270,17 @@ def test_longest_name_gives_names_that_kubernetes_takes() -> None:
     name = "c" * names.MAX_NAME
     assert max(len(names.like_sync(name)), len(names.image_collector(name))) <= 52
     assert len(names.migration(name, "12345678")) <= 63
+
+
+@pytest.mark.parametrize("shape", ["with storage", "everything external"])
+def test_children_are_word_for_word_those_of_the_golden_file(shape: str) -> None:
+    """BAPSANG_TEST_GOLDEN=write renews the files; look at their difference before you commit it."""
+    found = [{"gate": child.gate.name, **child.manifest} for child in children(_shape(shape))]
+    text = yaml.safe_dump(json.loads(json.dumps(found)), allow_unicode=True, width=120)
+    golden = GOLDEN_FILES / f"{shape.replace(' ', '-')}.yaml"
+    if os.environ.get("BAPSANG_TEST_GOLDEN") == "write":
+        golden.write_text(text)
+    assert text == golden.read_text()
 
 
 #: Hashes of the pod templates of an all-defaults Community. When one changes, upgrading the operator restarts the pods

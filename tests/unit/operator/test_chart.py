@@ -11,23 +11,27 @@ from typing import Any
 import yaml
 
 import bapsang_operator
-from bapsang_operator import __main__, kinds, spec
-from bapsang_operator.kinds import CHILDREN, COMMUNITY, EVENT, POD, SECRET
+from bapsang_operator import __main__, kinds, names, spec
+from bapsang_operator.kinds import CHILDREN, COMMUNITY, EVENT, LEASE, POD, SECRET
+from bapsang_operator.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "bapsang-operator"
 SOURCES = Path(str(bapsang_operator.__file__)).parent
 
 
-def _rights() -> dict[tuple[str, str], set[str]]:
-    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / "templates/clusterrole.yaml").read_text())
-    rules = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))["rules"]
+def _rights(template: str = "files/rules.yaml") -> dict[tuple[str, str], set[str]]:
+    text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / template).read_text())
+    found_rules = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))
+    rules = found_rules["rules"] if isinstance(found_rules, dict) else found_rules
     found: dict[tuple[str, str], set[str]] = {}
     for rule in rules:
         for group in rule["apiGroups"]:
             for plural in rule["resources"]:
-                assert (group, plural) not in found, "each resource once, so that its rights are read at one place"
-                found[group, plural] = set(rule["verbs"])
+                for name in rule.get("resourceNames", [""]):
+                    key = (group, f"{plural}/{name}" if name else plural)
+                    assert key not in found, "each resource once, so that its rights are read at one place"
+                    found[key] = set(rule["verbs"])
     return found
 
 
@@ -38,11 +42,17 @@ def test_rights_are_exactly_those_that_the_code_uses() -> None:
         (SECRET.group, SECRET.plural): {"get", "create"},
         (POD.group, POD.plural): {"list", "watch"},
         (EVENT.group, EVENT.plural): {"create"},
+        ("apps", "deployments/scale"): {"patch"},
     }
     for kind in CHILDREN:
         verbs = {"get", "list", "watch", "create", "patch"} | ({"delete"} if kind.deletable else set())
         wanted[kind.group, kind.plural] = verbs
     assert _rights() == wanted
+
+
+def test_rights_in_its_own_namespace_are_those_on_its_lease() -> None:
+    one = (LEASE.group, f"{LEASE.plural}/{names.MANAGER}")
+    assert _rights("templates/role.yaml") == {(LEASE.group, LEASE.plural): {"create"}, one: {"get", "update"}}
 
 
 def test_nothing_that_holds_data_is_ever_deleted() -> None:
@@ -104,7 +114,7 @@ def test_every_field_is_described_and_bounded() -> None:
 def test_printer_columns_are_those_of_the_readme() -> None:
     crd = yaml.safe_load((CHART / "crds/communities.bapsang.dev.yaml").read_text())
     columns = [column["name"] for column in crd["spec"]["versions"][0]["additionalPrinterColumns"]]
-    assert columns == ["Ready", "URL", "Base", "Burst", "Image", "Age"]
+    assert columns == ["Ready", "URL", "Base", "Burst", "Image", "Cost/mo", "Age"]
 
 
 def test_sample_is_valid() -> None:
@@ -123,9 +133,16 @@ def test_every_value_of_the_chart_has_a_schema_and_a_line_in_the_readme() -> Non
         assert f"`{name}" in readme, name
 
 
-def test_operator_runs_alone_and_recreates() -> None:
-    text = (CHART / "templates/deployment.yaml").read_text()
-    assert re.search(r"replicas: 1\n  strategy:\n    type: Recreate", text)
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    alerts = {alert["alert"] for alert in yaml.safe_load((CHART / "files/alerts.yaml").read_text())}
+    runbooks = set(re.findall(r"(?m)^## (\w+)$", (ROOT / "docs/runbooks.md").read_text()))
+    assert alerts == runbooks
+
+
+def test_alerts_name_metrics_that_exist() -> None:
+    known = Metrics().exposition().decode()
+    for name in re.findall(r"bapsang_operator_\w+", (CHART / "files/alerts.yaml").read_text()):
+        assert re.sub(r"_(count|bucket)$", "", name) in known, name
 
 
 def test_no_module_has_more_than_300_lines_and_all_say_what_they_own() -> None:

@@ -142,9 +142,18 @@ def test_late_deletion_of_a_predecessor_is_ignored() -> None:
 
 def test_deleted_child_is_lost_once() -> None:
     store = Store()
-    store.put(_object("Service", "s", 1, labels=LABELS))
+    service = _object("Service", "s", 1, labels=LABELS)
+    store.put(service)
+    store.applied[Key("Service", "ns", "s")] = service
     store.drop(_object("Service", "s", 2, labels=LABELS))
     assert store.take_lost(KEY) == {Key("Service", "ns", "s")}
+    assert store.take_lost(KEY) == set()
+
+
+def test_what_was_never_applied_is_no_loss() -> None:
+    store = Store()
+    store.put(_object("Job", "j", 1, labels=LABELS))
+    store.drop(_object("Job", "j", 2, labels=LABELS))
     assert store.take_lost(KEY) == set()
 
 
@@ -240,6 +249,9 @@ def test_settings_are_read_and_foreign_variables_ignored() -> None:
         ("BAPSANG_RESYNC_SECONDS", "-1"),
         ("BAPSANG_WORKERS", "65"),
         ("BAPSANG_LOG_LEVEL", "loud"),
+        ("BAPSANG_NAMESPACE", "Not A Namespace"),
+        ("BAPSANG_LEASE_SECONDS", "11"),
+        ("BAPSANG_LEASE_RENEW_SECONDS", "2"),
     ],
 )
 def test_bad_setting_ends_with_code_2_and_names_the_variable(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,108 +12,86 @@ from bapsang_operator import problems, progress, status
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.names import Component, Reason
-from bapsang_operator.plan import Plan
 from bapsang_operator.problems import Problem
 from bapsang_operator.spec import SecretRef
 
-from .world import Cluster, children, community, migration_key, pod
+from .world import NOW, Cluster, children, community, condition_of, migration_key, pod, reasons_of, status_of
 
-NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 UP = Cluster(community())
 UP.bring_up()
 
 
-def _status(
-    cluster: Cluster,
-    old: Manifest | None = None,
-    found: list[Problem] | None = None,
-    plan: Plan | None = None,
-    **more: Any,
-) -> Manifest:
-    wanted = children(cluster.community)
-    seen = status.Seen(
-        cluster.community,
-        progress.observe(cluster.community, wanted, cluster.live),
-        plan if plan is not None else cluster.plan(),
-        found or [],
-        more.get("like_sync"),
-    )
-    return status.compute(seen, old or {}, more.get("now", NOW))
-
-
-def _condition(found: Manifest, kind: str) -> Manifest:
-    return next(one for one in found["conditions"] if one["type"] == kind)
-
-
 def _told(found: Manifest, kind: str) -> tuple[str, str]:
-    one = _condition(found, kind)
+    one = condition_of(found, kind)
     return one["status"], one["reason"]
 
 
 def test_healthy_community_reads_well() -> None:
-    found = _status(UP, like_sync=True)
+    found = status_of(UP, like_sync=True)
     assert {one["type"]: (one["status"], one["reason"]) for one in found["conditions"]} == {
         "Ready": ("True", "Serving"),
         "Progressing": ("False", "UpToDate"),
         "Degraded": ("False", "AsExpected"),
         "Migrated": ("True", "MigrationSucceeded"),
-        "DatabaseReady": ("True", "Available"),
+        "DatabaseReady": ("True", "EmbeddedForDevelopment"),
         "RedisReady": ("True", "Available"),
         "LikeSyncHealthy": ("True", "LastRunSucceeded"),
+        "Prewarmed": ("False", "NoWindowOpen"),
+        "Paused": ("False", "NotPaused"),
     }
     assert all(one["observedGeneration"] == 1 for one in found["conditions"])
     assert found["replicas"] == {"base": 2, "burst": 1, "ready": 3}
 
 
 def test_unchanged_world_yields_an_unchanged_status_later_on() -> None:
-    first = _status(UP)
-    assert _status(UP, first, now=NOW + timedelta(hours=1)) == first
+    first = status_of(UP)
+    assert status_of(UP, first, now=NOW + timedelta(hours=1)) == first
 
 
 def test_time_moves_only_with_the_status_of_a_condition() -> None:
-    first = _status(UP)
+    first = status_of(UP)
     later = NOW + timedelta(minutes=5)
-    second = _status(UP, first, [Problem(Reason.UNSCHEDULABLE, "x")], now=later)
-    assert _condition(second, "Degraded")["lastTransitionTime"] == "2026-11-23T10:05:00Z"
-    assert _condition(second, "Ready")["lastTransitionTime"] == "2026-11-23T10:00:00Z"
+    second = status_of(UP, first, [Problem(Reason.UNSCHEDULABLE, "x")], now=later)
+    assert condition_of(second, "Degraded")["lastTransitionTime"] == "2026-11-23T10:05:00Z"
+    assert condition_of(second, "Ready")["lastTransitionTime"] == "2026-11-23T10:00:00Z"
 
 
 @pytest.mark.parametrize(("available", "ready"), [(2, "True"), (1, "True"), (0, "False")])
 def test_ready_allows_for_one_missing_base_pod(available: int, ready: str) -> None:
     cluster = copy.deepcopy(UP)
     cluster.at("Deployment", "c-api-base")["status"]["availableReplicas"] = available
-    assert _condition(_status(cluster, _status(UP)), "Ready")["status"] == ready
+    assert condition_of(status_of(cluster, status_of(UP)), "Ready")["status"] == ready
 
 
 def test_pods_that_come_and_go_are_no_rollout() -> None:
-    settled = _status(UP)
+    settled = status_of(UP)
     cluster = copy.deepcopy(UP)
     cluster.at("Deployment", "c-api-base")["status"] |= {"availableReplicas": 1, "readyReplicas": 1}
     burst = cluster.at("Deployment", "c-api-burst")
     burst["spec"]["replicas"] = 5
     burst["metadata"]["generation"] += 1
-    assert _told(_status(cluster, settled), "Progressing") == ("False", "UpToDate")
+    assert _told(status_of(cluster, settled), "Progressing") == ("False", "UpToDate")
 
 
 def test_rollout_lasts_until_burst_is_replaced() -> None:
-    settled = _status(UP)
+    settled = status_of(UP)
     cluster = copy.deepcopy(UP)
     cluster.community = community(image="bapsang/api:0.2.0")
     cluster.step()
-    waiting = _status(cluster, settled)
+    waiting = status_of(cluster, settled)
     assert _told(waiting, "Progressing") == ("True", "Migrating")
     cluster.end_job(migration_key(cluster.community))
     made = cluster.step()
-    rolling = _status(cluster, waiting, plan=made)
+    rolling = status_of(cluster, waiting, planned=made)
     assert _told(rolling, "Progressing") == ("True", "RollingOutBase")
     assert rolling["image"] == "bapsang/api:0.1.0"
     cluster.settle()
     made = cluster.step()
-    bursting = _status(cluster, rolling, plan=made)
+    bursting = status_of(cluster, rolling, planned=made)
     assert _told(bursting, "Progressing") == ("True", "RollingOutBurst")
-    assert _told(_status(cluster, bursting), "Progressing") == ("True", "RollingOutBurst")
+    assert _told(status_of(cluster, bursting), "Progressing") == ("True", "RollingOutBurst")
     cluster.settle()
-    done = _status(cluster, bursting)
+    done = status_of(cluster, bursting)
     assert _told(done, "Progressing") == ("False", "UpToDate")
     assert done["image"] == "bapsang/api:0.2.0"
 
@@ -121,7 +99,7 @@ def test_rollout_lasts_until_burst_is_replaced() -> None:
 def test_store_that_is_down_makes_the_community_unready() -> None:
     cluster = copy.deepcopy(UP)
     cluster.at("StatefulSet", "c-redis")["status"] |= {"readyReplicas": 0}
-    found = _status(cluster, _status(UP))
+    found = status_of(cluster, status_of(UP))
     assert _told(found, "RedisReady") == ("False", "NotAvailable")
     assert _told(found, "Ready") == ("False", "NotAvailable")
 
@@ -129,44 +107,40 @@ def test_store_that_is_down_makes_the_community_unready() -> None:
 def test_external_stores_are_not_judged() -> None:
     cluster = Cluster(community(redis={"mode": "external", "url": "redis://a:6379"}))
     cluster.bring_up()
-    found = _status(cluster)
+    found = status_of(cluster)
     assert _told(found, "RedisReady") == ("Unknown", "External")
     assert _told(found, "Ready") == ("True", "Serving")
 
 
 def test_invalid_spec_leaves_everything_else_as_it_was() -> None:
-    old = _status(UP)
+    old = status_of(UP)
     found = status.invalid(7, [Problem(Reason.INVALID_SPEC, "spec.host: must be a DNS name")], old, NOW)
     assert _told(found, "Degraded") == ("True", "InvalidSpec")
     assert _told(found, "Progressing") == ("False", "Blocked")
-    assert _condition(found, "Ready") == _condition(old, "Ready")
+    assert condition_of(found, "Ready") == condition_of(old, "Ready")
     assert (found["observedGeneration"], found["image"]) == (7, old["image"])
 
 
 def test_many_problems_are_summed_up() -> None:
-    found = _status(UP, found=[Problem(Reason.FOREIGN_OBJECT, f"p{index}.") for index in range(8)])
-    assert _condition(found, "Degraded")["message"] == "p0. p1. p2. p3. p4. And 3 more."
-
-
-def _reasons(old: Manifest, new: Manifest) -> list[str]:
-    return [str(event.reason) for event in status.events(old, new)]
+    found = status_of(UP, found=[Problem(Reason.FOREIGN_OBJECT, f"p{index}.") for index in range(8)])
+    assert condition_of(found, "Degraded")["message"] == "p0. p1. p2. p3. p4. And 3 more."
 
 
 def test_events_tell_of_transitions_once() -> None:
-    starting = _status(Cluster(community()))
-    assert _reasons({}, starting) == ["RolloutStarted"]
-    up = _status(UP)
-    assert _reasons(starting, up) == ["Ready", "RolloutCompleted", "MigrationSucceeded"]
-    assert _reasons(up, up) == []
-    bad = _status(UP, up, [Problem(Reason.IMAGE_PULL_FAILED, "x")])
-    assert _reasons(up, bad) == ["ImagePullFailed"]
-    assert _reasons(bad, bad) == []
-    worse = _status(UP, bad, [Problem(Reason.CONTAINER_CRASHING, "x")])
-    assert _reasons(bad, worse) == ["ContainerCrashing"]
-    assert _reasons(worse, up) == ["Recovered"]
+    starting = status_of(Cluster(community()))
+    assert reasons_of({}, starting) == ["RolloutStarted"]
+    up = status_of(UP)
+    assert reasons_of(starting, up) == ["Ready", "RolloutCompleted", "MigrationSucceeded"]
+    assert reasons_of(up, up) == []
+    bad = status_of(UP, up, [Problem(Reason.IMAGE_PULL_FAILED, "x")])
+    assert reasons_of(up, bad) == ["ImagePullFailed"]
+    assert reasons_of(bad, bad) == []
+    worse = status_of(UP, bad, [Problem(Reason.CONTAINER_CRASHING, "x")])
+    assert reasons_of(bad, worse) == ["ContainerCrashing"]
+    assert reasons_of(worse, up) == ["Recovered"]
     down = copy.deepcopy(UP)
     down.at("Deployment", "c-api-base")["status"] = {}
-    assert _reasons(up, _status(down, up)) == ["NotReady"]
+    assert reasons_of(up, status_of(down, up)) == ["NotReady"]
 
 
 def _container(**state: Any) -> Manifest:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
-from bapsang_operator import build, drift, names, plan, progress, spec
+from bapsang_operator import build, drift, names, plan, progress, spec, status
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key, key_of
 from bapsang_operator.names import Component
 from bapsang_operator.plan import Plan
+from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 
 IMAGE = "bapsang/api:0.1.0"
+NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 UID = "11111111-1111-1111-1111-111111111111"
 
 
@@ -126,3 +129,30 @@ def pod(
     created = {"creationTimestamp": "2026-11-23T10:00:00Z"}
     metadata = {"name": name, "namespace": "ns", "labels": labels, **created}
     return {"kind": "Pod", "metadata": metadata, "status": status}
+
+
+def status_of(
+    cluster: Cluster,
+    old: Manifest | None = None,
+    found: list[Problem] | None = None,
+    planned: Plan | None = None,
+    **more: Any,
+) -> Manifest:
+    """Return the status that a Community has after `old`, with problems `found`."""
+    wanted = children(cluster.community)
+    seen = status.Seen(
+        cluster.community,
+        progress.observe(cluster.community, wanted, cluster.live),
+        planned if planned is not None else cluster.plan(),
+        found or [],
+        more.get("like_sync"),
+    )
+    return status.compute(seen, old or {}, more.get("now", NOW))
+
+
+def condition_of(found: Manifest, kind: str) -> Manifest:
+    return next(one for one in found["conditions"] if one["type"] == kind)
+
+
+def reasons_of(old: Manifest, new: Manifest) -> list[str]:
+    return [str(event.reason) for event in status.events(old, new)]

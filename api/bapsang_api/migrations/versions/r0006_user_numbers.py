@@ -7,8 +7,8 @@ from alembic import op
 
 from bapsang_api.kit.columns import TABLE_OPTIONS, ulid
 
-revision: str = "0007"
-down_revision: str | None = "0004"
+revision: str = "0006"
+down_revision: str | None = "0005"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

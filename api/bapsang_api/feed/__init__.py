@@ -1,0 +1,1 @@
+"""The newest posts as a feed for news readers."""

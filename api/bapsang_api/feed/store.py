@@ -1,0 +1,35 @@
+"""The SQL statement of the feed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from bapsang_api.posts.models import STATUS_ACTIVE
+from bapsang_api.posts.store import LIST_COLUMNS, PostRow, post_contents, posts, users
+
+
+@dataclass(frozen=True)
+class NewPost:
+    """A post with what the feed shows besides what a list does."""
+
+    updated_at: datetime | None
+    content: str
+    post: PostRow
+
+
+_NEWEST: Final[Select[Any]] = (
+    select(posts.c.updated_at, post_contents.c.content, *LIST_COLUMNS)
+    .join_from(posts, users, users.c.id == posts.c.user_id)
+    .join(post_contents, post_contents.c.id == posts.c.id)
+    .where(posts.c.post_status == STATUS_ACTIVE)
+    .order_by(posts.c.created_at.desc(), posts.c.id.desc())
+)
+
+
+def newest(session: Session, limit: int) -> list[NewPost]:
+    """Return the newest visible posts."""
+    rows = session.execute(_NEWEST.limit(limit))
+    return [NewPost(updated_at, content, PostRow(*row)) for updated_at, content, *row in rows]

@@ -1,0 +1,1 @@
+"""Tags: what a post calls itself, and which posts have a name in common."""

@@ -1,0 +1,220 @@
+"""What the internet reaches: CloudFront, the upload API, bucket policies, the topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from bapsang_aws.policies.core import dig, each, listed, policy, true
+from bapsang_aws.render import Estate, Resource
+
+Found = Iterator[tuple[Resource | str, str]]
+_RUNTIMES: Final = ("python3.13", "python3.14")
+
+
+@policy("buckets-speak-tls-only")
+def _tls(estate: Estate) -> Found:
+    for one in estate.of("S3::BucketPolicy"):
+        denies = [
+            statement
+            for statement in one.properties["PolicyDocument"]["Statement"]
+            if statement["Effect"] == "Deny"
+            and dig(statement, "Condition", "Bool", "aws:SecureTransport") == "false"
+            and len(listed(statement["Resource"])) == 2
+        ]
+        if not denies:
+            yield one, "allows plain HTTP"
+
+
+@policy("buckets-answer-only-the-edge")
+def _readers(estate: Estate) -> Found:
+    covered = {one.properties["Bucket"] for one in estate.of("S3::BucketPolicy")}
+    for bucket in estate.of("S3::Bucket"):
+        if bucket.ref not in covered:
+            yield bucket, "has no policy"
+    for one in estate.of("S3::BucketPolicy"):
+        for statement in one.properties["PolicyDocument"]["Statement"]:
+            if statement["Effect"] != "Allow":
+                continue
+            source = str(dig(statement, "Condition", "StringEquals", "aws:SourceArn"))
+            if (
+                statement["Principal"] != {"Service": "cloudfront.amazonaws.com"}
+                or "/${Edge.Distribution}" not in source
+            ):
+                yield one, "lets others than our distribution in"
+            if listed(statement["Action"]) != ["s3:GetObject"]:
+                yield one, "lets the edge do more than read"
+            if not all(str(where).endswith(("/public/*", "/.well-known/*")) for where in listed(statement["Resource"])):
+                yield one, "shows more than public/ and .well-known/"
+
+
+def _configurations(estate: Estate) -> list[tuple[Resource, Any]]:
+    return [(one, one.properties["DistributionConfig"]) for one in estate.of("CloudFront::Distribution")]
+
+
+def _behaviours(configuration: Any) -> list[Any]:
+    return [configuration["DefaultCacheBehavior"], *configuration.get("CacheBehaviors", ())]
+
+
+@policy("edge-signs-to-its-origins")
+def _origins(estate: Estate) -> Found:
+    for one, configuration in _configurations(estate):
+        if not all(estate.at(origin.get("OriginAccessControlId")) for origin in configuration["Origins"]):
+            yield one, "reads a bucket without signing"
+    for control in estate.of("CloudFront::OriginAccessControl"):
+        if dig(control.properties, "OriginAccessControlConfig", "SigningBehavior") != "always":
+            yield control, "does not always sign"
+
+
+@policy("edge-speaks-tls")
+def _edge_tls(estate: Estate) -> Found:
+    for one, configuration in _configurations(estate):
+        if any(
+            behaviour["ViewerProtocolPolicy"] not in {"redirect-to-https", "https-only"}
+            for behaviour in _behaviours(configuration)
+        ):
+            yield one, "answers plain HTTP"
+        certificate = configuration["ViewerCertificate"]
+        if "AcmCertificateArn" in certificate and certificate.get("MinimumProtocolVersion") != "TLSv1.2_2021":
+            yield one, "accepts old versions of TLS"
+
+
+@policy("edge-reads-and-caches")
+def _edge_cache(estate: Estate) -> Found:
+    for one, configuration in _configurations(estate):
+        for behaviour in _behaviours(configuration):
+            if set(behaviour.get("AllowedMethods", ())) != {"GET", "HEAD"}:
+                yield one, "passes writes on"
+            if (
+                estate.at(behaviour.get("CachePolicyId")) is None
+                or estate.at(behaviour.get("ResponseHeadersPolicyId")) is None
+            ):
+                yield one, "has a path without our caching and headers"
+        if configuration.get("PriceClass") != "PriceClass_200":
+            yield one, "has no edge in Korea, or pays for all"
+        if dig(configuration, "DefaultCacheBehavior", "TargetOriginId") != "media":
+            yield one, "does not lead to the photos"
+
+
+each(
+    "edge-keys-are-paths",
+    "CloudFront::CachePolicy",
+    "what a viewer sends would split the cache",
+    lambda p: all(
+        dig(p, "CachePolicyConfig", "ParametersInCacheKeyAndForwardedToOrigin", *path) == "none"
+        for path in (
+            ("CookiesConfig", "CookieBehavior"),
+            ("HeadersConfig", "HeaderBehavior"),
+            ("QueryStringsConfig", "QueryStringBehavior"),
+        )
+    ),
+)
+
+
+@policy("signing-keys-are-fresh")
+def _keys_fresh(estate: Estate) -> Found:
+    for one in estate.of("CloudFront::CachePolicy"):
+        configuration = one.properties["CachePolicyConfig"]
+        if one.address == "Edge.Documents" and configuration["MaxTTL"] > 3600:
+            yield one, "hides a new signing key for longer than an hour"
+        if one.address == "Edge.Immutable" and configuration["MinTTL"] < 86_400:
+            yield one, "fetches photos that never change again and again"
+
+
+each(
+    "uploads-never-run-in-a-browser",
+    "CloudFront::ResponseHeadersPolicy",
+    "an upload could be shown as a page",
+    lambda p: (
+        true(dig(p, "ResponseHeadersPolicyConfig", "SecurityHeadersConfig", "ContentTypeOptions", "Override"))
+        and "sandbox"
+        in str(
+            dig(
+                p,
+                "ResponseHeadersPolicyConfig",
+                "SecurityHeadersConfig",
+                "ContentSecurityPolicy",
+                "ContentSecurityPolicy",
+            )
+        )
+    ),
+)
+each(
+    "lambda-on-arm64",
+    "Lambda::Function",
+    "must run a current Python on arm64",
+    lambda p: p.get("Architectures") == ["arm64"] and p.get("Runtime") in _RUNTIMES,
+)
+each(
+    "lambda-is-bounded",
+    "Lambda::Function",
+    "may run long or large",
+    lambda p: p.get("Timeout", 900) <= 10 and p.get("MemorySize", 9999) <= 512,
+)
+each(
+    "lambda-logs-where-told",
+    "Lambda::Function",
+    "makes a log group that keeps everything",
+    lambda p: "LogGroup" in (dig(p, "LoggingConfig") or {}),
+)
+each(
+    "lambda-called-by-our-api",
+    "Lambda::Permission",
+    "others may call it",
+    lambda p: p.get("SourceAccount") and "${UploadApiStack.Api}" in str(p.get("SourceArn")),
+)
+each(
+    "tokens-are-checked",
+    "ApiGatewayV2::Authorizer",
+    "must check our issuer over https and our audience",
+    lambda p: (
+        p.get("AuthorizerType") == "JWT"
+        and str(dig(p, "JwtConfiguration", "Issuer")).startswith("https://")
+        and all(dig(p, "JwtConfiguration", "Audience") or [""])
+        and p.get("IdentitySource") == ["$request.header.Authorization"]
+    ),
+)
+
+
+@policy("only-signup-without-a-token")
+def _routes(estate: Estate) -> Found:
+    for one in estate.of("ApiGatewayV2::Route"):
+        open_route = one.properties["RouteKey"] == "POST /uploads/presign/temp"
+        guarded = one.properties.get("AuthorizationType") == "JWT" and estate.at(one.properties.get("AuthorizerId"))
+        if not open_route and not guarded:
+            yield one, "can be called without a token"
+
+
+@policy("uploads-are-throttled")
+def _throttled(estate: Estate) -> Found:
+    for one in estate.of("ApiGatewayV2::Stage"):
+        general = dig(one.properties, "DefaultRouteSettings", "ThrottlingRateLimit")
+        strict = dig(one.properties, "RouteSettings", "POST /uploads/presign/temp", "ThrottlingRateLimit")
+        if not general or not strict or strict > 10:
+            yield one, "has no limit, or none for those without a token"
+        if "DestinationArn" not in (dig(one.properties, "AccessLogSettings") or {}):
+            yield one, "writes no access log"
+
+
+each(
+    "upload-api-origins",
+    "ApiGatewayV2::Api",
+    "lets any site act for its users",
+    lambda p: (
+        "*" not in dig(p, "CorsConfiguration", "AllowOrigins")
+        and dig(p, "CorsConfiguration", "AllowMethods") == ["POST"]
+    ),
+)
+each(
+    "upload-domain-tls",
+    "ApiGatewayV2::DomainName",
+    "accepts old versions of TLS",
+    lambda p: dig(p, "DomainNameConfigurations", 0, "SecurityPolicy") == "TLS_1_2",
+)
+
+
+@policy("no-way-around-the-domain")
+def _around(estate: Estate) -> Found:
+    for one in estate.of("ApiGatewayV2::Api"):
+        if estate.parameters["Domain"] and not true(one.properties.get("DisableExecuteApiEndpoint")):
+            yield one, "answers under a second name"

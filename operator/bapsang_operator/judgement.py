@@ -1,0 +1,75 @@
+"""What one condition says, and the conditions of scaling by the clock: open windows, hibernation, pause. Pure.
+
+Texts name fixed times (when a window closes), never remaining ones, so that a lasting state writes no status.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bapsang_operator import names
+from bapsang_operator.names import Reason
+from bapsang_operator.prewarm import Opening
+from bapsang_operator.progress import Progress
+from bapsang_operator.spec import Community, Window
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Status, reason and message of one condition."""
+
+    status: str
+    reason: Reason
+    message: str
+
+
+def prewarmed(community: Community, openings: list[Opening]) -> Judgement:
+    """Tell which windows are open, what they raise the floor to and until when; else which one opens next."""
+    if community.hibernate and community.prewarm:
+        return Judgement("False", Reason.NO_WINDOW_OPEN, "spec.hibernate is set: no window opens.")
+    found = [opening for opening in openings if opening.is_open]
+    if found:
+        told = "; ".join(f'"{opening.window.name}" {_until(opening)}' for opening in found)
+        floor = community.api.burst.min_replicas
+        return Judgement("True", Reason.WINDOW_OPEN, f"The burst tier has at least {floor} pods. Open: window {told}.")
+    following = [(opening.starts, opening.window) for opening in openings if opening.starts is not None]
+    if not following:
+        return Judgement("False", Reason.NO_WINDOW_OPEN, "No window is open, and none will open.")
+    starts, window = min(following, key=lambda pair: pair[0])
+    text = f'No window is open. Next: "{window.name}" at {_local(starts, window)}, {window.replicas} pods.'
+    return Judgement("False", Reason.NO_WINDOW_OPEN, text)
+
+
+def paused(community: Community) -> Judgement:
+    """Tell whether the annotation keeps the operator from changing anything, and why."""
+    if community.paused is None:
+        return Judgement("False", Reason.NOT_PAUSED, "Changes are carried out.")
+    return Judgement(
+        "True",
+        Reason.BY_ANNOTATION,
+        f"Annotation {names.ANNOTATION_PAUSED} is set ({community.paused}): nothing is changed or put back. "
+        f"Go on: kubectl -n {community.namespace} annotate community {community.name} {names.ANNOTATION_PAUSED}-.",
+    )
+
+
+def asleep(community: Community, progress: Progress) -> Judgement | None:
+    """Tell how far the Community is on its way to sleep; None when it is to be awake."""
+    if not community.hibernate:
+        return None
+    if progress.base.pods or progress.burst.pods:
+        return Judgement("True", Reason.HIBERNATING, "spec.hibernate is set: the pods of the API are being stopped.")
+    return Judgement(
+        "False", Reason.HIBERNATED, "spec.hibernate is set: no pod of the API runs and the jobs are suspended."
+    )
+
+
+def _until(opening: Opening) -> str:
+    if opening.until is None:
+        return "without an end, since it opens again before it closes"
+    return f"until {_local(opening.until, opening.window)}"
+
+
+def _local(moment: datetime, window: Window) -> str:
+    return moment.astimezone(ZoneInfo(window.time_zone)).isoformat(timespec="minutes")

@@ -1,0 +1,177 @@
+"""Breaks the operator's pure core in one place at a time and counts how many breaks the unit tests notice.
+
+`make mutants` tries a sample; with `--all`, every break. Each runs in a forked process on a mutated copy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "operator" / "bapsang_operator"
+BUILDERS = sorted(path.name for path in (PACKAGE / "build").glob("*.py"))
+TARGETS = ["plan.py", "status.py", "judgement.py", "prewarm.py", *(f"build/{name}" for name in BUILDERS)]
+TESTS = [f"tests/unit/operator/test_{name}.py" for name in ("build", "conditions", "status", "plan", "prewarm")]
+#: Longest that the tests may take on a mutant; one that never ends is noticed, too.
+SECONDS = 180
+_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+
+
+class _Mutator(ast.NodeTransformer):
+    """Counts the places that can be broken, and breaks the one of the given number."""
+
+    def __init__(self, number: int = -1) -> None:
+        self.number = number
+        self.seen = 0
+        self.told = ""
+
+    def _hit(self, node: ast.AST, what: str) -> bool:
+        self.seen += 1
+        if self.seen - 1 != self.number:
+            return False
+        self.told = f"line {getattr(node, 'lineno', '?')}: {what}"
+        return True
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        if type(node.ops[0]) in _COMPARISONS and self._hit(node, ast.unparse(node)):
+            node.ops[0] = _COMPARISONS[type(node.ops[0])]()
+        return node
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
+        self.generic_visit(node)
+        if self._hit(node, f"and/or in {ast.unparse(node)}"):
+            node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Not) and self._hit(node, ast.unparse(node)):
+            return node.operand
+        return node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        self.generic_visit(node)
+        if self._hit(node, ast.unparse(node)):
+            node.body, node.orelse = node.orelse, node.body
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        # A docstring does nothing that a test could notice.
+        return node if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        value = node.value
+        if isinstance(value, bool):
+            changed: bool | int | str = not value
+        elif isinstance(value, int):
+            changed = value + 1
+        elif isinstance(value, str) and value:
+            changed = f"{value}x"
+        else:
+            return node
+        return ast.copy_location(ast.Constant(changed), node) if self._hit(node, repr(value)) else node
+
+
+def _parsed(target: str) -> ast.Module:
+    tree = ast.parse((PACKAGE / target).read_text())
+    for node in ast.walk(tree):
+        # Annotations are no behaviour.
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+    return tree
+
+
+def _mutants() -> Iterator[tuple[str, int]]:
+    for target in TARGETS:
+        counter = _Mutator()
+        counter.visit(_parsed(target))
+        yield from ((target, number) for number in range(counter.seen))
+
+
+def _survivor(folder: Path, target: str, number: int) -> str | None:
+    """Run the tests on one mutant; returns where it is when no test notices."""
+    mutator = _Mutator(number)
+    tree = ast.fix_missing_locations(mutator.visit(_parsed(target)))
+    file = folder / "bapsang_operator" / target
+    original = file.read_text()
+    file.write_text(ast.unparse(tree))
+    try:
+        child = os.fork()
+        if child == 0:
+            _test(folder)
+        _, status = os.waitpid(child, 0)
+    finally:
+        file.write_text(original)
+    return f"{target} {mutator.told}" if status == 0 else None
+
+
+def _test(folder: Path) -> None:
+    """In the child: run the tests and end the process with their result."""
+    signal.alarm(SECONDS)
+    sys.path.insert(0, str(folder))
+    sys.dont_write_bytecode = True
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *TESTS])
+    os._exit(0 if code == pytest.ExitCode.OK else 1)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--all", action="store_true", help="every break instead of a sample")
+    parser.add_argument("--sample", type=int, default=120)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks/mutants.json")
+    chosen = parser.parse_args()
+    every = list(_mutants())
+    tried = every if chosen.all else random.Random(chosen.seed).sample(every, min(chosen.sample, len(every)))
+    survivors: list[str] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copytree(PACKAGE, folder / "bapsang_operator", ignore=shutil.ignore_patterns("__pycache__"))
+        for number, (target, place) in enumerate(tried, 1):
+            found = _survivor(folder, target, place)
+            if found is not None:
+                survivors.append(found)
+                sys.stdout.write(f"survived: {found}\n")
+            if number % 20 == 0:
+                sys.stdout.write(f"{number - len(survivors)} of {number} noticed\n")
+            sys.stdout.flush()
+    noticed = len(tried) - len(survivors)
+    result = {"places": len(every), "tried": len(tried), "noticed": noticed}
+    result["percent"] = round(100 * noticed / len(tried))
+    chosen.output.parent.mkdir(parents=True, exist_ok=True)
+    chosen.output.write_text(json.dumps(result | {"survivors": survivors}, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(f"{json.dumps(result)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""A whole life of a Community, with one request spoiled or the operator killed around it: the end is always the same.
+
+The suite spoils a sample of the requests; BAPSANG_TEST_FAULTS=all spoils every one in every way (about two hours).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bapsang_operator.kinds import LEASE
+
+from .controlplane import OPERATOR_NAMESPACE, ControlPlane
+from .faults import ANSWERS, KILLS, Fault, Proxy
+from .world import Client, Namespace, Operator, eventually
+
+NEW = "bapsang/api:0.2.0"
+ALWAYS_OPEN = {"name": "always", "schedule": "* * * * *", "duration": "60m", "replicas": 5}
+#: How many requests a life has at least; each run draws its faults from these.
+REQUESTS = 100
+WHOLE = os.environ.get("BAPSANG_TEST_FAULTS") == "all"
+#: Each way to fail meets another part of a life; together they cover all of it.
+SAMPLE = [(what, index) for place, what in enumerate((*KILLS, *ANSWERS)) for index in range(place * 5, REQUESTS, 47)]
+EVERY = [(what, index) for what in (*KILLS, *ANSWERS) for index in range(REQUESTS)]
+
+
+@dataclass
+class Stage:
+    """An operator behind a proxy, which is started again, by a kubelet so to say, whenever it has ended."""
+
+    operator: Operator
+    proxy: Proxy
+    client: Client
+
+    def keep_running(self) -> None:
+        process = self.operator.process
+        if process is None or process.poll() is not None:
+            # The lease of a dead process runs out by itself; other tests wait for that.
+            self.client.delete_if_there(LEASE, OPERATOR_NAMESPACE, "bapsang-operator")
+            self.operator.launch()
+
+    def kill(self) -> None:
+        self.operator.signal(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def stage(
+    operator: Operator, control_plane: ControlPlane, client: Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """The suite's own operator rests meanwhile."""
+    operator.stop()
+    folder = tmp_path_factory.mktemp("faults")
+    proxy = Proxy(control_plane.operator)
+    proxy.start()
+    found = Operator(proxy.kubeconfig(folder / "kubeconfig"), folder / "operator.log", {"BAPSANG_RESYNC_SECONDS": "3"})
+    found.start()
+    yield Stage(found, proxy, client)
+    found.stop()
+    proxy.stop()
+    operator.start()
+    eventually(lambda: operator.leads, 40)
+
+
+class Life:
+    """Everything that happens to one Community, with controllers and kubelet played."""
+
+    def __init__(self, stage: Stage, namespace: Namespace) -> None:
+        self.stage = stage
+        self.namespace = namespace
+
+    def live(self) -> None:
+        self.namespace.community()
+        self._until(self._is("Progressing", "UpToDate"), "up")
+        self._edit(likeSync={"batchSize": 7})
+        self._until(lambda: '"7"' in json.dumps(self.namespace.get("CronJob", "c-like-sync")), "edited")
+        self._edit(image=NEW)
+        self._until(lambda: self._status().get("image") == NEW and self._is("Progressing", "UpToDate")(), "migrated")
+        self._edit(hibernate=True)
+        self._until(self._is("Ready", "Hibernated"), "asleep")
+        self._edit(hibernate=False)
+        self._until(self._is("Progressing", "UpToDate"), "awake")
+        self._edit(prewarm=[ALWAYS_OPEN])
+        self._until(self._is("Prewarmed", "WindowOpen"), "prewarmed")
+        self._until(lambda: self._floor() == 5 and self._is("Degraded", "AsExpected")(), "floor raised")
+        self._until(lambda: len(self._jobs()) == 1, "the older migration is gone")
+
+    def end(self) -> None:
+        self.namespace.delete("Community", "c")
+        eventually(lambda: not self.namespace.children(), 60, "all gone")
+
+    def essence(self) -> str:
+        """Return all children and the status, without what differs between any two runs."""
+        found = [*self.namespace.children().values(), self.namespace.get("Community", "c")]
+        text = json.dumps([_stripped(one) for one in found if one], sort_keys=True, indent=1)
+        return text.replace(self.namespace.name, "NAMESPACE")
+
+    def _edit(self, **spec: Any) -> None:
+        self.namespace.patch("Community", "c", {"spec": spec})
+
+    def _until(self, probe: Any, what: str) -> None:
+        def look() -> bool:
+            self.stage.keep_running()
+            self.namespace.play_controllers()
+            return bool(probe())
+
+        eventually(look, 120, f"{what}; {self._status().get('conditions')}")
+
+    def _status(self) -> Any:
+        return (self.namespace.get("Community", "c") or {}).get("status", {})
+
+    def _is(self, kind: str, reason: str) -> Any:
+        def probe() -> bool:
+            found = self.namespace.get("Community", "c") or {}
+            condition = self.namespace.condition(kind)
+            is_current = condition.get("observedGeneration") == found["metadata"]["generation"]
+            return is_current and condition.get("reason") == reason
+
+        return probe
+
+    def _floor(self) -> int:
+        found: Any = self.namespace.get("HorizontalPodAutoscaler", "c-api-burst")
+        return int(found["spec"]["minReplicas"])
+
+    def _jobs(self) -> list[str]:
+        return [name for kind, name in self.namespace.children() if kind == "Job"]
+
+
+def _stripped(found: dict[str, Any]) -> dict[str, Any]:
+    metadata = found["metadata"]
+    kept = {key: metadata.get(key) for key in ("name", "labels")}
+    kept["owners"] = [{**owner, "uid": ""} for owner in metadata.get("ownerReferences", ())]
+    one = {**found, "metadata": kept}
+    if found["kind"] == "Secret":
+        return {**one, "data": sorted(found["data"])}
+    text = json.dumps(one)
+    # Passwords are random, and with them every hash of them; times and addresses are the run's own.
+    text = re.sub(
+        r'"(bapsang.dev/secrets-checksum|lastTransitionTime|startTime|completionTime)": "[^"]*"', r'"\1": ""', text
+    )
+    text = re.sub(
+        r'"(clusterIPs?|controller-uid|batch.kubernetes.io/controller-uid)": ("[^"]*"|\[[^\]]*\])', r'"\1": ""', text
+    )
+    text = re.sub(r'"(observedGeneration|uid)": ("[^"]*"|\d+)', r'"\1": ""', text)
+    stripped: dict[str, Any] = json.loads(text)
+    return stripped
+
+
+def _migrations(plane: ControlPlane, namespace: str) -> dict[str, int]:
+    """Return how often each migration Job was created, by the apiserver's audit log."""
+    found: dict[str, int] = {}
+    for event in plane.audited():
+        what = event["objectRef"]
+        if what["resource"] == "jobs" and what.get("namespace") == namespace and event["responseStatus"]["code"] == 201:
+            found[what["name"]] = found.get(what["name"], 0) + 1
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(stage: Stage, client: Client) -> Iterator[str]:
+    """The state at the end of a life in which nothing goes wrong."""
+    namespace = Namespace(client)
+    life = Life(stage, namespace)
+    life.live()
+    yield life.essence()
+    assert len(stage.proxy.calls[namespace.name]) >= REQUESTS * 0.8
+    life.end()
+    namespace.remove()
+
+
+@pytest.mark.parametrize(("what", "index"), EVERY if WHOLE else SAMPLE)
+def test_life_ends_the_same_whatever_happens_to_one_request(
+    stage: Stage, undisturbed: str, namespace: Namespace, control_plane: ControlPlane, what: str, index: int
+) -> None:
+    stage.keep_running()
+    fault = Fault(namespace.name, index, what, stage.kill)
+    stage.proxy.fault = fault
+    life = Life(stage, namespace)
+    life.live()
+    # The last requests of a life may not come at all: which Events are posted depends on how changes fall together.
+    assert fault.happened or index > REQUESTS * 0.6
+    assert life.essence() == undisturbed
+    assert sorted(_migrations(control_plane, namespace.name).values()) == [1, 1]
+    life.end()
+
+
+def test_faulty_operator_never_died_of_an_answer(stage: Stage, undisturbed: str) -> None:
+    log = stage.operator.log.read_text()
+    assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]

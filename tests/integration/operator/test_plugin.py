@@ -1,0 +1,122 @@
+"""`kubectl bapsang` as people call it: what it prints, what it changes, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from .controlplane import ControlPlane
+from .world import Client, Namespace, Operator, eventually
+
+Answer = subprocess.CompletedProcess[str]
+Plugin = Callable[..., Answer]
+
+
+@pytest.fixture(scope="module")
+def up(client: Client, operator: Operator) -> Iterator[Namespace]:
+    found = Namespace(client)
+    found.community()
+    found.bring_up()
+    yield found
+    found.remove()
+
+
+@pytest.fixture
+def plugin(control_plane: ControlPlane, up: Namespace) -> Plugin:
+    def run(command: str, name: str = "c", *more: str) -> Answer:
+        arguments = [sys.executable, "-W", "ignore", "-m", "bapsang_operator.cli", command, name, "-n", up.name, *more]
+        environment = os.environ | {"KUBECONFIG": str(control_plane.admin)}
+        return subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60)
+
+    return run
+
+
+def test_status_is_a_tree_and_tells_by_its_code_whether_all_is_well(plugin: Plugin, up: Namespace) -> None:
+    answer = plugin("status")
+    assert answer.returncode == 0, answer.stderr
+    for line in ("├─ Ready=True (Serving)", "Deployment c-api-base  2/2 ready", "CronJob c-like-sync  * * * * *"):
+        assert line in answer.stdout
+    up.patch("Deployment", "c-api-base", {"status": {"availableReplicas": 0, "readyReplicas": 0}}, "/status")
+    up.wait_for("Ready", "False")
+    assert plugin("status").returncode == 1
+    up.patch("Deployment", "c-api-base", {"status": {"availableReplicas": 2, "readyReplicas": 2}}, "/status")
+    up.wait_for("Ready", "True")
+
+
+def test_diff_names_the_fields_that_wait_while_paused(plugin: Plugin, up: Namespace) -> None:
+    assert plugin("diff").stdout == "No difference.\n"
+    assert plugin("pause", "c", "a test").returncode == 0
+    up.wait_for("Paused", "True")
+    up.patch("HorizontalPodAutoscaler", "c-api-burst", {"spec": {"maxReplicas": 99}})
+    up.delete("PodDisruptionBudget", "c-api")
+    answer = plugin("diff")
+    assert answer.returncode == 1
+    assert set(answer.stdout.splitlines()) == {
+        "~ HorizontalPodAutoscaler c-api-burst: spec.maxReplicas",
+        "+ PodDisruptionBudget c-api: does not exist",
+    }
+    assert plugin("resume").returncode == 0
+    eventually(lambda: plugin("diff").returncode == 0, 20)
+
+
+def test_hibernate_and_wake_change_the_spec(plugin: Plugin, up: Namespace) -> None:
+    for command, value in (("hibernate", True), ("wake", False)):
+        assert plugin(command).returncode == 0
+        assert (up.get("Community", "c") or {})["spec"]["hibernate"] is value
+    eventually(lambda: (up.get("Deployment", "c-api-burst") or {})["spec"]["replicas"] == 1)
+    up.finish_rollout("c-api-base")
+    up.finish_rollout("c-api-burst")
+    up.wait_for("Progressing", "False", "UpToDate")
+
+
+def test_prewarm_opens_a_window_now_and_replaces_it_later(plugin: Plugin, up: Namespace) -> None:
+    for replicas in (4, 6):
+        assert plugin("prewarm", "c", str(replicas), "30m").returncode == 0
+        eventually(
+            lambda replicas=replicas: (
+                (up.get("HorizontalPodAutoscaler", "c-api-burst") or {})["spec"]["minReplicas"] == replicas
+            )
+        )
+    (window,) = (up.get("Community", "c") or {})["spec"]["prewarm"]
+    assert window["name"] == "by-hand"
+    assert datetime.fromisoformat(window["at"]) <= datetime.now(UTC)
+    up.patch("Community", "c", {"spec": {"prewarm": []}})
+
+
+def test_like_sync_makes_a_job_of_the_cronjob(plugin: Plugin, up: Namespace) -> None:
+    answer = plugin("like-sync")
+    assert answer.returncode == 0, answer.stderr
+    jobs = [found for (kind, name), found in up.children().items() if kind == "Job" and "-now-" in name]
+    assert jobs[0]["metadata"]["ownerReferences"][0]["kind"] == "CronJob"
+    assert jobs[0]["spec"]["template"]["spec"]["containers"][0]["args"][0] == "like-sync"
+
+
+def test_report_holds_the_children_and_no_secret(plugin: Plugin, up: Namespace) -> None:
+    up.patch("Community", "c", {"spec": {"api": {"env": [{"name": "TOKEN", "value": "very-secret"}]}}})
+    up.wait_for("Progressing", "True")
+    answer = plugin("report")
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout)
+    assert {child["kind"] for child in found["children"]} >= {"Deployment", "StatefulSet", "Job"}
+    assert found["events"]
+    assert "very-secret" not in answer.stdout
+    for name in ("c-redis", "c-mysql"):
+        for value in (up.get("Secret", name) or {})["data"].values():
+            assert value not in answer.stdout
+
+
+def test_refusals_are_told_in_one_line_with_code_3(plugin: Plugin) -> None:
+    answer = plugin("status", "none-such")
+    assert answer.returncode == 3
+    assert "none-such" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    answer = plugin("prewarm", "c", "400", "30m")
+    assert answer.returncode == 3
+    assert "spec.prewarm" in answer.stderr
+    assert plugin("dance").returncode == 2

@@ -1,0 +1,76 @@
+"""The operator's rights: the ones it has are the ones it uses, by the apiserver's audit log; and it can do with less room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .controlplane import NAMESPACED_USER, ControlPlane
+from .world import BINDINGS, ROLES, Client, Namespace, Operator, bind, eventually, rules
+
+Rights = set[tuple[str, str, str]]
+
+
+def _granted() -> Rights:
+    return {
+        (group, resource, verb)
+        for rule in [*rules(), *rules(namespaced=True)]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def _used(plane: ControlPlane) -> Rights:
+    found: Rights = set()
+    for event in plane.audited():
+        what, code = event["objectRef"], event.get("responseStatus", {}).get("code", 200)
+        resource = "/".join(part for part in (what["resource"], what.get("subresource")) if part)
+        assert code != 403 or "forbidden" not in event["responseStatus"].get("message", ""), event
+        verbs = [event["verb"]]
+        # An apply that creates needs both rights, and the log knows one verb for it.
+        if event["verb"] == "patch" and code == 201:
+            verbs.append("create")
+        found |= {(what.get("apiGroup", ""), resource, verb) for verb in verbs}
+    return found
+
+
+def test_every_right_is_used_and_every_use_is_a_right(
+    namespace: Namespace, operator: Operator, control_plane: ControlPlane
+) -> None:
+    namespace.community(storage={"bucket": "media"})
+    first = namespace.bring_up()
+    namespace.patch("Community", "c", {"spec": {"hibernate": True}})
+    namespace.wait_for("Progressing", "True", "Hibernating")
+    namespace.patch(
+        "Community", "c", {"spec": {"hibernate": False, "host": None, "image": "bapsang/api:0.2.0", "storage": None}}
+    )
+    namespace.finish_job(namespace.migration(other_than=first))
+    eventually(lambda: namespace.get("Job", first) is None and namespace.get("Ingress", "c-api") is None)
+    assert operator.leads
+    # A watch is in the log once it has been answered, and that of a quiet kind a little later.
+    eventually(lambda: _used(control_plane) >= _granted(), 20, f"unused: {_granted() - _used(control_plane)}")
+    assert _used(control_plane) - _granted() == set()
+
+
+def test_operator_with_rights_in_one_namespace_works_there_and_only_there(
+    client: Client, control_plane: ControlPlane, operator: Operator, namespace: Namespace, tmp_path: Path
+) -> None:
+    for found in (rules(), rules(namespaced=True)):
+        bind(client, ROLES, BINDINGS, namespace.name, found, NAMESPACED_USER)
+    settings = {"BAPSANG_NAMESPACE": namespace.name}
+    narrow = Operator(control_plane.namespaced, tmp_path / "log", settings, ("--namespace", namespace.name))
+    elsewhere = Namespace(client)
+    operator.stop()
+    try:
+        narrow.start()
+        elsewhere.community()
+        namespace.community()
+        namespace.bring_up()
+        assert elsewhere.get("Community", "c") is not None
+        assert not elsewhere.children()
+        assert "forbidden" not in narrow.log.read_text().lower()
+    finally:
+        narrow.stop()
+        operator.start()
+        elsewhere.remove()
+    eventually(lambda: operator.leads, 40)

@@ -1,0 +1,88 @@
+"""The policies find no fault in what we ship, and nearly every fault that is put in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from bapsang_aws import template
+from bapsang_aws.policies import POLICIES, judge
+from bapsang_aws.render import RefusedError, render
+
+from .faults import Fault, all_faults
+
+TEMPLATES = template.load_all()
+SETS = {path.stem: template.parameters(path) for path in sorted((template.ROOT / "params").glob("*.json"))}
+#: The sets as they are, and the way out that none of them takes.
+WORLDS = [*SETS.values(), {**SETS["lean"], "EgressMode": "nat-gateways", "UploadWorker": "true"}]
+SOUND = [render(TEMPLATES, world) for world in WORLDS]
+
+
+@pytest.mark.parametrize("name", ["dev", "lean", "ha"])
+def test_what_is_shipped_breaks_no_policy(name: str) -> None:
+    assert [str(found) for found in judge(render(TEMPLATES, SETS[name]))] == []
+
+
+def test_no_false_alarm_in_any_permitted_variation() -> None:
+    variations: list[dict[str, str]] = []
+    for name, rule in TEMPLATES[template.MAIN]["Parameters"].items():
+        variations += [{**one, name: str(value)} for one in WORLDS for value in rule.get("AllowedValues", ())]
+    judged = 0
+    for variation in variations:
+        try:
+            estate = render(TEMPLATES, variation)
+        except RefusedError:
+            continue
+        judged += 1
+        assert [str(found) for found in judge(estate)] == [], variation
+    assert judged > 150
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a fault: whether any set deploys it, and the policies that saw it."""
+
+    deployed: bool
+    policies: frozenset[str]
+
+
+def _try(fault: Fault) -> Verdict:
+    changed = fault.inject(TEMPLATES)
+    for world, before in zip(WORLDS, SOUND, strict=True):
+        try:
+            after = render(changed, world)
+        except RefusedError:
+            continue
+        if after.resources != before.resources:
+            policies = frozenset(found.policy for found in judge(after))
+            if policies:
+                return Verdict(True, policies)
+    return Verdict(any(_deploys(changed, world) for world in WORLDS), frozenset())
+
+
+def _deploys(changed: dict[str, Any], world: dict[str, str]) -> bool:
+    try:
+        return render(changed, world).resources != render(TEMPLATES, world).resources
+    except RefusedError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, Verdict]:
+    return {str(fault): _try(fault) for fault in all_faults(TEMPLATES)}
+
+
+def test_at_least_95_of_100_injected_faults_are_caught(verdicts: dict[str, Verdict]) -> None:
+    deployed = {fault: verdict for fault, verdict in verdicts.items() if verdict.deployed}
+    missed = [fault for fault, verdict in deployed.items() if not verdict.policies]
+    assert len(deployed) >= 200
+    assert len(missed) <= 0.05 * len(deployed), missed
+
+
+def test_every_policy_is_tripped_by_some_fault(verdicts: dict[str, Verdict]) -> None:
+    """A policy that no fault trips guards nothing that we know of."""
+    tripped = {policy for verdict in verdicts.values() for policy in verdict.policies}
+    assert sorted(set(POLICIES) - tripped) == []
+    assert len(POLICIES) >= 40

@@ -1,0 +1,103 @@
+"""The templates are valid CloudFormation, refuse what is out of range, and hand on what a Community needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bapsang_aws import __main__, template
+from bapsang_aws.render import RefusedError, render
+
+TEMPLATES = template.load_all()
+FILES = sorted(template.ROOT.glob("[0-9]*.yaml"))
+LINTER = Path(sys.executable).with_name("cfn-lint")
+LEAN = template.parameters(template.ROOT / "params/lean.json")
+
+
+def _lint(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([LINTER, "--regions", "ap-northeast-2", *arguments], capture_output=True, text=True)
+
+
+def test_templates_pass_the_linter() -> None:
+    found = _lint("--template", *FILES)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("name", ["dev", "lean", "ha"])
+def test_sets_of_parameters_pass_the_linter(name: str) -> None:
+    found = _lint("--parameter-files", template.ROOT / f"params/{name}.json", "--", template.ROOT / template.MAIN)
+    assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"BaseInstanceType": "t3.medium"}, "BaseInstanceType: must be one of t4g.medium"),
+        ({"DatabaseClass": "db.m5.large"}, "DatabaseClass: must be one of"),
+        ({"DatabaseVersion": "8.0.46"}, "DatabaseVersion: must be one of"),
+        ({"EgressMode": "internet"}, "EgressMode: must be one of endpoints"),
+        ({"BaseNodes": "0"}, "BaseNodes: must be from 1 to 20"),
+        ({"BaseNodes": "two"}, "BaseNodes: must be a whole number"),
+        ({"AdminCidrs": "0.0.0.0/0"}, "AdminCidrs: must be networks of at most 65,536 addresses"),
+        ({"AdminCidrs": "203.0.113.0/24,0.0.0.0/0"}, "AdminCidrs: "),
+        ({"SiteOrigins": "*"}, "SiteOrigins: must be origins"),
+        ({"VpcCidr": "8.8.0.0/16"}, "VpcCidr: must be a private /16"),
+        ({"EdgeCertificateArn": "arn:aws:acm:ap-northeast-2:111122223333:certificate/x"}, "EdgeCertificateArn: "),
+        ({"Issuer": "http://auth.example.com"}, "Issuer: "),
+        ({"AlarmEmail": ""}, "AlarmEmail: "),
+        ({"Zone": "a"}, "Zone: no such parameter"),
+        ({"ZoneB": "ap-northeast-2a"}, "ZoneA and ZoneB must be different zones"),
+        ({"DatabaseMultiAz": "false"}, "Stage production needs DatabaseMultiAz: true"),
+        ({"CacheNodes": "1"}, "Stage production needs CacheNodes: 2"),
+        ({"BaseNodes": "1"}, "Stage production needs BaseNodes: 2 or more"),
+        ({"HostedZoneId": ""}, "Domain needs HostedZoneId"),
+        ({"UploadCodeKey": ""}, "UploadApi: enabled needs UploadCodeKey"),
+    ],
+)
+def test_parameter_out_of_range_is_refused_by_the_template(changes: dict[str, str], message: str) -> None:
+    with pytest.raises(RefusedError, match="^" + message.replace("(", r"\(")):
+        render(TEMPLATES, LEAN | changes)
+
+
+def test_missing_parameter_is_refused_by_name() -> None:
+    with pytest.raises(RefusedError, match="Stage: is required"):
+        render(TEMPLATES, {name: value for name, value in LEAN.items() if name != "Stage"})
+
+
+def test_every_parameter_does_something() -> None:
+    for file, body in TEMPLATES.items():
+        text = (template.ROOT / file).read_text()
+        for name in body.get("Parameters", {}):
+            assert f"!Ref {name}" in text or f"${{{name}" in text, f"{file}: {name}"
+
+
+def test_outputs_are_what_the_sample_community_takes() -> None:
+    """Whoever applies the sample only replaces `111122223333` by the account and `example.com` by the domain."""
+    sample = list(yaml.safe_load_all((template.ROOT.parent / "samples/community-eks.yaml").read_text()))
+    spec = next(one for one in sample if one["kind"] == "Community")["spec"]
+    outputs = render(TEMPLATES, LEAN).outputs
+    media = next(one for one in render(TEMPLATES, LEAN).resources if one.address == "Media.Media")
+    assert outputs["StorageBucket"] == media.ref
+    assert spec["storage"]["bucket"] == media.properties["BucketName"]
+    assert spec["storage"]["region"] == outputs["StorageRegion"]
+    assert spec["storage"]["publicUrl"] == outputs["StoragePublicUrl"]
+    assert spec["auth"] == {"issuer": LEAN["Issuer"], "audience": "bapsang"}
+
+
+def test_check_reports_every_set(capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [str(path) for path in sorted((template.ROOT / "params").glob("*.json"))]
+    assert __main__.main(["check", *paths]) == 0
+    assert capsys.readouterr().out.count(", 0 findings\n") == 3
+
+
+def test_check_names_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text('[{"ParameterKey": "Stage", "ParameterValue": "staging"}]')
+    assert __main__.main(["check", str(bad), str(tmp_path / "absent.json")]) == 1
+    shown = capsys.readouterr().out
+    assert "Stage: must be one of development, production" in shown
+    assert "absent.json: " in shown

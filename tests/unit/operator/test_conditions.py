@@ -1,0 +1,92 @@
+"""Every condition at every stage of a Community, word for word."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bapsang_operator import status
+from bapsang_operator.child import Manifest
+from bapsang_operator.kinds import Key
+from bapsang_operator.names import Reason
+from bapsang_operator.plan import Plan
+from bapsang_operator.problems import Problem
+
+from .world import NOW, Cluster, community, condition_of, migration_key, reasons_of, status_of
+
+UP = Cluster(community())
+UP.bring_up()
+
+
+def _stages() -> Iterator[tuple[str, Manifest]]:
+    """Yield a status for each thing that a Community goes through."""
+    cluster = Cluster(community())
+    yield "created", status_of(cluster)
+    made = cluster.step()
+    yield "first children", status_of(cluster, planned=made)
+    cluster.settle()
+    made = cluster.step()
+    yield "migrating", status_of(cluster, planned=made)
+    cluster.end_job(migration_key(cluster.community), "Failed")
+    yield "migration failed", status_of(cluster, found=[Problem(Reason.MIGRATION_FAILED, "It failed.")])
+    up = status_of(UP, like_sync=True)
+    yield "up", up
+    yield "likes not synced", status_of(UP, up, like_sync=False)
+    down = copy.deepcopy(UP)
+    for kind, name in (("StatefulSet", "c-redis"), ("Deployment", "c-api-base")):
+        down.at(kind, name)["status"] = {}
+        yield f"{name} down", status_of(down, up)
+        down = copy.deepcopy(UP)
+    vanishing = Plan(vanishing=[Key("Service", "ns", "c-api")])
+    yield "a child vanishes", status_of(UP, up, planned=vanishing)
+    yield "suspended", status_of(_with(likeSync={"suspend": True}), up)
+    asleep = _with(hibernate=True)
+    yield "falling asleep", status_of(asleep, up)
+    for name in ("c-api-base", "c-api-burst"):
+        found = asleep.at("Deployment", name)
+        found["spec"]["replicas"] = 0
+        found["status"] = {"observedGeneration": found["metadata"]["generation"]}
+    yield "asleep", status_of(asleep, up)
+    paused = copy.deepcopy(UP)
+    paused.community = replace(paused.community, paused="jane")
+    yield "paused", status_of(paused, up)
+    external = Cluster(community(**{"redis": {"mode": "external", "url": "redis://a:6379"}}))
+    external.bring_up()
+    yield "external Redis", status_of(external)
+    yield "invalid", status.invalid(7, [Problem(Reason.INVALID_SPEC, "spec.host: must be a DNS name")], up, NOW)
+
+
+def _with(**changes: Any) -> Cluster:
+    cluster = copy.deepcopy(UP)
+    cluster.community = community(**changes)
+    return cluster
+
+
+def test_every_condition_reads_as_in_the_golden_file() -> None:
+    """BAPSANG_TEST_GOLDEN=write renews the file; look at its difference before you commit it."""
+    found = {
+        stage: {one["type"]: f"{one['status']} {one['reason']}: {one['message']}" for one in told["conditions"]}
+        for stage, told in _stages()
+    }
+    text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=400)
+    golden = Path(__file__).parent / "golden" / "conditions.yaml"
+    if os.environ.get("BAPSANG_TEST_GOLDEN") == "write":
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_events_tell_of_sleep_windows_and_pauses() -> None:
+    found = dict(_stages())
+    assert reasons_of(found["falling asleep"], found["asleep"])[0] == "Hibernated"
+    assert reasons_of(found["up"], found["paused"]) == ["Paused"]
+    assert reasons_of(found["paused"], found["up"]) == ["Resumed"]
+    opened = copy.deepcopy(found["up"])
+    condition_of(opened, "Prewarmed")["status"] = "True"
+    assert reasons_of(found["up"], opened) == ["WindowOpened"]
+    assert reasons_of(opened, found["up"]) == ["WindowClosed"]
