@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.posts import store as posts
 from bapsang_api.tags import store as tags
-from bapsang_api.upkeep.erasure import Erasure
 
+from .test_erasure import erasure
 from .world import API, Backend, Person, World, assert_problem, make_admin, open_world
 
 
@@ -115,8 +115,7 @@ async def test_tags_go_and_come_back_with_the_post(world: World) -> None:
     for _ in range(2):
         assert (await admin.send("POST", f"/admin/posts/{hidden}/show")).status_code == 204
     assert (await listed(world, "집밥"), await popular(world)) == ([kept, hidden], [("집밥", 2)])
-    erasing = Erasure(world.runtime.database, world.runtime.revoked, world.clock, world.runtime.ids)
-    await erasing.erase(alice.user_id, with_posts=True, reason=None)
+    await erasure(world).erase(alice.user_id, with_posts=True, reason=None)
     assert (await listed(world, "집밥"), await popular(world)) == ([], [])
     assert await world.rows("SELECT COUNT(*) FROM posts WHERE tags IS NOT NULL AND title = ''") == [(0,)]
     assert await world.rows("SELECT COUNT(*) FROM post_texts") == [(0,)]
