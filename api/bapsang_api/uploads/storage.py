@@ -23,6 +23,7 @@ QUEUE_SECONDS: Final = 5
 SECONDS: Final = 20
 PAGE: Final = 1000  # objects; S3 lists and deletes no more at once
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
+_REMOVE_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,17 @@ class Storage:
 
     def remove(self, keys: Sequence[str]) -> None:
         """Delete up to PAGE objects; those that are gone already do not matter. Raises Unavailable if one stays."""
-        if not keys:
-            return
-        answer = self._client.delete_objects(
-            Bucket=self.bucket.name, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True}
-        )
-        if answer.get("Errors"):
+        left = list(keys)
+        # S3 answers for each object alone, and boto repeats only what failed as a whole: an internal error, or two that
+        # delete the same object at once where a server does not take that well.
+        for _ in range(_REMOVE_ATTEMPTS):
+            if not left:
+                return
+            answer = self._client.delete_objects(
+                Bucket=self.bucket.name, Delete={"Objects": [{"Key": key} for key in left], "Quiet": True}
+            )
+            left = [error["Key"] for error in answer.get("Errors", ())]
+        if left:
             raise Unavailable
 
     def close(self) -> None:

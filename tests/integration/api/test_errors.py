@@ -156,7 +156,7 @@ async def test_public_keys_verify_what_login_hands_out(file_world: World) -> Non
     (key,) = (await file_world.http.get("/.well-known/jwks.json")).json()["keys"]
     assert jwt.get_unverified_header(alice.token) == {"alg": "RS256", "typ": "JWT", "kid": key["kid"]}
     claims = jwt.decode(alice.token, jwt.PyJWK(key), ["RS256"], audience="bapsang", options={"verify_iat": False})
-    assert set(claims) == {"iss", "aud", "sub", "role", "sid", "iat", "nbf", "exp", "jti"}
+    assert set(claims) == {"iss", "aud", "sub", "role", "sid", "num", "iat", "nbf", "exp", "jti"}
     assert (claims["sub"], claims["role"]) == (alice.user_id, "USER")
     assert claims["exp"] - claims["iat"] == 1800
 
