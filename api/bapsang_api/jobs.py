@@ -43,7 +43,7 @@ from bapsang_api.uploads.collector import ImageCollector
 from bapsang_api.uploads.service import ImageService
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.numbers import UserNumbers
-from bapsang_api.users.service import UserService
+from bapsang_api.users.service import UserService, user_id_of
 from bapsang_api.users.store import images_in_use as profile_images
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
         "show-comment": moderation.show_comment,
     }
     try:
-        target_id = await moderation.user_id_of(target) if act in USER_ACTS else target
+        target_id = await user_id_of(database, target) if act in USER_ACTS else target
         await acts[act](Actor(None, reason), target_id)
     except (NotFound, Unavailable, *OUTAGE) as error:
         log.error("admin.failed", extra={"act": act, "error": type(error).__name__})
@@ -193,7 +193,7 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
     likes = LikeService(database, LikeStore(redis), UserNumbers(database), clock)
     erasure = Erasure(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     try:
-        user_id = await erasure.user_id_of(user)
+        user_id = await user_id_of(database, user)
         erased = await erasure.erase(user_id, with_posts=with_posts, reason=reason)
     except (NotFound, Unavailable, *OUTAGE) as error:
         log.error(

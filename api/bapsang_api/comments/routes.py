@@ -16,7 +16,7 @@ from bapsang_api.comments.schemas import (
 from bapsang_api.comments.service import CommentService, Page, Thread
 from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.cursor import DEFAULT_SIZE, Cursor, CursorCreatedAt, CursorId, PageSize, parse_cursor
+from bapsang_api.kit.cursor import Cursor, RequestedPage
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
 from bapsang_api.uploads.service import ImageService
@@ -34,13 +34,10 @@ async def list_comments(
     _: OptionalPrincipal,
     comments: Comments,
     images: Images,
-    size: PageSize = None,
-    cursor_id: CursorId = None,
-    cursor_created_at: CursorCreatedAt = None,
+    paging: RequestedPage,
 ) -> Response:
     """List the top-level comments of a post, newest first, with their replies, oldest first."""
-    before = parse_cursor(cursor_id, cursor_created_at)
-    return json_response(_page(await comments.page(post_id, before, size or DEFAULT_SIZE), images))
+    return json_response(_page(await comments.page(post_id, paging.start, paging.size), images))
 
 
 @router.get(
@@ -55,13 +52,10 @@ async def list_replies(
     _: OptionalPrincipal,
     comments: Comments,
     images: Images,
-    size: PageSize = None,
-    cursor_id: CursorId = None,
-    cursor_created_at: CursorCreatedAt = None,
+    paging: RequestedPage,
 ) -> Response:
     """List all replies below a top-level comment, oldest first and side by side: `parentId` says what each answers."""
-    after = parse_cursor(cursor_id, cursor_created_at)
-    return json_response(_page(await comments.replies(post_id, comment_id, after, size or DEFAULT_SIZE), images))
+    return json_response(_page(await comments.replies(post_id, comment_id, paging.start, paging.size), images))
 
 
 @router.post(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, TypeVar
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import BeforeValidator, Field
 
 from bapsang_api.kit.clock import from_wire, to_wire
@@ -76,3 +76,28 @@ CursorId = Annotated[str | None, Query(alias="cursorId", description="`nextCurso
 CursorCreatedAt = Annotated[
     str | None, Query(alias="cursorCreatedAt", description="`nextCursor.createdAt` of the page before.")
 ]
+
+
+@dataclass(frozen=True)
+class Paging:
+    """What a request says of the page it wants."""
+
+    size: int
+    cursor_id: str | None
+    cursor_created_at: str | None
+
+    @property
+    def start(self) -> Keyset | None:
+        """Where the page starts, None at the beginning. Raises InvalidInput, here and not while parameters are read: whoever
+        may not ask at all is told that first."""
+        return parse_cursor(self.cursor_id, self.cursor_created_at)
+
+
+# async: a plain function would cost a thread hop per request
+async def _paging(
+    size: PageSize = None, cursor_id: CursorId = None, cursor_created_at: CursorCreatedAt = None
+) -> Paging:
+    return Paging(size or DEFAULT_SIZE, cursor_id, cursor_created_at)
+
+
+RequestedPage = Annotated[Paging, Depends(_paging)]

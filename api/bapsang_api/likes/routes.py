@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal
-from bapsang_api.kit.cursor import DEFAULT_SIZE, CursorCreatedAt, CursorId, PageSize, parse_cursor
+from bapsang_api.kit.cursor import RequestedPage
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.wire import API, json_response, problems
 from bapsang_api.likes.service import LikeService
@@ -46,10 +46,8 @@ async def list_liked_posts(
     principal: CurrentPrincipal,
     likes: Likes,
     images: Images,
-    size: PageSize = None,
-    cursor_id: CursorId = None,
-    cursor_created_at: CursorCreatedAt = None,
+    paging: RequestedPage,
 ) -> Response:
     """List the posts that the caller likes, the last liked first. A like shows here after the next write-back."""
-    page = await likes.page(principal.user_id, parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
+    page = await likes.page(principal.user_id, paging.start, paging.size)
     return json_response(page_body(page, images))

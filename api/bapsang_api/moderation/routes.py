@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from bapsang_api.kit.access import TOKEN_NEEDED, CurrentAdmin
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.cursor import DEFAULT_SIZE, Cursor, CursorCreatedAt, CursorId, PageSize, parse_cursor
+from bapsang_api.kit.cursor import Cursor, RequestedPage
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.tokens import Principal
 from bapsang_api.kit.validation import empty_as_absent
@@ -81,14 +81,11 @@ async def show_comment(
 async def list_reports(
     admin: CurrentAdmin,
     moderation: Moderation,
+    paging: RequestedPage,
     status: StatusFilter = None,
-    size: PageSize = None,
-    cursor_id: CursorId = None,
-    cursor_created_at: CursorCreatedAt = None,
 ) -> Response:
     """List the reports in one state, newest first; without `status` those that are open."""
-    before = parse_cursor(cursor_id, cursor_created_at)
-    page = await moderation.reports(_actor(admin, None), status or ReportStatus.OPEN, before, size or DEFAULT_SIZE)
+    page = await moderation.reports(_actor(admin, None), status or ReportStatus.OPEN, paging.start, paging.size)
     return json_response(_page_body(page))
 
 

@@ -112,15 +112,6 @@ class ModerationService:
             actor, "report.dismiss", report_id, partial(self._close_report, report_id, ReportStatus.DISMISSED)
         )
 
-    async def user_id_of(self, user: str) -> str:
-        """Return the id of a user who is named by id or e-mail. Raises NotFound."""
-        if "@" not in user:
-            return user
-        user_id = await self._database.read(partial(accounts.id_of, email=user))
-        if user_id is None:
-            raise NotFound
-        return user_id
-
     async def _act(self, actor: Actor, action: str, target_id: str, change: Callable[[Session], list[str]]) -> None:
         entry_id, now = self._ids.new(), self._clock.now()
         request_id = current_request_id() or None  # here, because the database's threads do not know the request

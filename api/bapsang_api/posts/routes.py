@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.cursor import DEFAULT_SIZE, Cursor, CursorCreatedAt, CursorId, PageSize, parse_cursor
+from bapsang_api.kit.cursor import Cursor, RequestedPage
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.network import client_address
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
@@ -58,14 +58,12 @@ async def list_posts(
     _: OptionalPrincipal,
     posts: Posts,
     images: Images,
-    size: PageSize = None,
-    cursor_id: CursorId = None,
-    cursor_created_at: CursorCreatedAt = None,
+    paging: RequestedPage,
     tag: TagFilter = None,
 ) -> Response:
     """List posts, newest first; with `tag`, only those that have it."""
-    before, count = parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE
-    page = await (posts.page(before, count) if tag is None else posts.tagged(tag, before, count))
+    before, size = paging.start, paging.size
+    page = await (posts.page(before, size) if tag is None else posts.tagged(tag, before, size))
     return json_response(page_body(page, images))
 
 
@@ -137,13 +135,10 @@ async def list_my_posts(
     principal: CurrentPrincipal,
     posts: Posts,
     images: Images,
-    size: PageSize = None,
-    cursor_id: CursorId = None,
-    cursor_created_at: CursorCreatedAt = None,
+    paging: RequestedPage,
 ) -> Response:
     """List the caller's posts, newest first."""
-    before = parse_cursor(cursor_id, cursor_created_at)
-    page = await posts.page(before, size or DEFAULT_SIZE, author_id=principal.user_id)
+    page = await posts.page(paging.start, paging.size, author_id=principal.user_id)
     return json_response(page_body(page, images))
 
 
@@ -155,13 +150,11 @@ async def search_posts(
     limiter: Limiter,
     posts: Posts,
     images: Images,
-    size: PageSize = None,
-    cursor_id: CursorId = None,
-    cursor_created_at: CursorCreatedAt = None,
+    paging: RequestedPage,
 ) -> Response:
     """List the posts with all the words in title or content, newest first. 503 when too many hold them to be read in time."""
     limiter.admit(request.scope, Limit.SEARCH, subject_of(client_address(request.scope)))
-    page = await posts.search(Words.of(q), parse_cursor(cursor_id, cursor_created_at), size or DEFAULT_SIZE)
+    page = await posts.search(Words.of(q), paging.start, paging.size)
     return json_response(page_body(page, images))
 
 

@@ -43,15 +43,6 @@ class Erasure:
     ) -> None:
         self._database, self._revoked, self._likes, self._clock, self._ids = database, revoked, likes, clock, ids
 
-    async def user_id_of(self, user: str) -> str:
-        """Return the id of a user who is named by id or e-mail. Raises NotFound, also for an e-mail erased before."""
-        if "@" not in user:
-            return user
-        user_id = await self._database.read(partial(accounts.id_of, email=user))
-        if user_id is None:
-            raise NotFound
-        return user_id
-
     async def erase(self, user_id: str, *, with_posts: bool, reason: str | None) -> Erased:
         """Erase a person. Their posts and comments stay without the name, or go as well. Raises NotFound, and Redis errors.
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from bapsang_api.kit.db import Database, Lane
 from bapsang_api.kit.problem import NotFound, Unavailable
-from bapsang_api.likes.store import LOCK
+from bapsang_api.likes.store import LOCK, LikeStore
 from bapsang_api.upkeep import store
 
 log = logging.getLogger(__name__)
@@ -115,5 +115,5 @@ class Recount:
                 extra={"post_id": post.post_id, "counter": "redis", "shown": post.count, "counted": wanted},
             )
             if not dry_run:
-                await store.unload(redis, post.post_id)
+                await LikeStore(redis).unload(post.post_id)
         return unlike

@@ -12,7 +12,7 @@ from bapsang_api.auth.models import AuthSession
 from bapsang_api.comments.models import STATUS_ACTIVE, Comment
 from bapsang_api.kit.columns import table_of
 from bapsang_api.likes.models import UserPostLike
-from bapsang_api.likes.store import LikeStore, PostKeys
+from bapsang_api.likes.store import PostKeys
 from bapsang_api.posts.models import Post
 from bapsang_api.posts.store import words_of
 from bapsang_api.search import store as texts
@@ -138,11 +138,6 @@ async def loaded(redis: Redis, post_ids: Sequence[str]) -> list[Loaded]:
             pending = {user_id: state == "1" for user_id, state in {**claim, **delta}.items() if user_id != "id"}
             found.append(Loaded(post_id, int(size), int(members) + int(bits), pending))
     return found
-
-
-async def unload(redis: Redis, post_id: str) -> None:
-    """Make the next reader load the post's likes again. What is not yet written back stays."""
-    await LikeStore(redis).unload(post_id)
 
 
 def forget_login(session: Session, user_id: str) -> None:

@@ -138,3 +138,13 @@ def _hash_of(email: str) -> str:
 def _drop_image(session: Session, user_id: str, now: datetime) -> None:
     if (key := store.image_of(session, user_id)) is not None:
         detach(session, [key], now)
+
+
+async def user_id_of(database: Database, user: str) -> str:
+    """Return the id of a user who is named by id or e-mail. Raises NotFound, also for an e-mail erased before."""
+    if "@" not in user:
+        return user
+    user_id = await database.read(partial(store.id_of, email=user))
+    if user_id is None:
+        raise NotFound
+    return user_id

@@ -7,6 +7,7 @@ from bapsang_api.likes.service import LikeService
 from bapsang_api.upkeep.erasure import Erased, Erasure
 from bapsang_api.upkeep.recount import Recount
 from bapsang_api.uploads.collector import Report
+from bapsang_api.users.service import user_id_of
 
 from .bucket import DAY, PhotoWorld, collect
 from .world import API, PASSWORD, Person, World, assert_problem, make_admin
@@ -33,7 +34,9 @@ async def test_an_erased_person_is_gone_from_every_row_and_logged_out(world: Wor
     alice = await world.person()
     post_id = await alice.write_post(title="나의 비밀 밥상")
     comment_id = await alice.write_comment(post_id, "비밀은 된장")
-    erased = await erasure(world).erase(await erasure(world).user_id_of(alice.email), with_posts=False, reason="asked")
+    erased = await erasure(world).erase(
+        await user_id_of(world.runtime.database, alice.email), with_posts=False, reason="asked"
+    )
     assert erased == Erased(was_active=True, sessions=1, posts=0, comments=0)
     assert (await alice.get("/users/me")).status_code == 401
     assert (await world.refresh(alice.refresh_token)).status_code == 401
@@ -68,7 +71,7 @@ async def test_erasing_again_changes_nothing_and_finishes_what_was_left(world: W
     with pytest.raises(NotFound):
         await erasure(world).erase(NOBODY, with_posts=False, reason=None)
     with pytest.raises(NotFound):
-        await erasure(world).user_id_of(alice.email)
+        await user_id_of(world.runtime.database, alice.email)
 
 
 async def test_erased_comments_go_as_deleted_ones_do_and_the_answers_of_others_stay(world: World) -> None:
