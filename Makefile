@@ -63,7 +63,6 @@ bench-operator: $(VENV)/ready ## Measure the operator; renews docs/benchmarks/op
 mutants: $(VENV)/ready ## Break the operator's pure core in 120 places, one at a time, and count what the unit tests notice
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.mutants
 
-fuzz: $(VENV)/ready ## schemathesis against the real process, at length (BAPSANG_TEST_FUZZ_EXAMPLES)
 faults: $(VENV)/ready up ## Likes while everything is killed: up to 10 minutes, with progress and a report
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.run
 

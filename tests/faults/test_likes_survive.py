@@ -1,6 +1,7 @@
 """Likes while everything is killed: a short run of the harness, and proof that it finds what it looks for."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 def harness(*arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.faults.run", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    # As `make faults` runs it: pytest's own path to the local tool is not inherited.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "manifests" / "local")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.stdout, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return report
