@@ -1,4 +1,4 @@
-"""The public application: routers, error answers and the one middleware."""
+"""The public application: routers, error answers and the two middlewares."""
 
 import logging
 from collections.abc import Iterable
@@ -42,11 +42,14 @@ from bapsang_api.kit.problem import (
 from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.shedding import Shedder
+from bapsang_api.kit.shortcuts import Shortcuts
 from bapsang_api.kit.validation import invalid_input
 from bapsang_api.lifecycle import Lifecycle
+from bapsang_api.likes.routes import SHORTCUTS as LIKES
 from bapsang_api.likes.routes import mine_router as liked_posts_router
 from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.routes import router as moderation_router
+from bapsang_api.posts.routes import SHORTCUTS as LIST_AND_DETAIL
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
 from bapsang_api.posts.routes import search_router
@@ -111,6 +114,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     for outage in OUTAGE:
         app.add_exception_handler(outage, _on_redis_outage)
+    app.add_middleware(Shortcuts, shortcuts=(*LIST_AND_DETAIL, *LIKES), services=app.state.provided)
     cors = Cors(frozenset(cors_origins))
     app.add_middleware(
         Gateway,

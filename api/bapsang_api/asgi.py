@@ -8,10 +8,10 @@ read.
 import logging
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,13 +40,19 @@ _EXPOSED: Final = ", ".join(
         *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
     )
 )
+_CORS: Final = (
+    (b"access-control-allow-credentials", b"true"),
+    (b"access-control-expose-headers", _EXPOSED.encode()),
+)
 # A load balancer that asks often must not be told to go away, least of all when there is much to do.
 _ALWAYS_ANSWERED: Final = ("/health", f"{API}/health")
 _READS: Final = ("GET", "HEAD", "OPTIONS")
 # Anything may be kept by the browser that asked, if it asks again whether that is still right; by nobody in between.
-_OWN_ONLY: Final = "private, no-cache"
+_OWN_ONLY: Final = b"private, no-cache"
 # For what is not a page: it loads nothing, and nothing may frame it.
-_BARE_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+_BARE_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_ALWAYS: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+RawHeaders = list[tuple[bytes, bytes]]
 
 
 @dataclass(frozen=True)
@@ -55,14 +61,13 @@ class Cors:
 
     origins: frozenset[str]
 
-    def apply(self, origin: str | None, headers: MutableHeaders) -> None:
-        headers.add_vary_header("Origin")
-        if origin in self.origins:
-            headers["Access-Control-Allow-Origin"] = origin
-            headers["Access-Control-Allow-Credentials"] = "true"
-            headers["Access-Control-Expose-Headers"] = _EXPOSED
+    def headers(self, origin: str | None) -> RawHeaders:
+        """Return what tells a browser that a page of this origin may read the answer."""
+        if origin not in self.origins:
+            return []
+        return [(b"access-control-allow-origin", origin.encode("latin-1")), *_CORS]
 
-    def preflight(self, request: Headers) -> Response | None:
+    def preflight(self, request: Mapping[str, str]) -> Response | None:
         """Return the answer to a preflight request, None for any other. Another origin gets no permission in it."""
         if "origin" not in request or "access-control-request-method" not in request:
             return None
@@ -106,11 +111,11 @@ class Gateway:
             route = getattr(exchange.scope.get("route"), "path", "unmatched")
             self._metrics.observe(scope["method"], route, exchange.status, time.perf_counter() - started)
 
-    def request_id(self, headers: Headers) -> str:
+    def request_id(self, headers: Mapping[str, str]) -> str:
         given = headers.get("x-request-id", "")
         return given if _GOOD_ID.fullmatch(given) else self._ids.new()
 
-    def preflight(self, scope: Scope, headers: Headers) -> Response | None:
+    def preflight(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         return self._cors.preflight(headers) if scope["method"] == "OPTIONS" else None
 
     def admit(self, scope: Scope) -> None:
@@ -118,15 +123,13 @@ class Gateway:
         if scope["path"].startswith(f"{API}/"):
             self._limiter.admit(scope, Limit.IP, subject_of(client_address(scope)))
 
-    def finish_headers(self, headers: MutableHeaders, origin: str | None, request_id: str) -> None:
-        headers["X-Request-ID"] = request_id
-        headers["X-Content-Type-Options"] = "nosniff"
-        headers["Referrer-Policy"] = "no-referrer"
-        headers.setdefault("Content-Security-Policy", _BARE_POLICY)
-        self._cors.apply(origin, headers)
+    def headers(self, origin: str | None, request_id: str) -> RawHeaders:
+        """Return the headers of every answer."""
+        headers = [(b"x-request-id", request_id.encode("latin-1")), *_ALWAYS, *self._cors.headers(origin)]
         if self._lifecycle.draining:
             # The proxy in front keeps connections open; told to close them, it sends the next request to another pod.
-            headers["Connection"] = "close"
+            headers.append((b"connection", b"close"))
+        return headers
 
 
 class _Exchange:
@@ -138,7 +141,8 @@ class _Exchange:
         # A copy, because the server looks at its own to know whether a body may follow.
         self.scope = {**scope, "method": "GET"} if self._is_head else scope
         self._kind = Kind.READ if scope["method"] in _READS else Kind.WRITE
-        self._headers = Headers(scope=scope)
+        # The first of each name counts.
+        self._headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         self._request_id = gateway.request_id(self._headers)
         self._received = 0
         self._start: Message | None = None
@@ -223,26 +227,33 @@ class _Exchange:
 
     async def _begin(self, start: Message, first: Message) -> Message:
         """Send the head of the answer; return the body that goes with it."""
-        status, headers = start["status"], MutableHeaders(raw=list(start.get("headers", ())))
+        status, headers = start["status"], list(start.get("headers", ()))
+        given = dict(headers)
+        caching, vary = given.get(b"cache-control"), [given[b"vary"]] if b"vary" in given else []
         if status == 200 and self.scope["method"] == "GET" and not first.get("more_body"):
-            headers.setdefault("Cache-Control", _OWN_ONLY)
-            if self._is_known(first.get("body", b""), headers):
-                status, first = 304, {"type": "http.response.body"}
-                del headers["Content-Length"], headers["Content-Type"]
+            if caching is None:
+                caching = _OWN_ONLY
+                headers.append((b"cache-control", caching))
+            if b"no-store" not in caching:
+                etag = given.get(b"etag") or etag_of(first.get("body", b"")).encode()
+                if b"etag" not in given:
+                    headers.append((b"etag", etag))
+                known = self._headers.get("if-none-match")
+                if known is not None and has(known, etag.decode("latin-1")):
+                    status, first = 304, {"type": "http.response.body"}
+                    headers = [header for header in headers if header[0] not in (b"content-length", b"content-type")]
         elif status >= 400:
-            headers["Cache-Control"] = "no-store"  # caches may keep a 404 otherwise
-        if headers.get("Cache-Control") == _OWN_ONLY:
-            headers.add_vary_header("Authorization")
-        for name, value in headers_of(self.scope):
-            headers[name] = value
-        self._gateway.finish_headers(headers, self._headers.get("origin"), self._request_id)
+            # Caches may keep a 404 otherwise.
+            headers = [header for header in headers if header[0] != b"cache-control"]
+            headers.append((b"cache-control", b"no-store"))
+        if caching == _OWN_ONLY:
+            vary.append(b"Authorization")
+        headers = [header for header in headers if header[0] != b"vary"]
+        headers.append((b"vary", b", ".join((*vary, b"Origin"))))
+        if b"content-security-policy" not in given:
+            headers.append(_BARE_POLICY)
+        headers += headers_of(self.scope)
+        headers += self._gateway.headers(self._headers.get("origin"), self._request_id)
         self.status = status
-        await self._send({**start, "status": status, "headers": headers.raw})
+        await self._send({**start, "status": status, "headers": headers})
         return {**first, "body": b""} if self._is_head else first
-
-    def _is_known(self, body: bytes, headers: MutableHeaders) -> bool:
-        """Give the answer its ETag, unless it must not be kept, and return whether the client has it already."""
-        if "no-store" in headers["Cache-Control"]:
-            return False
-        etag = headers.setdefault("ETag", etag_of(body))
-        return has(self._headers.get("if-none-match", ""), etag)

@@ -13,11 +13,13 @@ from sqlalchemy.exc import DBAPIError
 
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
+from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.db import Database, Limits
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.logs import describe
 from bapsang_api.kit.passwords import Passwords
+from bapsang_api.kit.pipeline import Pipeline
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.likes.service import LikeService
@@ -68,10 +70,11 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
     redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
     await require_suitable_redis(settings, redis)
     database = Database(settings.database_url, PATIENT)
-    likes = LikeStore(redis)
+    pipeline = Pipeline(redis)
+    likes = LikeStore(redis, pipeline)
     images = ImageService(database, None, clock, Ids(clock))
     reader = LikeService(database, likes, UserNumbers(database), clock)
-    posts = PostService(database, ViewStore(redis), reader, images, clock, Ids(clock))
+    posts = PostService(database, ViewStore(redis, pipeline), reader, images, clock, Ids(clock))
     try:
         reconciliation = Reconciliation(ReconcileStore(redis), clock)
         sync = LikeSync(
@@ -120,8 +123,8 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
     On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
     """
     clock = SystemClock()
-    database = Database(settings.database_url, Limits(connections=1))
     redis = open_redis(settings.redis_url)
+    database = Database(settings.database_url, Limits(connections=1), changes=Changes(redis))
     likes = LikeService(database, LikeStore(redis), UserNumbers(database), clock)
     moderation = ModerationService(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     acts = {
@@ -188,8 +191,8 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
     On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
     """
     clock = SystemClock()
-    database = Database(settings.database_url, PATIENT)
     redis = open_redis(settings.redis_url)
+    database = Database(settings.database_url, PATIENT, changes=Changes(redis))
     likes = LikeService(database, LikeStore(redis), UserNumbers(database), clock)
     erasure = Erasure(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     try:

@@ -20,12 +20,14 @@ from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
 from bapsang_api.comments.service import CommentService
 from bapsang_api.feed.service import FeedService
+from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.passwords import Passwords
+from bapsang_api.kit.pipeline import Pipeline
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE, open_redis
@@ -72,6 +74,7 @@ class Runtime:
     metrics: Metrics
     revoked: RevokedSessions
     ids: Ids
+    changes: Changes
 
 
 @asynccontextmanager
@@ -88,7 +91,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
     if settings.local_database:
         await asyncio.to_thread(migrate, settings.database_url)
-    database = open_database(settings, redis)
+    changes = Changes(redis)
+    database = open_database(settings, redis, changes)
     metrics.watch(database)
     passwords = Passwords()
     revoked = RevokedSessions(redis, clock)
@@ -101,11 +105,13 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     users = UserService(database, images, clock, ids)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
     account = AccountService(database, users, passwords, revoked, clock)
-    like_store = LikeStore(redis)
+    pipeline = Pipeline(redis)
+    like_store = LikeStore(redis, pipeline)
     likes = LikeService(database, like_store, UserNumbers(database), clock)
     moderation = ModerationService(database, revoked, likes, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
-    posts = PostService(database, ViewStore(redis), likes, images, clock, ids)
+    posts = PostService(database, ViewStore(redis, pipeline), likes, images, clock, ids)
+    changes.listen(posts.hear)
     comments = CommentService(database, clock, ids)
     reconcile_store = ReconcileStore(redis)
     like_sync = LikeSync(database, like_store, clock, Reconciliation(reconcile_store, clock))
@@ -137,19 +143,20 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         idempotency=Idempotency(redis, verifier),
     )
     admin = create_admin_app(lifecycle, metrics, like_store, reconcile_store, clock)
-    background: list[Coroutine[Any, Any, None]] = [revoked.follow(), limiter.follow()]
+    background: list[Coroutine[Any, Any, None]] = [revoked.follow(), limiter.follow(), changes.follow()]
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
         background.append(_sync_for_ever(like_sync, posts, users, database, clock))
     tasks = [asyncio.create_task(work) for work in background]
     try:
-        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids)
+        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, changes)
     finally:
         await _end(tasks)
         passwords.close()
         if storage is not None:
             storage.close()
         database.close()
+        pipeline.close()
         await redis.aclose()
 
 
@@ -164,13 +171,12 @@ async def require_suitable_redis(settings: Settings, redis: Redis) -> None:
         raise SettingsError("BAPSANG_REDIS_URL", f"names a Redis that {error}", "set it to noeviction") from error
 
 
-def open_database(settings: Settings, redis: Redis) -> Database:
+def open_database(settings: Settings, redis: Redis, changes: Changes) -> Database:
     """Return the database, with its replica when there is one."""
+    url, limits = settings.database_url, settings.database_limits
     if settings.database_reader_url is None:
-        return Database(settings.database_url, settings.database_limits)
-    return ReplicatedDatabase(
-        settings.database_url, settings.database_reader_url, Pins(redis), settings.database_limits
-    )
+        return Database(url, limits, changes=changes)
+    return ReplicatedDatabase(url, settings.database_reader_url, Pins(redis), limits, changes=changes)
 
 
 def signing_keys(settings: Settings) -> list[SigningKey]:

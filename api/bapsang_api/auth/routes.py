@@ -195,7 +195,7 @@ async def end_session(session_id: str, principal: CurrentPrincipal, account: Acc
 
 def _principal(request: Request, verifier: TokenVerifier) -> Principal | None:
     try:
-        token = bearer_token(request)
+        token = bearer_token(request.scope)
         return verifier.verify(token) if token else None
     except Problem:  # no token that still works: then there is none to revoke
         return None

@@ -9,6 +9,7 @@ from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam,
 from sqlalchemy.orm import Session
 
 from bapsang_api.comments.models import STATUS_DELETED, Comment
+from bapsang_api.kit.changes import note
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.keyset import newer, older
@@ -209,6 +210,7 @@ def erase(session: Session, comment_id: str, now: datetime) -> None:
 def add_to_counts(session: Session, post_id: str, group: str, *, visible: int, listed: int) -> None:
     """Change the post's count of ACTIVE comments by `visible`, the group's of listed replies by `listed`."""
     session.execute(update(posts).where(posts.c.id == post_id).values(comment_count=posts.c.comment_count + visible))
+    note(session, post_id)
     if listed:
         session.execute(
             update(comments).where(comments.c.comment_id == group).values(reply_count=comments.c.reply_count + listed)

@@ -8,7 +8,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from bapsang_api.posts.models import STATUS_ACTIVE
-from bapsang_api.posts.store import LIST_COLUMNS, PostRow, post_contents, posts, users
+from bapsang_api.posts.shown.store import LIST_COLUMNS, PostRow, post_contents, posts, users
 
 
 @dataclass(frozen=True)

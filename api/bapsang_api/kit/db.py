@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from bapsang_api.kit.changes import Changes, noted
 from bapsang_api.kit.dberrors import RETRY_WRITE, code_of, translated
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.threads import BoundedPool
@@ -70,13 +71,18 @@ DEFAULT_LIMITS: Final = Limits()
 class Database:
     """A connection pool and the thread pool of the same size that uses it."""
 
-    def __init__(self, url: str, limits: Limits = DEFAULT_LIMITS, *, server: str = "writer") -> None:
+    lags = False  # whether `read_lagging` may answer as of a moment ago
+
+    def __init__(
+        self, url: str, limits: Limits = DEFAULT_LIMITS, *, server: str = "writer", changes: Changes | None = None
+    ) -> None:
+        """`changes` is told what each write notes."""
         self.engine = open_engine(url, limits)
         self.dialect = self.engine.dialect.name
         self._writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._name = make_url(url).database or ""
         self._local_locks: dict[str, threading.Lock] = {}
-        self._limits, self._server = limits, server
+        self._limits, self._server, self._changes = limits, server, changes
         self._pool = BoundedPool(
             f"db-{server}",
             threads=limits.connections,
@@ -115,7 +121,18 @@ class Database:
         write is not retried: nobody knows whether the commit arrived. Raises Unavailable when the database does not
         answer.
         """
-        return await self.run(partial(self._in_transaction, self._writing, work))
+        notes: set[str] = set()
+
+        def noting(session: Session) -> T:
+            written = work(session)
+            notes.clear()  # of an attempt before this one
+            notes.update(noted(session))
+            return written
+
+        written = await self.run(partial(self._in_transaction, self._writing, noting))
+        if notes and self._changes is not None:
+            await self._changes.tell(notes)
+        return written
 
     @asynccontextmanager
     async def exclusive(self, name: str) -> AsyncIterator["Lane | None"]:

@@ -79,7 +79,7 @@ class Idempotency:
     def _name(self, request: Request, key: str) -> str:
         """Return the Redis key: one person's keys, paths and queries are apart from all others'."""
         try:
-            token = bearer_token(request)
+            token = bearer_token(request.scope)
             sender = self._verifier.verify(token).user_id if token else None
         except Problem:  # the application refuses the token, or, as at sign-up, does not care
             sender = None

@@ -1,6 +1,7 @@
 """Prometheus metrics of one process, in a registry of their own so that several apps can live in one interpreter."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -62,9 +63,13 @@ class Metrics:
         self.registry.register(_Pools(database))
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        method = method if method in _METHODS else "OTHER"
-        self._requests.labels(method, route, f"{status // 100}xx").inc()
-        self._seconds.labels(method, route).observe(seconds)
+        requests, durations = self._series(method if method in _METHODS else "OTHER", route, status // 100)
+        requests.inc()
+        durations.observe(seconds)
+
+    @lru_cache(maxsize=2048)  # noqa: B019 - as few as there are routes; looking series up costs more than counting
+    def _series(self, method: str, route: str, hundreds: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(method, route, f"{hundreds}xx"), self._seconds.labels(method, route)
 
     def render(self) -> bytes:
         """Return the text format."""

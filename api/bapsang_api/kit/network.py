@@ -1,6 +1,5 @@
 """Where a request came from."""
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 
@@ -10,7 +9,8 @@ def client_address(scope: Scope) -> str:
     Behind an ingress that is the last entry of X-Forwarded-For, the one our own ingress added: everything before it was
     written by the client and may be made up.
     """
-    forwarded = Headers(scope=scope).get("x-forwarded-for", "").rpartition(",")[2].strip()
+    header: bytes = next((value for name, value in scope["headers"] if name == b"x-forwarded-for"), b"")
+    forwarded = header.decode("latin-1").rpartition(",")[2].strip()
     if forwarded:
         return forwarded
     client = scope.get("client")

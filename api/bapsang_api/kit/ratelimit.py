@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from redis.asyncio import Redis
@@ -31,6 +32,7 @@ OFF: Final = "off"
 _SCOPE: Final = "bapsang.rate"
 _MOST_TRACKED: Final = 100_000  # subjects; beyond that new ones are let through: memory must not be the victim
 _SLACK_MS: Final = 1000.0
+_KNOWN: Final = 10_000  # addresses whose form is remembered
 _CHUNK: Final = 500  # subjects a script call, so that it never blocks Redis for long
 
 
@@ -103,6 +105,7 @@ def rates_from(text: str) -> dict[Limit, Rate]:
     return rates
 
 
+@lru_cache(maxsize=_KNOWN)
 def subject_of(address: str) -> str:
     """Return what an address is limited by: an IPv6 host has a whole /64 to itself, so that counts as one."""
     try:
@@ -199,16 +202,16 @@ class RateLimiter:
         return self._clock.now().timestamp() * 1000
 
 
-def headers_of(scope: Scope) -> Iterable[tuple[str, str]]:
+def headers_of(scope: Scope) -> Iterable[tuple[bytes, bytes]]:
     """Return the `RateLimit-*` headers of the rule that leaves the request's sender the least."""
     standing: tuple[Rate, float] | None = scope.get(_SCOPE)
     if standing is None:
         return ()
     rate, owed = standing
     return (
-        ("RateLimit-Limit", str(rate.requests)),
-        ("RateLimit-Remaining", str(max(0, int((rate.most - owed) / rate.cost)))),
-        ("RateLimit-Reset", str(math.ceil(owed / 1000))),
+        (b"ratelimit-limit", b"%d" % rate.requests),
+        (b"ratelimit-remaining", b"%d" % max(0, int((rate.most - owed) / rate.cost))),
+        (b"ratelimit-reset", b"%d" % math.ceil(owed / 1000)),
     )
 
 
@@ -223,6 +226,7 @@ def _wait(rate: Rate, owed: float) -> int:
     return max(1, math.ceil((owed + rate.cost - rate.most) / 1000))
 
 
+@lru_cache(maxsize=_KNOWN)
 def _key(limit: Limit, subject: str) -> str:
     # A digest: neither an address nor an e-mail is ever stored, and a made-up long one costs nothing.
     digest = hashlib.blake2b(subject.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.caller import current_user_id
+from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.db import Database, Limits, PoolUsage
 from bapsang_api.kit.dberrors import OUT_OF_TIME, code_of
 from bapsang_api.kit.problem import Unavailable
@@ -87,8 +88,18 @@ class Circuit:
 class ReplicatedDatabase(Database):
     """A writer and a replica of it. What is not said to bear a lag is read from the writer."""
 
-    def __init__(self, url: str, reader_url: str, pins: Pins, limits: Limits, circuit: Circuit | None = None) -> None:
-        super().__init__(url, limits)
+    lags = True
+
+    def __init__(
+        self,
+        url: str,
+        reader_url: str,
+        pins: Pins,
+        limits: Limits,
+        circuit: Circuit | None = None,
+        changes: Changes | None = None,
+    ) -> None:
+        super().__init__(url, limits, changes=changes)
         connect_seconds = min(CONNECT_SECONDS, limits.connect_seconds)
         self._replica = Database(reader_url, limits.replace(connect_seconds=connect_seconds), server="reader")
         self._pins = pins

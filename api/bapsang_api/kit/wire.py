@@ -25,6 +25,11 @@ def json_response(body: BaseModel, status: int = 200, headers: dict[str, str] | 
     return Response(body.model_dump_json(by_alias=True), status, headers, "application/json")
 
 
+def json_bytes(body: bytes) -> Response:
+    """Return a body that is JSON already."""
+    return Response(body, media_type="application/json")
+
+
 def text_response(text: str) -> PlainTextResponse:
     return PlainTextResponse(text)
 

@@ -1,17 +1,21 @@
 """HTTP routes of likes. They take any body or none: existing clients send all kinds."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.responses import Response
+from starlette.types import Scope
 
-from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal
+from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal, required_caller_of
 from bapsang_api.kit.cursor import RequestedPage
 from bapsang_api.kit.inject import provided
+from bapsang_api.kit.shortcuts import Shortcut
 from bapsang_api.kit.wire import API, json_response, problems
 from bapsang_api.likes.service import LikeService
-from bapsang_api.posts.routes import page_body
 from bapsang_api.posts.schemas import PostPage
+from bapsang_api.posts.shown.wire import page_of
 from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/posts/{{post_id}}/likes", tags=["likes"])
@@ -50,4 +54,25 @@ async def list_liked_posts(
 ) -> Response:
     """List the posts that the caller likes, the last liked first. A like shows here after the next write-back."""
     page = await likes.page(principal.user_id, paging.start, paging.size)
-    return json_response(page_body(page, images))
+    return json_response(page_of(page.rows, page.following, images))
+
+
+async def _toggle(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes:
+    principal = required_caller_of(services, scope)
+    service: LikeService = services[LikeService]
+    await service.toggle(post_id, principal)
+    return b""
+
+
+async def _set(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes:
+    principal = required_caller_of(services, scope)
+    service: LikeService = services[LikeService]
+    await service.set(post_id, principal, wanted=scope["method"] == "PUT")
+    return b""
+
+
+SHORTCUTS: Final = tuple(
+    Shortcut(route, _toggle if route.endpoint is toggle_like else _set)
+    for route in router.routes
+    if isinstance(route, APIRoute)
+)

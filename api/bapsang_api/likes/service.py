@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import uuid
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
+from bapsang_api.kit.batch import Batch
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.cursor import Following, Keyset, cut
 from bapsang_api.kit.db import Database
@@ -14,9 +16,8 @@ from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.singleflight import SingleFlight
 from bapsang_api.kit.tokens import Principal
-from bapsang_api.likes import store
-from bapsang_api.likes.mine import store as mine
-from bapsang_api.likes.store import LOCK, Liked, LikeStore, RedisEmptyError
+from bapsang_api.likes.rows import store as rows
+from bapsang_api.likes.store import CHUNK, LOCK, Liked, LikeStore, RedisEmptyError
 from bapsang_api.posts.service import Page, with_count
 from bapsang_api.users.numbers import UserNumbers
 
@@ -32,6 +33,12 @@ class LikeService:
     def __init__(self, database: Database, likes: LikeStore, numbers: UserNumbers, clock: Clock) -> None:
         self._database, self._likes, self._numbers, self._clock = database, likes, numbers, clock
         self._loading = SingleFlight()
+        self._stored: Batch[tuple[str, str], bool] = Batch(self._look_for)
+        self._listeners: list[Callable[[str, int], None]] = []
+
+    def listen(self, listener: Callable[[str, int], None]) -> None:
+        """Have `listener` told of each post whose likes are changed here, and how many it has then."""
+        self._listeners.append(listener)
 
     async def set(self, post_id: str, principal: Principal, *, wanted: bool) -> Liked:
         """Make the user like the post or not; doing it again changes nothing. Raises NotFound."""
@@ -49,23 +56,26 @@ class LikeService:
             log.warning("likes.counts_from_rows", extra={"error": type(error).__name__})
             return {}
 
-    async def liked(self, post_id: str, user_id: str) -> bool:
-        """Return whether the user likes the post."""
+    async def liked(self, post_id: str, user_id: str, number: int | None, written: int) -> tuple[bool, int]:
+        """Return whether the user likes the post and how many do; `written` is how many did at the last write-back."""
+        liked, size = None, None
         try:
-            answer = await self._likes.liked(post_id, user_id, await self._numbers.of(user_id))
+            if number is None:
+                number = await self._numbers.of(user_id)
+            liked, size = await self._likes.liked(post_id, user_id, number)
         except OUTAGE as error:
             log.warning("likes.liked_from_rows", extra={"error": type(error).__name__})
-            answer = None
-        if answer is None:
-            return await self._database.read_lagging(partial(store.stored, post_id=post_id, user_id=user_id))
-        return answer
+        if liked is None:
+            # Nobody likes what has no rows and nothing pending.
+            liked = written > 0 and bool(await self._stored.get((post_id, user_id)))
+        return liked, written if size is None else size
 
     async def page(self, user_id: str, before: Keyset | None, size: int) -> Page:
         """Return up to `size` posts that the user likes, the last liked first, with live counts.
 
         From the database: a like appears, and one taken back goes, with the next write-back.
         """
-        liked = await self._database.read_lagging(partial(mine.page, user_id=user_id, before=before, limit=size + 1))
+        liked = await self._database.read_lagging(partial(rows.page, user_id=user_id, before=before, limit=size + 1))
         shown, following = cut(liked, size, lambda row: Following(row.liked_at, row.post.post_id))
         counts = await self.counts([row.post.post_id for row in shown])
         return Page([with_count(row.post, counts) for row in shown], following)
@@ -101,16 +111,21 @@ class LikeService:
         for _ in range(_ATTEMPTS):
             liked = await self._likes.set(post_id, user_id, number, wanted, self._clock.now())
             if liked is not None:
+                for tell in self._listeners:
+                    tell(post_id, liked.count)
                 return liked
             await self._loading.run(post_id, partial(self._load, post_id))
         raise Unavailable
+
+    async def _look_for(self, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], bool]:
+        return await self._database.read_lagging(partial(rows.stored, pairs=pairs))
 
     async def _load(self, post_id: str) -> None:
         """Bring a post's likes from the database into Redis, or wait a moment for the process that is doing it.
 
         May end without having done so, when a write-back came in between: the caller looks again.
         """
-        count = await self._database.read(partial(store.visible_count, post_id=post_id))
+        count = await self._database.read(partial(rows.visible_count, post_id=post_id))
         if count is None:
             raise NotFound
         token, compact = uuid.uuid4().hex, count >= self._likes.compact_from
@@ -123,12 +138,12 @@ class LikeService:
             return
         # Asked again, now with the right to load: a post's going away takes that right along, so one that went before this
         # answer is noticed here, and one that goes later makes the end of the load fail.
-        if await self._database.read(partial(store.visible_count, post_id=post_id)) is None:
+        if await self._database.read(partial(rows.visible_count, post_id=post_id)) is None:
             await self._likes.release(post_id)
             raise NotFound
         after = ""
         while user_ids := await self._database.read(
-            partial(store.stored_users, post_id=post_id, after=after, limit=store.CHUNK)
+            partial(rows.stored_users, post_id=post_id, after=after, limit=CHUNK)
         ):
             numbers = await self._numbers.of_all(user_ids)
             if not await self._likes.stage(post_id, token, numbers.values(), compact=compact):

@@ -1,25 +1,19 @@
-"""Every SQL statement and Redis key of likes."""
+"""Every Redis key of likes, and what is done with it."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
 import redis.exceptions
 from redis.asyncio import Redis
-from sqlalchemy import exists, select
-from sqlalchemy.orm import Session
 
-from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.pipeline import Pipeline
 from bapsang_api.kit.redis import load_script
-from bapsang_api.likes.models import UserPostLike
-from bapsang_api.posts.models import STATUS_ACTIVE, Post
 
 T = TypeVar("T")
-
-likes = table_of(UserPostLike)
-posts = table_of(Post)
 
 DIRTY: Final = "like:dirty"
 # Names one life of Redis's data: gone with everything else, and begun again under LOCK.
@@ -50,6 +44,7 @@ class PostKeys:
     loader: str  # token of the one who loads the likes from the database
 
     @classmethod
+    @lru_cache(maxsize=4096)
     def of(cls, post_id: str) -> "PostKeys":
         names = ("users", "bits", "size", "count", "delta", "claim", "hydrate")
         return cls(*(f"like:{name}:{post_id}" for name in names))
@@ -87,8 +82,10 @@ class RedisEmptyError(Exception):
 class LikeStore:
     """The Redis side of likes. Every change is one script, so it happens as a whole or not at all."""
 
-    def __init__(self, redis: Redis, *, compact_from: int = COMPACT_FROM) -> None:
+    def __init__(self, redis: Redis, pipeline: Pipeline | None = None, *, compact_from: int = COMPACT_FROM) -> None:
+        """What every request needs goes through `pipeline`, together with what others need at the moment."""
         self._redis, self.compact_from = redis, compact_from
+        self._pipeline = pipeline or Pipeline(redis)
         package = __package__ or ""
         self._set = load_script(redis, package, "set")
         self._liked = load_script(redis, package, "liked")
@@ -102,9 +99,11 @@ class LikeStore:
         """Set the like, or toggle it when `wanted` is None. Returns None when the post's likes are not loaded."""
         keys = PostKeys.of(post_id)
         state = -1 if wanted is None else int(wanted)
-        liked, size = await self._set(
-            keys=[keys.users, keys.bits, keys.size, keys.old_size, keys.delta, DIRTY],
-            args=[number, user_id, state, post_id, _milliseconds(now), self.compact_from],
+        liked, size = await self._pipeline.call(
+            self._set,
+            *(keys.users, keys.bits, keys.size, keys.old_size, keys.delta, DIRTY),
+            *(number, user_id, state, post_id, _milliseconds(now), self.compact_from),
+            keys=6,
         )
         return None if liked == -1 else Liked(bool(liked), int(size))
 
@@ -112,16 +111,19 @@ class LikeStore:
         """Return the counts of those posts that are loaded, in one round trip."""
         if not post_ids:
             return {}
-        sizes = await self._redis.mget([PostKeys.of(post_id).size for post_id in post_ids])
+        sizes = await self._pipeline.run("MGET", *(f"like:size:{post_id}" for post_id in post_ids))
         return {post_id: int(size) for post_id, size in zip(post_ids, sizes, strict=True) if size is not None}
 
-    async def liked(self, post_id: str, user_id: str, number: int) -> bool | None:
-        """Return whether the user likes the post, None when the database has to be asked."""
+    async def liked(self, post_id: str, user_id: str, number: int) -> tuple[bool | None, int | None]:
+        """Return whether the user likes the post and how many do, each None when the database has to be asked."""
         keys = PostKeys.of(post_id)
-        answer = await self._liked(
-            keys=[keys.users, keys.bits, keys.size, keys.old_size, keys.delta, keys.claim], args=[number, user_id]
+        liked, size = await self._pipeline.call(
+            self._liked,
+            *(keys.users, keys.bits, keys.size, keys.old_size, keys.delta, keys.claim),
+            *(number, user_id),
+            keys=6,
         )
-        return None if answer == -1 else bool(answer)
+        return (None if liked == -1 else bool(liked)), (None if size == -1 else int(size))
 
     async def begin_load(self, post_id: str, token: str) -> bool:
         """Return whether `token` now has the right to load the post's likes, for a few seconds from each `stage`.
@@ -248,22 +250,6 @@ class LikeStore:
             size, oldest = await pipeline.execute()
         age = max(0.0, now.timestamp() - float(oldest[0][1]) / 1000) if oldest else 0.0
         return Backlog(int(size), age)
-
-
-def visible_count(session: Session, post_id: str) -> int | None:
-    """Return the count in a visible post's row, None when there is no such post."""
-    return session.scalar(select(posts.c.like_count).where(posts.c.id == post_id, posts.c.post_status == STATUS_ACTIVE))
-
-
-def stored(session: Session, post_id: str, user_id: str) -> bool:
-    """Return whether the like is in the database."""
-    return bool(session.scalar(select(exists().where(likes.c.post_id == post_id, likes.c.user_id == user_id))))
-
-
-def stored_users(session: Session, post_id: str, after: str, limit: int) -> list[str]:
-    """Return up to `limit` users whose like of the post is in the database, those with ids above `after`, in order."""
-    statement = select(likes.c.user_id).where(likes.c.post_id == post_id, likes.c.user_id > after)
-    return list(session.scalars(statement.order_by(likes.c.user_id).limit(limit)))
 
 
 def chunks(items: Iterable[T], size: int = CHUNK) -> Iterable[list[T]]:

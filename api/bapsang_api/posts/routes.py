@@ -1,34 +1,31 @@
 """HTTP routes of posts."""
 
 import hashlib
-from typing import Annotated
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Query, Request
+from fastapi.routing import APIRoute
 from pydantic import AfterValidator, BeforeValidator
 from starlette.responses import Response
+from starlette.types import Scope
 
-from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal
-from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.cursor import Cursor, RequestedPage
+from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal, caller_of
+from bapsang_api.kit.cursor import DEFAULT_SIZE, MAX_SIZE, RequestedPage, parse_cursor
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.network import client_address
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
+from bapsang_api.kit.shortcuts import Shortcut
+from bapsang_api.kit.tokens import Principal
 from bapsang_api.kit.validation import empty_as_absent, text_between
-from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
+from bapsang_api.kit.wire import API, JsonRoute, json_bytes, json_response, problems
 from bapsang_api.posts.pictures import NamedPicture, PictureChange
-from bapsang_api.posts.schemas import (
-    Author,
-    ContentDetail,
-    DetailStats,
-    PostChange,
-    PostCreate,
-    PostDetail,
-    PostItem,
-    PostPage,
-    ShownImage,
-    Stats,
-)
-from bapsang_api.posts.service import Detail, Page, PostService
+from bapsang_api.posts.schemas import PostChange, PostCreate, PostDetail, PostPage
+from bapsang_api.posts.service import PostService
+from bapsang_api.posts.shown.lists import Wanted
+from bapsang_api.posts.shown.wire import detail_of, page_of
 from bapsang_api.search.query import Query as Words
 from bapsang_api.search.query import searchable
 from bapsang_api.tags.schemas import TagName
@@ -37,6 +34,7 @@ from bapsang_api.uploads.service import ImageService
 router = APIRouter(prefix=f"{API}/posts", tags=["posts"], route_class=JsonRoute)
 mine_router = APIRouter(prefix=f"{API}/users/me/posts", tags=["posts"])
 search_router = APIRouter(prefix=f"{API}/search", tags=["posts"])
+_PLAIN: Final = 3  # parameters: what says one of them twice is not plain
 Images = Annotated[ImageService, provided(ImageService)]
 Limiter = Annotated[RateLimiter, provided(RateLimiter)]
 Posts = Annotated[PostService, provided(PostService)]
@@ -54,27 +52,15 @@ SearchText = Annotated[
 
 
 @router.get("", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
-async def list_posts(
-    _: OptionalPrincipal,
-    posts: Posts,
-    images: Images,
-    paging: RequestedPage,
-    tag: TagFilter = None,
-) -> Response:
+async def list_posts(_: OptionalPrincipal, posts: Posts, paging: RequestedPage, tag: TagFilter = None) -> Response:
     """List posts, newest first; with `tag`, only those that have it."""
-    before, size = paging.start, paging.size
-    page = await (posts.page(before, size) if tag is None else posts.tagged(tag, before, size))
-    return json_response(page_body(page, images))
+    return json_bytes(await posts.listed(Wanted(tag, paging.start, paging.size)))
 
 
 @router.get("/{post_id}", response_model=PostDetail, responses=problems(401, 404), openapi_extra=TOKEN_OPTIONAL)
-async def read_post(
-    post_id: str, request: Request, principal: OptionalPrincipal, posts: Posts, images: Images
-) -> Response:
+async def read_post(post_id: str, request: Request, principal: OptionalPrincipal, posts: Posts) -> Response:
     """Read one post. Counts a view, at most one per viewer and minute, which shows after the next write-back."""
-    user_id = principal.user_id if principal else None
-    detail = await posts.detail(post_id, user_id=user_id, viewer=user_id or _visitor(request))
-    return json_response(_detail(detail, images))
+    return json_bytes(await posts.detail(post_id, principal, _viewer(request.scope, principal)))
 
 
 @router.post(
@@ -93,7 +79,7 @@ async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Post
         pictures=_pictures(body),
         tags=tuple(body.tags or ()),
     )
-    return json_response(_detail(detail, images), 201)
+    return json_response(detail_of(detail.row, images, is_liked=detail.is_liked), 201)
 
 
 @router.patch(
@@ -114,7 +100,7 @@ async def change_post(
         pictures=_pictures(body),
         tags=None if body.tags is None else tuple(body.tags),
     )
-    return json_response(_detail(detail, images))
+    return json_response(detail_of(detail.row, images, is_liked=detail.is_liked))
 
 
 @router.delete(
@@ -138,8 +124,8 @@ async def list_my_posts(
     paging: RequestedPage,
 ) -> Response:
     """List the caller's posts, newest first."""
-    page = await posts.page(paging.start, paging.size, author_id=principal.user_id)
-    return json_response(page_body(page, images))
+    page = await posts.written_by(principal.user_id, paging.start, paging.size)
+    return json_response(page_of(page.rows, page.following, images))
 
 
 @search_router.get("/posts", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
@@ -155,58 +141,52 @@ async def search_posts(
     """List the posts with all the words in title or content, newest first. 503 when too many hold them to be read in time."""
     limiter.admit(request.scope, Limit.SEARCH, subject_of(client_address(request.scope)))
     page = await posts.search(Words.of(q), paging.start, paging.size)
-    return json_response(page_body(page, images))
+    return json_response(page_of(page.rows, page.following, images))
 
 
-def _visitor(request: Request) -> str:
-    """Return a short digest that tells visitors without a login apart; no address is ever stored."""
-    seen = f"{client_address(request.scope)} {request.headers.get('user-agent', '')}"
-    return hashlib.blake2b(seen.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+async def _list(services: Mapping[type, Any], scope: Scope, _: str) -> bytes | None:
+    caller_of(services, scope)  # a bad token is refused even where none is needed
+    wanted = _wanted(scope["query_string"])
+    posts: PostService = services[PostService]
+    return None if wanted is None else await posts.listed(wanted)
+
+
+async def _read(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes:
+    principal = caller_of(services, scope)
+    posts: PostService = services[PostService]
+    return await posts.detail(post_id, principal, _viewer(scope, principal))
+
+
+SHORTCUTS: Final = tuple(
+    Shortcut(route, answer)
+    for route in router.routes
+    if isinstance(route, APIRoute) and (answer := {list_posts: _list, read_post: _read}.get(route.endpoint))
+)
+
+
+@lru_cache(maxsize=4096)
+def _wanted(query: bytes) -> Wanted | None:
+    """Return the page that a plain query asks for, None for any other. Raises InvalidInput for a bad cursor."""
+    if not query:
+        return Wanted(None, None, DEFAULT_SIZE)
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    asked = dict(pairs)
+    size = asked.pop("size", "") or str(DEFAULT_SIZE)
+    cursor_id, created_at = asked.pop("cursorId", None), asked.pop("cursorCreatedAt", None)
+    if asked or len(pairs) > _PLAIN or not (size.isascii() and size.isdigit() and 1 <= int(size) <= MAX_SIZE):
+        return None
+    return Wanted(None, parse_cursor(cursor_id, created_at), int(size))
+
+
+def _viewer(scope: Scope, principal: Principal | None) -> str:
+    """Return who sees a post: the user, or a short digest that tells visitors apart; no address is ever stored."""
+    if principal is not None:
+        return principal.user_id
+    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
+    seen = client_address(scope).encode("utf-8", "surrogateescape") + b" " + agent
+    return hashlib.blake2b(seen, digest_size=8).hexdigest()
 
 
 def _pictures(body: PostCreate | PostChange) -> PictureChange:
     listed = body.images if body.images is None else tuple(NamedPicture(image.key, image.alt) for image in body.images)
     return PictureChange(body.post_image_key, listed)
-
-
-def page_body(page: Page, images: ImageService) -> PostPage:
-    """Return a page of posts as clients see it."""
-    items = [
-        PostItem(
-            post_id=row.post_id,
-            title=row.title,
-            created_at=to_wire(row.created_at),
-            thumbnail_url=images.url(row.image_key),
-            author=Author(nickname=row.author_nickname, author_profile_url=images.url(row.author_image_key)),
-            stats=Stats(like_count=row.like_count, comment_count=row.comment_count, view_count=row.view_count),
-            tags=list(row.tags),
-        )
-        for row in page.rows
-    ]
-    return PostPage(items=items, next_cursor=Cursor.of(page.following), has_more=page.following is not None)
-
-
-def _detail(detail: Detail, images: ImageService) -> PostDetail:
-    row = detail.row
-    return PostDetail(
-        post_id=row.post_id,
-        title=row.title,
-        created_at=to_wire(row.created_at),
-        updated_at=to_wire(row.updated_at) if row.updated_at else None,
-        content_detail=ContentDetail(
-            content=row.content, post_image_url=images.url(row.image_key), images=_shown(detail, images)
-        ),
-        author=Author(nickname=row.author_nickname, author_profile_url=images.url(row.author_image_key)),
-        stats=DetailStats(
-            like_count=row.like_count,
-            comment_count=row.comment_count,
-            view_count=row.view_count,
-            is_liked=detail.is_liked,
-        ),
-        tags=list(row.tags),
-    )
-
-
-def _shown(detail: Detail, images: ImageService) -> list[ShownImage]:
-    shown = ((picture, images.url(picture.object_key)) for picture in detail.row.pictures)
-    return [ShownImage(key=picture.object_key, url=url, alt=picture.alt) for picture, url in shown if url is not None]

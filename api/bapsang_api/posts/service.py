@@ -1,7 +1,7 @@
 """Use cases of posts."""
 
-import asyncio
 import logging
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -15,9 +15,15 @@ from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import Forbidden, NotFound
 from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.tokens import Principal
 from bapsang_api.posts import store
 from bapsang_api.posts.models import Post, PostContent
 from bapsang_api.posts.pictures import PictureChange
+from bapsang_api.posts.shown import store as shown
+from bapsang_api.posts.shown.cache import PostCache
+from bapsang_api.posts.shown.lists import PostLists, Wanted
+from bapsang_api.posts.shown.store import PostDetailRow, PostRow
+from bapsang_api.posts.shown.wire import parts_of
 from bapsang_api.posts.views import ViewStore
 from bapsang_api.search.query import Query
 from bapsang_api.uploads.rules import Category
@@ -26,7 +32,7 @@ from bapsang_api.uploads.service import ImageService, attach, detach
 log = logging.getLogger(__name__)
 
 _VIEW_BATCH: Final = 500
-Row = TypeVar("Row", bound=store.PostRow)
+Row = TypeVar("Row", bound=PostRow)
 
 
 class PostLikes(Protocol):
@@ -35,8 +41,11 @@ class PostLikes(Protocol):
     async def counts(self, post_ids: list[str]) -> dict[str, int]:
         """Return the live counts of those posts that have one; the others' rows are up to date."""
 
-    async def liked(self, post_id: str, user_id: str) -> bool:
-        """Return whether the user likes the post."""
+    async def liked(self, post_id: str, user_id: str, number: int | None, written: int) -> tuple[bool, int]:
+        """Return whether the user likes the post and how many do; `written` is how many did at the last write-back."""
+
+    def listen(self, listener: Callable[[str, int], None]) -> None:
+        """Have `listener` told of each post whose likes are changed here, and how many it has then."""
 
     async def forget(self, post_id: str) -> None:
         """Forget the likes of a post that has been deleted for good."""
@@ -46,7 +55,7 @@ class PostLikes(Protocol):
 class Page:
     """A page of posts and where the next one goes on, None on the last."""
 
-    rows: list[store.PostRow]
+    rows: list[PostRow]
     following: Following | None
 
 
@@ -54,7 +63,7 @@ class Page:
 class Detail:
     """A post and what is personal to the one who reads it."""
 
-    row: store.PostDetailRow
+    row: PostDetailRow
     is_liked: bool
 
 
@@ -72,6 +81,13 @@ class PostService:
     ) -> None:
         self._database, self._views, self._likes, self._images = database, views, likes, images
         self._clock, self._ids = clock, ids
+        self._cache = PostCache(database, likes, partial(parts_of, images=images))
+        self._lists = PostLists(database, self._cache)
+        likes.listen(self._cache.count_likes)
+
+    def hear(self, names: Collection[str]) -> None:
+        """Look at these posts, and at those of these authors, before they are shown again."""
+        self._cache.change(names)
 
     async def create(
         self, *, user_id: str, title: str, content: str, pictures: PictureChange, tags: tuple[str, ...]
@@ -80,7 +96,7 @@ class PostService:
         published = await self._published(pictures, user_id)
         post_id, now = self._ids.new(), self._clock.now()
 
-        def add(session: Session) -> store.PostDetailRow | None:
+        def add(session: Session) -> PostDetailRow | None:
             attach(session, published.values(), owner_id=user_id, now=now)
             store.add(
                 session,
@@ -88,7 +104,7 @@ class PostService:
                 PostContent(id=post_id, content=content),
                 pictures.applied((), published),
             )
-            return store.detail(session, post_id)
+            return shown.detail(session, post_id)
 
         row = await self._database.write(add)
         if row is None:
@@ -112,9 +128,9 @@ class PostService:
         published = await self._published(pictures, user_id)
         now = self._clock.now()
 
-        def rewrite(session: Session) -> store.PostDetailRow | None:
+        def rewrite(session: Session) -> PostDetailRow | None:
             self._lock_own(session, post_id, user_id)
-            current = store.pictures_of(session, post_id)
+            current = shown.pictures_of(session, post_id)
             wanted = pictures.applied(current, published)
             if wanted != list(current):
                 detach(session, (picture.object_key for picture in current), now)
@@ -122,7 +138,7 @@ class PostService:
                 store.set_pictures(session, post_id, wanted)
             if wanted != list(current) or any(given is not None for given in (title, content, tags)):
                 store.change(session, post_id, title=title, content=content, names=tags, now=now)
-            return store.detail(session, post_id)
+            return shown.detail(session, post_id)
 
         row = await self._database.write(rewrite)
         if row is None:
@@ -135,7 +151,7 @@ class PostService:
 
         def remove(session: Session) -> None:
             self._lock_own(session, post_id, user_id)
-            detach(session, (picture.object_key for picture in store.pictures_of(session, post_id)), now)
+            detach(session, (picture.object_key for picture in shown.pictures_of(session, post_id)), now)
             store.delete(session, post_id, now)
 
         await self._database.write(remove)
@@ -145,30 +161,35 @@ class PostService:
         except OUTAGE as error:  # the post is gone; the write-back drops what its likes leave behind
             log.warning("posts.likes_not_forgotten", extra={"post_id": post_id, "error": type(error).__name__})
 
-    async def page(self, before: Keyset | None, size: int, *, author_id: str | None = None) -> Page:
-        """Return up to `size` posts, of everybody or one author, older than `before`, newest first, with live counts."""
-        rows = await self._database.read_lagging(
-            partial(store.page, before=before, limit=size + 1, author_id=author_id)
-        )
-        return await self._page(rows, size)
+    async def listed(self, wanted: Wanted) -> bytes:
+        """Return the answer to a list. Raises Unavailable."""
+        return self._lists.peek(wanted) or await self._lists.get(wanted)
 
-    async def tagged(self, tag: str, before: Keyset | None, size: int) -> Page:
-        """Return up to `size` posts with the tag, older than `before`, newest first."""
-        rows = await self._database.read_lagging(partial(store.tagged, tag=tag, before=before, limit=size + 1))
+    async def detail(self, post_id: str, principal: Principal | None, viewer: str) -> bytes:
+        """Return the answer to a detail and count a view of `viewer`. Raises NotFound, and Unavailable."""
+        copy = self._cache.peek(post_id)
+        if copy is None and is_ulid(post_id):
+            copy = await self._cache.find(post_id)
+        if copy is None:
+            raise NotFound
+        self._count_view(post_id, viewer)
+        if principal is None:
+            return copy.detail(is_liked=False)
+        liked, count = await self._likes.liked(post_id, principal.user_id, principal.number, copy.standing.like_count)
+        self._cache.count_likes(post_id, count)
+        return copy.detail(is_liked=liked)
+
+    async def written_by(self, author_id: str, before: Keyset | None, size: int) -> Page:
+        """Return up to `size` posts of an author, older than `before`, newest first, with live counts."""
+        rows = await self._database.read_lagging(
+            partial(shown.written_by, author_id=author_id, before=before, limit=size + 1)
+        )
         return await self._page(rows, size)
 
     async def search(self, query: Query, before: Keyset | None, size: int) -> Page:
         """Return up to `size` posts with all the words in title and content, older than `before`, newest first."""
-        rows = await self._database.read_lagging(partial(store.found, query=query, before=before, limit=size + 1))
+        rows = await self._database.read_lagging(partial(shown.found, query=query, before=before, limit=size + 1))
         return await self._page(rows, size)
-
-    async def detail(self, post_id: str, *, user_id: str | None, viewer: str) -> Detail:
-        """Return a post and count a view of `viewer`. Raises NotFound."""
-        row = await self._database.find_lagging(partial(store.detail, post_id=post_id)) if is_ulid(post_id) else None
-        if row is None:
-            raise NotFound
-        detail, _ = await asyncio.gather(self._shown(row, user_id), self._count_view(post_id, viewer))
-        return detail
 
     async def flush_views(self) -> int:
         """Write the pending views to the database and return how many there were."""
@@ -178,10 +199,10 @@ class PostService:
             total += sum(views.values())
         return total
 
-    async def _page(self, rows: list[store.PostRow], size: int) -> Page:
-        shown, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
-        counts = await self._likes.counts([row.post_id for row in shown])
-        return Page([with_count(row, counts) for row in shown], following)
+    async def _page(self, rows: list[PostRow], size: int) -> Page:
+        listed, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
+        counts = await self._likes.counts([row.post_id for row in listed])
+        return Page([with_count(row, counts) for row in listed], following)
 
     @staticmethod
     def _lock_own(session: Session, post_id: str, user_id: str) -> None:
@@ -197,16 +218,13 @@ class PostService:
         keys = await self._images.publish(named, owner_id=user_id, category=Category.POST_IMAGE)
         return {image.key: key for image, key in zip(named, keys, strict=True)}
 
-    async def _shown(self, row: store.PostDetailRow, user_id: str | None) -> Detail:
-        counts, liked = await asyncio.gather(self._likes.counts([row.post_id]), self._liked(row.post_id, user_id))
-        return Detail(with_count(row, counts), liked)
+    async def _shown(self, row: PostDetailRow, user_id: str) -> Detail:
+        liked, count = await self._likes.liked(row.post_id, user_id, None, row.like_count)
+        return Detail(replace(row, like_count=count), liked)
 
-    async def _liked(self, post_id: str, user_id: str | None) -> bool:
-        return user_id is not None and await self._likes.liked(post_id, user_id)
-
-    async def _count_view(self, post_id: str, viewer: str) -> None:
+    def _count_view(self, post_id: str, viewer: str) -> None:
         try:
-            await self._views.count(post_id, viewer)
+            self._views.count(post_id, viewer)
         except OUTAGE as error:  # nobody should be refused a post because its view cannot be counted
             log.warning("posts.view_not_counted", extra={"post_id": post_id, "error": type(error).__name__})
 
@@ -218,7 +236,7 @@ def erase(session: Session, user_id: str, *, now: datetime, limit: int) -> list[
     """
     post_ids = store.unerased(session, user_id, limit)
     if post_ids:
-        pictures = (picture for post_id in post_ids for picture in store.pictures_of(session, post_id))
+        pictures = (picture for post_id in post_ids for picture in shown.pictures_of(session, post_id))
         detach(session, [picture.object_key for picture in pictures], now)
         store.erase(session, post_ids, now)
     return post_ids

@@ -1,93 +1,22 @@
-"""Every SQL statement and Redis key of posts."""
+"""Every SQL statement that writes posts, and what writers have to read first. What readers read is in `posts/shown`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, insert, or_, select, update
 from sqlalchemy import delete as delete_from
+from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from bapsang_api.kit.columns import table_of
-from bapsang_api.kit.cursor import Keyset
-from bapsang_api.kit.keyset import older
-from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent, PostImage
+from bapsang_api.kit.changes import note
+from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent
+from bapsang_api.posts.shown.store import Picture, post_contents, post_images, posts
 from bapsang_api.search import store as texts
-from bapsang_api.search.query import Query
 from bapsang_api.tags import store as tags
 from bapsang_api.uploads.store import UnusedImage
-from bapsang_api.users.models import User
-from bapsang_api.users.store import author_name
 
-posts = table_of(Post)
-post_contents = table_of(PostContent)
-post_images = table_of(PostImage)
-users = table_of(User)
-
-
-@dataclass(frozen=True)
-class PostRow:
-    """A post in a list. The counts are those of the last write-back."""
-
-    post_id: str
-    title: str
-    created_at: datetime
-    author_nickname: str
-    author_image_key: str | None
-    image_key: str | None
-    like_count: int
-    comment_count: int
-    view_count: int
-    tags: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture of a post: the key under which it is published, and what it shows in words."""
-
-    object_key: str
-    alt: str | None
-
-
-@dataclass(frozen=True)
-class PostDetailRow(PostRow):
-    """A post with its content."""
-
-    updated_at: datetime | None
-    content: str
-    pictures: tuple[Picture, ...]
-
-
-LIST_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (  # in the order of PostRow
-    posts.c.id,
-    posts.c.title,
-    posts.c.created_at,
-    author_name,
-    users.c.profile_image_key,
-    # A subquery, so that whoever lists posts joins no more than the author.
-    select(post_contents.c.post_image_key)
-    .where(post_contents.c.id == posts.c.id)
-    .correlate(posts)
-    .scalar_subquery()
-    .label("image_key"),
-    posts.c.like_count,
-    posts.c.comment_count,
-    posts.c.view_count,
-    posts.c.tags,
-)
-_LIST = (
-    select(*LIST_COLUMNS)
-    .join(users, users.c.id == posts.c.user_id)
-    .where(posts.c.post_status == STATUS_ACTIVE)
-    .order_by(posts.c.created_at.desc(), posts.c.id.desc())
-)
-_DETAIL: Final[Select[Any]] = (
-    select(*LIST_COLUMNS, posts.c.updated_at, post_contents.c.content)
-    .join(users, users.c.id == posts.c.user_id)
-    .join(post_contents, post_contents.c.id == posts.c.id)
-    .where(posts.c.post_status == STATUS_ACTIVE)
-)
+# Noted beside a post's id when it comes into lists or goes from them.
+LISTS = "posts"
 
 
 def add(session: Session, post: Post, content: PostContent, pictures: Sequence[Picture]) -> None:
@@ -99,69 +28,7 @@ def add(session: Session, post: Post, content: PostContent, pictures: Sequence[P
     tags.put(session, post.id, post.created_at, post.tags)
     if pictures:
         set_pictures(session, post.id, pictures)
-
-
-def page(session: Session, before: Keyset | None, limit: int, author_id: str | None = None) -> list[PostRow]:
-    """Return up to `limit` visible posts, of everybody or one author, that are older than `before`, newest first."""
-    statement = _LIST.limit(limit)
-    if author_id is not None:
-        statement = statement.where(posts.c.user_id == author_id)
-    if before is not None:
-        statement = statement.where(older(before, posts.c.created_at, posts.c.id))
-    return [PostRow(*row) for row in session.execute(statement)]
-
-
-def tagged(session: Session, tag: str, before: Keyset | None, limit: int) -> list[PostRow]:
-    """Return up to `limit` visible posts with the tag that are older than `before`, newest first."""
-    lists = tags.post_tags
-    statement = (
-        _LIST.join(lists, lists.c.post_id == posts.c.id)
-        .where(lists.c.tag == tag)
-        .order_by(None)
-        .order_by(lists.c.created_at.desc(), lists.c.post_id.desc())
-        # Forced: of a tag that most posts have, MySQL would read and sort all.
-        .with_hint(lists, "FORCE INDEX (PRIMARY)", "mysql")
-        .limit(limit)
-    )
-    if before is not None:
-        statement = statement.where(older(before, lists.c.created_at, lists.c.post_id))
-    return [PostRow(*row) for row in session.execute(statement)]
-
-
-def found(session: Session, query: Query, before: Keyset | None, limit: int) -> list[PostRow]:
-    """Return up to `limit` visible posts that hold the words and are older than `before`, newest first."""
-    # Apart from what a list shows of them: of many that hold the words, only those of the page are looked up.
-    ids = (
-        select(posts.c.id)
-        .join_from(texts.post_texts, posts, posts.c.id == texts.post_texts.c.post_id)
-        .where(texts.holds(session, query), posts.c.post_status == STATUS_ACTIVE)
-        .order_by(posts.c.created_at.desc(), posts.c.id.desc())
-        .limit(limit)
-    )
-    if before is not None:
-        ids = ids.where(older(before, posts.c.created_at, posts.c.id))
-    shown = ids.subquery("found")
-    statement = _LIST.join(shown, shown.c.id == posts.c.id).prefix_with(texts.TIME_LIMIT, dialect="mysql")
-    return [PostRow(*row) for row in session.execute(statement)]
-
-
-def detail(session: Session, post_id: str) -> PostDetailRow | None:
-    row = session.execute(_DETAIL.where(posts.c.id == post_id)).one_or_none()
-    if row is None:
-        return None
-    # Posts without a picture are spared the second query.
-    shown: tuple[Any, ...] = (*row, pictures_of(session, post_id) if row.image_key else ())
-    return PostDetailRow(*shown)
-
-
-def pictures_of(session: Session, post_id: str) -> tuple[Picture, ...]:
-    """Return the pictures of a post in their order."""
-    rows = session.execute(
-        select(post_images.c.object_key, post_images.c.alt)
-        .where(post_images.c.post_id == post_id)
-        .order_by(post_images.c.position)
-    )
-    return tuple(Picture(*row) for row in rows)
+    note(session, post.id, LISTS)
 
 
 def set_pictures(session: Session, post_id: str, pictures: Sequence[Picture]) -> None:
@@ -223,6 +90,7 @@ def change(
         texts.put(session, *words)
     if names is not None:
         _list_by_tags(session, post_id)
+    note(session, post_id, *([] if names is None else [LISTS]))
 
 
 def delete(session: Session, post_id: str, now: datetime) -> None:
@@ -230,6 +98,7 @@ def delete(session: Session, post_id: str, now: datetime) -> None:
     session.execute(update(posts).where(posts.c.id == post_id).values(post_status=STATUS_DELETED, deleted_at=now))
     texts.remove(session, [post_id])
     tags.remove(session, [post_id])
+    note(session, post_id, LISTS)
 
 
 def words_of(session: Session, post_ids: Sequence[str]) -> list[tuple[str, str, str]]:
@@ -265,6 +134,7 @@ def erase(session: Session, post_ids: Sequence[str], now: datetime) -> None:
     )
     texts.remove(session, post_ids)
     tags.remove(session, post_ids)
+    note(session, *post_ids, LISTS)
 
 
 def set_visibility(session: Session, post_id: str, status: str) -> bool:
@@ -280,6 +150,7 @@ def set_visibility(session: Session, post_id: str, status: str) -> bool:
         _list_by_tags(session, post_id)
     else:
         tags.remove(session, [post_id])
+    note(session, post_id, LISTS)
     return True
 
 

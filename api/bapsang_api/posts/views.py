@@ -4,6 +4,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from bapsang_api.kit.pipeline import Pipeline
 from bapsang_api.kit.redis import load_script
 
 VIEW_SECONDS: Final = 60
@@ -13,12 +14,15 @@ _PENDING_VIEWS: Final = "view:pending"
 class ViewStore:
     """Views in Redis: who has seen a post within the last minute, and what is not yet in the database."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
         self._count = load_script(redis, __package__ or "", "count_view")
         self._take = load_script(redis, __package__ or "", "take_views")
 
-    async def count(self, post_id: str, viewer: str) -> None:
-        await self._count(keys=[f"view:seen:{post_id}:{viewer}", _PENDING_VIEWS], args=[post_id, VIEW_SECONDS])
+    def count(self, post_id: str, viewer: str) -> None:
+        """Have a view counted before long: nobody waits for it. Raises Redis errors."""
+        seen = f"view:seen:{post_id}:{viewer}"
+        self._pipeline.post(self._count, seen, _PENDING_VIEWS, post_id, VIEW_SECONDS, keys=2)
 
     async def take(self, limit: int) -> dict[str, int]:
         """Remove and return the pending views of up to `limit` posts."""

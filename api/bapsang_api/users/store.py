@@ -9,6 +9,7 @@ from sqlalchemy import case, exists, insert, literal, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from bapsang_api.kit.changes import note
 from bapsang_api.kit.columns import table_of
 from bapsang_api.uploads.store import UnusedImage
 from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, User, UserAuth, UserNumber
@@ -143,6 +144,7 @@ def change_profile(session: Session, user_id: str, changes: dict[str, Any], now:
         )
     except IntegrityError as error:
         raise NicknameTakenError from error
+    note(session, user_id)
     return bool(changed.rowcount)  # type: ignore[attr-defined]
 
 
@@ -186,6 +188,7 @@ def anonymise(session: Session, user_id: str, *, nickname: str, email_hash: str,
         # No @, so nobody can sign up with it.
         .values(email=f"~{user_id}", withdrawn_email_hash=email_hash, withdrawn_at=now)
     )
+    note(session, user_id)
 
 
 def withdrawn_before(session: Session, moment: datetime, limit: int) -> list[str]:

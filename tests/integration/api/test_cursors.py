@@ -23,10 +23,11 @@ from bapsang_api.comments import tree
 from bapsang_api.comments.models import STATUS_DELETED, Comment
 from bapsang_api.kit.cursor import Following, Keyset
 from bapsang_api.kit.db import Limits, open_engine
-from bapsang_api.likes.mine import store as liked_posts
+from bapsang_api.likes.rows import store as liked_posts
 from bapsang_api.likes.writeback import store as write_back
 from bapsang_api.migrate import migrate
 from bapsang_api.posts import store as post_store
+from bapsang_api.posts.shown import store as shown
 
 from .world import Backend
 
@@ -54,7 +55,7 @@ class Shelf:
     def __post_init__(self) -> None:
         user = {"nickname": "n", "user_role": "USER", "user_status": "ACTIVE", "created_at": START}
         self.user_id = item_id(next(self.numbers))
-        self.session.execute(insert(post_store.users), {**user, "id": self.user_id})
+        self.session.execute(insert(shown.users), {**user, "id": self.user_id})
         self.post_id = self.write_post(0)
 
     def new(self, argument: int) -> tuple[str, datetime]:
@@ -95,12 +96,12 @@ class Posts(Shelf):
         self.listed.discard(gone)
 
     def page(self, after: Keyset | None) -> list[Following]:
-        return [Following(row.created_at, row.post_id) for row in post_store.page(self.session, after, SIZE)]
+        return shown.places(self.session, None, after, SIZE)
 
 
 class MyPosts(Posts):
     def page(self, after: Keyset | None) -> list[Following]:
-        rows = post_store.page(self.session, after, SIZE, self.user_id)
+        rows = shown.written_by(self.session, self.user_id, after, SIZE)
         return [Following(row.created_at, row.post_id) for row in rows]
 
 

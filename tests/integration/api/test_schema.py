@@ -19,10 +19,10 @@ from sqlalchemy.orm import Session
 from bapsang_api.comments import store as comments
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.db import open_engine, take_mysql_lock
-from bapsang_api.likes.mine import store as likes
+from bapsang_api.likes.rows import store as likes
 from bapsang_api.migrate import LOCK, MigrationError, migrate
 from bapsang_api.migrations import versions
-from bapsang_api.posts import store as posts
+from bapsang_api.posts.shown import store as posts
 from bapsang_api.tables import METADATA, MODELS
 
 from .world import Backend, World, open_world
@@ -158,7 +158,7 @@ async def test_lists_of_comments_and_own_posts_and_likes_are_read_off_their_inde
             comments.roots(session, post_id, place, 21)
             comments.replies(session, top, Keyset(datetime(2000, 1, 1, tzinfo=UTC), None), 21)
             comments.first_replies(session, [top], 51)
-            posts.page(session, place, 21, alice.user_id)
+            posts.written_by(session, alice.user_id, place, 21)
             likes.page(session, alice.user_id, place, 21)
             event.remove(session.get_bind(), "before_cursor_execute", note)
             for statement, values in asked:

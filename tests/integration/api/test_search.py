@@ -9,7 +9,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from bapsang_api.jobs import reindex
-from bapsang_api.posts import store as posts
+from bapsang_api.posts.shown import store as posts
 from bapsang_api.search.models import INDEX
 from bapsang_api.search.query import Query
 from bapsang_api.search.store import TIME_LIMIT

@@ -12,9 +12,9 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.cursor import Keyset
-from bapsang_api.likes import store as likes
+from bapsang_api.likes.rows import store as likes
 from bapsang_api.migrate import migrate
-from bapsang_api.posts import store as posts
+from bapsang_api.posts.shown import store as posts
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import PASSWORD, Seeder
 from bapsang_api.tables import METADATA
@@ -192,34 +192,34 @@ def test_every_page_of_the_feed_is_read_off_its_index_however_deep(filled: Engin
         newest_first = text("SELECT created_at, id FROM posts ORDER BY created_at DESC LIMIT 1 OFFSET :depth")
         created_at, post_id = connection.execute(newest_first, {"depth": depth}).one()
     before = Keyset(created_at.replace(tzinfo=UTC), post_id) if depth else None
-    plan = plans(filled, lambda session: posts.page(session, before, 21))
+    plan = plans(filled, lambda session: posts.places(session, None, before, 21))
     assert plan["posts"]["key"] == "ix_posts_feed", plan
-    assert plan["users"]["key"] == "PRIMARY"
     for table in plan.values():
         assert "filesort" not in str(table["Extra"])
         assert "temporary" not in str(table["Extra"])
 
     def pages(session: Session) -> None:
         session.execute(text("FLUSH STATUS"))
-        posts.page(session, before, 21)
+        posts.places(session, None, before, 21)
 
     with Session(filled) as session:
         pages(session)
         read = {name: int(value) for name, value in session.execute(text("SHOW SESSION STATUS LIKE 'Handler_read%'"))}
-    # 21 posts and their authors, at any depth; an OFFSET would step over all that come before.
+    # 21 posts, at any depth; an OFFSET would step over all that come before.
     assert sum(read.values()) < 100, read
 
 
 @pytest.mark.parametrize(
     ("work", "keys"),
     [
+        (lambda session, post_id: posts.standings(session, [post_id]), {"posts": "PRIMARY", "users": "PRIMARY"}),
         (posts.detail, {"posts": "PRIMARY", "users": "PRIMARY", "post_contents": "PRIMARY"}),
-        (lambda session, post_id: likes.stored(session, post_id, post_id), {}),
+        (lambda session, post_id: likes.stored(session, [(post_id, post_id)]), {}),
         (lambda session, post_id: likes.stored_users(session, post_id, "", 20), {"user_post_likes": "PRIMARY"}),
         (lambda session, _: users.nickname_taken(session, "x"), {}),
         (lambda session, _: users.id_of(session, "seed1@example.com"), {"user_auth": "uq_user_auth_email"}),
     ],
-    ids=["detail", "liked", "likers", "nickname", "id"],
+    ids=["standing", "detail", "liked", "likers", "nickname", "id"],
 )
 def test_hot_look_ups_scan_no_table(
     filled: Engine, work: Callable[[Session, str], object], keys: dict[str, str]

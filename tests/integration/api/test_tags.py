@@ -10,7 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.cursor import Keyset
-from bapsang_api.posts import store as posts
+from bapsang_api.posts.shown import store as posts
 from bapsang_api.tags import store as tags
 
 from .test_erasure import erasure

@@ -17,6 +17,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 
 import bapsang_api
 from bapsang_api.app import ROUTERS, create_app
+from bapsang_api.asgi import Gateway
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.ids import Ids
@@ -24,6 +25,7 @@ from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import EMBEDDED, open_redis
 from bapsang_api.kit.shedding import Shedder
+from bapsang_api.kit.shortcuts import Shortcuts
 from bapsang_api.kit.tokens import TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.service import LikeService
@@ -65,7 +67,7 @@ def test_endpoints_and_their_dependencies_are_async(route: APIRoute) -> None:
         assert inspect.iscoroutinefunction(call), call
 
 
-def test_one_plain_middleware() -> None:
+def test_middlewares_are_plain() -> None:
     clock = SystemClock()
     redis, metrics = open_redis(EMBEDDED), Metrics()
     verifier = TokenVerifier([], issuer="", audience="", clock=clock, revoked=lambda _: False)
@@ -79,8 +81,9 @@ def test_one_plain_middleware() -> None:
         shedder=Shedder(4, metrics),
         idempotency=Idempotency(redis, verifier),
     )
-    (middleware,) = app.user_middleware
-    assert not issubclass(middleware.cls, BaseHTTPMiddleware)  # type: ignore[arg-type]
+    assert [middleware.cls for middleware in app.user_middleware] == [Gateway, Shortcuts]
+    for middleware in app.user_middleware:
+        assert not issubclass(middleware.cls, BaseHTTPMiddleware)  # type: ignore[arg-type]
 
 
 def test_routes_with_the_most_traffic_are_matched_first() -> None:

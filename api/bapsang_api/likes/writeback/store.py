@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.redis import load_script
-from bapsang_api.likes.store import DIRTY, PostKeys, chunks, likes, posts
+from bapsang_api.likes.rows.store import likes, posts
+from bapsang_api.likes.store import DIRTY, PostKeys, chunks
 from bapsang_api.posts.models import STATUS_DELETED
 from bapsang_api.users.models import User
 

@@ -1,0 +1,89 @@
+"""Many look-ups in one: what concurrent callers ask for while an answer is under way is asked for together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextvars import Context
+from typing import Final, Generic, TypeVar
+
+from bapsang_api.kit.problem import Unavailable
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_MOST: Final = 200  # keys a look-up
+_LANES: Final = 2  # look-ups at once: one that is slow does not hold up all others
+# A look-up has its price whatever it is for. Waiting this long for company makes it a hundred a second at most, and nobody
+# notices; what nobody waits for yet may wait longer.
+_GATHER_SECONDS: Final = 0.005
+_LATER_SECONDS: Final = 0.1
+
+
+class Batch(Generic[K, V]):
+    """Looks keys up with `load`, which answers for many at once and leaves out what there is not.
+
+    A key is asked for once, however many wait for it. At most `queue` keys may wait; one more is Unavailable.
+    """
+
+    def __init__(self, load: Callable[[Collection[K]], Awaitable[Mapping[K, V]]], *, queue: int = 5_000) -> None:
+        self._load, self._queue = load, queue
+        self._waiting: dict[K, asyncio.Future[V | None]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def get(self, key: K) -> V | None:
+        """Return what is found for the key from now on, None where there is nothing. Raises what `load` raises, and Unavailable.
+
+        A look-up that is under way already is not waited for: it may have missed what has just changed.
+        """
+        return await asyncio.shield(self._ask(key, _GATHER_SECONDS))
+
+    def prefetch(self, key: K) -> None:
+        """Have the key looked up before long. Whatever fails is for those who get it to find out."""
+        if len(self._waiting) < self._queue:
+            self._ask(key, _LATER_SECONDS)
+
+    def _ask(self, key: K, seconds: float) -> asyncio.Future[V | None]:
+        future = self._waiting.get(key)
+        if future is None:
+            if len(self._waiting) >= self._queue:
+                raise Unavailable
+            future = self._waiting[key] = asyncio.get_running_loop().create_future()
+        self._start_within(seconds)
+        return future
+
+    def _start_within(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + seconds:
+                return
+            self._timer.cancel()
+        # In a context of its own: it works for many callers and must not act as one of them.
+        self._timer = loop.call_later(seconds, self._start, context=Context())
+
+    def _start(self) -> None:
+        self._timer = None
+        while self._waiting and len(self._running) < _LANES:
+            asked = {key: self._waiting.pop(key) for key in list(self._waiting)[:_MOST]}
+            task = asyncio.get_running_loop().create_task(self._answer(asked))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if self._waiting:
+            self._start_within(_GATHER_SECONDS)
+
+    async def _answer(self, asked: dict[K, asyncio.Future[V | None]]) -> None:
+        try:
+            found = await self._load(asked)
+        except BaseException as error:
+            for future in asked.values():
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()  # whoever waited may have gone: then nobody else takes note of it
+            if not isinstance(error, Exception):
+                raise
+            return
+        for key, future in asked.items():
+            if not future.done():
+                future.set_result(found.get(key))

@@ -1,1 +1,0 @@
-"""The posts that a user likes."""

@@ -1,0 +1,1 @@
+"""Likes as they stand in the database, for reading."""

@@ -1,0 +1,228 @@
+"""The copies of posts and lists that a process keeps, and how it knows that they are still right.
+
+A copy is shown for half a second without a question, and for as long again while it is looked at in the background; the
+looks of all requests are one statement that reads counts and versions, and only what has another version is read anew.
+What a change is told of is looked at before it is shown again, in the writer: its author sees it at once. So nothing
+here has to be told to be right, within two seconds and the lag of the replica.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, Protocol
+
+from sqlalchemy.orm import Session
+
+from bapsang_api.kit.batch import Batch
+from bapsang_api.kit.db import Database
+from bapsang_api.kit.problem import Unavailable
+from bapsang_api.posts.shown import store
+from bapsang_api.posts.shown.store import PostDetailRow, Standing
+from bapsang_api.posts.shown.wire import Parts, detail_bytes, item_bytes
+
+FRESH: Final = 0.5  # seconds: shown as it is
+USABLE: Final = 1.0  # shown, and looked at meanwhile
+# While the database does not answer nothing can change in it either.
+WITHOUT_DATABASE: Final = 300.0
+# After a change the replica may not have it yet.
+CURRENT_SECONDS: Final = 5.0
+_MOST: Final = 10_000  # posts
+_MOST_BYTES: Final = 16 * 1024 * 1024
+
+
+class LiveCounts(Protocol):
+    """What is needed of likes."""
+
+    async def counts(self, post_ids: list[str]) -> dict[str, int]:
+        """Return the live counts of those posts that have one; the others' rows are up to date."""
+
+
+@dataclass(slots=True)
+class Copy:
+    """A post as it was `checked` (monotonic seconds, before the database was asked)."""
+
+    parts: Parts
+    standing: Standing
+    likes: int
+    checked: float
+
+    def item(self) -> bytes:
+        standing = self.standing
+        return item_bytes(self.parts, self.likes, standing.comment_count, standing.view_count)
+
+    def detail(self, *, is_liked: bool) -> bytes:
+        standing = self.standing
+        counts = self.likes, standing.comment_count, standing.view_count
+        return detail_bytes(self.parts, *counts, is_liked=is_liked)
+
+
+class Recent:
+    """What has been changed within the last seconds, and when."""
+
+    def __init__(self, timer: Callable[[], float]) -> None:
+        self._timer = timer
+        self._changed: OrderedDict[str, float] = OrderedDict()
+        self.last = 0.0
+
+    def note(self, names: Iterable[str]) -> None:
+        self.last = now = self._timer()
+        for name in names:
+            self._changed[name] = now
+            self._changed.move_to_end(name)
+        while self._changed and next(iter(self._changed.values())) < now - CURRENT_SECONDS:
+            self._changed.popitem(last=False)
+
+    def since(self, moment: float, *names: str) -> bool:
+        """Return whether one of these was changed after `moment`, which is not long ago."""
+        return self.last >= moment and any(self._changed.get(name, 0.0) >= moment for name in names)
+
+
+@dataclass(slots=True)
+class _Look:
+    """What one statement after the other has found of some posts."""
+
+    standings: dict[str, Standing] = field(default_factory=dict)
+    details: dict[str, PostDetailRow] = field(default_factory=dict)
+
+
+class PostCache:
+    """The copies of posts."""
+
+    def __init__(
+        self,
+        database: Database,
+        likes: LiveCounts,
+        render: Callable[[PostDetailRow], Parts],
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database, self._likes, self._render, self._timer = database, likes, render, timer
+        self._copies: OrderedDict[str, Copy] = OrderedDict()
+        self._bytes = 0
+        self._looks: Batch[str, Copy] = Batch(self._look)
+        self.recent = Recent(timer)
+
+    def __len__(self) -> int:
+        return len(self._copies)
+
+    def peek(self, post_id: str) -> Copy | None:
+        """Return the copy of a post if it may be shown right now."""
+        copy = self._copies.get(post_id)
+        if copy is None:
+            return None
+        age = self._timer() - copy.checked
+        if age >= FRESH:
+            if age >= USABLE:
+                return None
+            self._looks.prefetch(post_id)
+        return copy
+
+    async def find(self, post_id: str) -> Copy | None:
+        """Return the copy of a post as it stands now, None without such a post. Raises Unavailable."""
+        try:
+            copy = await self._looks.get(post_id)
+        except Unavailable:
+            copy = self._copies.get(post_id)
+            if copy is None or self._timer() - copy.checked >= WITHOUT_DATABASE:
+                raise
+        return copy
+
+    def change(self, names: Collection[str]) -> None:
+        """Show none of these posts, nor posts of these authors, before they have been looked at again."""
+        changed, authors = set(names), {name for name in names if name not in self._copies}
+        if authors:
+            # A list knows its posts, not who wrote them.
+            changed |= {name for name, copy in self._copies.items() if copy.standing.author_id in authors}
+        self.recent.note(changed)
+        for name in changed:
+            if (copy := self._copies.get(name)) is not None:
+                copy.checked = -WITHOUT_DATABASE
+
+    def count_likes(self, post_id: str, likes: int) -> None:
+        """Show this count from now on."""
+        copy = self._copies.get(post_id)
+        if copy is not None and copy.likes != likes:
+            copy.likes = likes
+            self.recent.note((_likes_of(post_id),))
+
+    def changed_since(self, moment: float, post_ids: Iterable[str]) -> bool:
+        """Return whether what a list shows of one of these posts may have changed after `moment`."""
+        recent = self.recent
+        return recent.last >= moment and any(recent.since(moment, name, _likes_of(name)) for name in post_ids)
+
+    async def _look(self, post_ids: Collection[str]) -> dict[str, Copy]:
+        asked = self._timer()
+        counts = await self._likes.counts(list(post_ids))
+        look = await self._read(post_ids, asked)
+        found = {}
+        for post_id in post_ids:
+            standing = look.standings.get(post_id)
+            if standing is None:
+                self._drop(post_id)
+                continue
+            parts = self._parts(post_id, standing, look.details)
+            if parts is None:  # deleted, or changed once more, between the two statements
+                continue
+            found[post_id] = self._keep(post_id, parts, standing, counts.get(post_id, standing.like_count), asked)
+        return found
+
+    async def _read(self, post_ids: Collection[str], asked: float) -> _Look:
+        lagging = (
+            {name for name in post_ids if not self._must_be_current(name, asked)} if self._database.lags else set()
+        )
+        current = [name for name in post_ids if name not in lagging]
+        look = _Look()
+        if lagging:
+            look = await self._database.read_lagging(partial(self._reading, list(lagging), look))
+        # A link may be faster than the replica: what is not there yet is looked for where it was written.
+        missing = [name for name in lagging if name not in look.standings]
+        if current or missing:
+            look = await self._database.read(partial(self._reading, current + missing, look))
+        return look
+
+    def _must_be_current(self, post_id: str, asked: float) -> bool:
+        copy = self._copies.get(post_id)
+        names = (post_id,) if copy is None else (post_id, copy.standing.author_id)
+        return self.recent.since(asked - CURRENT_SECONDS, *names)
+
+    def _reading(self, post_ids: list[str], before: _Look, session: Session) -> _Look:
+        standings = store.standings(session, post_ids)
+        # Reading a dictionary that the event loop writes to is safe, and a copy that goes meanwhile is read once more.
+        new = [name for name, standing in standings.items() if self._known(name) != standing.version]
+        details = store.details(session, new) if new else {}
+        return _Look(before.standings | standings, before.details | details)
+
+    def _known(self, post_id: str) -> object:
+        copy = self._copies.get(post_id)
+        return None if copy is None else copy.standing.version
+
+    def _parts(self, post_id: str, standing: Standing, details: dict[str, PostDetailRow]) -> Parts | None:
+        row = details.get(post_id)
+        if row is not None:
+            return self._render(row)
+        copy = self._copies.get(post_id)
+        return copy.parts if copy is not None and copy.standing.version == standing.version else None
+
+    def _keep(self, post_id: str, parts: Parts, standing: Standing, likes: int, asked: float) -> Copy:
+        known = self._copies.get(post_id)
+        if self.recent.since(asked, post_id, standing.author_id):
+            asked = -WITHOUT_DATABASE  # changed while it was read: whoever asks next has it looked at again
+        if known is not None and self.recent.since(asked, _likes_of(post_id)):
+            likes = known.likes
+        self._drop(post_id)
+        copy = self._copies[post_id] = Copy(parts, standing, likes, asked)
+        self._bytes += parts.size
+        while len(self._copies) > _MOST or self._bytes > _MOST_BYTES:
+            oldest, _ = next(iter(self._copies.items()))
+            self._drop(oldest)
+        return copy
+
+    def _drop(self, post_id: str) -> None:
+        copy = self._copies.pop(post_id, None)
+        if copy is not None:
+            self._bytes -= copy.parts.size
+
+
+def _likes_of(post_id: str) -> str:
+    return f"likes:{post_id}"

@@ -1,0 +1,207 @@
+"""Every SQL statement on what is shown of posts."""
+
+import itertools
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import Session
+
+from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.cursor import Following, Keyset
+from bapsang_api.kit.keyset import older
+from bapsang_api.posts.models import STATUS_ACTIVE, Post, PostContent, PostImage
+from bapsang_api.search import store as texts
+from bapsang_api.search.query import Query
+from bapsang_api.tags import store as tags
+from bapsang_api.users.models import User
+from bapsang_api.users.store import author_name
+
+posts = table_of(Post)
+post_contents = table_of(PostContent)
+post_images = table_of(PostImage)
+users = table_of(User)
+
+
+@dataclass(frozen=True)
+class PostRow:
+    """A post in a list. The counts are those of the last write-back."""
+
+    post_id: str
+    title: str
+    created_at: datetime
+    author_nickname: str
+    author_image_key: str | None
+    image_key: str | None
+    like_count: int
+    comment_count: int
+    view_count: int
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a post: the key under which it is published, and what it shows in words."""
+
+    object_key: str
+    alt: str | None
+
+
+@dataclass(frozen=True)
+class PostDetailRow(PostRow):
+    """A post with its content."""
+
+    updated_at: datetime | None
+    content: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The counts of a visible post, which change often, and the version of all else that is shown of it."""
+
+    author_id: str
+    like_count: int
+    comment_count: int
+    view_count: int
+    version: tuple[datetime | None, datetime | None]  # when the post and its author were last changed
+
+
+LIST_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (  # in the order of PostRow
+    posts.c.id,
+    posts.c.title,
+    posts.c.created_at,
+    author_name,
+    users.c.profile_image_key,
+    # A subquery, so that whoever lists posts joins no more than the author.
+    select(post_contents.c.post_image_key)
+    .where(post_contents.c.id == posts.c.id)
+    .correlate(posts)
+    .scalar_subquery()
+    .label("image_key"),
+    posts.c.like_count,
+    posts.c.comment_count,
+    posts.c.view_count,
+    posts.c.tags,
+)
+_LIST = (
+    select(*LIST_COLUMNS)
+    .join(users, users.c.id == posts.c.user_id)
+    .where(posts.c.post_status == STATUS_ACTIVE)
+    .order_by(posts.c.created_at.desc(), posts.c.id.desc())
+)
+_DETAIL: Final[Select[Any]] = (
+    select(*LIST_COLUMNS, posts.c.updated_at, post_contents.c.content)
+    .join(users, users.c.id == posts.c.user_id)
+    .join(post_contents, post_contents.c.id == posts.c.id)
+    .where(posts.c.post_status == STATUS_ACTIVE)
+)
+_STANDING: Final = (
+    select(
+        posts.c.id,
+        posts.c.user_id,
+        posts.c.like_count,
+        posts.c.comment_count,
+        posts.c.view_count,
+        posts.c.updated_at,
+        users.c.updated_at,
+    )
+    .join(users, users.c.id == posts.c.user_id)
+    .where(posts.c.post_status == STATUS_ACTIVE)
+)
+
+
+def written_by(session: Session, author_id: str, before: Keyset | None, limit: int) -> list[PostRow]:
+    """Return up to `limit` visible posts of an author that are older than `before`, newest first."""
+    statement = _LIST.where(posts.c.user_id == author_id).limit(limit)
+    if before is not None:
+        statement = statement.where(older(before, posts.c.created_at, posts.c.id))
+    return [PostRow(*row) for row in session.execute(statement)]
+
+
+def tagged(session: Session, tag: str, before: Keyset | None, limit: int) -> list[PostRow]:
+    """Return up to `limit` visible posts with the tag that are older than `before`, newest first."""
+    lists = tags.post_tags
+    statement = (
+        _LIST.join(lists, lists.c.post_id == posts.c.id)
+        .where(lists.c.tag == tag)
+        .order_by(None)
+        .order_by(lists.c.created_at.desc(), lists.c.post_id.desc())
+        # Forced: of a tag that most posts have, MySQL would read and sort all.
+        .with_hint(lists, "FORCE INDEX (PRIMARY)", "mysql")
+        .limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(older(before, lists.c.created_at, lists.c.post_id))
+    return [PostRow(*row) for row in session.execute(statement)]
+
+
+def places(session: Session, tag: str | None, before: Keyset | None, limit: int) -> list[Following]:
+    """Return up to `limit` visible posts, of all or of those with the tag, that are older than `before`, newest first."""
+    if tag is not None:
+        return [Following(row.created_at, row.post_id) for row in tagged(session, tag, before, limit)]
+    statement = (
+        select(posts.c.created_at, posts.c.id)
+        .where(posts.c.post_status == STATUS_ACTIVE)
+        .order_by(posts.c.created_at.desc(), posts.c.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        statement = statement.where(older(before, posts.c.created_at, posts.c.id))
+    return [Following(*row) for row in session.execute(statement)]
+
+
+def standings(session: Session, post_ids: Collection[str]) -> dict[str, Standing]:
+    """Return the standing of each of these posts that is visible."""
+    rows = session.execute(_STANDING.where(posts.c.id.in_(post_ids)))
+    return {row[0]: Standing(row[1], row[2], row[3], row[4], (row[5], row[6])) for row in rows}
+
+
+def details(session: Session, post_ids: Collection[str]) -> dict[str, PostDetailRow]:
+    """Return each of these posts that is visible."""
+    rows = list(session.execute(_DETAIL.where(posts.c.id.in_(post_ids))))
+    pictures = _pictures_of_all(session, [row.id for row in rows if row.image_key])
+    shown: list[tuple[Any, ...]] = [(*row, pictures.get(row.id, ())) for row in rows]
+    return {columns[0]: PostDetailRow(*columns) for columns in shown}
+
+
+def found(session: Session, query: Query, before: Keyset | None, limit: int) -> list[PostRow]:
+    """Return up to `limit` visible posts that hold the words and are older than `before`, newest first."""
+    # Apart from what a list shows of them: of many that hold the words, only those of the page are looked up.
+    ids = (
+        select(posts.c.id)
+        .join_from(texts.post_texts, posts, posts.c.id == texts.post_texts.c.post_id)
+        .where(texts.holds(session, query), posts.c.post_status == STATUS_ACTIVE)
+        .order_by(posts.c.created_at.desc(), posts.c.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        ids = ids.where(older(before, posts.c.created_at, posts.c.id))
+    shown = ids.subquery("found")
+    statement = _LIST.join(shown, shown.c.id == posts.c.id).prefix_with(texts.TIME_LIMIT, dialect="mysql")
+    return [PostRow(*row) for row in session.execute(statement)]
+
+
+def detail(session: Session, post_id: str) -> PostDetailRow | None:
+    return details(session, [post_id]).get(post_id)
+
+
+def pictures_of(session: Session, post_id: str) -> tuple[Picture, ...]:
+    """Return the pictures of a post in their order."""
+    return _pictures_of_all(session, [post_id]).get(post_id, ())
+
+
+def _pictures_of_all(session: Session, post_ids: Collection[str]) -> dict[str, tuple[Picture, ...]]:
+    if not post_ids:
+        return {}
+    rows = session.execute(
+        select(post_images.c.post_id, post_images.c.object_key, post_images.c.alt)
+        .where(post_images.c.post_id.in_(post_ids))
+        .order_by(post_images.c.post_id, post_images.c.position)
+    )
+    return {
+        post_id: tuple(Picture(row.object_key, row.alt) for row in pictures)
+        for post_id, pictures in itertools.groupby(rows, lambda row: row.post_id)
+    }

@@ -1,0 +1,132 @@
+"""What a process keeps of posts: right for their author at once, for everybody soon, and without a question meanwhile."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import event
+
+from bapsang_api.kit.changes import Changes
+
+from .world import API, Backend, World, eventually, make_admin, open_world
+
+
+@contextlib.contextmanager
+def statements(world: World) -> Iterator[list[str]]:
+    """Collect what is asked of the database."""
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(world.runtime.database.engine, "before_cursor_execute", note)
+    try:
+        yield asked
+    finally:
+        event.remove(world.runtime.database.engine, "before_cursor_execute", note)
+
+
+async def titles(world: World) -> list[str]:
+    return [item["title"] for item in (await world.http.get(f"{API}/posts")).json()["items"]]
+
+
+async def title(world: World, post_id: str) -> str | None:
+    answer = await world.http.get(f"{API}/posts/{post_id}")
+    return str(answer.json()["title"]) if answer.status_code == 200 else None
+
+
+async def test_hits_ask_the_database_nothing(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    post_id = await alice.write_post()
+    await bob.toggle(post_id)
+    for path in ("/posts", f"/posts/{post_id}"):
+        await bob.get(path)
+    with statements(world) as asked:
+        for _ in range(100):
+            assert (await bob.get("/posts")).status_code == 200
+            assert (await bob.get(f"/posts/{post_id}")).status_code == 200
+    # 200 requests; the copies are looked at every half a second by a statement or two each.
+    assert len(asked) < 50, asked
+    assert not [statement for statement in asked if "content" in statement], asked
+
+
+async def test_a_cold_page_is_three_statements_whatever_is_on_it(world: World) -> None:
+    alice = await world.person()
+    for number in range(20):
+        await alice.write_post(f"밥상 {number}")
+    world.runtime.posts._cache._copies.clear()
+    with statements(world) as asked:
+        assert len(await titles(world)) == 20
+    assert len([statement for statement in asked if statement.startswith("SELECT")]) <= 3, asked
+
+
+async def test_authors_see_their_changes_at_once(world: World) -> None:
+    alice = await world.person()
+    post_id = await alice.write_post("하나")
+    assert (await titles(world))[0] == "하나"
+    assert await title(world, post_id) == "하나"
+    await alice.send("PATCH", f"/posts/{post_id}", json={"title": "둘"})
+    assert (await titles(world))[0] == await title(world, post_id) == "둘"
+    await alice.send("PATCH", "/users/me", json={"nickname": "새이름"})
+    listed = (await world.http.get(f"{API}/posts")).json()["items"][0]
+    assert listed["author"]["nickname"] == "새이름"
+    assert (await alice.get(f"/posts/{post_id}")).json()["author"]["nickname"] == "새이름"
+    await alice.write_comment(post_id)
+    assert (await alice.get("/posts")).json()["items"][0]["stats"]["commentCount"] == 1
+    await alice.toggle(post_id)
+    stats = (await alice.get(f"/posts/{post_id}")).json()["stats"]
+    assert (stats["likeCount"], stats["isLiked"], stats["commentCount"]) == (1, True, 1)
+    assert (await alice.get("/posts")).json()["items"][0]["stats"]["likeCount"] == 1
+    await alice.send("DELETE", f"/posts/{post_id}")
+    assert await title(world, post_id) is None
+    assert "둘" not in await titles(world)
+
+
+async def test_what_an_administrator_hides_is_gone_at_once(world: World) -> None:
+    alice, admin = await world.person(), await make_admin(world, await world.person())
+    post_id = await alice.write_post("하나")
+    assert await title(world, post_id) == (await titles(world))[0] == "하나"
+    assert (await admin.send("POST", f"/admin/posts/{post_id}/hide")).status_code < 300
+    assert await title(world, post_id) is None
+    assert await titles(world) == []
+
+
+async def test_other_processes_see_changes_that_nobody_told_them_of(
+    servers: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world(servers) as here, open_world(servers) as there:
+        alice = await here.person()
+        post_id = await alice.write_post("하나")
+        assert await title(there, post_id) == (await titles(there))[0] == "하나"
+
+        async def deaf(_self: Changes, _names: object) -> None: ...
+
+        monkeypatch.setattr(Changes, "tell", deaf)
+        await alice.send("PATCH", f"/posts/{post_id}", json={"title": "둘"})
+        newer = await alice.write_post("셋")
+
+        async def seen() -> bool:
+            return await titles(there) == ["셋", "둘"] and await title(there, post_id) == "둘"
+
+        await eventually(seen)
+        await alice.send("DELETE", f"/posts/{newer}")
+
+        async def gone() -> bool:
+            return await titles(there) == ["둘"] and await title(there, newer) is None
+
+        await eventually(gone)
+
+
+async def test_other_processes_are_told(servers: Backend) -> None:
+    async with open_world(servers) as here, open_world(servers) as there:
+        alice = await here.person()
+        post_id = await alice.write_post("하나")
+        told: list[str] = []
+        there.runtime.changes.listen(told.extend)
+
+        async def followed() -> bool:
+            await alice.send("PATCH", f"/posts/{post_id}", json={"title": "둘"})
+            return post_id in told
+
+        await eventually(followed)
+        assert await title(there, post_id) == "둘"

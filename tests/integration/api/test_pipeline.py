@@ -1,0 +1,105 @@
+"""Commands of concurrent requests, sent together to a real Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.exceptions
+from redis.asyncio import Redis
+
+from bapsang_api.kit.pipeline import Pipeline
+from bapsang_api.kit.redis import load_script, open_redis
+
+from .world import eventually
+
+
+@pytest.fixture
+async def client(empty_redis: str) -> AsyncIterator[Redis]:
+    opened = open_redis(empty_redis)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+async def pipeline(client: Redis) -> AsyncIterator[Pipeline]:
+    opened = Pipeline(client)
+    yield opened
+    opened.close()
+
+
+async def test_everybody_gets_their_own_answer_over_two_connections(client: Redis, pipeline: Pipeline) -> None:
+    before = int((await client.info("stats"))["total_connections_received"])
+    answers = await asyncio.gather(*(pipeline.run("ECHO", str(number)) for number in range(2_000)))
+    assert answers == [str(number) for number in range(2_000)]
+    assert int((await client.info("stats"))["total_connections_received"]) - before <= 2
+
+
+async def test_one_refused_command_disturbs_no_other(pipeline: Pipeline) -> None:
+    answers = await asyncio.gather(
+        pipeline.run("SET", "word", "x"),
+        pipeline.run("INCR", "word"),
+        pipeline.run("GET", "word"),
+        return_exceptions=True,
+    )
+    assert isinstance(answers[1], redis.exceptions.ResponseError)
+    assert answers[::2] == ["OK", "x"]
+
+
+async def test_scripts_that_redis_has_forgotten_are_run_once_all_the_same(client: Redis, pipeline: Pipeline) -> None:
+    counting = load_script(client, "bapsang_api.posts", "count_view")
+    for number in range(2):
+        await client.script_flush()
+        calls = [
+            pipeline.call(counting, f"seen:{number}:{viewer}", "pending", "post", 60, keys=2) for viewer in range(5)
+        ]
+        assert await asyncio.gather(*calls) == [1] * 5
+        await client.script_flush()
+        pipeline.post(counting, f"seen:{number}:nobody waits", "pending", "post", 60, keys=2)
+        await pipeline.run("PING")
+
+    async def all_counted() -> bool:
+        return await client.hgetall("pending") == {"post": "12"}
+
+    await eventually(all_counted)
+
+
+async def test_a_redis_that_does_not_answer_is_waited_for_once(empty_redis: str) -> None:
+    client = open_redis(empty_redis)
+    pipeline = Pipeline(client, seconds=0.3)
+    other = open_redis(empty_redis)
+    await pipeline.run("PING")
+    await other.execute_command("CLIENT", "PAUSE", "1500", "ALL")
+    with pytest.raises(redis.exceptions.TimeoutError):
+        await pipeline.run("PING")
+    # Refused without a turn of the loop: nobody waits behind a Redis that hangs.
+    with pytest.raises(redis.exceptions.ConnectionError):
+        pipeline.run("PING").send(None)
+
+    async def answers() -> bool:
+        try:
+            return bool(await pipeline.run("PING") == "PONG")
+        except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+            return False
+
+    await eventually(answers)
+    pipeline.close()
+    await client.aclose()
+    await other.aclose()
+
+
+async def test_a_connection_that_was_closed_while_idle_is_replaced(client: Redis, pipeline: Pipeline) -> None:
+    await pipeline.run("PING")
+    await client.client_kill_filter(_type="normal", skipme=True)
+    pipeline._idle[-1]._used -= 60
+    assert await pipeline.run("PING") == "PONG"
+
+
+async def test_the_queue_has_an_end(client: Redis) -> None:
+    pipeline = Pipeline(client, queue=2)
+    waiting = [asyncio.ensure_future(pipeline.run("PING")) for _ in range(2)]
+    await asyncio.sleep(0)  # let them ask
+    calls = [pipeline.run("PING") for _ in range(3)]
+    refused = await asyncio.gather(*calls, return_exceptions=True)
+    assert any(isinstance(answer, redis.exceptions.ConnectionError) for answer in refused)
+    assert await asyncio.gather(*waiting) == ["PONG"] * 2
+    pipeline.close()
