@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-import redis.exceptions
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -40,7 +39,6 @@ from bapsang_api.kit.problem import (
     respond,
 )
 from bapsang_api.kit.ratelimit import RateLimiter
-from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.shedding import Shedder
 from bapsang_api.kit.shortcuts import Shortcuts
 from bapsang_api.kit.validation import invalid_input
@@ -112,8 +110,6 @@ def create_app(
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
-    for outage in OUTAGE:
-        app.add_exception_handler(outage, _on_redis_outage)
     app.add_middleware(Shortcuts, shortcuts=(*LIST_AND_DETAIL, *LIKES), services=app.state.provided)
     cors = Cors(frozenset(cors_origins))
     app.add_middleware(
@@ -157,9 +153,3 @@ def _methods_at(scope: Scope, error: HTTPException) -> set[str]:
 async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for exactly this class
     return respond(invalid_input(error.errors()), request.url.path)
-
-
-async def _on_redis_outage(request: Request, error: Exception) -> Response:
-    assert isinstance(error, redis.exceptions.RedisError)  # noqa: S101 - registered for its subclasses
-    log.warning("http.dependency_down", extra={"error": describe(error)})
-    return respond(Unavailable(), request.url.path)

@@ -23,8 +23,9 @@ from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.logs import describe, set_request_id
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.network import client_address
-from bapsang_api.kit.problem import BodyTooLarge, Problem, ServerError, respond
+from bapsang_api.kit.problem import BodyTooLarge, Problem, ServerError, Unavailable, respond
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, headers_of, subject_of
+from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.shedding import Kind, Shedder
 from bapsang_api.kit.wire import API
 from bapsang_api.lifecycle import Lifecycle
@@ -164,6 +165,9 @@ class _Exchange:
             if problem.__cause__ is not None:
                 log.warning("http.dependency_down", extra={"error": describe(problem.__cause__)})
             await self._answer(respond(problem, self.scope["path"]))
+        except OUTAGE as error:
+            log.warning("http.dependency_down", extra={"error": describe(error)})
+            await self._answer(respond(Unavailable(), self.scope["path"]))
         except Exception:
             # The last line: whatever a bug raises is logged with its stack and answered without one.
             log.exception("http.unhandled", extra={"method": self.scope["method"], "path": self.scope["path"]})
@@ -178,7 +182,7 @@ class _Exchange:
             if self._declared_length() > BODY_LIMIT:
                 raise BodyTooLarge
             app, receive, send = self._gateway.app, self._limited_receive, self._finished_send
-            key = self._headers.get(IDEMPOTENCY_KEY) if self.scope["method"] == "POST" else None
+            key = self._headers.get(IDEMPOTENCY_KEY.lower()) if self.scope["method"] == "POST" else None
             if key is None:
                 await app(self.scope, receive, send)
             else:

@@ -26,5 +26,6 @@ class ViewStore:
 
     async def take(self, limit: int) -> dict[str, int]:
         """Remove and return the pending views of up to `limit` posts."""
-        taken: list[str] = await self._take(keys=[_PENDING_VIEWS], args=[limit])
+        # The same way as the counting, so that a process takes what it has counted.
+        taken: list[str] = await self._pipeline.call(self._take, _PENDING_VIEWS, limit, keys=1)
         return {post_id: int(views) for post_id, views in zip(taken[::2], taken[1::2], strict=True)}

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from bapsang_api.comments.models import Comment
 from bapsang_api.likes.models import UserPostLike
-from bapsang_api.posts.models import Post
+from bapsang_api.posts.models import Post, PostContent
 
 from .world import API, Person, World, assert_problem
 
@@ -97,13 +97,14 @@ async def fill(world: World, author: Person, post_id: str, top: str) -> None:
     ids = [f"0{number:025}" for number in range(303)]
     by = {"user_id": author.user_id, "created_at": world.clock.now()}
     posts = [Post(id=made, title="밥", **by) for made in ids[:101]]
+    contents = [PostContent(id=post.id, content="찌개") for post in posts]
     likes = [UserPostLike(post_id=post.id, **by) for post in posts]
     on = {"post_id": post_id, "content": "맛", **by}
     comments = [Comment(comment_id=made, comment_group=made, **on) for made in ids[101:202]]
     replies = [Comment(comment_id=made, comment_group=top, parent_id=top, depth=1, **on) for made in ids[202:]]
 
     def write(session: Session) -> None:
-        for rows in (posts, likes, comments, replies):
+        for rows in (posts, contents, likes, comments, replies):
             session.add_all(rows)
             session.flush()
 

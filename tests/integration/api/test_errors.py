@@ -60,7 +60,7 @@ async def test_body_over_the_limit_is_413_declared_or_streamed(file_world: World
 async def test_a_bug_is_500_with_the_request_id_and_no_detail(world: World, caplog: pytest.LogCaptureFixture) -> None:
     await world.change("DROP TABLE post_contents")
     with caplog.at_level(logging.ERROR):
-        answer = await world.http.get(f"{API}/posts", headers={"X-Request-ID": "abc-123"})
+        answer = await world.http.get(f"{API}/posts?tag=집밥", headers={"X-Request-ID": "abc-123"})
     body = assert_problem(answer, 500, "E500-1")
     assert body["requestId"] == "abc-123"
     assert "post_contents" not in answer.text

@@ -11,7 +11,7 @@ import pytest
 
 from bapsang_api.kit.clock import SEOUL
 
-from .world import API, World, assert_problem
+from .world import API, World, assert_problem, eventually
 
 WIRE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?")
 
@@ -208,5 +208,9 @@ async def test_a_view_counts_once_per_viewer_and_minute_and_shows_after_the_writ
         await bob.get(f"/posts/{post_id}")
         await world.http.get(f"{API}/posts/{post_id}", headers={"X-Forwarded-For": "203.0.113.7"})
     assert await world.runtime.posts.flush_views() == 3
-    assert (await page(world))["items"][0]["stats"]["viewCount"] == 3
+
+    async def shown() -> bool:
+        return bool((await page(world))["items"][0]["stats"]["viewCount"] == 3)
+
+    await eventually(shown)
     assert await world.runtime.posts.flush_views() == 0
