@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -49,6 +50,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     os.sched_setaffinity(0, two_cores())  # and with it everything that is started from here on
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)  # as pods have
     options = Options(
         quick=given.quick,
         seconds=given.seconds or (15 if given.quick else 300),

@@ -10,6 +10,8 @@ from typing import Any
 API = "/api/v1"
 BEARER = {"Authorization": "Bearer {people}"}
 JSON = {"Content-Type": "application/json"}
+# Each request is another user's, who does not wait for the others; only descriptors set a limit.
+USERS_AT_ONCE = 8_000
 # What browsers send anyway, so that the server parses as many headers as it will have to.
 BROWSER = {
     "Accept": "application/json, text/plain, */*",
@@ -143,11 +145,9 @@ def opened(
     requests: list[tuple[Request, float]], *, rate: float, seconds: float, warmup: float = 0.0, **more: Any
 ) -> dict[str, Any]:
     """Return a run with arrivals by chance (Poisson) at `rate` a second, whatever comes back."""
-    # More than a process answers at once, or an overload would wait here instead of being refused there.
-    connections = min(2_500, max(64, int(rate * 0.6)))
     return {
         **{"mode": "open", "arrivals": "poisson", "rate": rate, "seconds": seconds + warmup, "warmup": warmup},
-        **{"connections": connections, "requests": requests, **more},
+        **{"connections": USERS_AT_ONCE, "requests": requests, **more},
     }
 
 

@@ -1,3 +1,3 @@
 module bapsang.dev/generator
 
-go 1.24
+go 1.25

@@ -34,6 +34,7 @@ type run struct {
 	stop    chan struct{}
 	logs    []entry
 	logLock sync.Mutex
+	working sync.WaitGroup
 }
 
 type entry struct {
@@ -76,33 +77,25 @@ func (r *run) choose(random *rand.Rand) *Request {
 
 // do carries everything out and returns how long it took.
 func (r *run) do() time.Duration {
-	queues := make([]chan job, len(r.Targets))
-	for i := range queues {
-		queues[i] = make(chan job, 1<<17)
-	}
-	var working sync.WaitGroup
 	r.started = time.Now()
-	for i := range r.Connections {
-		target := i % len(r.Targets)
-		c := &client{run: r, target: r.Targets[target], random: rand.New(rand.NewPCG(r.Seed, uint64(i)+1))}
-		working.Add(1)
-		go func() {
-			defer working.Done()
-			defer c.drop()
-			if r.Mode == "open" {
-				for next := range queues[target] {
-					r.exchange(c, next)
-				}
-			} else {
-				r.loop(c)
-			}
-		}()
-	}
 	if r.Mode == "open" {
-		r.dispatch(queues)
+		r.dispatch()
+	} else {
+		for i := range r.Connections {
+			c := r.client(i)
+			r.working.Go(func() {
+				defer c.drop()
+				r.loop(c)
+			})
+		}
 	}
-	working.Wait()
+	r.working.Wait()
 	return time.Since(r.started)
+}
+
+func (r *run) client(number int) *client {
+	target := r.Targets[number%len(r.Targets)]
+	return &client{run: r, target: target, random: rand.New(rand.NewPCG(r.Seed, uint64(number)+1))}
 }
 
 func (r *run) end() time.Time { return r.started.Add(time.Duration(r.Seconds * float64(time.Second))) }
@@ -117,8 +110,15 @@ func (r *run) loop(c *client) {
 	}
 }
 
-// dispatch hands requests to the queues when they are due, each to a target by chance, as a Service does.
-func (r *run) dispatch(queues []chan job) {
+// dispatch sends requests when they are due, each to a target by chance, as a Service does. Whoever has nothing to do takes
+// them; when all are waiting for answers, one more connection is opened, as another user would: up to `connections`.
+func (r *run) dispatch() {
+	idle := make([]chan job, len(r.Targets)) // those who have nothing to do wait here
+	late := make([]chan job, len(r.Targets)) // what nobody could take at once
+	for i := range idle {
+		idle[i], late[i] = make(chan job), make(chan job, 1<<17)
+	}
+	clients := make([]int, len(r.Targets))
 	random := rand.New(rand.NewPCG(r.Seed, 0))
 	mean := float64(time.Second) / r.Rate
 	end := r.end()
@@ -130,12 +130,22 @@ func (r *run) dispatch(queues []chan job) {
 				break
 			}
 			r.sent++
-			request := r.choose(random)
+			next, target := job{due, r.choose(random)}, random.IntN(len(idle))
 			r.lag.add(now.Sub(due).Microseconds())
 			select {
-			case queues[random.IntN(len(queues))] <- job{due, request}:
+			case idle[target] <- next:
 			default:
-				request.stats.failed(r.window(due), "backlog")
+				if clients[target] < r.Connections/len(r.Targets) {
+					c := r.client(clients[target]*len(r.Targets) + target)
+					clients[target]++
+					r.working.Go(func() { r.serve(c, next, idle[target], late[target]) })
+					break
+				}
+				select {
+				case late[target] <- next:
+				default:
+					next.request.stats.failed(r.window(due), "backlog")
+				}
 			}
 			gap := mean
 			if r.Arrivals != "uniform" {
@@ -145,8 +155,25 @@ func (r *run) dispatch(queues []chan job) {
 		}
 		time.Sleep(max(tick, time.Until(due)))
 	}
-	for _, queue := range queues {
-		close(queue)
+	for i := range idle {
+		close(late[i])
+		close(idle[i])
+	}
+}
+
+// serve sends what is due, what could not be taken at once first, until there is no more.
+func (r *run) serve(c *client, next job, idle, late <-chan job) {
+	defer c.drop()
+	for more := true; more; {
+		r.exchange(c, next)
+		select {
+		case next, more = <-late:
+		default:
+			select {
+			case next, more = <-late:
+			case next, more = <-idle:
+			}
+		}
 	}
 }
 

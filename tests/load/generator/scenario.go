@@ -18,7 +18,7 @@ type Scenario struct {
 	Mode        string           `json:"mode"`    // open: at a rate, whatever comes back; closed: each connection sends when it was answered
 	Rate        float64          `json:"rate"`    // requests a second, open only
 	Arrivals    string           `json:"arrivals"`
-	Connections int              `json:"connections"` // in all
+	Connections int              `json:"connections"` // in all: closed as many as that, open at most
 	Seconds     float64          `json:"seconds"`
 	Warmup      float64          `json:"warmup"` // seconds at the start that are sent and not counted
 	Limit       int64            `json:"limit"`  // requests in all, 0: no limit
