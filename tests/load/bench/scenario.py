@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ BROWSER = {
 # Requests a second at the peak, with the headroom of the contract.
 HEADROOM = 1.5
 READS, WRITES, INTERACTIONS = 1_200, 13, 330
-PEAK = round((READS + WRITES + INTERACTIONS) * HEADROOM)  # 2,315
+PEAK = math.ceil((READS + WRITES + INTERACTIONS) * HEADROOM)  # 2,315
 # A read user lists once, scrolls once, reads five details (and logs in once: its token is issued beforehand here).
 READING = {"list": 1, "scroll": 1, "detail": 5}
 WRITING = {"create": 4, "edit": 3, "comment": 6}
