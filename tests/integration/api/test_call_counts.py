@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message
 
+from bapsang_api.kit.ratelimit import Limit
+
 from .world import API, Backend, World, open_world
 
 # Calls a request: what it was when the ceiling was last set, on Python 3.11 (later ones need fewer), and 12 % above it. A route
@@ -31,7 +33,7 @@ TODAY = {
 }
 POSTS = 25  # a page of 20, and 5 before it
 TIMES = 6
-LIMITS = ",".join(f"{name}=900000000/60" for name in ("ip", "write"))
+LIMITS = ",".join(f"{limit}=900000000/60" for limit in Limit)
 #: Not ours: what plays Redis in this process.
 _STAND_INS = ("/fakeredis/", "/lupa/", "/sortedcontainers/")
 _BROWSER = (

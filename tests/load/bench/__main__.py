@@ -85,9 +85,9 @@ def _measure(
     given: argparse.Namespace, posts: int, options: Options, wanted: list[str], results: dict[str, Any]
 ) -> None:
     settings = from_environment()
-    engine = engines.find()
-    if engine is None:
-        raise Failure("No Docker engine answers.", "Run `make up` once (then `make down` if it should be quiet).")
+    engine = engines.ensure(settings)
+    if engine.docker("ps", "--quiet", "--filter", "label=io.x-k8s.kind.cluster"):
+        say("A local cluster runs beside this: `make down` first, for figures that are worth keeping.")
     for image in (servers.MYSQL, servers.REDIS):
         if not engine.tries("image", "inspect", image):
             raise Failure(f"The engine has no image {image}.", "Run `make up` once.")

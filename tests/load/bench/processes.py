@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bapsang_api.kit.ratelimit import Limit
+
 from .servers import free_port, wait_for
 
 BARE = {name: value for name, value in os.environ.items() if not name.startswith(("BAPSANG_", "AWS_"))}
@@ -19,8 +21,7 @@ BARE = {name: value for name, value in os.environ.items() if not name.startswith
 AWS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 ISSUER = "http://bench.localhost"
 # Limits so high that nobody meets them: counting requests by sender costs what it costs in a pod.
-_NAMES = ("ip", "write", "login_ip", "login_email", "signup", "presign_temp", "search", "report", "password")
-RATE_LIMITS = ",".join(f"{name}=900000000/60" for name in _NAMES)
+RATE_LIMITS = ",".join(f"{limit}=900000000/60" for limit in Limit)
 
 
 def api_environment(database_url: str, redis_url: str, key_file: Path) -> dict[str, str]:
