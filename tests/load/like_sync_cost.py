@@ -22,6 +22,7 @@ from typing import Any
 from tests.faults.servers import MysqlServer, RedisServer, mysql_server, redis_server
 from ulid import ULID
 
+from bapsang_api.jobs import PATIENT
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.redis import open_redis
@@ -84,7 +85,7 @@ async def cost(mysql: MysqlServer, redis_server: RedisServer, posts: int) -> Cos
     rng = random.Random(5)
     users, post_ids = fill(mysql, posts, rng)
     redis_server.client().flushall()
-    database, redis = Database(mysql.url), open_redis(redis_server.url, seconds=10)
+    database, redis = Database(mysql.url, PATIENT), open_redis(redis_server.url, seconds=10)
     likes, clock = LikeStore(redis), SystemClock()
     service = LikeService(database, likes, UserNumbers(database), clock)
     sync = LikeSync(database, likes, clock, Reconciliation(ReconcileStore(redis), clock))

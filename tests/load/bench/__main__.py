@@ -24,10 +24,11 @@ from bapsang_local.failure import Failure
 from bapsang_local.settings import Settings, from_environment
 
 from . import depth, flush, generator, hot, logins, machine, mix, routes, servers, upkeep
+from .interpreter import Interpreter, OfImage, OfMachine
 from .proc import CORES, two_cores
 from .scenario import PEAK
 from .tables import say
-from .world import Options, World, opened
+from .world import Options, World, cache_of, opened
 
 ROOT = Path(__file__).parents[3]
 RESULT = ROOT / "docs" / "benchmarks" / "api.json"
@@ -62,47 +63,63 @@ def main() -> int:
     )
     posts = given.posts or (20_000 if given.quick else 1_000_000)
     wanted = given.only or [*PARTS, *ALONE]
+    settings = from_environment()
     result = _heading(given, posts, options)
+    out, code = cache_of(settings) / "last.json", 0
     started = time.monotonic()
     try:
-        _measure(given, posts, options, wanted, result["parts"])
+        _measure(given, settings, posts, options, wanted, result)
+        if not given.only and not given.quick:
+            out = RESULT
     except KeyboardInterrupt:
         say("\nInterrupted: what was started has been ended.")
-        return 130
+        code = 130
     except Failure as failure:
         say(f"\n✗ {failure.problem}\n  → {failure.advice}")
-        return 1
+        code = 1
     finally:
         if result["parts"]:
             result["minutes"] = round((time.monotonic() - started) / 60, 1)
-            given.out.parent.mkdir(parents=True, exist_ok=True)
-            given.out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-            say(f"\nSaved: {given.out}")
-    return 0
+            out = given.out or out
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+            say(f"\nSaved: {out}")
+    return code
 
 
 def _measure(
-    given: argparse.Namespace, posts: int, options: Options, wanted: list[str], results: dict[str, Any]
+    given: argparse.Namespace,
+    settings: Settings,
+    posts: int,
+    options: Options,
+    wanted: list[str],
+    result: dict[str, Any],
 ) -> None:
-    settings = from_environment()
     engine = engines.ensure(settings)
     if engine.docker("ps", "--quiet", "--filter", "label=io.x-k8s.kind.cluster"):
         say("A local cluster runs beside this: `make down` first, for figures that are worth keeping.")
-    for image in (servers.MYSQL, servers.REDIS):
+    for image in (servers.MYSQL, servers.REDIS, *([given.image] if given.image else [])):
         if not engine.tries("image", "inspect", image):
             raise Failure(f"The engine has no image {image}.", "Run `make up` once.")
+    python: Interpreter = OfImage(given.image, engine, cache_of(settings)) if given.image else OfMachine(given.python)
+    result["versions"] = {
+        **python.versions(machine.PACKAGES),
+        "mysql_image": servers.MYSQL,
+        "redis_image": servers.REDIS,
+    }
+    parts = result["parts"]
     if any(name in PARTS for name in wanted):
-        with _world(given, settings, engine, posts) as world:
+        with _world(given, settings, engine, python, posts) as world:
             for name in (name for name in PARTS if name in wanted):
                 world.renew()
-                results[name] = PARTS[name](world, options)
+                parts[name] = PARTS[name](world, options)
                 mix.settle(world)
     for name in (name for name in ALONE if name in wanted):
-        results[name] = ALONE[name](options)
+        parts[name] = ALONE[name](options)
 
 
 def _world(
-    given: argparse.Namespace, settings: Settings, engine: engines.Engine, posts: int
+    given: argparse.Namespace, settings: Settings, engine: engines.Engine, python: Interpreter, posts: int
 ) -> contextlib.AbstractContextManager[World]:
     return opened(
         settings,
@@ -111,7 +128,7 @@ def _world(
         posts=posts,
         people=given.people,
         buffer_pool=given.buffer_pool,
-        python=given.python,
+        python=python,
         count=given.processes,
     )
 
@@ -121,9 +138,9 @@ def _heading(given: argparse.Namespace, posts: int, options: Options) -> dict[st
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": machine.revision(ROOT),
         "machine": machine.describe(),
-        "versions": {**machine.versions(given.python), "mysql": servers.MYSQL, "redis": servers.REDIS},
         "settings": {
             **{"posts": posts, "people": given.people, "processes": given.processes, "buffer_pool": given.buffer_pool},
+            **{"connections": options.connections, "image": given.image},
             **{"mysql": list(servers.MYSQL_SETTINGS), "redis": list(servers.REDIS_SETTINGS), "quick": options.quick},
         },
         "parts": {},
@@ -152,7 +169,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--buffer-pool", default="1G", help="of MySQL (default: %(default)s)")
     parser.add_argument("--python", default=sys.executable, help="the interpreter of the API (default: this one)")
     parser.add_argument(
-        "--out", type=Path, default=RESULT, help="where the figures go (default: docs/benchmarks/api.json)"
+        "--image", help="run the API's code by the Python and packages of this image, as pods do: bapsang/api:0.1.0"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="where the figures go (default: docs/benchmarks/api.json for a whole run, last.json in the cache for others)",
     )
     return parser.parse_args()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import processes, scenario
-from .tables import show
+from .tables import say, show
 from .world import Options, World
 
 BEFORE_SECONDS, AFTER_SECONDS, QUICK_BEFORE = 10, 20, 4
@@ -88,6 +88,8 @@ def measure(world: World, options: Options) -> dict[str, Any]:
         ["", ""],
         [[name, str(value)] for name, value in found.items()],
     )
+    if not again:
+        say(f"No process began to load a post: is {LOADING}* still the key?")
     return found
 
 

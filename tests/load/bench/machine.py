@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +39,6 @@ def describe() -> dict[str, Any]:
         "kernel": platform.release(),
         "load_before": [round(value, 2) for value in os.getloadavg()],
     }
-
-
-def versions(python: str) -> dict[str, str]:
-    """Return the versions of what is measured."""
-    found = {
-        "python": subprocess.run([python, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
-    }
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def revision(root: Path) -> str:

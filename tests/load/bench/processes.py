@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
-import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bapsang_api.kit.ratelimit import Limit
 
+from .interpreter import Interpreter
 from .servers import free_port, wait_for
 
-BARE = {name: value for name, value in os.environ.items() if not name.startswith(("BAPSANG_", "AWS_"))}
 # Signing a URL needs a key; nothing is ever sent to S3.
 AWS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"}
 ISSUER = "http://bench.localhost"
@@ -53,19 +50,19 @@ class Pair:
 
 
 @contextlib.contextmanager
-def api(python: str, environment: Mapping[str, str], logs: Path, count: int) -> Iterator[Pair]:
+def api(python: Interpreter, environment: Mapping[str, str], logs: Path, count: int) -> Iterator[Pair]:
     """Serve the API by `count` processes."""
     ports = [(free_port(), free_port()) for _ in range(count)]
     commands = [
         (
-            [python, "-m", "bapsang_api", "serve", "--host", "127.0.0.1", "--port", str(port)],
+            ["-m", "bapsang_api", "serve", "--host", "127.0.0.1", "--port", str(port)],
             {"BAPSANG_ADMIN_PORT": str(admin)},
         )
         for port, admin in ports
     ]
     with contextlib.ExitStack() as stack:
         pids = [
-            stack.enter_context(_process(command, {**environment, **more}, logs / f"api-{at}.log"))
+            stack.enter_context(python.running(command, {**environment, **more}, logs / f"api-{at}.log"))
             for at, (command, more) in enumerate(commands)
         ]
         pair = Pair(
@@ -78,15 +75,15 @@ def api(python: str, environment: Mapping[str, str], logs: Path, count: int) -> 
 
 @contextlib.contextmanager
 def uvicorn(
-    python: str, app: str, environment: Mapping[str, str], logs: Path, count: int, *options: str, ready: str
+    python: Interpreter, app: str, environment: Mapping[str, str], logs: Path, count: int, *options: str, ready: str
 ) -> Iterator[Pair]:
     """Serve another ASGI application by `count` processes of uvicorn."""
     ports = [free_port() for _ in range(count)]
     with contextlib.ExitStack() as stack:
         pids = [
             stack.enter_context(
-                _process(
-                    [python, "-m", "uvicorn", app, "--port", str(port), "--no-access-log", *options],
+                python.running(
+                    ["-m", "uvicorn", app, "--port", str(port), "--no-access-log", *options],
                     environment,
                     logs / f"{app.partition(':')[0].rpartition('.')[2]}-{at}.log",
                 )
@@ -110,38 +107,3 @@ def in_flight(admin: str) -> float:
     """Return how many requests a process of the API works on."""
     lines = fetch(f"{admin}/metrics").decode().splitlines()
     return sum(float(line.split()[1]) for line in lines if line.startswith("bapsang_http_in_flight "))
-
-
-def run(command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-    """Run a command to its end. Raises SystemExit with the end of its log."""
-    with log.open("ab") as file:
-        code = subprocess.run(command, env={**BARE, **environment}, stdout=file, stderr=file).returncode
-    if code:
-        raise SystemExit(f"{' '.join(command[:5])} exited with {code}:\n{_end(log)}")
-
-
-@contextlib.contextmanager
-def _process(command: Sequence[str], environment: Mapping[str, str], log: Path) -> Iterator[int]:
-    with log.open("wb") as file:
-        # A session of its own: Ctrl-C is for the bench, which then ends its processes in order.
-        process = subprocess.Popen(
-            command,
-            env={**BARE, **environment},
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-        )
-    try:
-        yield process.pid
-        if process.poll() is not None:
-            raise SystemExit(f"{' '.join(command[:4])} ended with {process.returncode}:\n{_end(log)}")
-    finally:
-        for number, seconds in ((signal.SIGINT, 0.2), (signal.SIGTERM, 15), (signal.SIGKILL, 5)):
-            if process.poll() is None:
-                process.send_signal(number)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(seconds)
-
-
-def _end(log: Path) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-15:])

@@ -91,6 +91,11 @@ def signed_in(request: Request) -> Request:
     return replace(request, headers={**request.headers, **BEARER})
 
 
+def on(posts: str, request: Request) -> Request:
+    """Return the request for the posts of another list."""
+    return replace(request, path=request.path.replace("{posts}", f"{{{posts}}}"))
+
+
 def mix(weights: tuple[float, float, float] = (READS, WRITES, INTERACTIONS)) -> list[tuple[Request, float]]:
     """Return the requests of the peak with their shares of all."""
     requests = {
@@ -118,7 +123,11 @@ class Lists:
     folder: Path
 
     def table(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-        kinds: dict[str, dict[str, Any]] = {"posts": {"zipf": 1.0}, "turns": {"order": "sequence"}}
+        kinds: dict[str, dict[str, Any]] = {
+            "posts": {"zipf": 1.0},
+            "turns": {"order": "sequence"},
+            "warm_turns": {"order": "sequence"},
+        }
         return {name: {"file": str(self.folder / f"{name}.txt"), **kinds.get(name, {})} for name in names}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bapsang_local.engine import Engine
 
 from . import servers
-from .processes import run
+from .interpreter import Interpreter
 from .tables import say
 
 ROOT = Path(__file__).parents[3]
@@ -57,7 +57,7 @@ class Size:
         return digest.hexdigest()[:12]
 
 
-def provide(size: Size, cache: Path, engine: Engine, python: str, logs: Path) -> Path:
+def provide(size: Size, cache: Path, engine: Engine, python: Interpreter, logs: Path) -> Path:
     """Return the folder of the seeded data; makes it, which takes about a minute for 100,000 posts, unless it is there."""
     folder = cache / f"mysql-{size.posts}-{size.key}"
     if folder.exists():
@@ -75,11 +75,11 @@ def provide(size: Size, cache: Path, engine: Engine, python: str, logs: Path) ->
         environment = {"BAPSANG_DATABASE_URL": mysql.url, "BAPSANG_REDIS_URL": redis.url}
         log = logs / "seed.log"
         log.unlink(missing_ok=True)
-        run([python, "-m", "bapsang_api", "migrate"], environment, log)
+        python.run(["-m", "bapsang_api", "migrate"], environment, log)
         counts = (("users", size.users), ("posts", size.posts), ("likes", size.likes))
         numbers = [word for name, count in counts for word in (f"--{name}", str(count))]
         numbers += ["--comments-per-post", str(size.comments_per_post)]
-        run([python, "-m", "bapsang_api", "seed", *numbers], environment, log)
+        python.run(["-m", "bapsang_api", "seed", *numbers], environment, log)
         with mysql.cursor() as cursor:
             for statement in _AFTERWARDS:
                 cursor.execute(statement)

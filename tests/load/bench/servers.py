@@ -25,6 +25,7 @@ from .proc import two_cores
 
 MYSQL, REDIS = "mysql:9.7", "redis:8.0"
 START_SECONDS = 120
+LABEL = "dev.bapsang.bench"  # its value: the process that runs the bench
 MYSQL_SETTINGS = (
     *("--mysqlx=OFF", "--secure-file-priv=NULL", "--skip-name-resolve", "--max-connections=200"),
     *("--character-set-server=utf8mb4", "--collation-server=utf8mb4_0900_ai_ci", "--disable-log-bin"),
@@ -118,7 +119,7 @@ def mysql(engine: Engine, folder: Path, *, buffer_pool: str, log: Path) -> Itera
     own(folder)
     command = ["sh", "-c", _MYSQL_START, "mysqld", f"--port={port}", "--bind-address=127.0.0.1", *MYSQL_SETTINGS]
     command.append(f"--innodb-buffer-pool-size={buffer_pool}")
-    with _container(engine, MYSQL, "mysql", folder, command, log) as pid:
+    with container(engine, MYSQL, "mysql", command, log, _stored(folder), stop_seconds=60) as pid:
         server = Mysql(pid, port)
         wait_for(lambda: server.one("SELECT 1"), (pymysql.err.OperationalError,))
         yield server
@@ -130,21 +131,26 @@ def redis_server(engine: Engine, folder: Path, *, log: Path) -> Iterator[Redis]:
     port = free_port()
     own(folder)
     command = ["redis-server", "--dir", "/data", "--port", str(port), "--bind", "127.0.0.1", *REDIS_SETTINGS]
-    with _container(engine, REDIS, "redis", folder, command, log) as pid:
+    with container(engine, REDIS, "redis", command, log, _stored(folder), stop_seconds=60) as pid:
         server = Redis(pid, port)
         with contextlib.closing(server.client()) as client:
             wait_for(client.ping, (redis.ConnectionError,))
         yield server
 
 
+def _stored(folder: Path) -> list[str]:
+    return ["--user", ":".join(map(str, owner())), "--volume", f"{folder}:/data"]
+
+
 @contextlib.contextmanager
-def _container(engine: Engine, image: str, name: str, folder: Path, command: list[str], log: Path) -> Iterator[int]:
+def container(
+    engine: Engine, image: str, name: str, command: list[str], log: Path, more: list[str], *, stop_seconds: int
+) -> Iterator[int]:
     """Run a container that is gone afterwards; yields the process id of its only process."""
     name = f"bapsang-bench-{name}-{secrets.token_hex(4)}"
-    user = ":".join(map(str, owner()))
     cores = ",".join(map(str, sorted(two_cores())))
-    options = ["--detach", "--name", name, "--label", "dev.bapsang.bench=1", "--network", "host", "--user", user]
-    options += ["--cpuset-cpus", cores, "--volume", f"{folder}:/data", "--entrypoint", command[0]]
+    options = ["--detach", "--name", name, "--label", f"{LABEL}={os.getpid()}", "--network", "host"]
+    options += ["--cpuset-cpus", cores, *more, "--entrypoint", command[0]]
     engine.docker("run", *options, image, *command[1:])
     try:
         pid = int(engine.docker("inspect", "-f", "{{.State.Pid}}", name))
@@ -152,7 +158,7 @@ def _container(engine: Engine, image: str, name: str, folder: Path, command: lis
             raise SystemExit("The Docker engine runs on another machine: its processes cannot be measured from here.")
         yield pid
     finally:
-        engine.tries("stop", "--time", "60", name, timeout=90)
+        engine.tries("stop", "--time", str(stop_seconds), name, timeout=stop_seconds + 30)
         log.write_text(engine.docker("logs", name))
         engine.tries("rm", "--force", "--volumes", name)
 
@@ -167,6 +173,19 @@ def wait_for(action: Callable[[], Any], errors: tuple[type[Exception], ...], sec
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+def clear(engine: Engine, cache: Path) -> None:
+    """Remove what a run has left that was killed: its servers would take part in this one."""
+    shown = engine.docker(
+        "ps", "--all", "--filter", f"label={LABEL}", "--format", f'{{{{.Names}}}} {{{{.Label "{LABEL}"}}}}'
+    )
+    for name, pid in (line.split() for line in shown.splitlines()):
+        if not Path(f"/proc/{pid}").exists():
+            engine.tries("rm", "--force", "--volumes", name)
+    for folder in cache.glob("run-*"):
+        if not Path(f"/proc/{folder.name.removeprefix('run-')}").exists():
+            remove(folder)
 
 
 def remove(folder: Path) -> None:

@@ -23,6 +23,7 @@ from bapsang_local.settings import Settings
 
 from . import processes, seeding, servers
 from .generator import Generator
+from .interpreter import Interpreter
 from .outcome import Run
 from .proc import Meter, Usage
 from .processes import ISSUER, Pair
@@ -30,6 +31,7 @@ from .scenario import Lists, document
 
 READ_POSTS = 20_000  # the newest ones, which people read
 CURSORS = 64
+WARM_POSTS = 200
 # Tokens live for 30 minutes; those of a part must outlive it.
 _RENEW_SECONDS = 600
 _QUIET_LOOKS = 5
@@ -45,7 +47,7 @@ class World:
     generator: Generator
     folder: Path
     logs: Path
-    python: str
+    python: Interpreter
     environment: Mapping[str, str]
     size: seeding.Size
     people_count: int
@@ -87,8 +89,8 @@ class World:
 
     def like_sync(self) -> None:
         """Write likes and views back, as the CronJob does."""
-        command = [self.python, "-m", "bapsang_api", "like-sync", "--deadline", "600"]
-        processes.run(command, self.environment, self.logs / "like-sync.log")
+        command = ["-m", "bapsang_api", "like-sync", "--deadline", "600"]
+        self.python.run(command, self.environment, self.logs / "like-sync.log")
 
     def renew(self) -> None:
         """Write the lists that the generator fills templates from, with tokens that outlive the next part."""
@@ -115,6 +117,8 @@ class World:
         self.write("turns", [token for token, _ in self.people])
         self.write("posts", [post for post, _ in posts])
         self.write("hot", [self.hot])
+        for name in ("warm", "warm_turns"):
+            self.write(name, [post for post, _ in posts[:WARM_POSTS]])
         self.write("own", [f"{post}\t{tokens[user]}" for post, user in posts if user in tokens])
         self.write("cursors", [self.cursor(page) for page in range(1, CURSORS + 1)])
         self.write("emails", [f"seed{number}@example.com\t{PASSWORD}" for number in range(min(1_000, self.size.users))])
@@ -135,6 +139,11 @@ def cursor_query(post_id: str, created_at: datetime) -> str:
     return f"cursorId={post_id}&cursorCreatedAt={to_wire(created_at.replace(tzinfo=UTC))}"
 
 
+def cache_of(settings: Settings) -> Path:
+    """Return the folder of seeded data and of what a run makes."""
+    return settings.home / "bench"
+
+
 @contextlib.contextmanager
 def opened(
     settings: Settings,
@@ -144,14 +153,15 @@ def opened(
     posts: int,
     people: int,
     buffer_pool: str,
-    python: str,
+    python: Interpreter,
     count: int,
 ) -> Iterator[World]:
     """Start everything on a copy of the seeded data; all of it is gone afterwards but the logs."""
-    cache = settings.home / "bench"
+    cache = cache_of(settings)
     logs = settings.logs / "bench"
     for folder in (cache, logs):
         folder.mkdir(parents=True, exist_ok=True)
+    servers.clear(engine, cache)
     size = seeding.Size.of(posts)
     seeded = seeding.provide(size, cache, engine, python, logs)
     folder = cache / f"run-{os.getpid()}"
