@@ -19,6 +19,8 @@ from .servers import container
 
 ROOT = Path(__file__).parents[3]
 BARE = {name: value for name, value in os.environ.items() if not name.startswith(("BAPSANG_", "AWS_"))}
+# In the environment of every process that is started here: of which run it is part.
+MARK = "BENCH_RUN"
 _IN_IMAGE = "/opt/venv/bin/python"
 _STOP_SECONDS = 15
 _VERSIONS = """
@@ -48,6 +50,16 @@ class Interpreter(Protocol):
         """Return the versions of Python and of those packages that there are."""
 
 
+def end_orphans() -> None:
+    """End what a run has left that was killed: it would take part in this one."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # another user's, or gone meanwhile
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            runs = [one.partition(b"=")[2].decode() for one in environment if one.startswith(f"{MARK}=".encode())]
+            if runs and not Path(f"/proc/{runs[0]}").exists():
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
 @dataclass(frozen=True)
 class OfMachine:
     """An interpreter of this machine."""
@@ -67,7 +79,7 @@ class OfMachine:
             # A session of its own: Ctrl-C is for the bench, which then ends its processes in order.
             process = subprocess.Popen(
                 [self.python, *arguments],
-                env={**BARE, **environment},
+                env={**BARE, **environment, MARK: str(os.getpid())},
                 stdout=file,
                 stderr=file,
                 start_new_session=True,

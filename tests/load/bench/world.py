@@ -23,7 +23,7 @@ from bapsang_local.settings import Settings
 
 from . import processes, seeding, servers
 from .generator import Generator
-from .interpreter import Interpreter
+from .interpreter import Interpreter, end_orphans
 from .outcome import Run
 from .proc import Meter, Usage
 from .processes import ISSUER, Pair
@@ -161,6 +161,7 @@ def opened(
     logs = settings.logs / "bench"
     for folder in (cache, logs):
         folder.mkdir(parents=True, exist_ok=True)
+    end_orphans()
     servers.clear(engine, cache)
     size = seeding.Size.of(posts)
     seeded = seeding.provide(size, cache, engine, python, logs)
