@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke seed browser kubeconfig dev test test-unit test-integration test-e2e fuzz faults bench-operator mutants lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed browser kubeconfig dev test test-unit test-integration test-e2e fuzz faults bench bench-operator mutants lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ test-integration: $(VENV)/ready up ## API and operator against real MySQL, Redis
 
 test-e2e: $(VENV)/ready up browser ## The whole platform on the local cluster
 	@$(PYTEST) tests/e2e
+
+# QUICK=1 shows in minutes that everything works; ONLY=mix runs one part; ARGS takes what `python -m tests.load.bench --help` lists.
+bench: $(VENV)/ready ## Measure the API on two cores, with real MySQL and Redis; renews docs/benchmarks/api.json (about an hour)
+	@PYTHONPATH=manifests/local $(BIN)/python -m tests.load.bench $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY)) $(ARGS)
 
 # With the packages of the image and no others: kopf loads every Kubernetes client that it finds.
 bench-operator: $(VENV)/ready ## Measure the operator; renews docs/benchmarks/operator.json (about a quarter of an hour)

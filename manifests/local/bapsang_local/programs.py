@@ -67,7 +67,7 @@ def build(name: str, settings: Settings) -> Path:
         return target
     settings.bin.mkdir(parents=True, exist_ok=True)
     with step(f"{name} {program.version} built from source"), tempfile.TemporaryDirectory(dir=settings.home) as scratch:
-        go = _go(settings)
+        go = go_program(settings)
         made = (
             _build_main(program, Path(scratch), go, settings)
             if program.source
@@ -88,7 +88,7 @@ def obtain_all(names: list[str], settings: Settings, *, own: bool) -> None:
 
 def module_folder(module: str, version: str, settings: Settings) -> Path:
     """Download a Go module and return the folder of its sources."""
-    go = _go(settings)
+    go = go_program(settings)
     log = settings.logs / "module.log"
     shell.logged([go, "mod", "download", f"{module}@v{version}"], log, env=_environment(), cwd=settings.home)
     return Path(shell.output([go, "env", "GOMODCACHE"]).strip()) / f"{module}@v{version}"
@@ -151,7 +151,8 @@ def _ldflags(program: Program) -> str:
     )
 
 
-def _go(settings: Settings) -> Path:
+def go_program(settings: Settings) -> Path:
+    """Return the `go` command of this machine, or one installed into the cache now. Raises Failure."""
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go", *settings.home.glob("go/bin/go")):
         if candidate and _go_version(Path(candidate)) >= GO_NEEDED:
             return Path(candidate)

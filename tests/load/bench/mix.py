@@ -1,0 +1,174 @@
+"""(c): the mix of the contract at its peak, and the highest rate within the service levels. Open model."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from . import scenario
+from .outcome import Outcome, Run
+from .proc import Usage, Watch
+from .scenario import READ_CLASSES, WRITE_CLASSES
+from .tables import say, show
+from .world import Options, World
+
+READ_MS, WRITE_MS = 500.0, 1_000.0
+WARM_SECONDS = 5.0
+# Steps of the ramp, as parts of the peak; after the first that fails, halfway back and forth.
+STEPS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5)
+HALVINGS = 3
+
+
+def peak(world: World, options: Options) -> dict[str, Any]:
+    """Send the peak for as long as `options.seconds`."""
+    with Watch(world.pids) as watch, _written_back(world):
+        run, usage = at_rate(world, options.rate, options.seconds, warmup=min(WARM_SECONDS, options.seconds / 4))
+    wall = run.seconds + min(WARM_SECONDS, options.seconds / 4)
+    found = record(run, usage, wall)
+    found["peak_rss_mib"] = watch.highest
+    show_classes(f"(c) the peak mix: {options.rate:,.0f} requests a second for {run.seconds:.0f} s, open model", run)
+    shares = usage.shares(wall)
+    rows = [
+        [name, shares[name.split()[0]] / (len(world.api.pids) if name.startswith("api") else 1), rss]
+        for name, rss in watch.highest.items()
+    ]
+    rows += [["generator", shares["generator"], None], ["others", shares["others"], None]]
+    show("cores kept busy, and memory", ["process", "cores", "peak RSS MiB"], rows)
+    micros = usage.micros(run.sent)
+    say(
+        f"CPU µs a request: {', '.join(f'{name} {value:.0f}' for name, value in micros.items())}; errors: {run.outcome().kinds() or 0}"
+    )
+    return found
+
+
+@contextlib.contextmanager
+def _written_back(world: World) -> Iterator[None]:
+    """Write likes back every minute meanwhile, as the CronJob does; what that costs is among the others."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        while not ended.wait(60):
+            world.like_sync()
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def ramp(world: World, options: Options) -> dict[str, Any]:
+    """Find the highest rate within the service levels by steps."""
+    steps = []
+
+    def holds(rate: float) -> bool:
+        world.renew()
+        run, usage = at_rate(world, rate, options.step_seconds, warmup=options.step_seconds / 10)
+        reads, writes = run.outcome(*READ_CLASSES), run.outcome(*WRITE_CLASSES)
+        ok = within(reads, writes)
+        lag = run.lag.quantile(0.99)
+        steps.append(
+            {
+                **{
+                    "rate": round(rate),
+                    "answered": round(run.rate),
+                    "read_p99_ms": reads.p99(),
+                    "write_p99_ms": writes.p99(),
+                },
+                **{"errors": run.outcome().errors, "by": run.outcome().kinds(), "holds": ok, "lag_p99_us": lag},
+                "micros": {name: round(value) for name, value in usage.micros(run.sent).items()},
+            }
+        )
+        say(
+            f"  {rate:,.0f}/s: read p99 {reads.p99():.1f} ms, write p99 {writes.p99():.1f} ms, {run.outcome().errors} errors"
+        )
+        settle(world)
+        return ok
+
+    say("\nthe ramp:")
+    best = climb(
+        holds,
+        [options.rate * part for part in (STEPS[:3] if options.quick else STEPS)],
+        1 if options.quick else HALVINGS,
+    )
+    rows = [
+        [
+            step["rate"],
+            step["answered"],
+            step["read_p99_ms"],
+            step["write_p99_ms"],
+            step["errors"],
+            "yes" if step["holds"] else "no",
+        ]
+        for step in steps
+    ]
+    heads = ["requests a second", "answered", "read p99 ms", "write p99 ms", "errors", "within"]
+    show(f"(c) the ramp: highest rate within the service levels {best:,.0f}/s", heads, rows)
+    return {"highest_rate": round(best), "steps": steps, "levels_ms": {"read_p99": READ_MS, "write_p99": WRITE_MS}}
+
+
+def climb(holds: Any, rates: list[float], halvings: int) -> float:
+    """Return the highest rate that holds: the steps up to the first that does not, then halfway between. Pure but for `holds`."""
+    low, high = 0.0, None
+    for rate in rates:
+        if not holds(rate):
+            high = rate
+            break
+        low = rate
+    for _ in range(halvings if high is not None else 0):
+        assert high is not None
+        middle = (low + high) / 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def within(reads: Outcome, writes: Outcome) -> bool:
+    """Tell whether the service levels were kept, and nothing failed."""
+    return reads.p99() < READ_MS and writes.p99() < WRITE_MS and not reads.errors and not writes.errors
+
+
+def at_rate(world: World, rate: float, seconds: float, *, warmup: float = 0.0, **more: Any) -> tuple[Run, Usage]:
+    world.renew()
+    return world.send(scenario.opened(scenario.mix(), rate=rate, seconds=seconds, warmup=warmup, **more))
+
+
+def settle(world: World) -> None:
+    """Write back what was liked, as it happens every minute, and let what is left of an overload pass."""
+    world.wait_idle()
+    world.like_sync()
+
+
+def record(run: Run, usage: Usage, wall: float) -> dict[str, Any]:
+    """Return what is saved of a run."""
+    classes = {name: run.outcome(name).record() for name in run.windows}
+    return {
+        "seconds": round(run.seconds, 1),
+        "answered_per_second": round(run.rate, 1),
+        "reads": run.outcome(*READ_CLASSES).record(),
+        "writes": run.outcome(*WRITE_CLASSES).record(),
+        "classes": classes,
+        "cpu_us_per_request": {name: round(value, 1) for name, value in usage.micros(run.sent).items()},
+        "cores": usage.shares(wall),
+        "generator_lag_ms": run.lag.milliseconds(),
+    }
+
+
+def show_classes(title: str, run: Run) -> None:
+    groups = {"all reads": READ_CLASSES, "all writes": WRITE_CLASSES}
+    rows = []
+    for name, outcome in [
+        *[(name, run.outcome(name)) for name in run.windows],
+        *[(name, run.outcome(*classes)) for name, classes in groups.items()],
+    ]:
+        shown = outcome.latency.milliseconds()
+        rows.append(
+            [name, outcome.requests, *[shown[key] for key in ("p50", "p90", "p99", "p99.9", "max")], outcome.errors]
+        )
+    show(title, ["ms from when it was due", "n", "p50", "p90", "p99", "p99.9", "max", "errors"], rows)

@@ -1,0 +1,3 @@
+module bapsang.dev/generator
+
+go 1.25
