@@ -6,10 +6,6 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, Final
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -70,6 +66,11 @@ def _connect(engine: Engine, deadline: float, sleep: Callable[[float], None]) ->
 
 
 def _upgrade(connection: Connection) -> str:
+    # Here and not above: who serves needs none of it, and it takes 11 MiB.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     if connection.dialect.name == "mysql":
         connection.execute(
             text(f"SET SESSION lock_wait_timeout = {LOCK_WAIT_SECONDS}, innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}")
@@ -93,6 +94,8 @@ def _upgrade(connection: Connection) -> str:
 
 
 def _revision(connection: Connection) -> str | None:
+    from alembic.runtime.migration import MigrationContext
+
     revision = MigrationContext.configure(connection).get_current_revision()
     connection.commit()
     return revision

@@ -75,6 +75,7 @@ class Runtime:
     revoked: RevokedSessions
     ids: Ids
     changes: Changes
+    shedder: Shedder
 
 
 @asynccontextmanager
@@ -116,6 +117,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     reconcile_store = ReconcileStore(redis)
     like_sync = LikeSync(database, like_store, clock, Reconciliation(reconcile_store, clock))
     pages = Pages(operator=settings.operator_name, contact=settings.contact_email)
+    shedder = Shedder(settings.max_in_flight, metrics)
     app = create_app(
         (
             verifier,
@@ -139,17 +141,24 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         ids=ids,
         lifecycle=lifecycle,
         limiter=limiter,
-        shedder=Shedder(settings.max_in_flight, metrics),
+        shedder=shedder,
         idempotency=Idempotency(redis, verifier),
     )
     admin = create_admin_app(lifecycle, metrics, like_store, reconcile_store, clock)
-    background: list[Coroutine[Any, Any, None]] = [revoked.follow(), limiter.follow(), changes.follow()]
+    background: list[Coroutine[Any, Any, None]] = [
+        revoked.follow(),
+        limiter.follow(),
+        changes.follow(),
+        shedder.follow(),
+    ]
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
         background.append(_sync_for_ever(like_sync, posts, users, database, clock))
     tasks = [asyncio.create_task(work) for work in background]
     try:
-        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, changes)
+        yield Runtime(
+            app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, changes, shedder
+        )
     finally:
         await _end(tasks)
         passwords.close()

@@ -4,6 +4,8 @@ A queue without end makes everybody wait longer than they will; the time spent o
 is then missing for those that somebody does.
 """
 
+import asyncio
+import time
 from enum import StrEnum
 from typing import Final
 
@@ -12,6 +14,9 @@ from bapsang_api.kit.problem import Unavailable
 
 # A write holds a connection and locks for longer than a read, and a login costs 65 ms of CPU.
 _READS_PER_WRITE: Final = 2
+# Four times the service level of reads: whoever comes now would be answered too late.
+LATE_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.1
 
 
 class Kind(StrEnum):
@@ -26,11 +31,22 @@ class Shedder:
 
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._free = {Kind.READ: most, Kind.WRITE: max(1, most // _READS_PER_WRITE)}
-        self._metrics = metrics
+        self._metrics, self._late = metrics, False
+
+    async def follow(self) -> None:
+        """Measure for ever how late the event loop is; cancelled when the process ends."""
+        while True:
+            due = time.monotonic() + _LOOK_SECONDS
+            await asyncio.sleep(_LOOK_SECONDS)
+            self.note_delay(time.monotonic() - due)
+
+    def note_delay(self, seconds: float) -> None:
+        """Take note of how long what is ready to run waits for its turn. Nothing counts the requests that wait there."""
+        self._late = seconds > LATE_SECONDS
 
     def enter(self, kind: Kind) -> None:
-        """Count a request in. Raises Unavailable when the budget of its kind is used up."""
-        if not self._free[kind]:
+        """Count a request in. Raises Unavailable when the budget of its kind is used up, or the process far behind."""
+        if self._late or not self._free[kind]:
             self._metrics.shed.labels(kind).inc()
             raise Unavailable
         self._free[kind] -= 1

@@ -1,9 +1,12 @@
 """A thread pool with an end: a fixed number of threads, a bounded queue, and a deadline."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from bapsang_api.kit.problem import Unavailable
@@ -15,11 +18,16 @@ class BoundedPool:
     """Runs blocking jobs on `threads` threads; at most `queue` more may wait.
 
     Beyond that callers get `Unavailable` at once, and those who wait get it after `queue_seconds`: a queue without end
-    would only turn overload into time-outs for all.
+    would only turn overload into time-outs for all. With a `niceness` (0-19) the jobs leave the processor to others, as far
+    as the system can tell threads apart.
     """
 
-    def __init__(self, name: str, *, threads: int, queue: int, queue_seconds: float, seconds: float) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    def __init__(
+        self, name: str, *, threads: int, queue: int, queue_seconds: float, seconds: float, niceness: int = 0
+    ) -> None:
+        self._executor = ThreadPoolExecutor(
+            threads, thread_name_prefix=name, initializer=partial(_be_nice, niceness) if niceness else None
+        )
         self._threads, self._most = threads, threads + queue
         self._queue_seconds, self._seconds = queue_seconds, seconds
         self._lock = threading.Lock()
@@ -68,3 +76,8 @@ class BoundedPool:
     def _leave(self, _: object) -> None:
         with self._lock:
             self._jobs -= 1
+
+
+def _be_nice(niceness: int) -> None:
+    if sys.platform == "linux":  # elsewhere it would be the whole process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)

@@ -7,7 +7,12 @@ from contextlib import contextmanager
 
 from sqlalchemy import create_engine, text
 
+from bapsang_api.kit.shedding import LATE_SECONDS
+
 from .world import API, PASSWORD, Backend, World, assert_problem, open_world
+
+# Every request of it asks the database; those for posts and lists share one question.
+SLOW = f"{API}/posts/{'0' * 26}/comments"
 
 
 @contextmanager
@@ -36,7 +41,7 @@ async def shed(world: World, kind: str) -> float:
 async def test_five_hundred_requests_on_a_database_that_stands_still_fail_fast_and_recover(servers: Backend) -> None:
     async with open_world(servers) as world:
         with standing_still(servers.environment["BAPSANG_DATABASE_URL"]):
-            reads = [asyncio.create_task(world.http.get(f"{API}/posts")) for _ in range(500)]
+            reads = [asyncio.create_task(world.http.get(SLOW)) for _ in range(500)]
             await asyncio.sleep(0)
             assert (await world.http.get(f"{API}/health")).text == "OK"
             # All but those whose statement MySQL has taken: they must not wait for it to time out, round after round.
@@ -50,10 +55,32 @@ async def test_five_hundred_requests_on_a_database_that_stands_still_fail_fast_a
         assert (await world.http.get(f"{API}/posts")).status_code == 200
 
 
+async def test_five_hundred_readers_of_a_list_wait_for_one_statement(servers: Backend) -> None:
+    async with open_world(servers) as world:
+        alice = await world.person()
+        await alice.write_post()
+        with standing_still(servers.environment["BAPSANG_DATABASE_URL"]):
+            reads = [asyncio.create_task(world.http.get(f"{API}/posts")) for _ in range(500)]
+            await asyncio.sleep(0)
+            assert (await world.http.get(f"{API}/health")).text == "OK"
+            pool = world.runtime.database.usage()[0]
+            assert pool.in_use + pool.waiting <= 2
+        assert {(await read).status_code for read in reads} <= {200, 503}
+
+
+async def test_a_process_that_is_far_behind_refuses_until_it_has_caught_up(file_world: World) -> None:
+    shedder = file_world.runtime.shedder
+    shedder.note_delay(LATE_SECONDS + 0.1)
+    assert_problem(await file_world.http.get(f"{API}/posts"), 503, "E503-1")
+    assert (await file_world.http.get(f"{API}/health")).text == "OK"
+    shedder.note_delay(0.0)
+    assert (await file_world.http.get(f"{API}/posts")).status_code == 200
+
+
 async def test_reads_over_the_budget_are_refused_and_counted(servers: Backend) -> None:
     async with open_world(narrow(servers, 8)) as world:
         with standing_still(servers.environment["BAPSANG_DATABASE_URL"]):
-            reads = [asyncio.create_task(world.http.get(f"{API}/posts")) for _ in range(20)]
+            reads = [asyncio.create_task(world.http.get(SLOW)) for _ in range(20)]
             for answered in itertools.islice(asyncio.as_completed(reads), 12):
                 assert_problem(await answered, 503, "E503-1")
             assert await shed(world, "read") == 12
