@@ -15,7 +15,7 @@ class Passwords:
     """Hashes and checks passwords on two threads; at most `queue` callers wait, the next gets Unavailable."""
 
     def __init__(self, *, threads: int = 2, queue: int = 16) -> None:
-        self._pool = BoundedPool("argon2", threads=threads, queue=queue, queue_seconds=5, seconds=10, niceness=10)
+        self._pool = BoundedPool("argon2", threads=threads, queue=queue, queue_seconds=5, seconds=10, niceness=5)
         # Checked against when there is no such user, so that both refusals take the same time.
         self._nobody = _HASHER.hash("no such user")
 
