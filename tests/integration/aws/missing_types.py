@@ -457,7 +457,6 @@ TYPES: dict[str, Type] = {
         {"DomainName": lambda a, _i: str(a["Distribution"]["DomainName"])},
     ),
     "AWS::ApiGatewayV2::Api": _v2("Api", "ApiId"),
-    "AWS::ApiGatewayV2::Authorizer": _v2("Authorizer", "AuthorizerId", lambda p: p["ApiId"]),
     "AWS::ApiGatewayV2::Integration": _v2("Integration", "IntegrationId", lambda p: p["ApiId"]),
     "AWS::ApiGatewayV2::Route": _v2("Route", "RouteId", lambda p: p["ApiId"]),
     "AWS::ApiGatewayV2::Stage": _v2("Stage", "StageName", lambda p: p["ApiId"]),
