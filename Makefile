@@ -79,7 +79,7 @@ lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
 format: $(VENV)/ready ## Format the code
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
-generate: $(VENV)/ready ## Renew the CRD and the field reference from the schema
+generate: $(VENV)/ready ## Renew what is computed: CRD, field reference, figures of the EKS sample and of docs/capacity.md
 	@$(BIN)/bapsang-operator crd > charts/bapsang-operator/crds/communities.bapsang.dev.yaml
 	@$(BIN)/python docs/generate.py
 

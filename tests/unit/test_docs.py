@@ -6,10 +6,14 @@ import importlib.util
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bapsang_api.kit.ratelimit import DEFAULTS
+from bapsang_operator.cost import bill, capacity, prices
+from bapsang_operator.cost.design import REFERENCE
+from bapsang_operator.cost.search import search
 from bapsang_operator.names import ConditionType, EventReason, Reason
 
 ROOT = Path(__file__).parents[2]
@@ -18,15 +22,53 @@ COMMUNITY = (ROOT / "docs/community.md").read_text()
 
 
 def test_the_tables_of_fields_and_values_are_current() -> None:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
+    generate = _generate()
     assert generate.page(COMMUNITY) == COMMUNITY, "run: make generate"
     assert generate.table().count("\n") > 40
     readme = generate.README.read_text()
     assert generate.readme(readme) == readme, "run: make generate"
+
+
+def test_what_follows_from_the_cpu_time_of_a_request_is_current() -> None:
+    generate = _generate()
+    sample = generate.SAMPLE.read_text()
+    made = generate.community(sample)
+    assert generate.sample(sample) == sample, "run: make generate"
+    assert generate.lean(generate.LEAN.read_text(), made) == generate.LEAN.read_text(), "run: make generate"
+    page = generate.CAPACITY.read_text()
+    assert generate.capacity_page(page, made) == page, "run: make generate"
+
+
+def test_another_cpu_time_is_one_edit() -> None:
+    """Three milliseconds: the whole of the sample follows, and still holds."""
+    generate = _generate()
+    dear = generate.sample(generate.SAMPLE.read_text().replace("cpuMicroseconds: 2000", "cpuMicroseconds: 3000"))
+    made = generate.community(dear)
+    assert made.estate.design.burst_nodes == 10
+    assert (made.api.base_replicas, made.api.burst.max_replicas) == (6, 30)
+    assert capacity.shortfalls(made.estate.design, made.estate.traffic) == []
+    assert '"BurstMaxNodes", "ParameterValue": "10"' in generate.lean(generate.LEAN.read_text(), made)
+    assert "**46 %** of the peak" in generate.carried(made)
+
+
+def test_bill_of_the_sample_and_of_the_cheapest_design_are_told() -> None:
+    """Neither is generated: whoever changes prices or the sample looks at the sentence around the figure as well."""
+    page = (ROOT / "docs/aws.md").read_text()
+    estate = _generate().community((ROOT / "manifests/samples/community-eks.yaml").read_text()).estate
+    book = prices.load()
+    usd = bill.total(bill.rows(estate.design, estate.traffic, book))
+    assert f"| none | {usd:,.2f} |" in page, f"docs/aws.md: lean costs {usd:,.2f}"
+    cheapest = search(REFERENCE, book).front[0].usd
+    assert f"**{cheapest:,.2f} USD**" in page, f"docs/aws.md: the cheapest costs {cheapest:,.2f}"
+
+
+def _generate() -> Any:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.parametrize("name", [*ConditionType, *Reason, *EventReason])

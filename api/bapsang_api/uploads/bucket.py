@@ -1,5 +1,6 @@
 """Where the bucket is, for each of those who reach it: the API, the client that uploads, and the page that shows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -20,6 +21,13 @@ class Bucket:
         """Return a bucket with what is not given derived from the rest."""
         default = f"{endpoint}/{name}" if endpoint else f"https://{name}.s3.{region}.amazonaws.com"
         return cls(name, region, endpoint, upload_origin or endpoint, public_url or default)
+
+    @classmethod
+    def of_function(cls, environ: Mapping[str, str]) -> "Bucket":
+        """Return the bucket that a function in the cloud was given; there the API's settings are not at hand."""
+        endpoint = environ.get("BAPSANG_S3_ENDPOINT")
+        name, region = environ["BAPSANG_S3_BUCKET"], environ["BAPSANG_S3_REGION"]
+        return cls.of(name, region, endpoint=endpoint, upload_origin=None, public_url=None)
 
     def url(self, key: str) -> str:
         """Return the URL at which everybody can load the published object `key`: stable, so caches keep it."""

@@ -49,7 +49,7 @@ class ImageCollector:
         """Collect everything unused for longer than the grace. Raises Unavailable when the database or S3 is down."""
         report, before = Report(), self._clock.now() - self._grace
         await self._collect_images(report, before, dry_run=dry_run)
-        for prefix in (rules.TEMP_PREFIX, rules.USERS_PREFIX):
+        for prefix in (rules.TEMP_PREFIX, rules.USERS_PREFIX, rules.CHECKED_PREFIX):
             await self._collect_uploads(prefix, report, before, dry_run=dry_run)
         return report
 

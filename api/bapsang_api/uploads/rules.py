@@ -40,6 +40,7 @@ _FOLDERS: Final[Mapping[Category, str]] = {
 USERS_PREFIX: Final = "users/"
 TEMP_PREFIX: Final = "temp/"
 PUBLIC_PREFIX: Final = "public/"  # only the API writes there
+CHECKED_PREFIX: Final = "checked/"  # only the check function writes there, and nobody is shown it
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,19 @@ def is_upload(key: str, category: Category, user_id: str | None) -> bool:
     """Whether `key` is one that `plan` makes for this category and user."""
     prefix = prefix_of(category, user_id)
     return key.startswith(prefix) and _id_in(key.removeprefix(prefix)) is not None
+
+
+def is_any_upload(key: str) -> bool:
+    """Whether `key` is one that `plan` makes, for whomever."""
+    if key.startswith(TEMP_PREFIX):
+        return is_upload(key, Category.TEMP_PROFILE_IMAGE, None)
+    user_id = key.removeprefix(USERS_PREFIX).partition("/")[0]
+    return is_ulid(user_id) and any(is_upload(key, category, user_id) for category in _FOLDERS)
+
+
+def checked_key(upload_key: str) -> str:
+    """Return where an upload lies once it was checked: the picture alone, without its metadata."""
+    return f"{CHECKED_PREFIX}{upload_key}"
 
 
 def public_key(category: Category, image_id: str, content_type: str) -> str:

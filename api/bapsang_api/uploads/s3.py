@@ -1,9 +1,12 @@
-"""The S3 client, and the presigned URL with which somebody may put one object."""
+"""The S3 client, what is done to single objects with it, and the presigned URL with which somebody may put one."""
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from bapsang_api.uploads.bucket import Bucket
 from bapsang_api.uploads.rules import URL_SECONDS, Upload
@@ -13,6 +16,22 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS: Final = 2
 READ_SECONDS: Final = 5
+_IMMUTABLE: Final = "public, max-age=31536000, immutable"
+# HEAD has no body, so its answer has no other code than the status.
+_ABSENT: Final = frozenset({"NoSuchKey", "404"})
+_TAKEN: Final = frozenset({"PreconditionFailed", "412"})
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object as it was uploaded."""
+
+    content: bytes
+    content_type: str
+
+
+class TooLargeError(Exception):
+    """The object is larger than it may be."""
 
 
 def open_client(bucket: Bucket, origin: str | None, *, connections: int = 1) -> "S3Client":
@@ -55,3 +74,59 @@ class Signer:
             },
             ExpiresIn=URL_SECONDS,
         )
+
+
+class Objects:
+    """Single objects of a bucket. Every method blocks, and raises BotoCoreError or ClientError when S3 does not do it."""
+
+    def __init__(self, name: str, client: "S3Client") -> None:
+        self._bucket, self._client = name, client
+
+    def read(self, key: str, *, most: int) -> Stored | None:
+        """Return an object, None when there is none. Raises TooLargeError for one of more than `most` bytes."""
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+        except self._client.exceptions.NoSuchKey:
+            return None
+        with answer["Body"] as body:
+            if answer["ContentLength"] > most:
+                raise TooLargeError
+            return Stored(body.read(), answer["ContentType"])
+
+    def write(self, key: str, content: bytes, content_type: str) -> None:
+        """Write an object that is never changed again."""
+        self._client.put_object(
+            Bucket=self._bucket, Key=key, Body=content, ContentType=content_type, CacheControl=_IMMUTABLE
+        )
+
+    def create(self, key: str, content: bytes, content_type: str) -> bool:
+        """Write an object unless there is one; False when there is, also when somebody writes it at this moment."""
+        return _unless(
+            _TAKEN,
+            self._client.put_object,
+            Bucket=self._bucket,
+            Key=key,
+            Body=content,
+            ContentType=content_type,
+            CacheControl=_IMMUTABLE,
+            IfNoneMatch="*",
+        )
+
+    def exists(self, key: str) -> bool:
+        return _unless(_ABSENT, self._client.head_object, Bucket=self._bucket, Key=key)
+
+    def copy(self, source: str, key: str) -> bool:
+        """Copy an object with its type and caching, within S3; False when there is none."""
+        whence: Any = {"Bucket": self._bucket, "Key": source}
+        return _unless(_ABSENT, self._client.copy_object, Bucket=self._bucket, Key=key, CopySource=whence)
+
+
+def _unless(codes: frozenset[str], operation: Callable[..., Any], **arguments: Any) -> bool:
+    """Send a request; False when S3 answers with one of these codes."""
+    try:
+        operation(**arguments)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in codes:
+            return False
+        raise
+    return True

@@ -18,10 +18,11 @@ from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import FieldError, InvalidInput, Unavailable
-from bapsang_api.uploads import pictures, rules, store
+from bapsang_api.uploads import checking, pictures, rules, store
 from bapsang_api.uploads.models import Image
 from bapsang_api.uploads.rules import Category, Upload
-from bapsang_api.uploads.storage import Storage, TooLargeError
+from bapsang_api.uploads.s3 import Objects, TooLargeError
+from bapsang_api.uploads.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ class ImageService:
             )
         # Before anything is written to S3: whatever happens from here on, the collector knows of it.
         await self._database.write(partial(store.add, rows=rows))
-        jobs = [storage.run(partial(_publish, storage, row.upload_key, row.object_key)) for row in rows]
+        jobs = [storage.run(partial(_publish, storage.objects, row.upload_key, row.object_key)) for row in rows]
         return dict(zip(keys, await asyncio.gather(*jobs), strict=True))
 
 
@@ -164,13 +165,10 @@ def detach(session: Session, keys: Iterable[str], now: datetime) -> None:
     store.release(session, _ids_of(keys), now)
 
 
-def _publish(storage: Storage, upload_key: str, object_key: str) -> str | _Refused:
-    """Check an upload and write what is to be shown of it, in one go: its bytes are held by one thread, and no longer."""
+def _publish(objects: Objects, upload_key: str, object_key: str) -> str | _Refused:
+    """Write what is to be shown of an upload, in one go: its bytes are held by one thread, and no longer."""
     try:
-        stored = storage.read(upload_key, most=rules.MOST_BYTES)
-        if stored is None:
-            return _Refused(_UNCONFIRMED)
-        picture = pictures.clean(stored.content, stored.content_type)
+        published = checking.publish(objects, upload_key, object_key)
     except TooLargeError:
         return _Refused(_TOO_LARGE)
     except pictures.TooManyPixelsError:
@@ -178,8 +176,7 @@ def _publish(storage: Storage, upload_key: str, object_key: str) -> str | _Refus
     except pictures.NotAPictureError as error:
         log.info("uploads.refused", extra={"upload_key": upload_key, "error": str(error)})
         return _Refused(_NOT_A_PICTURE)
-    storage.publish(object_key, picture.content, picture.content_type)
-    return object_key
+    return object_key if published else _Refused(_UNCONFIRMED)
 
 
 def _may_use(key: str, category: Category, owner_id: str) -> bool:

@@ -12,7 +12,7 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.threads import BoundedPool
 from bapsang_api.uploads.bucket import Bucket
 from bapsang_api.uploads.rules import Upload
-from bapsang_api.uploads.s3 import Signer, open_client
+from bapsang_api.uploads.s3 import Objects, Signer, open_client
 
 T = TypeVar("T")
 
@@ -22,16 +22,7 @@ QUEUE: Final = 32
 QUEUE_SECONDS: Final = 5
 SECONDS: Final = 20
 PAGE: Final = 1000  # objects; S3 lists and deletes no more at once
-_IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _REMOVE_ATTEMPTS: Final = 3
-
-
-@dataclass(frozen=True)
-class Stored:
-    """An object as it was uploaded."""
-
-    content: bytes
-    content_type: str
 
 
 @dataclass(frozen=True)
@@ -42,16 +33,13 @@ class Listed:
     uploaded_at: datetime
 
 
-class TooLargeError(Exception):
-    """The object is larger than it may be."""
-
-
 class Storage:
-    """The bucket of a community. The methods that are not async block: give them to `run`."""
+    """The bucket of a community. What is not async blocks, as do those of `objects`: give them to `run`."""
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
         self._client = open_client(bucket, bucket.endpoint, connections=THREADS)
+        self.objects = Objects(bucket.name, self._client)
         self._signer = Signer(bucket)
         self._pool = BoundedPool("s3", threads=THREADS, queue=QUEUE, queue_seconds=QUEUE_SECONDS, seconds=SECONDS)
         # Its own thread: who only asks for a URL must not wait behind the transfers of others.
@@ -64,23 +52,6 @@ class Storage:
     async def sign(self, upload: Upload) -> str:
         """Return a presigned URL. Raises Unavailable when there are no credentials."""
         return await self._translated(self._signing, partial(self._signer.sign, upload))
-
-    def read(self, key: str, *, most: int) -> Stored | None:
-        """Return an object, None when there is none. Raises TooLargeError for one of more than `most` bytes."""
-        try:
-            answer = self._client.get_object(Bucket=self.bucket.name, Key=key)
-        except self._client.exceptions.NoSuchKey:
-            return None
-        with answer["Body"] as body:
-            if answer["ContentLength"] > most:
-                raise TooLargeError
-            return Stored(body.read(), answer["ContentType"])
-
-    def publish(self, key: str, content: bytes, content_type: str) -> None:
-        """Write an object that is never changed again."""
-        self._client.put_object(
-            Bucket=self.bucket.name, Key=key, Body=content, ContentType=content_type, CacheControl=_IMMUTABLE
-        )
 
     def pages(self, prefix: str) -> Iterator[list[Listed]]:
         """Yield the objects below `prefix`, a page at a time."""

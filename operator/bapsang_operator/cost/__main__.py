@@ -61,17 +61,17 @@ def _parsed(name: str, text: str, old: Any) -> Any:
     return int(number) if isinstance(old, int) else number
 
 
-def _design(name: str, settings: Sequence[str]) -> Design:
-    """Return a named design, or the one of a Community's file, with settings."""
+def _named(name: str) -> tuple[Design, Traffic]:
+    """Return a named design with the reference traffic, or a Community's file with its own."""
     if name in NAMED:
-        return _changed(NAMED[name], settings)
+        return NAMED[name], REFERENCE
     path = Path(name)
     if not path.is_file():
         raise UsageError(f"{name}: neither a file nor one of {', '.join(NAMED)}")
-    return _changed(_of_file(path), settings)
+    return _of_file(path)
 
 
-def _of_file(path: Path) -> Design:
+def _of_file(path: Path) -> tuple[Design, Traffic]:
     found = [
         one for one in yaml.safe_load_all(path.read_text()) if isinstance(one, dict) and one.get("kind") == "Community"
     ]
@@ -84,7 +84,7 @@ def _of_file(path: Path) -> Design:
     estate = spec.parse({**found[0], "metadata": identity}).estate
     if estate is None:
         raise UsageError(f"{path}: spec.estate: is required to know what it costs")
-    return estate.design
+    return estate.design, estate.traffic
 
 
 def _write(line: str = "") -> None:
@@ -165,14 +165,17 @@ def main(argv: Sequence[str] | None = None, today: date | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         book = prices.load() if arguments.prices is None else prices.parse(arguments.prices.read_text())
-        traffic = _changed(REFERENCE, arguments.traffic)
         stale = book.stale(today or datetime.now(UTC).date())
         if stale:
             sys.stderr.write(f"bapsang-cost: prices older than a year: {', '.join(stale)}\n")
         if arguments.command == "bill":
-            _print_bill(_design(arguments.design, arguments.set), traffic, book)
-        elif arguments.command == "compare":
-            _print_comparison({name: _design(name, ()) for name in arguments.designs}, traffic, book)
+            design, traffic = _named(arguments.design)
+            _print_bill(_changed(design, arguments.set), _changed(traffic, arguments.traffic), book)
+            return 0
+        traffic = _changed(REFERENCE, arguments.traffic)
+        if arguments.command == "compare":
+            # Side by side means under the same traffic.
+            _print_comparison({name: _named(name)[0] for name in arguments.designs}, traffic, book)
         else:
             _print_search(traffic, book)
     except (UsageError, PriceError, OSError, ValueError) as error:

@@ -36,14 +36,14 @@ DAY = timedelta(hours=24)
 
 
 @contextmanager
-def serving_s3(folder: Path) -> Iterator[str]:
+def serving_s3(folder: Path, *options: str) -> Iterator[str]:
     """Run an S3 server that keeps its objects in `folder`; yields its origin."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [
             *(_versitygw(), "--access", ACCESS, "--secret", SECRET, "--region", REGION),
-            *("--port", f"127.0.0.1:{port}", "--quiet", "posix", folder),
+            *("--port", f"127.0.0.1:{port}", "--quiet", *options, "posix", folder),
         ],
         stdout=subprocess.DEVNULL,
     )

@@ -34,6 +34,7 @@ _READS: dict[str, tuple[str, str, str]] = {
     "SNS::Topic": ("sns", "get_topic_attributes", "TopicArn"),
     "Events::Rule": ("events", "list_targets_by_rule", "Rule"),
     "Lambda::Function": ("lambda", "get_function", "FunctionName"),
+    "Lambda::EventSourceMapping": ("lambda", "get_event_source_mapping", "UUID"),
 }
 _GONE = ("terminated", "deleted", "deleting", "PendingDeletion")
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,33 @@ def hs256_with_the_public_key(token: str) -> str:
     return f"{signed}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
+#: What turns a good token into one that must be refused; the verifier of the upload function is tried with the same.
+ATTACKS: list[Callable[[str], str]] = [
+    lambda token: unsigned(token, alg="none"),
+    lambda token: unsigned(token, alg="None"),
+    hs256_with_the_public_key,
+    lambda token: forge(token, key=OTHER_KEY.private),
+    lambda token: forge(token, key=OTHER_KEY.private, kid=OTHER_KEY.kid),
+    lambda token: forge(token, kid="unknown"),
+    lambda token: forge(token, algorithm="PS256"),
+    lambda token: forge(token, iss="http://evil"),
+    lambda token: forge(token, aud="other"),
+    lambda token: forge(token, iss="http://evil", exp=1),
+    lambda token: forge(token, sid=None),
+    lambda token: forge(token, exp=None),
+    lambda token: forge(token, sub="not-an-id"),
+    lambda token: forge(token, role="ROOT"),
+    lambda token: forge(token, exp="9999999999"),
+    lambda token: forge(token, nbf=9_999_999_999),
+    lambda token: token[:-4] + "AAAA",
+    lambda token: token + ".",
+    lambda _: "a.b.c",
+    lambda _: "",
+    lambda _: "é\udcff",
+    lambda _: new_token(),  # a refresh token
+]
+
+
 def test_issued_token_is_accepted_until_its_thirty_minutes_are_over(
     verifier: TokenVerifier, token: str, clock: FixedClock
 ) -> None:
@@ -107,33 +135,7 @@ def test_revoked_session_is_refused_also_when_the_token_is_cached(
         verifier.verify(token)
 
 
-@pytest.mark.parametrize(
-    "attack",
-    [
-        lambda token: unsigned(token, alg="none"),
-        lambda token: unsigned(token, alg="None"),
-        hs256_with_the_public_key,
-        lambda token: forge(token, key=OTHER_KEY.private),
-        lambda token: forge(token, key=OTHER_KEY.private, kid=OTHER_KEY.kid),
-        lambda token: forge(token, kid="unknown"),
-        lambda token: forge(token, algorithm="PS256"),
-        lambda token: forge(token, iss="http://evil"),
-        lambda token: forge(token, aud="other"),
-        lambda token: forge(token, iss="http://evil", exp=1),
-        lambda token: forge(token, sid=None),
-        lambda token: forge(token, exp=None),
-        lambda token: forge(token, sub="not-an-id"),
-        lambda token: forge(token, role="ROOT"),
-        lambda token: forge(token, exp="9999999999"),
-        lambda token: forge(token, nbf=9_999_999_999),
-        lambda token: token[:-4] + "AAAA",
-        lambda token: token + ".",
-        lambda _: "a.b.c",
-        lambda _: "",
-        lambda _: "é\udcff",
-        lambda _: new_token(),  # a refresh token
-    ],
-)
+@pytest.mark.parametrize("attack", ATTACKS)
 def test_attack_is_invalid_never_expired(verifier: TokenVerifier, token: str, attack: Any) -> None:
     with pytest.raises(TokenInvalid):
         verifier.verify(attack(token))

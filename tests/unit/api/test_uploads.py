@@ -42,6 +42,23 @@ def test_nothing_but_a_planned_key_is_one(tail: str, category: Category) -> None
     assert rules.public_id(f"public/post/{tail}", Category.POST_IMAGE) is None
 
 
+@pytest.mark.parametrize("category", Category)
+def test_upload_of_anybody_is_recognised(category: Category) -> None:
+    key = planned(category, ALICE)
+    assert rules.is_any_upload(key)
+    for other in (rules.checked_key(key), f"/{key}", f"{key}/", key.replace(ID, "x"), key.replace(".png", ".html")):
+        assert not rules.is_any_upload(other)
+    assert not rules.is_any_upload(f"users/{ID[:-1]}/post/{ID}.png")
+    assert not rules.is_any_upload(f"public/post/{ID}.png")
+
+
+@given(st.text(max_size=40))
+def test_no_other_key_is_taken_for_an_upload(tail: str) -> None:
+    assert not rules.is_any_upload(tail)
+    assert not rules.is_any_upload(f"temp/{tail}")
+    assert not rules.is_any_upload(f"users/{tail}")
+
+
 def test_published_key_tells_its_image_and_what_it_is_for() -> None:
     key = rules.public_key(Category.POST_IMAGE, ID, "image/jpeg")
     assert key == f"public/post/{ID}.jpg"

@@ -80,7 +80,7 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("IAM::Role", "AssumeRolePolicyDocument/Statement/0", [ANYONE, {**ANYONE, "Principal": {"AWS": "*"}}]),
     ("IAM::Role@*Role", "ManagedPolicyArns", [["arn:aws:iam::aws:policy/AdministratorAccess"]]),
     ("IAM::Role", "Policies/0/PolicyDocument/Statement/0/Action", ["*", "s3:*", ["iam:PassRole"]]),
-    ("IAM::Role@ApiRole", "Policies/0/PolicyDocument/Statement/2", [{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}]),
+    ("IAM::Role@ApiRole", "Policies/0/PolicyDocument/Statement/1", [{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}]),
     ("IAM::Role@NodeRole", "Policies", [[{"PolicyName": "s3", "PolicyDocument": {"Statement": [READ]}}]]),
     ("IAM::Role@AutoscalerRole", "Policies/0/PolicyDocument/Statement/1/Condition", [GONE]),
     ("IAM::Role@LoadBalancerRole", "Policies/0/PolicyDocument/Statement/4/Condition", [GONE]),
@@ -144,8 +144,9 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("S3::Bucket@Media", "LifecycleConfiguration/Rules/0/ExpirationInDays", [1, 3650]),
     ("S3::Bucket@Media", "LifecycleConfiguration/Rules/1/Status", ["Disabled"]),
     ("S3::Bucket@Media", "LifecycleConfiguration/Rules/2/Status", ["Disabled"]),
-    ("S3::Bucket@Media", "LifecycleConfiguration/Rules/4/Prefix", ["public/"]),
-    ("S3::Bucket@Media", "LifecycleConfiguration/Rules/4/Transitions/0/StorageClass", ["DEEP_ARCHIVE"]),
+    ("S3::Bucket@Media", "LifecycleConfiguration/Rules/3/Status", ["Disabled"]),
+    ("S3::Bucket@Media", "LifecycleConfiguration/Rules/5/Prefix", ["public/"]),
+    ("S3::Bucket@Media", "LifecycleConfiguration/Rules/5/Transitions/0/StorageClass", ["DEEP_ARCHIVE"]),
     ("S3::Bucket@Media", "CorsConfiguration/CorsRules/0/AllowedOrigins", [["*"]]),
     ("S3::Bucket@Media", "CorsConfiguration/CorsRules/0/AllowedMethods", [["PUT", "DELETE"]]),
     ("S3::Bucket@Media", "CorsConfiguration/CorsRules/0/AllowedHeaders", [["*"]]),
@@ -188,11 +189,16 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("Lambda::Function", "LoggingConfig", [GONE]),
     ("Lambda::Permission", "SourceArn", [GONE, "*"]),
     ("Lambda::Permission", "SourceAccount", [GONE]),
-    ("ApiGatewayV2::Authorizer", "JwtConfiguration/Audience", [[]]),
-    ("ApiGatewayV2::Authorizer", "JwtConfiguration/Issuer", ["http://auth.example.com"]),
-    ("ApiGatewayV2::Authorizer", "IdentitySource", [["$request.querystring.token"]]),
-    ("ApiGatewayV2::Route@PresignRoute", "AuthorizationType", ["NONE", GONE]),
-    ("ApiGatewayV2::Route@PresignRoute", "AuthorizerId", [GONE]),
+    ("Lambda::Function@Presign", "Environment/Variables/BAPSANG_ISSUER", ["http://auth.example.com", "", GONE]),
+    ("Lambda::Function@Presign", "Environment/Variables/BAPSANG_AUDIENCE", ["", GONE]),
+    ("Lambda::Function@Check", "Timeout", [60]),
+    ("Lambda::EventSourceMapping", "FunctionResponseTypes", [[], GONE]),
+    ("Lambda::EventSourceMapping", "ScalingConfig", [GONE]),
+    ("Lambda::EventSourceMapping", "ScalingConfig/MaximumConcurrency", [1000]),
+    ("IAM::Role@CheckRole", "Policies/0/PolicyDocument/Statement/0/Action", ["s3:*", ["s3:GetObject", "s3:DeleteObject"]]),
+    ("IAM::Role@CheckRole", "Policies/0/PolicyDocument/Statement/1/Resource", ["arn:aws:s3:::bapsang-media/public/*", "*"]),
+    ("IAM::Role@CheckRole", "Policies/0/PolicyDocument/Statement/3/Resource", ["*"]),
+    ("ApiGatewayV2::Route@PresignRoute", "RouteKey", ["$default", "ANY /{proxy+}"]),
     ("ApiGatewayV2::Stage", "DefaultRouteSettings", [GONE]),
     ("ApiGatewayV2::Stage", "RouteSettings", [GONE]),
     ("ApiGatewayV2::Stage", "RouteSettings/TEMP/ThrottlingRateLimit", [1000]),
@@ -225,6 +231,7 @@ BAD: list[tuple[str, str, list[Any]]] = [
 REMOVED = """
     EC2::FlowLog EC2::VPCEndpoint@S3Endpoint EC2::VPCEndpoint@Ec2Endpoint EC2::VPCEndpoint@EcrApiEndpoint EC2::VPCEndpoint@EcrDkrEndpoint
     EC2::VPCEndpoint@EksAuthEndpoint EC2::VPCEndpoint@LoadBalancingEndpoint EC2::VPCEndpoint@AutoScalingEndpoint
+    EC2::VPCEndpoint@LogsEndpoint
     EC2::SubnetRouteTableAssociation@DataAAssociation EC2::SubnetRouteTableAssociation@DataBAssociation
     EC2::SubnetRouteTableAssociation@PrivateAAssociation EC2::SubnetRouteTableAssociation@PrivateBAssociation
     EC2::Route@InstanceRouteA EC2::Route@InstanceRouteB EC2::Route@GatewayRouteA
@@ -238,6 +245,7 @@ REMOVED = """
     CloudWatch::Alarm@NodeCredits CloudWatch::Alarm@NodeSurplus CloudWatch::Alarm@NodeMemory CloudWatch::Alarm@MediaSize
     CloudWatch::Alarm@ReplicaLag
     CloudWatch::Alarm@Latency CloudWatch::Alarm@BalancerErrors CloudWatch::Alarm@UploadEventsAge CloudWatch::Alarm@UploadEventsDead
+    Lambda::EventSourceMapping
 """.split()  # noqa: SIM905 - a table
 KEPT = (
     "RDS::DBInstance@Database",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -46,6 +47,9 @@ def test_sets_of_parameters_pass_the_linter(name: str) -> None:
         ({"AdminCidrs": "203.0.113.0/24,0.0.0.0/0"}, "AdminCidrs: "),
         ({"SiteOrigins": "*"}, "SiteOrigins: must be origins"),
         ({"VpcCidr": "8.8.0.0/16"}, "VpcCidr: must be a private /16"),
+        ({"VpcCidr": "172.32.0.0/16"}, "VpcCidr: must be a private /16"),
+        ({"VpcCidr": "192.0.0.0/16"}, "VpcCidr: must be a private /16"),
+        ({"VpcCidr": "10.256.0.0/16"}, "VpcCidr: must be a private /16"),
         ({"EdgeCertificateArn": "arn:aws:acm:ap-northeast-2:111122223333:certificate/x"}, "EdgeCertificateArn: "),
         ({"Issuer": "http://auth.example.com"}, "Issuer: "),
         ({"AlarmEmail": ""}, "AlarmEmail: "),
@@ -61,6 +65,23 @@ def test_sets_of_parameters_pass_the_linter(name: str) -> None:
 def test_parameter_out_of_range_is_refused_by_the_template(changes: dict[str, str], message: str) -> None:
     with pytest.raises(RefusedError, match="^" + message.replace("(", r"\(")):
         render(TEMPLATES, LEAN | changes)
+
+
+def _outside(rule: dict[str, Any]) -> list[str]:
+    """Return values that a parameter must not take, by its own limits."""
+    if "AllowedValues" in rule:
+        return ["no such value", *([] if "" in rule["AllowedValues"] else [""])]
+    if rule["Type"] == "Number":
+        return [str(rule["MinValue"] - 1), str(rule["MaxValue"] + 1), "1.5", "many", ""]
+    return ["two words \n"]
+
+
+# Their type makes CloudFormation ask EC2 whether there is such a zone.
+@pytest.mark.parametrize("name", sorted(set(TEMPLATES[template.MAIN]["Parameters"]) - {"ZoneA", "ZoneB"}))
+def test_every_parameter_has_limits_and_the_template_refuses_what_is_outside(name: str) -> None:
+    for value in _outside(TEMPLATES[template.MAIN]["Parameters"][name]):
+        with pytest.raises(RefusedError, match=f"^{name}: "):
+            render(TEMPLATES, LEAN | {name: value})
 
 
 def test_missing_parameter_is_refused_by_name() -> None:

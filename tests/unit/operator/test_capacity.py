@@ -96,6 +96,8 @@ def test_sample_is_what_the_model_says() -> None:
         traffic, design.zones, design.base_type, design.base_nodes, design.burst_type
     )
     assert capacity.shortfalls(design, traffic) == []
+    held = capacity.floor_share(design, traffic) >= capacity.FLOOR_SHARE
+    assert held, "the sample's spec.estate.baseNodes.count is too low for its cpuMicroseconds (docs/capacity.md)"
 
 
 def test_pod_that_fits_no_node_is_refused() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bapsang_operator import costing, spec
 from bapsang_operator.cost import bill, capacity, prices
 from bapsang_operator.cost.__main__ import main
 from bapsang_operator.cost.design import (
@@ -242,6 +243,27 @@ def test_bill_of_a_community_prices_its_estate(capsys: pytest.CaptureFixture[str
     assert "single points of failure none" in shown
     assert main(["bill", str(ROOT / "manifests/samples/community.yaml")], TODAY) == 2
     assert "spec.estate: is required" in capsys.readouterr().err
+
+
+def test_bill_of_a_community_is_the_one_of_its_status(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """With its own traffic, which settings change."""
+    text = (ROOT / "manifests/samples/community-eks.yaml").read_text()
+    path = tmp_path / "community.yaml"
+    path.write_text(
+        text.replace("averageQPS: 232, peakQPS: 2315, cpuMicroseconds: 2000", "averageQPS: 500, cpuMicroseconds: 4000")
+    )
+    found = next(one for one in yaml.safe_load_all(path.read_text()) if one["kind"] == "Community")
+    made = spec.parse({**found, "metadata": {**found["metadata"], "uid": "", "generation": 1}})
+    assert made.estate is not None
+    block = costing.assess(made, made.estate, TODAY).block
+    assert block is not None
+    assert main(["bill", str(path)], TODAY) == 0
+    shown = capsys.readouterr().out
+    total = next(line for line in shown.splitlines() if line.startswith("TOTAL"))
+    assert float(total.split()[1].replace(",", "")) == float(block["monthlyUSD"])
+    assert "without any spot node    35% of the peak is carried" in shown
+    assert main(["bill", str(path), "--traffic", "cpu_ms_per_request=2"], TODAY) == 0
+    assert "without any spot node    69% of the peak is carried" in capsys.readouterr().out
 
 
 def test_search_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ _MANAGED: Final = {
     "CloudWatchAgentServerPolicy",
     "AmazonEBSCSIDriverPolicy",
 }
-_MEDIA_PREFIXES: Final = ("users/*", "temp/*", "public/*")
+_MEDIA_PREFIXES: Final = ("users/*", "temp/*", "checked/*", "public/*")
 
 
 def statements(role: Resource) -> list[Any]:
@@ -109,13 +109,31 @@ def _presigner(estate: Estate) -> Found:
             yield role, "may put objects where no upload belongs"
 
 
+@policy("checker-only-writes-what-it-checked")
+def _checker(estate: Estate) -> Found:
+    allowed = {
+        *("s3:GetObject", "s3:PutObject", "s3:ListBucket", "logs:CreateLogStream", "logs:PutLogEvents"),
+        *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+    }
+    for role in estate.of("IAM::Role"):
+        if role.address != "UploadApiStack.CheckRole":
+            continue
+        if actions(role) != allowed:
+            yield role, "may do more, or less, than read uploads and their queue and write what it checked"
+        for one in statements(role):
+            if "s3:PutObject" in listed(one["Action"]) and not all(
+                str(where).endswith("/checked/*") for where in listed(one["Resource"])
+            ):
+                yield role, "may write where the API or its users do"
+
+
 @policy("objects-by-prefix")
 def _prefixes(estate: Estate) -> Found:
     for role in estate.of("IAM::Role"):
         for one in statements(role):
             touched = [action for action in listed(one.get("Action", [])) if action.endswith("Object")]
             if touched and not all(str(where).endswith(_MEDIA_PREFIXES) for where in listed(one["Resource"])):
-                yield role, "reaches objects outside of users/, temp/ and public/"
+                yield role, "reaches objects outside of users/, temp/, checked/ and public/"
 
 
 @policy("pods-have-identities")

@@ -234,13 +234,16 @@ def _lifecycle(estate: Estate) -> Found:
             yield bucket, "keeps old versions for ever"
 
 
+_PASSING: Final = {"temp/", "checked/"}
+
+
 @policy("temporary-uploads-expire")
 def _temporary(estate: Estate) -> Found:
     for bucket in estate.of("S3::Bucket"):
-        rules = [rule for rule in _enabled(bucket) if rule.get("Prefix") == "temp/"]
-        if bucket.address == "Media.Media" and not any(1 < rule.get("ExpirationInDays", 0) <= 7 for rule in rules):
-            yield bucket, "keeps uploads of people who never signed up, or drops them within a day"
-        if any("ExpirationInDays" in rule and rule.get("Prefix") != "temp/" for rule in _enabled(bucket)):
+        days = {rule.get("Prefix"): rule["ExpirationInDays"] for rule in _enabled(bucket) if "ExpirationInDays" in rule}
+        if bucket.address == "Media.Media" and not all(1 < days.get(passing, 0) <= 7 for passing in _PASSING):
+            yield bucket, "keeps uploads that nobody used for ever, or drops them within a day"
+        if not set(days) <= _PASSING:
             yield bucket, "lets photos expire"
 
 
@@ -292,7 +295,8 @@ def _queues(estate: Estate) -> Found:
             target = estate.at(dig(queue.properties, "RedrivePolicy", "deadLetterTargetArn"))
             if target is None or not 3 <= dig(queue.properties, "RedrivePolicy", "maxReceiveCount") <= 10:
                 yield queue, "loses or repeats for ever what cannot be handled"
-            if queue.properties.get("VisibilityTimeout", 30) < 60:
+            longest = max((one.properties.get("Timeout", 3) for one in estate.of("Lambda::Function")), default=10)
+            if queue.properties.get("VisibilityTimeout", 30) < 6 * longest:
                 yield queue, "hands a message out again while it is being handled"
         elif queue.properties.get("MessageRetentionPeriod", 0) < 1_209_600:
             yield queue, "forgets a failure before two weeks are over"

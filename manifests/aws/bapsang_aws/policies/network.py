@@ -132,7 +132,8 @@ def _gateway_endpoint(estate: Estate) -> Found:
 def _egress(estate: Estate) -> Found:
     if estate.parameters["EgressMode"] == "endpoints":
         names = [endpoint.properties["ServiceName"] for endpoint in estate.of("EC2::VPCEndpoint")]
-        for service in _NEEDED_ENDPOINTS:
+        insights = ("logs",) if estate.parameters["ContainerInsights"] == "true" else ()
+        for service in (*_NEEDED_ENDPOINTS, *insights):
             if f"com.amazonaws.ap-northeast-2.{service}" not in names:
                 yield "Egress", f"the endpoint of {service} is missing"
         return

@@ -52,10 +52,8 @@ def _covered(estate: Estate) -> Found:
         wanted |= {"TargetResponseTime", "HTTPCode_ELB_5XX_Count", "HTTPCode_Target_5XX_Count"}
     if estate.parameters["ContainerInsights"] == "true":
         wanted.add("node_memory_utilization")
-    if estate.parameters["UploadWorker"] == "true":
-        wanted.add("ApproximateAgeOfOldestMessage")
     if estate.parameters["UploadApi"] == "enabled":
-        wanted |= {"Errors", "Latency"}
+        wanted |= {"Errors", "Latency", "ApproximateAgeOfOldestMessage"}
     found = {alarm.properties["MetricName"] for alarm in estate.of("CloudWatch::Alarm")}
     for metric in sorted(wanted - found):
         yield "Observability", f"no alarm on {metric}"

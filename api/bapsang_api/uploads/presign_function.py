@@ -1,7 +1,7 @@
-"""The upload function behind API Gateway: signs uploads by the API's own rules, and does nothing else.
+"""The presign function behind API Gateway: signs uploads by the API's own rules, and does nothing else.
 
-The gateway has verified the token (issuer, audience, signature, times) before it calls; the user is the claim `sub`.
-Imports neither the framework nor the database: the package of the function is this, `rules`, `bucket`, `s3` and `ids`.
+It verifies the token itself: the gateway's authorizer would answer an expired one in its own words, without the code on
+which clients refresh. Imports neither the framework nor the database, which its package does not hold.
 """
 
 import base64
@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.ids import Ids
 from bapsang_api.uploads import rules
+from bapsang_api.uploads.bearer import Bearer, ExpiredError, InvalidError, KeysUnavailableError, MissingError
 from bapsang_api.uploads.bucket import Bucket
 from bapsang_api.uploads.s3 import Signer
 
@@ -26,7 +27,16 @@ _TEMP_ROUTE: Final = "POST /uploads/presign/temp"
 _INVALID: Final = (400, "Bad Request", "E400-1", "입력값이 유효하지 않습니다.")
 _UNSUPPORTED: Final = (415, "Unsupported Media Type", "E415-1", "지원하지 않는 콘텐츠 형식입니다.")
 _TOO_LARGE: Final = (413, "Content Too Large", "E413-1", "요청 본문이 너무 큽니다.")
+_TOKEN_MISSING: Final = (401, "Unauthorized", "T001", "Token is empty")
+_TOKEN_EXPIRED: Final = (401, "Unauthorized", "T002", "Access Token Expired")
+_TOKEN_INVALID: Final = (401, "Unauthorized", "T003", "Invalid Token")
 _UNAVAILABLE: Final = (503, "Service Unavailable", "E503-1", "일시적으로 이용할 수 없습니다.")
+_MORE_HEADERS: Final[Mapping[str, dict[str, str]]] = {
+    "E503-1": {"retry-after": "1"},
+    "T001": {"www-authenticate": "Bearer"},
+    "T002": {"www-authenticate": 'Bearer error="invalid_token"'},
+    "T003": {"www-authenticate": 'Bearer error="invalid_token"'},
+}
 
 
 class _RefusedError(Exception):
@@ -41,14 +51,12 @@ class _RefusedError(Exception):
 @functools.cache
 def _signer() -> Signer:
     """Return the signer of this process; made once, because a container of the function serves many requests."""
-    bucket = Bucket.of(
-        os.environ["BAPSANG_S3_BUCKET"],
-        os.environ["BAPSANG_S3_REGION"],
-        endpoint=None,
-        upload_origin=os.environ.get("BAPSANG_S3_UPLOAD_URL"),
-        public_url=None,
-    )
-    return Signer(bucket)
+    return Signer(Bucket.of_function(os.environ))
+
+
+@functools.cache
+def _bearer() -> Bearer:
+    return Bearer(os.environ["BAPSANG_ISSUER"], os.environ["BAPSANG_AUDIENCE"], SystemClock())
 
 
 @functools.cache
@@ -62,12 +70,20 @@ def handler(event: Mapping[str, Any], _context: object) -> Answer:
         return _presign(event)
     except _RefusedError as refused:
         return _problem(event, refused)
-    except BotoCoreError:
+    except MissingError:
+        return _problem(event, _RefusedError(_TOKEN_MISSING))
+    except ExpiredError:
+        return _problem(event, _RefusedError(_TOKEN_EXPIRED))
+    except InvalidError:
+        return _problem(event, _RefusedError(_TOKEN_INVALID))
+    except (BotoCoreError, KeysUnavailableError):
         return _problem(event, _RefusedError(_UNAVAILABLE))
 
 
 def _presign(event: Mapping[str, Any]) -> Answer:
     temporary = event["routeKey"] == _TEMP_ROUTE
+    # Before the body, as the API does: an expired token is told as such, whatever else is wrong.
+    user_id = None if temporary else _bearer().user_of(event.get("headers", {}).get("authorization"))
     body = _body(event)
     checks: dict[str, Callable[[object], Any]] = {
         "fileName": rules.checked_file_name,
@@ -87,7 +103,7 @@ def _presign(event: Mapping[str, Any]) -> Answer:
         content_type=found["contentType"],
         size=found["fileSizeByte"],
         category=found["category"],
-        user_id=None if temporary else event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"],
+        user_id=user_id,
         upload_id=_ids().new(),
     )
     answer = {
@@ -132,8 +148,7 @@ def _problem(event: Mapping[str, Any], refused: _RefusedError) -> Answer:
         "requestId": event["requestContext"]["requestId"],
     }
     answer = _json(status, "application/problem+json", body)
-    if status == _UNAVAILABLE[0]:
-        answer["headers"]["retry-after"] = "1"
+    answer["headers"] |= _MORE_HEADERS.get(code, {})
     return answer
 
 
