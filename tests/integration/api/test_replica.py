@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
@@ -11,7 +12,7 @@ from bapsang_api.kit.replica import PIN_SECONDS, RETRY_SECONDS, Circuit, Replica
 from bapsang_api.migrate import migrate
 
 from .process import until
-from .world import API, PASSWORD, Backend, Person, World, assert_problem, mysql_database, open_world
+from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, mysql_database, open_world
 
 READER = "reader"
 
@@ -86,7 +87,8 @@ def database_of(world: World) -> ReplicatedDatabase:
 
 
 async def listed(world: World, headers: dict[str, str] | None = None) -> list[str]:
-    answer = await world.http.get(f"{API}/posts", headers=headers)
+    """Return the posts that are found: a list that no process keeps a copy of."""
+    answer = await world.http.get(f"{API}/search/posts", params={"q": "밥상"}, headers=headers)
     assert answer.status_code == 200, answer.text
     return [item["postId"] for item in answer.json()["items"]]
 
@@ -103,6 +105,30 @@ async def test_only_the_author_sees_a_new_post_before_the_replica_does(pair: Pai
         assert await listed(other_process, alice.headers) == [post_id]
     pair.catch_up()
     assert await listed(replicated, bob.headers) == await listed(replicated) == [post_id]
+
+
+async def test_lists_and_details_show_what_is_new_in_every_process_although_the_replica_lags(pair: Pair) -> None:
+    async with open_world(pair.backend) as here, open_world(pair.backend) as there:
+
+        async def both_listen() -> bool:
+            ((_, listening),) = await here.runtime.redis.pubsub_numsub("bapsang:changes")
+            return bool(listening == 2)
+
+        async def shows(world: World, title: str) -> bool:
+            listed = (await world.http.get(f"{API}/posts")).json()["items"]
+            detail = (await world.http.get(f"{API}/posts/{post_id}")).json()
+            return [item["title"] for item in listed] == [detail.get("title")] == [title]
+
+        await eventually(both_listen)
+        alice = await here.person()
+        pair.catch_up()
+        pair.lag()
+        post_id = await alice.write_post("하나")
+        assert await shows(here, "하나")
+        await eventually(partial(shows, there, "하나"))
+        await alice.send("PATCH", f"/posts/{post_id}", json={"title": "둘"})
+        assert await shows(here, "둘")
+        await eventually(partial(shows, there, "둘"))
 
 
 async def test_comments_replies_and_own_lists_are_current_for_who_wrote_and_lag_for_others(
