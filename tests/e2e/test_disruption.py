@@ -146,9 +146,10 @@ def test_a_killed_spot_node_costs_what_was_in_flight_on_it(
         assert watch.wait(lambda: complete(watch) and SPOT in nodes_of(watch, "burst"), 60)
         lost = [pod for pod in watch.pods.values() if pod["spec"]["nodeName"] == SPOT]
         try:
-            open_connections = connections(cluster, [pod["status"]["podIP"] for pod in lost])
             killed = time.monotonic()
             cluster.engine.docker("kill", SPOT)
+            # Nobody has ended them: what was open then still is.
+            open_connections = connections(cluster, [pod["status"]["podIP"] for pod in lost])
             moved = {pod["metadata"]["name"] for pod in lost}
             assert watch.wait(lambda: moved <= set(watch.went) and watch.serving() == BASE + BURST, 240)
             whole = time.monotonic()

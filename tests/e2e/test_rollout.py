@@ -72,9 +72,13 @@ def test_the_same_rollout_without_pre_stop_loses_requests(own: Community, settin
     finally:
         kubectl("annotate", "community", own.name, *here, "bapsang.dev/paused-")
     assert source.failed, f"none of {len(source.asked)} requests failed"
-    own.wait_ready()
-    (container,) = own.get("deployment", "table-api-base")["spec"]["template"]["spec"]["containers"]
-    assert container["lifecycle"]["preStop"], "the operator has put it back"
+    eventually(lambda: pre_stop(own), 30, what="the operator has put it back")
+    kubectl("rollout", "status", base, *here, "--timeout=120s")
+
+
+def pre_stop(community: Community) -> object:
+    (container,) = community.get("deployment", "table-api-base")["spec"]["template"]["spec"]["containers"]
+    return container.get("lifecycle", {}).get("preStop")
 
 
 def all_gone(watch: Watch) -> None:

@@ -26,13 +26,8 @@ class Watch:
     told: threading.Condition = field(default_factory=threading.Condition)
 
     def follow(self, lines: TextIO) -> None:
-        decoder, text = json.JSONDecoder(), ""
         for line in lines:
-            text += line
-            if line != "}\n":  # the end of an object, as kubectl indents it
-                continue
-            event, end = decoder.raw_decode(text)
-            text = text[end:].lstrip()
+            event = json.loads(line)
             with self.told:
                 self._take(event["type"], event["object"])
                 self.told.notify_all()
