@@ -7,6 +7,7 @@ nothing guards it, and a test of the guards proves nothing.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,10 +45,13 @@ def late_endpoints(community: Community, watch: Watch, seconds: float = LATE_SEC
     ended = threading.Event()
 
     def keep_late() -> None:
+        # What went while Contour caught up may have been missed, and waits no longer than the others either.
+        told = time.monotonic()
         while not ended.is_set():
-            known = len(watch.went)
-            watch.wait(lambda known=known: ended.is_set() or len(watch.went) > known, LIMIT_SECONDS)  # type: ignore[misc]
-            ended.wait(seconds)
+            watch.wait(lambda told=told: ended.is_set() or watch.first_gone(told) is not None, LIMIT_SECONDS)  # type: ignore[misc]
+            due = (watch.first_gone(told) or told) + seconds
+            ended.wait(max(0.0, due - time.monotonic()))
+            told = time.monotonic()
             on_node(f"kill -CONT {contour}")
             if not ended.wait(CATCH_UP_SECONDS):
                 on_node(f"kill -STOP {contour}")

@@ -46,6 +46,10 @@ class Watch:
     def serving(self) -> int:
         return sum(is_ready(pod) and not is_going(pod) for pod in self.pods.values())
 
+    def first_gone(self, since: float) -> float | None:
+        """Return when the first pod after `since` was seen on its way out."""
+        return min((when for when in self.went.values() if when >= since), default=None)
+
     def wait(self, holds: Callable[[], bool], seconds: float) -> bool:
         """Wait until `holds`, asked after each event."""
         with self.told:

@@ -45,7 +45,7 @@ def children(community: Community, digests: wiring.Digests) -> list[Child]:
                     pod.scratch("tmp", "1Gi"),
                 ],
                 initContainers=[_initialiser(community)],
-                terminationGracePeriodSeconds=60,
+                terminationGracePeriodSeconds=GRACE_SECONDS,
             ),
             {ANNOTATION_SECRETS: api.checksum(secrets, digests)},
             wiring.missing(secrets, digests),
