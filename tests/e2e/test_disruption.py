@@ -17,13 +17,13 @@ from bapsang_local.settings import Settings
 
 from .conftest import Community, communities, eventually
 from .propagation import late_endpoints
-from .traffic import served, traffic
+from .traffic import USERS, Request, served, traffic
 from .watching import Watch, is_going, is_ready, watching
 
 ON_DEMAND, SPOT = "bapsang-worker", "bapsang-worker2"
-CONTROL_PLANE = "bapsang-control-plane"
 BASE, BURST = 2, 3
-RETRIES = {"projectcontour.io/retry-on": "connect-failure", "projectcontour.io/num-retries": "2"}
+SLOW = 0.4  # seconds: such a request had to try a second pod
+RETRIES = {"projectcontour.io/retry-on": "connect-failure", "projectcontour.io/num-retries": "3"}
 
 Figure = Callable[[str, str], None]
 
@@ -47,9 +47,9 @@ def nodes_of(watch: Watch, tier: str) -> list[str]:
     ]
 
 
-def complete(watch: Watch) -> bool:
+def complete(watch: Watch, burst: int = BURST) -> bool:
     """Tell whether all pods serve and none is on its way out any more."""
-    return watch.serving() == len(watch.pods) == BASE + BURST
+    return watch.serving() == len(watch.pods) == BASE + burst
 
 
 def begin(watch: Watch) -> None:
@@ -145,39 +145,28 @@ def forbidding(community: Community) -> dict[str, Any]:
 def test_a_killed_spot_node_costs_what_was_in_flight_on_it(
     own: Community, cluster: Cluster, settings: Settings, figure: Figure
 ) -> None:
-    """The node ends without notice, as when the power goes; the ingress tries another pod when one cannot be reached."""
-    own.patch({"ingress": {"annotations": RETRIES}})
-    own.wait_ready()
+    """The node ends without notice; until Kubernetes has noticed, the ingress tries another pod each time."""
+    own.patch({"api": {"burst": {"minReplicas": 1, "maxReplicas": 1}}, "ingress": {"annotations": RETRIES}})
     with watching(own) as watch, traffic(settings, own.host) as source:
-        assert watch.wait(lambda: complete(watch) and SPOT in nodes_of(watch, "burst"), 60)
-        lost = [pod for pod in watch.pods.values() if pod["spec"]["nodeName"] == SPOT]
+        assert watch.wait(lambda: complete(watch, burst=1) and nodes_of(watch, "burst") == [SPOT], 90)
+        (lost,) = (name for name, pod in watch.pods.items() if pod["spec"]["nodeName"] == SPOT)
         try:
             killed = time.monotonic()
             cluster.engine.docker("kill", SPOT)
-            # Nobody has ended them: what was open then still is.
-            open_connections = connections(cluster, [pod["status"]["podIP"] for pod in lost])
-            moved = {pod["metadata"]["name"] for pod in lost}
-            assert watch.wait(lambda: moved <= set(watch.went) and watch.serving() == BASE + BURST, 240)
+            assert watch.wait(lambda: lost in watch.went and watch.serving() == BASE + 1, 240)
             whole = time.monotonic()
         finally:
             clusters.wake(cluster, built=not images.pulled(cluster.engine, settings))
-    hung = [request for request in source.asked if request.failure or request.ended - request.began > 1]
+    slow = [request for request in source.asked if request.ended > killed and request.ended - request.began > SLOW]
+    last = max((request.ended for request in slow), default=killed)
     figure("spot node killed: requests, of these failed", f"{len(source.asked)}, {len(source.failed)}")
-    figure("spot node killed: connections that were open to it", f"{open_connections}")
+    figure(f"spot node killed: requests slower than {SLOW} s, the slowest", f"{len(slow)}, {slowest(slow):.1f} s")
+    figure("spot node killed: the last slow one", f"{last - killed:.1f} s")
     figure("spot node killed: longest time without an answer", f"{source.longest_silence(killed):.1f} s")
-    figure(
-        "spot node killed: last slow or failed request ended",
-        f"{max((one.ended for one in hung), default=killed) - killed:.1f} s",
-    )
-    figure("spot node killed: all burst pods serve again", f"{whole - killed:.1f} s")
-    assert len(source.failed) <= open_connections, source.failed
+    figure("spot node killed: a new burst pod serves elsewhere", f"{whole - killed:.1f} s")
+    # Each user has one request under way at a time, and some of these were at other pods.
+    assert len(source.failed) <= USERS, source.failed
 
 
-def connections(cluster: Cluster, addresses: list[str]) -> int:
-    """Count the connections that Envoy has to pods: each carries at most one request."""
-    script = r"""for each in /proc/[0-9]*; do
-      if [ "$(tr '\0' ' ' < "$each/cmdline" 2> /dev/null | cut -c 1-6)" = 'envoy ' ]; then cat "$each/net/tcp"; break; fi
-    done"""
-    table = cluster.engine.docker("exec", CONTROL_PLANE, "sh", "-c", script).splitlines()[1:]
-    wanted = {"".join(f"{int(part):02X}" for part in reversed(address.split("."))) for address in addresses}
-    return sum(row.split()[2].split(":")[0] in wanted and row.split()[3] == "01" for row in table)
+def slowest(requests: list[Request]) -> float:
+    return max((request.ended - request.began for request in requests), default=0.0)

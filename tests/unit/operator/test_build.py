@@ -341,7 +341,7 @@ GOLDEN = {
     "Deployment c-api-base": "110490e72585",
     "Deployment c-api-burst": "b37425e0e8f3",
     "Job c-migrate-e379676d": "e0f60aab1de6",
-    "StatefulSet c-mysql": "7be043b0af3e",
+    "StatefulSet c-mysql": "97f9e25e9a6d",
     "StatefulSet c-redis": "294652b0c7f5",
 }
 
