@@ -41,7 +41,7 @@ class Traffic:
             try:
                 answer = self.client.call("GET", "/api/v1/posts?size=1")
                 if answer.status != 200:
-                    failure = f"{answer.status} {answer.body.decode(errors="replace")[:200]}"
+                    failure = f"{answer.status} {answer.body.decode(errors='replace')[:200]}"
             except OSError as error:
                 failure = repr(error)
             self.asked.append(Request(began, time.monotonic(), failure))
