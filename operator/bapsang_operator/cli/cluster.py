@@ -29,7 +29,7 @@ class Cluster:
         loaded = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
         # At once: whoever calls this can call it again, and the library would print each failed try.
         loaded.configuration.retries = False
-        loaded.rest_client = RESTClientObject(loaded.configuration)  # type: ignore[no-untyped-call]
+        loaded.rest_client = RESTClientObject(loaded.configuration)
         self._client = DynamicClient(loaded)  # type: ignore[no-untyped-call]
         self.namespace = namespace or _namespace(context)
 
