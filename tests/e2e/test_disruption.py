@@ -36,6 +36,10 @@ def own(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Com
         made.patch({"api": {"base": {"replicas": BASE}, "burst": {"minReplicas": BURST, "maxReplicas": BURST}}})
         made.wait_ready()
         yield made
+    # The sample's burst pods fled to on-demand nodes as well, and nothing sends them back by itself.
+    here = ("-n", sample.namespace)
+    cluster.kubectl("delete", "pods", *here, "-l", f"bapsang.dev/community={sample.name},bapsang.dev/tier=burst")
+    cluster.kubectl("rollout", "status", f"deployment/{sample.name}-api-burst", *here, "--timeout=90s")
 
 
 def nodes_of(watch: Watch, tier: str) -> list[str]:
