@@ -22,6 +22,7 @@ from .watching import Watch, is_going, is_ready, watching
 
 ON_DEMAND, SPOT = "bapsang-worker", "bapsang-worker2"
 BASE, BURST = 2, 2
+BROKEN = "/none-such"
 SLOW = 0.4  # seconds: such a request had to try a second pod
 RETRIES = {"projectcontour.io/retry-on": "connect-failure", "projectcontour.io/num-retries": "8"}
 
@@ -118,9 +119,11 @@ def test_pods_that_serve_nobody_do_not_hold_up_a_drain(own: Community) -> None:
     try:
         eventually(lambda: own.condition("Paused")["status"] == "True", 30, what="the operator keeps its hands off")
         with watching(own) as watch:
-            image = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "bapsang/api:broken"}]
+            # They run and never become ready: pods that do not even start may always be evicted, whatever the budget.
+            probe = "/spec/template/spec/containers/0/startupProbe/httpGet/path"
+            unready = [{"op": "replace", "path": probe, "value": BROKEN}]
             at_once = [{"op": "replace", "path": "/spec/strategy/rollingUpdate/maxUnavailable", "value": "100%"}]
-            kubectl("patch", "deployment/table-api-burst", *here, "--type=json", "-p", json.dumps(image + at_once))
+            kubectl("patch", "deployment/table-api-burst", *here, "--type=json", "-p", json.dumps(unready + at_once))
             assert watch.wait(lambda: len(broken(watch)) == BURST and watch.serving() == BASE, 60)
             budget = eventually(lambda: forbidding(own), 30, what="the budget knows that pods are away")
             assert budget["currentHealthy"] < budget["desiredHealthy"]
@@ -137,7 +140,9 @@ def broken(watch: Watch) -> list[str]:
     return [
         name
         for name, pod in watch.pods.items()
-        if pod["spec"]["containers"][0]["image"] == "bapsang/api:broken" and not is_going(pod)
+        if pod["spec"]["containers"][0]["startupProbe"]["httpGet"]["path"] == BROKEN
+        and pod["status"]["phase"] == "Running"
+        and not is_going(pod)
     ]
 
 
