@@ -58,7 +58,7 @@ CHILDREN: Final = (
     Kind("Service", "", "v1", "services"),
     Kind("StatefulSet", "apps", "v1", "statefulsets"),
     Kind("Job", "batch", "v1", "jobs", deletable=True),
-    Kind("Deployment", "apps", "v1", "deployments"),
+    Kind("Deployment", "apps", "v1", "deployments", deletable=True),
     Kind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers"),
     Kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
     Kind("CronJob", "batch", "v1", "cronjobs", deletable=True),

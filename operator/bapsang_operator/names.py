@@ -41,6 +41,9 @@ SPOT_NODE_LABEL: Final = "eks.amazonaws.com/capacityType"
 SPOT_NODE_VALUE: Final = "SPOT"
 SPOT_TAINT: Final = "bapsang.dev/capacity"
 
+#: PriorityClass of placeholder pods; the chart brings it.
+HEADROOM_PRIORITY_CLASS: Final = "bapsang-headroom"
+
 #: Prefix of the API's own environment, which users cannot set through `spec.api.env`.
 RESERVED_ENV_PREFIX: Final = "BAPSANG_"
 
@@ -60,6 +63,7 @@ class Component(StrEnum):
     MIGRATE = "migrate"
     LIKE_SYNC = "like-sync"
     IMAGE_COLLECTOR = "image-collector"
+    HEADROOM = "headroom"
 
 
 class ConditionType(StrEnum):
@@ -104,6 +108,7 @@ class Reason(StrEnum):
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, no secret
     FOREIGN_OBJECT = "ForeignObject"
     CHILD_REJECTED = "ChildRejected"
+    PODS_REFUSED = "PodsRefused"
     MIGRATION_FAILED = "MigrationFailed"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     CONTAINER_CONFIG_ERROR = "ContainerConfigError"
@@ -202,6 +207,11 @@ def like_sync(community: str) -> str:
 def image_collector(community: str) -> str:
     """Name of the CronJob that deletes images nobody refers to."""
     return f"{community}-image-collector"
+
+
+def headroom(community: str) -> str:
+    """Name of the Deployment of placeholder pods."""
+    return f"{community}-headroom"
 
 
 def jobs(community: str) -> str:

@@ -34,8 +34,11 @@ class Volume:
 
 @dataclass(frozen=True)
 class Burst:
+    """`headroom`: placeholder pods that keep place for burst pods to come."""
+
     min_replicas: int
     max_replicas: int
+    headroom: int
     resources: Resources
 
 

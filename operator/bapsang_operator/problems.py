@@ -16,7 +16,7 @@ from bapsang_operator.build import migration
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.names import Component, Reason
-from bapsang_operator.progress import MigrationState, Progress
+from bapsang_operator.progress import MigrationState, Progress, job_condition
 from bapsang_operator.spec import Community, SecretRef
 
 #: A pod that waits for its volume is unschedulable for a moment: it is a problem only after this time.
@@ -112,6 +112,18 @@ def of_rollout(community: Community, progress: Progress) -> list[Problem]:
         )
         for name, tier in tiers
         if tier.stuck
+    ]
+
+
+def of_refused_pods(live: Iterable[Manifest]) -> list[Problem]:
+    """Return a problem for each Deployment whose pods the apiserver refuses: a quota, a policy, a missing class."""
+    return [
+        Problem(
+            Reason.PODS_REFUSED,
+            f"Deployment {found['metadata']['name']}: the apiserver refuses its pods: {_shorten(told['message'])}",
+        )
+        for found in live
+        if found["kind"] == "Deployment" and (told := job_condition(found, "ReplicaFailure")) is not None
     ]
 
 

@@ -210,6 +210,7 @@ def _see(
         *problems.of_migration(community, seen, pods),
         *problems.of_pods(community, pods, now),
         *problems.of_rollout(community, seen),
+        *problems.of_refused_pods(live.values()),
     ]
     found += problems.of_windows(prewarm.unusable(community, now))
     if last is False and not community.like_sync.suspend:

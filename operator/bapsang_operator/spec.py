@@ -186,6 +186,7 @@ def _api(api: Mapping[str, Any]) -> Api:
         burst=Burst(
             min_replicas=api["burst"]["minReplicas"],
             max_replicas=api["burst"]["maxReplicas"],
+            headroom=api["burst"]["headroom"],
             resources=_resources(api["burst"]),
         ),
         autoscaling=Autoscaling(

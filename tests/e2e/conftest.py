@@ -39,6 +39,22 @@ def eventually(look: Callable[[], Found], seconds: float, *, what: str) -> Found
         time.sleep(0.2)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests measured on the way; nothing is asserted on it."""
+    passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
+    figures = [found for report in passed for found in report.user_properties]
+    if figures:
+        terminalreporter.section("figures")
+        for name, value in figures:
+            terminalreporter.write_line(f"{name:<60} {value}")
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str, str], None]:
+    """Return a function that keeps a figure (name, value with unit), to be printed at the end."""
+    return record_property
+
+
 @dataclass(slots=True)
 class Community:
     """One Community of the cluster, by name; everything is read anew at each call."""
@@ -165,6 +181,8 @@ def communities(cluster: Cluster, settings: Settings, image: str) -> Iterator[Ca
         wanted["spec"] |= {
             "host": community.host,
             "publicUrl": f"http://{community.host}:{settings.ingress_port}",
+            # Without the sample's retries: they would hide what is wrong with the end of a pod.
+            "ingress": {"className": wanted["spec"]["ingress"]["className"]},
             **spec,
         }
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}

@@ -2,54 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from bapsang_local import s3
 from bapsang_local.settings import Settings
-from bapsang_local.smoke import Client
 
 from .conftest import Community, eventually
-
-USERS = 8  # at once: fewer slip through the moment in which a pod goes, and the tests would prove nothing
-
-
-class Traffic:
-    """Asks for the list again and again, and keeps every answer that is not 200."""
-
-    def __init__(self, port: int, host: str) -> None:
-        self.client = Client(port, host=host)
-        self.asked = 0
-        self.failed: list[str] = []
-        self.stopping = threading.Event()
-
-    def run(self) -> None:
-        while not self.stopping.wait(0.005):
-            self.asked += 1
-            try:
-                status = self.client.call("GET", "/api/v1/posts?size=1").status
-                if status != 200:
-                    self.failed.append(str(status))
-            except OSError as error:
-                self.failed.append(repr(error))
-
-
-@contextmanager
-def traffic(settings: Settings, host: str) -> Iterator[Traffic]:
-    source = Traffic(settings.ingress_port, host)
-    threads = [threading.Thread(target=source.run) for _ in range(USERS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield source
-    finally:
-        source.stopping.set()
-        for thread in threads:
-            thread.join()
+from .propagation import late_endpoints
+from .traffic import served, traffic
+from .watching import Watch, is_going, watching
 
 
 def pods(community: Community, tier: str) -> list[dict[str, Any]]:
@@ -74,18 +40,50 @@ def became_ready(pod: dict[str, Any]) -> str:
 def test_a_changed_image_rolls_after_its_migration_and_no_request_fails(
     own: Community, settings: Settings, other_image: str
 ) -> None:
-    with traffic(settings, own.host) as source:
-        eventually(lambda: source.asked > 20 and not source.failed, 30, what="traffic flows")
+    with watching(own) as watch, traffic(settings, own.host) as source, late_endpoints(own, watch):
         own.patch({"image": other_image})
         everywhere = {other_image}
         eventually(lambda: images(own, "base") == images(own, "burst") == everywhere, 180, what="both tiers run it")
         own.wait_ready()
-    assert source.failed == [], f"{len(source.failed)} of {source.asked} requests failed"
+        all_gone(watch)
+    served(source)
     jobs = [job for job in own.items("jobs") if job["metadata"]["name"].startswith("table-migrate-")]
     assert len(jobs) == 1, "the older migration Job is gone"
     base, burst = pods(own, "base"), pods(own, "burst")
     assert min(created(pod) for pod in base) >= jobs[0]["status"]["completionTime"], "no new pod before its migration"
     assert min(created(pod) for pod in burst) >= max(became_ready(pod) for pod in base), "burst rolls after base"
+
+
+def test_the_same_rollout_without_pre_stop_loses_requests(own: Community, settings: Settings) -> None:
+    """What the test above guards: without it, that test could pass on a platform that guards nothing."""
+    base = "deployment/table-api-base"
+    kubectl = own.cluster.kubectl
+    here = ("-n", own.namespace)
+    kubectl("annotate", "community", own.name, *here, "bapsang.dev/paused=a test takes preStop away")
+    try:
+        eventually(lambda: own.condition("Paused")["status"] == "True", 30, what="the operator keeps its hands off")
+        without = [{"op": "remove", "path": "/spec/template/spec/containers/0/lifecycle"}]
+        kubectl("patch", base, *here, "--type=json", "-p", json.dumps(without))
+        kubectl("rollout", "status", base, *here, "--timeout=120s")
+        with watching(own) as watch, traffic(settings, own.host) as source, late_endpoints(own, watch):
+            kubectl("rollout", "restart", base, *here)
+            kubectl("rollout", "status", base, *here, "--timeout=120s")
+            all_gone(watch)
+    finally:
+        kubectl("annotate", "community", own.name, *here, "bapsang.dev/paused-")
+    assert source.failed, f"none of {len(source.asked)} requests failed"
+    eventually(lambda: pre_stop(own), 30, what="the operator has put it back")
+    kubectl("rollout", "status", base, *here, "--timeout=120s")
+
+
+def pre_stop(community: Community) -> object:
+    (container,) = community.get("deployment", "table-api-base")["spec"]["template"]["spec"]["containers"]
+    return container.get("lifecycle", {}).get("preStop")
+
+
+def all_gone(watch: Watch) -> None:
+    """Wait until every pod that was on its way out has ended: only then has traffic met all of its end."""
+    assert watch.wait(lambda: not any(is_going(pod) for pod in watch.pods.values()), 60)
 
 
 def test_an_image_that_cannot_be_pulled_is_told_and_the_old_pods_serve_on(own: Community, settings: Settings) -> None:
@@ -100,7 +98,7 @@ def test_an_image_that_cannot_be_pulled_is_told_and_the_old_pods_serve_on(own: C
         finally:
             own.patch({"image": good})
         own.wait_ready()
-    assert source.failed == []
+    served(source)
     assert own.condition("Degraded")["status"] == "False"
 
 
@@ -115,7 +113,7 @@ def test_a_missing_secret_is_told_with_field_and_name(own: Community, settings: 
         finally:
             own.patch({"auth": None})
         own.wait_ready()
-    assert source.failed == []
+    served(source)
 
 
 def _degraded(community: Community, reason: str) -> str:
@@ -125,23 +123,31 @@ def _degraded(community: Community, reason: str) -> str:
 
 @pytest.mark.parametrize("how", ["community", "namespace"])
 def test_deletion_removes_every_child_also_with_the_operator_stopped(
-    make_community: Callable[..., Community], operator_stopped: Callable[[], None], how: str
+    make_community: Callable[..., Community],
+    operator_stopped: Callable[[], None],
+    figure: Callable[[str, str], None],
+    how: str,
 ) -> None:
     community = make_community()
     community.wait_ready()
     operator_stopped()
     kinds = "deployments,statefulsets,services,ingresses,hpa,pdb,cronjobs,jobs,serviceaccounts,networkpolicies,pods,replicasets"
     assert len(community.items(kinds)) > 15
+    began = time.monotonic()
     if how == "community":
         community.cluster.kubectl("delete", "community", community.name, "-n", community.namespace, "--timeout=30s")
         eventually(lambda: not community.items(kinds), 90, what="all children are gone")
         left = community.cluster.items("secrets,persistentvolumeclaims,configmaps", "-n", community.namespace)
-        eventually(lambda: not _claims(community), 60, what="its volumes are gone")
         secrets = [item["metadata"]["name"] for item in left if item["kind"] == "Secret"]
         assert secrets == [s3.COMMUNITY_SECRET], "what the user has put there stays, and nothing else"
     else:
         community.cluster.kubectl("delete", "namespace", community.namespace, "--timeout=120s", timeout=130)
+    eventually(lambda: not _volumes(community), 60, what="its volumes are gone")
+    figure(f"{how} deleted without an operator, nothing left", f"{time.monotonic() - began:.1f} s")
 
 
-def _claims(community: Community) -> list[object]:
-    return list(community.cluster.items("persistentvolumeclaims", "-n", community.namespace))
+def _volumes(community: Community) -> list[object]:
+    """Return its volumes and the claims on them; volumes belong to no namespace and would outlive it."""
+    claims = community.cluster.items("persistentvolumeclaims", "-n", community.namespace)
+    volumes = community.cluster.items("persistentvolumes")
+    return [*claims, *(one for one in volumes if one["spec"]["claimRef"]["namespace"] == community.namespace)]

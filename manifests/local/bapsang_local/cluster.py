@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 from . import programs, shell
 from .engine import Engine
@@ -40,8 +40,9 @@ class Cluster:
         """Run `kubectl` against this cluster and return what it prints. Raises Failure."""
         return shell.output(self._command(*arguments), env=self._environment(), input=input, timeout=timeout)
 
-    def kubectl_tries(self, *arguments: str | Path, timeout: float = 120) -> bool:
-        return shell.attempt(self._command(*arguments), env=self._environment(), timeout=timeout).returncode == 0
+    def kubectl_tries(self, *arguments: str | Path, input: bytes | None = None, timeout: float = 120) -> bool:
+        command = self._command(*arguments)
+        return shell.attempt(command, env=self._environment(), input=input, timeout=timeout).returncode == 0
 
     def helm(self, *arguments: str | Path, timeout: float = 300) -> str:
         """Run `helm` against this cluster. Raises Failure."""
@@ -57,9 +58,18 @@ class Cluster:
     @contextmanager
     def forwarded(self, namespace: str, target: str, port: int) -> Iterator[int]:
         """Forward a port of this machine to `port` of `target` (`service/name`) and yield its number. Raises Failure."""
-        command = [str(word) for word in self._command("port-forward", "-n", namespace, target, f":{port}")]
+        with self.following("port-forward", "-n", namespace, target, f":{port}") as lines:
+            line = lines.readline()  # ends when the process does
+            found = re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", line)
+            if not found:
+                raise Failure(f"{target} in namespace {namespace} cannot be reached: {line.strip()}")
+            yield int(found[1])
+
+    @contextmanager
+    def following(self, *arguments: str | Path) -> Iterator[TextIO]:
+        """Run a `kubectl` that does not end by itself, yield what it prints, and end it."""
         with subprocess.Popen(
-            command,
+            [str(word) for word in self._command(*arguments)],
             env={**os.environ, **self._environment()},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -67,11 +77,7 @@ class Cluster:
             text=True,
         ) as process:
             try:
-                line = process.stdout.readline() if process.stdout else ""  # ends when the process does
-                found = re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", line)
-                if not found:
-                    raise Failure(f"{target} in namespace {namespace} cannot be reached: {line.strip()}")
-                yield int(found[1])
+                yield cast(TextIO, process.stdout)
             finally:
                 process.terminate()
 
@@ -160,7 +166,7 @@ def _create(cluster: Cluster, node_image: str, *, built: bool) -> None:
 
 
 def _usable(cluster: Cluster, nodes: list[str], node_image: str, *, built: bool) -> bool:
-    """Start the nodes that stand still and tell whether the cluster works and is the one that this checkout describes."""
+    """Wake the nodes and tell whether the cluster works and is the one that this checkout describes."""
     engine = cluster.engine
     images = {engine.docker("container", "inspect", "--format", "{{.Config.Image}}", node).strip() for node in nodes}
     port = engine.docker("container", "inspect", "--format", "{{json .HostConfig.PortBindings}}", *nodes)
@@ -171,20 +177,25 @@ def _usable(cluster: Cluster, nodes: list[str], node_image: str, *, built: bool)
         or not cluster.settings.kubeconfig.exists()
     ):
         return False
-    stopped = [node for node in nodes if not _running(engine, node)]
-    if stopped:
-        say(f"Nodes stand still ({', '.join(stopped)}): starting them again.")
-        for node in stopped:
-            if not engine.tries("start", node, timeout=60):
-                return False
     try:
-        _wait_api(cluster, 90)
-        if built:
-            _lay_network(cluster)
-        _wait_ready(cluster, READY_SECONDS)
+        wake(cluster, built=built)
     except Failure:
         return False
     return True
+
+
+def wake(cluster: Cluster, *, built: bool) -> None:
+    """Start the nodes that stand still, and wait until all are ready. Raises Failure."""
+    engine = cluster.engine
+    stopped = [node for node in _nodes(engine) if not _running(engine, node)]
+    if stopped:
+        say(f"Nodes stand still ({', '.join(stopped)}): starting them again.")
+        for node in stopped:
+            engine.docker("start", node, timeout=60)
+    _wait_api(cluster, 90)
+    if built:
+        _lay_network(cluster)
+    _wait_ready(cluster, READY_SECONDS)
 
 
 def _config(node_image: str, settings: Settings, *, built: bool) -> dict[str, Any]:

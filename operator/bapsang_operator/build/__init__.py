@@ -7,6 +7,7 @@ from bapsang_operator.build import (
     autoscale,
     budget,
     collector,
+    headroom,
     ingress,
     likesync,
     migration,
@@ -35,6 +36,8 @@ def children(community: Community, digests: wiring.Digests) -> list[Child]:
         api.burst(community, digests),
         autoscale.autoscaler(community),
     ]
+    if community.api.burst.headroom and not community.hibernate:
+        found.append(headroom.headroom(community, community.api.burst.headroom))
     if community.storage is not None:
         found.append(collector.image_collector(community, digests))
     if community.host is not None:

@@ -114,6 +114,7 @@ def _deployment(
                     _volumes(community),
                     serviceAccountName=names.api(community.name),
                     terminationGracePeriodSeconds=GRACE_SECONDS,
+                    tolerations=placement.tolerations(community, spot=tier == "burst"),
                     **place,
                     **placement.spread(community),
                 ),

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from bapsang_operator.build import meta
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.spec import Community, Spot
+
+#: Seconds after which the pods of a node that does not answer are made again elsewhere. Kubernetes' own 300 suit pods
+#: with a state; a pod of the API has none, and a spot node that vanished does not come back.
+LOST_NODE_SECONDS: Final = 30
+_LOST_NODE: Final = tuple(
+    {
+        "key": f"node.kubernetes.io/{taint}",
+        "operator": "Exists",
+        "effect": "NoExecute",
+        "tolerationSeconds": LOST_NODE_SECONDS,
+    }
+    for taint in ("not-ready", "unreachable")
+)
 
 
 def _architecture(community: Community) -> list[Manifest]:
@@ -41,21 +56,25 @@ def spot(community: Community) -> Manifest:
         affinity["preferredDuringSchedulingIgnoredDuringExecution"] = [
             {"weight": 100, "preference": {"matchExpressions": preferred}}
         ]
-    placement: Manifest = {"affinity": {"nodeAffinity": affinity}} if affinity else {}
-    if community.api.spot.tolerations:
-        placement["tolerations"] = [dict(toleration) for toleration in community.api.spot.tolerations]
-    return placement
+    return {"affinity": {"nodeAffinity": affinity}} if affinity else {}
 
 
-def spread(community: Community) -> Manifest:
-    """Return the spreading of API pods of both tiers together; a preference, so that one zone left still serves."""
+def tolerations(community: Community, *, spot: bool) -> list[Manifest]:
+    """Return the tolerations of pods without a state: those of spot nodes where they may run there, and a short wait
+    on a lost node."""
+    own = community.api.spot.tolerations if spot and community.api.spot.enabled else ()
+    return [*(dict(toleration) for toleration in own), *(dict(toleration) for toleration in _LOST_NODE)]
+
+
+def spread(community: Community, component: Component = Component.API) -> Manifest:
+    """Return the spreading of pods, the API's of both tiers together; a preference, so one zone left still serves."""
     return {
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
                 "topologyKey": key,
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": meta.selector(community, Component.API)},
+                "labelSelector": {"matchLabels": meta.selector(community, component)},
             }
             for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")
         ]

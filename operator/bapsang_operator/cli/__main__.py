@@ -128,10 +128,13 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the plugin; see the module for its exit codes."""
     chosen = _parser().parse_args(argv)
+    namespace: str | None = chosen.namespace
     try:
-        code: int = chosen.act(Cluster(chosen.context, chosen.namespace), chosen)
+        cluster = Cluster(chosen.context, namespace)
+        namespace = cluster.namespace
+        code: int = chosen.act(cluster, chosen)
     except ERRORS as error:
-        sys.stderr.write(f"kubectl bapsang {chosen.command}: {error_text(error)}\n")
+        sys.stderr.write(f"kubectl bapsang {chosen.command}: {error_text(error, namespace)}\n")
         return 3
     return code
 

@@ -8,16 +8,18 @@ from typing import Any
 
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from kubernetes.client.rest import RESTClientObject
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import DynamicApiError
+from urllib3.exceptions import HTTPError
 
 from bapsang_operator import names
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import BY_NAME, WATCHED, Key, Kind, key_of
 
 #: Whatever a request to the apiserver may end with.
-ERRORS = (ApiException, DynamicApiError, ConfigException)
+ERRORS = (ApiException, DynamicApiError, ConfigException, HTTPError)
 
 
 class Cluster:
@@ -25,6 +27,9 @@ class Cluster:
 
     def __init__(self, context: str | None, namespace: str | None) -> None:
         loaded = config.new_client_from_config(context=context)  # type: ignore[no-untyped-call]
+        # At once: whoever calls this can call it again, and the library would print each failed try.
+        loaded.configuration.retries = False
+        loaded.rest_client = RESTClientObject(loaded.configuration)
         self._client = DynamicClient(loaded)  # type: ignore[no-untyped-call]
         self.namespace = namespace or _namespace(context)
 
@@ -87,9 +92,13 @@ def _namespace(context: str | None) -> str:
     return str(chosen["context"].get("namespace") or "default")
 
 
-def error_text(error: Exception) -> str:
-    """Return what the apiserver said, in one line."""
+def error_text(error: Exception, namespace: str | None = None) -> str:
+    """Return what the apiserver said, or that it cannot be reached, in one line."""
     if isinstance(error, client.ApiException | DynamicApiError):
         summary = getattr(error, "summary", None)
-        return " ".join(str(summary() if callable(summary) else error.reason).split())
+        said = " ".join(str(summary() if callable(summary) else error.reason).split())
+        where = f' in namespace "{namespace}"; -n chooses another' if error.status == 404 and namespace else ""
+        return said + where
+    if isinstance(error, HTTPError):
+        return f"the apiserver cannot be reached: {error}"
     return str(error)

@@ -11,6 +11,8 @@ from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key
 
 _HIDDEN: Final = "(hidden)"
+#: Longest value that a line of differences shows.
+_SHOWN: Final = 80
 #: Fields that may hold something secret, wherever they stand.
 _SECRET_FIELDS: Final = frozenset({"data", "stringData", "value", "env", "managedFields", "annotations"})
 
@@ -41,10 +43,43 @@ def differences(children: Iterable[Child], live: dict[Key, Manifest]) -> str:
             lines.append(f"+ {child.key}: does not exist")
             continue
         fields = drift.differing_fields(child.manifest, found)
-        lines += [f"~ {child.key}: {field}" for field in fields]
+        lines += [
+            f"~ {child.key}: {field} is {_shown(found, field)}, wanted {_shown(child.manifest, field)}"
+            for field in fields
+        ]
         if not fields and drift.applied_digest(found) != drift.digest(child.manifest):
             lines.append(f"~ {child.key}: a field that is not wanted any more")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _shown(manifest: Manifest, path: str) -> str:
+    """Return the value at a path as `drift` writes it, `spec.template.spec.containers[api].image`; nothing secret."""
+    value = _at(manifest, path)
+    if value is None:
+        return "absent"
+    text = json.dumps(_redacted(value), ensure_ascii=False, sort_keys=True) if value != _HIDDEN else _HIDDEN
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _at(value: Any, path: str) -> Any:
+    if not path or value is None:
+        return value
+    if path.startswith("["):
+        name, _, rest = path[1:].partition("]")
+        return _at(_item(value, name), rest.removeprefix("."))
+    for key in sorted(value, key=len, reverse=True):  # keys of labels have points of their own
+        rest = path.removeprefix(key)
+        if rest != path and rest[:1] in ("", ".", "["):
+            return _HIDDEN if key in _SECRET_FIELDS else _at(value[key], rest.removeprefix("."))
+    return None
+
+
+def _item(items: list[Any], wanted: str) -> Any:
+    """Return the item of a list that has `wanted` as its name, port or other key, or stands at that place."""
+    keyed = [one for one in items if isinstance(one, dict) and wanted in map(str, one.values())]
+    if keyed:
+        return keyed[0]
+    return items[int(wanted)] if wanted.isdigit() and int(wanted) < len(items) else None
 
 
 def report(community: Manifest, live: dict[Key, Manifest], events: list[Manifest]) -> str:
@@ -83,7 +118,16 @@ def _pod(pod: Manifest) -> str:
     containers = list(_containers(pod))
     ready = sum(bool(one.get("ready")) for one in containers)
     waiting = [one["state"]["waiting"].get("reason") for one in containers if "waiting" in one.get("state", {})]
-    return f"  {pod.get('status', {}).get('phase')} {ready}/{len(containers)}{f' {waiting[0]}' if waiting else ''}"
+    restarts = sum(one.get("restartCount", 0) for one in containers)
+    node = pod.get("spec", {}).get("nodeName")
+    parts = [
+        str(pod.get("status", {}).get("phase")),
+        f"{ready}/{len(containers)}",
+        *waiting[:1],
+        *([f"{restarts} restarts"] if restarts else []),
+        *([f"on {node}"] if node else []),
+    ]
+    return f"  {' '.join(parts)}"
 
 
 def _containers(pod: Manifest) -> Iterator[Manifest]:

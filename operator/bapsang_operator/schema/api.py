@@ -171,6 +171,12 @@ API: Final = obj(
                     "Fewest pods. At least 1: an autoscaler on CPU cannot leave zero.", 1, 1000, default=1
                 ),
                 "maxReplicas": integer("Most pods.", 1, 1000, default=10),
+                "headroom": integer(
+                    "Placeholder pods of the lowest priority, which keep place on the nodes and give way to burst pods.",
+                    0,
+                    1000,
+                    default=0,
+                ),
                 "resources": _api_resources(),
             },
             default={"minReplicas": 1, "maxReplicas": 10},

@@ -26,6 +26,7 @@ CASES: dict[str, dict[str, Any]] = {
         "imagePullSecrets": [{"name": "registry"}],
         "watchNamespaces": ["team-a", "team-b"],
         "priorityClassName": "system-cluster-critical",
+        "headroomPriorityClass": {"create": False},
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"key": "a", "operator": "Exists"}],
         "affinity": {"nodeAffinity": {}},
@@ -78,6 +79,7 @@ def test_objects_are_complete_and_namespaced_mode_has_no_cluster_rights(helm: Pa
         assert {one["metadata"]["namespace"] for one in roles} == {"bapsang-system", "team-a", "team-b"}
     else:
         assert "ClusterRole" in kinds
+    assert ("PriorityClass" in kinds) is CASES[case].get("headroomPriorityClass", {"create": True})["create"]
     assert ("PodDisruptionBudget" in kinds) is (CASES[case].get("replicas", 2) > 1)
 
 

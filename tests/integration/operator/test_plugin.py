@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from .controlplane import ControlPlane
+from .controlplane import ControlPlane, free_port
 from .world import Client, Namespace, Operator, eventually
 
 Answer = subprocess.CompletedProcess[str]
@@ -55,10 +57,16 @@ def test_diff_names_the_fields_that_wait_while_paused(plugin: Plugin, up: Namesp
     up.wait_for("Paused", "True")
     up.patch("HorizontalPodAutoscaler", "c-api-burst", {"spec": {"maxReplicas": 99}})
     up.delete("PodDisruptionBudget", "c-api")
+    base = up.get("Deployment", "c-api-base") or {}
+    for variable in base["spec"]["template"]["spec"]["containers"][0]["env"]:
+        if variable["name"] == "BAPSANG_ISSUER":
+            variable["value"] = "http://wrong.example.com"
+    up.patch("Deployment", "c-api-base", {"spec": {"template": base["spec"]["template"]}})
     answer = plugin("diff")
     assert answer.returncode == 1
     assert set(answer.stdout.splitlines()) == {
-        "~ HorizontalPodAutoscaler c-api-burst: spec.maxReplicas",
+        "~ HorizontalPodAutoscaler c-api-burst: spec.maxReplicas is 99, wanted 10",
+        "~ Deployment c-api-base: spec.template.spec.containers[api].env[BAPSANG_ISSUER].value is (hidden), wanted (hidden)",
         "+ PodDisruptionBudget c-api: does not exist",
     }
     assert plugin("resume").returncode == 0
@@ -116,7 +124,21 @@ def test_refusals_are_told_in_one_line_with_code_3(plugin: Plugin) -> None:
     assert answer.returncode == 3
     assert "none-such" in answer.stderr
     assert answer.stderr.count("\n") == 1
+    assert "in namespace" in answer.stderr
     answer = plugin("prewarm", "c", "400", "30m")
     assert answer.returncode == 3
     assert "spec.prewarm" in answer.stderr
     assert plugin("dance").returncode == 2
+
+
+def test_a_cluster_that_cannot_be_reached_is_told_in_one_line(
+    control_plane: ControlPlane, up: Namespace, tmp_path: Path
+) -> None:
+    config = tmp_path / "kubeconfig"
+    config.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{free_port()}", control_plane.admin.read_text()))
+    command = [sys.executable, "-W", "ignore", "-m", "bapsang_operator.cli", "status", "c", "-n", up.name]
+    environment = os.environ | {"KUBECONFIG": str(config)}
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 3
+    assert "cannot be reached" in answer.stderr
+    assert answer.stderr.count("\n") == 1

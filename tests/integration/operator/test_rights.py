@@ -37,10 +37,11 @@ def _used(plane: ControlPlane) -> Rights:
 def test_every_right_is_used_and_every_use_is_a_right(
     namespace: Namespace, operator: Operator, control_plane: ControlPlane
 ) -> None:
-    namespace.community(storage={"bucket": "media"})
+    namespace.community(storage={"bucket": "media"}, api={"burst": {"headroom": 1}})
     first = namespace.bring_up()
     namespace.patch("Community", "c", {"spec": {"hibernate": True}})
     namespace.wait_for("Progressing", "True", "Hibernating")
+    eventually(lambda: namespace.get("Deployment", "c-headroom") is None)
     namespace.patch(
         "Community", "c", {"spec": {"hibernate": False, "host": None, "image": "bapsang/api:0.2.0", "storage": None}}
     )

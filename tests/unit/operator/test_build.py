@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from bapsang_operator.kinds import Key
 
 from .world import AllDigests, children, community, pod_templates, resource
 
+CHART = Path(__file__).resolve().parents[3] / "charts" / "bapsang-operator"
+LOST_NODE = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
 GOLDEN_FILES = Path(__file__).parent / "golden"
 EXTERNAL: dict[str, Any] = {
     "redis": {"mode": "external", "url": "rediss://cache.example.com:6380/0"},
@@ -29,6 +32,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "everything external": EXTERNAL,
     "no host": {"host": None},
     "with storage": {"storage": STORAGE},
+    "head room": {"api": {"burst": {"headroom": 3, "resources": {"requests": {"cpu": "700m"}}}}},
     "arm64 without spot": {"api": {"arch": "arm64", "spot": {"enabled": False}}},
 }
 KNOWN = {
@@ -133,20 +137,67 @@ def test_base_avoids_spot_and_burst_prefers_it() -> None:
     terms = base["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     avoid = {"key": "eks.amazonaws.com/capacityType", "operator": "NotIn", "values": ["SPOT"]}
     assert terms == [{"matchExpressions": [avoid]}]
-    assert "tolerations" not in base
+    assert {one["key"] for one in base["tolerations"]} == LOST_NODE
     preferred = burst["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
     assert preferred == [{"weight": 100, "preference": {"matchExpressions": [{**avoid, "operator": "In"}]}}]
-    assert burst["tolerations"][0]["key"] == "bapsang.dev/capacity"
+    assert {one["key"] for one in burst["tolerations"]} == {"bapsang.dev/capacity"} | LOST_NODE
 
 
 def test_without_spot_both_tiers_are_placed_alike() -> None:
     templates = pod_templates(children(community(api={"spot": {"enabled": False}, "arch": "arm64"})))
     base, burst = (templates[f"Deployment c-api-{tier}"]["spec"] for tier in ("base", "burst"))
     assert base["affinity"] == burst["affinity"]
-    assert "tolerations" not in burst
+    assert base["tolerations"] == burst["tolerations"]
+    assert {one["key"] for one in burst["tolerations"]} == LOST_NODE
     assert {"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]} in base["affinity"]["nodeAffinity"][
         "requiredDuringSchedulingIgnoredDuringExecution"
     ]["nodeSelectorTerms"][0]["matchExpressions"]
+
+
+def test_pods_of_a_lost_node_are_made_again_soon_and_those_with_a_state_are_not_hurried() -> None:
+    templates = pod_templates(children(community()))
+    for tier in ("base", "burst"):
+        waits = [one for one in templates[f"Deployment c-api-{tier}"]["spec"]["tolerations"] if one["key"] in LOST_NODE]
+        assert {(one["effect"], one["tolerationSeconds"]) for one in waits} == {("NoExecute", 30)}
+    for store in ("mysql", "redis"):
+        assert "tolerations" not in templates[f"StatefulSet c-{store}"]["spec"]
+
+
+def test_placeholders_are_as_large_as_burst_pods_and_stand_where_these_would() -> None:
+    templates = pod_templates(children(_shape("head room")))
+    burst, placeholder = (templates[f"Deployment c-{name}"]["spec"] for name in ("api-burst", "headroom"))
+    for field in ("affinity", "tolerations"):
+        assert placeholder[field] == burst[field]
+    assert placeholder["containers"][0]["resources"] == burst["containers"][0]["resources"]
+    assert placeholder["containers"][0]["resources"]["requests"]["cpu"] == "700m"
+    assert placeholder["containers"][0]["image"] == burst["containers"][0]["image"]
+
+
+def test_placeholders_give_way_at_once_and_to_everything() -> None:
+    found = {
+        (child.key.kind, child.key.name): child.manifest["spec"]
+        for child in children(_shape("head room"))
+        if "spec" in child.manifest
+    }
+    placeholder = found["Deployment", "c-headroom"]["template"]
+    priority = yaml.safe_load(re.sub(r"{{.*}}", "", (CHART / "templates/priorityclass.yaml").read_text()))
+    assert placeholder["spec"]["priorityClassName"] == priority["metadata"]["name"]
+    # The cluster autoscaler does not count pods of a priority below -10 among those that wait for a node.
+    assert -10 <= priority["value"] < 0
+    assert priority["preemptionPolicy"] == "Never"
+    assert placeholder["spec"]["terminationGracePeriodSeconds"] <= 1
+    assert found["Deployment", "c-headroom"]["replicas"] == 3
+    # No traffic is sent to a placeholder, and none counts in the budget or as a pod of a tier.
+    for owner in (("Service", "c-api"), ("PodDisruptionBudget", "c-api"), ("Deployment", "c-api-burst")):
+        selector = found[owner]["selector"]
+        assert not selector.get("matchLabels", selector).items() <= placeholder["metadata"]["labels"].items()
+
+
+def test_there_are_no_placeholders_unless_asked_for_and_none_while_the_community_sleeps() -> None:
+    burst = {"burst": {"headroom": 2}}
+    assert ("Deployment", "c-headroom") not in _by_key()
+    assert ("Deployment", "c-headroom") in _by_key(api=burst)
+    assert ("Deployment", "c-headroom") not in _by_key(api=burst, hibernate=True)
 
 
 def test_grace_period_covers_pre_stop_and_drain() -> None:
@@ -287,10 +338,10 @@ def test_children_are_word_for_word_those_of_the_golden_file(shape: str) -> None
 #: of every Community: do that only on purpose, say so in the changelog, and then put the new hash here.
 GOLDEN = {
     "CronJob c-like-sync": "6f363a764ed1",
-    "Deployment c-api-base": "f17b1e6c6209",
-    "Deployment c-api-burst": "69fa7f832a02",
+    "Deployment c-api-base": "110490e72585",
+    "Deployment c-api-burst": "b37425e0e8f3",
     "Job c-migrate-e379676d": "e0f60aab1de6",
-    "StatefulSet c-mysql": "7be043b0af3e",
+    "StatefulSet c-mysql": "97f9e25e9a6d",
     "StatefulSet c-redis": "294652b0c7f5",
 }
 

@@ -56,7 +56,7 @@ def test_rights_in_its_own_namespace_are_those_on_its_lease() -> None:
 
 
 def test_nothing_that_holds_data_is_ever_deleted() -> None:
-    assert {kind.name for kind in CHILDREN if kind.deletable} == {"CronJob", "Job", "Ingress"}
+    assert {kind.name for kind in CHILDREN if kind.deletable} == {"CronJob", "Deployment", "Job", "Ingress"}
 
 
 def test_secrets_are_neither_watched_nor_listed() -> None:

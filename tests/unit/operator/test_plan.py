@@ -22,6 +22,7 @@ SPECS: list[dict[str, Any]] = [
     {"redis": {"mode": "external", "url": "redis://a:6379"}},
     {"api": {"arch": "arm64", "env": [{"name": "A", "value": "1"}], "spot": {"enabled": False}}},
     {"storage": {"bucket": "media", "secretName": "s3"}, "api": {"rateLimits": {"rules": {"ip": "1/1"}}}},
+    {"api": {"burst": {"headroom": 2, "minReplicas": 2}}},
     {"host": "other.example.com", "ingress": {"className": "alb", "annotations": {"a": "b"}}},
 ]
 
@@ -178,6 +179,16 @@ def test_removed_host_deletes_the_ingress_and_nothing_that_holds_data() -> None:
     cluster = copy.deepcopy(UP)
     kept = [child for child in children(cluster.community) if child.key.kind in {"Deployment", "Job", "CronJob"}]
     assert [key_of(gone).kind for gone in cluster.plan(kept).deletes] == ["Ingress"]
+
+
+def test_placeholders_go_when_no_head_room_is_wanted_and_no_other_deployment_ever_does() -> None:
+    cluster = Cluster(community(api={"burst": {"headroom": 2}}))
+    cluster.bring_up()
+    assert cluster.at("Deployment", "c-headroom")["spec"]["replicas"] == 2
+    cluster.community = community()
+    assert [key_of(one).name for one in cluster.step().deletes] == ["c-headroom"]
+    cluster.community = community(hibernate=True, api={"base": {"replicas": 1}, "spot": {"enabled": False}})
+    assert cluster.step().deletes == []
 
 
 def test_jobs_of_the_cron_job_are_not_orphans() -> None:

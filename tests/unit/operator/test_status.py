@@ -198,6 +198,24 @@ def test_unschedulable_pod_is_a_problem_after_a_while(age: int, count: int) -> N
     assert len(found) == count
 
 
+def test_placeholder_that_finds_no_place_is_no_problem() -> None:
+    waiting = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"}
+    found = pod(Component.HEADROOM, conditions=[waiting])
+    assert problems.of_pods(UP.community, [found], NOW + timedelta(hours=1)) == []
+
+
+def test_pods_that_the_apiserver_refuses_are_told_in_its_words() -> None:
+    cluster = Cluster(community(api={"burst": {"headroom": 1}}))
+    cluster.bring_up()
+    assert problems.of_refused_pods(cluster.live.values()) == []
+    refusal = {"type": "ReplicaFailure", "status": "True", "message": "no PriorityClass with name bapsang-headroom"}
+    cluster.at("Deployment", "c-headroom")["status"]["conditions"] = [refusal]
+    (found,) = problems.of_refused_pods(cluster.live.values())
+    assert found.reason == Reason.PODS_REFUSED
+    for part in ("c-headroom", refusal["message"]):
+        assert part in found.message
+
+
 def test_pods_of_an_older_migration_are_history() -> None:
     bad = _container(state={"waiting": {"reason": "ErrImagePull"}})
     current = migration_key(community()).name

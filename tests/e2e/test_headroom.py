@@ -1,0 +1,70 @@
+"""Placeholder pods keep place, and burst pods get it at once when the nodes are full."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from bapsang_local.cluster import Cluster
+
+from .conftest import Community, eventually
+
+WORKERS = ("bapsang-worker", "bapsang-worker2")
+
+
+def _millicores(quantity: str) -> int:
+    return int(quantity[:-1]) if quantity.endswith("m") else int(float(quantity) * 1000)
+
+
+def _free(cluster: Cluster, node: str) -> int:
+    """Return the CPU of a node that no pod has asked for, in millicores."""
+    found: dict[str, Any] = json.loads(cluster.kubectl("get", "node", node, "-o", "json"))
+    pods = cluster.items("pods", "--all-namespaces", f"--field-selector=spec.nodeName={node}")
+    asked = sum(
+        _millicores(container["resources"].get("requests", {}).get("cpu", "0"))
+        for pod in pods
+        if pod["status"]["phase"] in {"Pending", "Running"}
+        for container in pod["spec"]["containers"]
+    )
+    return _millicores(found["status"]["allocatable"]["cpu"]) - asked
+
+
+def _running(community: Community, component: str, tier: str = "") -> list[str]:
+    more = f",bapsang.dev/tier={tier}" if tier else ""
+    pods = community.cluster.items(
+        "pods", "-n", community.namespace, "-l", f"app.kubernetes.io/component={component}{more}"
+    )
+    return [
+        pod["metadata"]["name"]
+        for pod in pods
+        if pod["status"]["phase"] == "Running" and "deletionTimestamp" not in pod["metadata"]
+    ]
+
+
+def test_burst_pods_take_the_place_of_placeholders_when_the_nodes_are_full(
+    make_community: Callable[..., Community], cluster: Cluster
+) -> None:
+    community = make_community()
+    community.wait_ready()
+    # So large that each worker has room for one of them and no more.
+    free = [_free(cluster, node) for node in WORKERS]
+    large = max(free) // 2 + 60
+    assert large < min(free), f"the workers have {free} millicores left: not alike enough for this test"
+    burst = {"minReplicas": 1, "maxReplicas": 2, "headroom": 1, "resources": {"requests": {"cpu": f"{large}m"}}}
+    community.patch({"api": {"burst": burst}})
+    community.wait_ready()
+    (placeholder,) = eventually(lambda: _running(community, "headroom"), 60, what="the placeholder has its place")
+    assert len(_running(community, "api", "burst")) == 1
+
+    community.patch({"api": {"burst": {"minReplicas": 2}}})
+    eventually(lambda: len(_running(community, "api", "burst")) == 2, 60, what="the second burst pod has its place")
+    assert placeholder not in _running(community, "headroom"), "it gave way"
+    assert community.condition("Degraded")["status"] == "False", "a placeholder that waits is no problem"
+
+    community.patch({"api": {"burst": {"minReplicas": 1, "headroom": 0}}})
+    eventually(
+        lambda: not cluster.items("pods", "-n", community.namespace, "-l", "app.kubernetes.io/component=headroom"),
+        60,
+        what="no placeholder is left",
+    )
