@@ -32,6 +32,10 @@ _CONTROLLERS = (
     *("cronjob-controller", "horizontal-pod-autoscaler-controller", "disruption-controller"),
     *("endpointslice-controller", "node-lifecycle-controller", "taint-eviction-controller"),
 )
+_STAGES = (
+    *("node/fast/node-initialize", "node/heartbeat-with-lease/node-heartbeat-with-lease"),
+    *("pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete"),
+)
 
 
 @dataclass
@@ -68,7 +72,11 @@ def standing(folder: Path) -> Iterator[Fleet]:
     found = programs()
     if found is None:
         sys.exit("etcd and kube are not there: run `make up` first.")
-    kwok = built.on_host("kwok", from_environment())
+    settings = from_environment()
+    kwok, row = built.on_host("kwok", settings), built.table()["kwok"]
+    # What its fake kubelets do is not in the program, but lies beside its sources.
+    stages = built.module_folder(row.module, row.version, settings) / "kustomize" / "stage"
+    configs = [f"--config={stages / one}.yaml" for one in _STAGES]
 
     def prepare(kubeconfig: Path) -> None:
         with client_of(kubeconfig) as admin:
@@ -81,7 +89,7 @@ def standing(folder: Path) -> Iterator[Fleet]:
         config = f"--kubeconfig={plane.admin}"
         scheduler = [str(found.kube), "kube-scheduler", config, "--leader-elect=false", "--secure-port=0"]
         stack.enter_context(process("scheduler", scheduler, folder))
-        kubelets = [str(kwok), config, "--manage-all-nodes", "--node-lease-duration-seconds=40"]
+        kubelets = [str(kwok), config, *configs, "--manage-all-nodes", "--node-lease-duration-seconds=40"]
         stack.enter_context(process("kwok", kubelets, folder))
         yield Fleet(plane, client, folder)
 
@@ -141,6 +149,11 @@ def until(settled: Any, seconds: float, what: str) -> float:
             raise AssertionError(f"not within {seconds:g} s: {what}")
         time.sleep(1)
     return time.monotonic() - begun
+
+
+def rest(seconds: float) -> None:
+    """Let time pass."""
+    time.sleep(seconds)
 
 
 def _is_ready(found: dict[str, Any]) -> bool:

@@ -92,9 +92,11 @@ def main() -> int:
             settings = {"BAPSANG_RESYNC_SECONDS": "30"}
             operator = Operator(cluster.plane.operator, folder / "operator.log", settings, python=chosen.python)
             operator.start()
-            eventually(lambda: operator.leads, 30, "the operator leads")
-            found = measure(cluster, chosen.communities, chosen.burst)
-            operator.stop()
+            try:
+                eventually(lambda: operator.leads, 30, "the operator leads")
+                found = measure(cluster, chosen.communities, chosen.burst)
+            finally:
+                operator.stop()
     kept = verdicts(found, chosen.communities, chosen.burst)
     results.save(chosen.output, {"nodes": chosen.nodes, **found, "kept": kept})
     return 0 if all(kept.values()) else 1
