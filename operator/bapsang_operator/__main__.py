@@ -27,7 +27,7 @@ from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import PLURAL
 from bapsang_operator.queue import WorkQueue
 from bapsang_operator.reconcile import Reconciler
-from bapsang_operator.resync import resync
+from bapsang_operator.resync import close_gaps, resync
 from bapsang_operator.store import CommunityKey, Store
 
 _log = logging.getLogger("bapsang_operator")
@@ -101,6 +101,7 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
             watch.run(handlers, namespaces, stop),
             stop.wait(),
             resync(kube, store, namespaces, settings.resync_seconds, queue.add),
+            close_gaps(kube, store, namespaces, signs.listed_again, queue.add),
             signs.measure(),
             *(work() for _ in range(settings.workers)),
         )

@@ -15,6 +15,8 @@ from bapsang_operator.store import CommunityKey, Store
 _log = logging.getLogger(__name__)
 #: Every how many rounds the store is compared with fresh lists.
 AUDIT_ROUNDS: Final = 10
+#: Seconds between noticing a gap and looking for what was missed in it.
+GAP_SECONDS: Final = 2.0
 #: More Communities than this make a round longer instead of busier: idling must not cost more the more there are.
 ROUND: Final = 15
 
@@ -37,6 +39,23 @@ async def resync(
         turn += 1
         if turn % AUDIT_ROUNDS == 0:
             await audit(kube, store, scopes, concern)
+
+
+async def close_gaps(
+    kube: Kube,
+    store: Store,
+    namespaces: Iterable[str],
+    listed_again: asyncio.Event,
+    concern: Callable[[CommunityKey], None],
+) -> None:
+    """Compare the store with fresh lists whenever a watch had a gap, instead of some rounds later."""
+    scopes: list[str | None] = [*namespaces] or [None]
+    while True:
+        await listed_again.wait()
+        # Several kinds are listed together when the apiserver was away; a watch that fails again and again waits as well.
+        await asyncio.sleep(GAP_SECONDS)
+        listed_again.clear()
+        await audit(kube, store, scopes, concern)
 
 
 async def audit(

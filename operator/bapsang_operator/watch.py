@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import signal
 import socket
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
 
 import aiohttp
 import kopf
@@ -22,6 +23,19 @@ from bapsang_operator.kinds import COMMUNITY, WATCHED, Kind
 from bapsang_operator.store import CommunityKey, Store, community_of
 
 Concern = Callable[[CommunityKey], None]
+
+
+class Patience:
+    """Pauses in seconds between attempts, without an end. kopf gives up after the last one of a list and ends, and with
+    it would end every replica at once, just because etcd had no leader for ten seconds. What never comes back is told
+    by /livez."""
+
+    _FIRST: Final = (0.5, 1.0, 2.0)
+    _LASTING: Final = 5.0
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield growing pauses, then the same for ever."""
+        return itertools.chain(self._FIRST, itertools.repeat(self._LASTING))
 
 
 def settings() -> kopf.OperatorSettings:
@@ -39,7 +53,7 @@ def settings() -> kopf.OperatorSettings:
     found.watching.chunk_size = 500
     found.networking.request_timeout = 30
     found.networking.connect_timeout = 5
-    found.networking.error_backoffs = (0.5, 1, 2, 5)
+    found.networking.error_backoffs = Patience()
     # Unused, since nothing here needs a finalizer; but never kopf's default, which other operators share.
     found.persistence.finalizer = f"{names.GROUP}/finalizer"
     found.execution.max_workers = 1
