@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from bapsang_operator import build, names, spec
-from bapsang_operator.build import redis, secret
+from bapsang_operator.build import secret
 from bapsang_operator.kinds import Key
 
 from .announced import restarts
@@ -230,26 +230,16 @@ def test_migration_is_named_by_image_alone() -> None:
     assert len(one) == 8
 
 
-def test_redis_keeps_room_above_its_data() -> None:
-    arguments = pod_templates(children(community()))["StatefulSet c-redis"]["spec"]["containers"][0]["args"]
-    limit = int(arguments[arguments.index("--maxmemory") + 1])
-    assert limit == int(256 * 2**20 * redis.DATA_SHARE)
-    assert arguments[arguments.index("--maxmemory-policy") + 1] == "noeviction"
-
-
-def test_generated_secrets_hold_what_their_users_read() -> None:
-    wanted = community()
-    content = {name: generate() for name, generate in secret.generators(wanted).items()}
-    assert content["c-mysql"]["url"].startswith(
-        f"mysql+pymysql://bapsang:{content['c-mysql']['password']}@c-mysql:3306/"
-    )
-    assert content["c-redis"]["url"] == f"redis://:{content['c-redis']['password']}@c-redis:6379/0"
-    assert content["c-redis"]["redis.conf"] == f"requirepass {content['c-redis']['password']}\n"
-    assert content["c-signing-key"]["signing-key.pem"].startswith("-----BEGIN PRIVATE KEY-----")
-    assert "'root'@'localhost'" in content["c-mysql"]["init.sql"]
-    assert "'root'@'%'" not in content["c-mysql"]["init.sql"]
-    found = {(name, key) for name, values in content.items() for key in values}
-    assert not [ref for child in build.children(wanted, dict.fromkeys(found, "x")) for ref in child.missing]
+def test_ingress_is_what_the_controller_reads() -> None:
+    found = _by_key(ingress={"className": "alb", "tlsSecretName": "t", "annotations": {"a": "b"}})["Ingress", "c-api"]
+    backend = {"service": {"name": "c-api", "port": {"name": "http"}}}
+    paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
+    assert found["metadata"]["annotations"] == {"a": "b"}
+    assert found["spec"] == {
+        "ingressClassName": "alb",
+        "rules": [{"host": "c.example.com", "http": {"paths": paths}}],
+        "tls": [{"hosts": ["c.example.com"], "secretName": "t"}],
+    }
 
 
 @pytest.mark.parametrize(

@@ -95,4 +95,5 @@ def test_field_changes_the_children_that_its_row_names_and_no_other(path: str) -
         changed.pop(STATUS, None)
     assert set(changed) == set(row.shows)
     for name, place in row.shows.items():
-        assert any(one.startswith(place) for one in changed[name]), f"{name}: {place} not among {sorted(changed[name])}"
+        found = [one for one in changed[name] if not place or f"{one}.".startswith((f"{place}.", f"{place}["))]
+        assert found, f"{name}: {place} not among {sorted(changed[name])}"
