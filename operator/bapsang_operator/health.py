@@ -59,7 +59,7 @@ class Health:
         self._started = clock()
         self._opened: dict[str, float] = {}
         self._lag = 0.0
-        #: Set when a kind is not listed for the first time: its watch had a gap.
+        #: Set when a kind was listed by its watch: between what was known before and this list there was a gap.
         self.listed_again = asyncio.Event()
 
     def trace(self) -> aiohttp.TraceConfig:
@@ -79,7 +79,7 @@ class Health:
         """Note that the list or watch of a kind was answered."""
         if plural not in self._plurals:
             return
-        if is_list and plural in self._opened:
+        if is_list:
             self.listed_again.set()
         self._opened[plural] = self._clock()
 

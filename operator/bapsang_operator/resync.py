@@ -10,6 +10,7 @@ from typing import Final
 
 from bapsang_operator.kinds import COMMUNITY, WATCHED
 from bapsang_operator.kube import Kube, KubeError
+from bapsang_operator.queue import Patience
 from bapsang_operator.store import CommunityKey, Store
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,25 @@ async def resync(
         turn += 1
         if turn % AUDIT_ROUNDS == 0:
             await audit(kube, store, scopes, concern)
+
+
+async def fill(kube: Kube, store: Store, namespaces: Iterable[str]) -> None:
+    """List every kind once into the store, before anything is watched or done: a half-filled one would look like lost
+    children. Raises KubeError when a kind may not be listed; else tries until it is."""
+    scopes: list[str | None] = [*namespaces] or [None]
+    for kind in (COMMUNITY, *WATCHED):
+        for pause in Patience():
+            try:
+                for scope in scopes:
+                    async for resource in kube.objects(kind, scope):
+                        store.put(resource)
+                break
+            except KubeError as error:
+                if error.is_refusal:
+                    raise
+                _log.warning("listing failed", extra={"kind": kind.name, "error": str(error)})
+                await asyncio.sleep(pause)
+    store.is_listed = True
 
 
 async def close_gaps(
