@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke seed browser kubeconfig dev test test-unit test-integration test-e2e fuzz faults bench bench-operator mutants lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed browser kubeconfig dev test test-unit test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,12 +60,21 @@ bench: $(VENV)/ready ## Measure the API on two cores, with real MySQL and Redis;
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.load.bench $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY)) $(ARGS)
 
 # With the packages of the image and no others: kopf loads every Kubernetes client that it finds.
-bench-operator: $(VENV)/ready ## Measure the operator; renews docs/benchmarks/operator.json (about a quarter of an hour)
+build/bench/ready: operator/requirements.txt
 	@$(PYTHON) -m venv build/bench && build/bench/bin/pip install -q --disable-pip-version-check --require-hashes -r operator/requirements.txt
-	@PYTHONPATH=operator:manifests/local $(BIN)/python -m tests.load.operator_bench --python build/bench/bin/python
+	@touch $@
 
-mutants: $(VENV)/ready ## Break the operator's pure core in 120 places, one at a time, and count what the unit tests notice
-	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.mutants
+bench-operator: $(VENV)/ready build/bench/ready ## Measure the operator; renews docs/benchmarks/operator.json (half an hour; ARGS="--idle 60 …" for less)
+	@PYTHONPATH=operator:manifests/local $(BIN)/python -m tests.load.operator_bench --python build/bench/bin/python $(ARGS)
+
+bench-fleet: $(VENV)/ready build/bench/ready ## 50 Communities at their peak on 1,000 fake nodes; renews docs/benchmarks/fleet.json (ARGS="--nodes 48 …" for less)
+	@PYTHONPATH=operator:manifests/local $(BIN)/python -m tests.load.fleet_bench --python build/bench/bin/python $(ARGS)
+
+bench-upgrade: $(VENV)/ready build/bench/ready ## The operator of PREVIOUS=commit, this one, and back, under live pods; renews docs/benchmarks/upgrade.json
+	@PYTHONPATH=manifests/local $(BIN)/python -m tests.load.upgrade_bench --python build/bench/bin/python --previous $(PREVIOUS) $(ARGS)
+
+mutants: $(VENV)/ready ## Break the operator's pure core in 120 places, one at a time, and count what the unit tests notice (ARGS=--all: every place)
+	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.mutants $(ARGS)
 
 faults: $(VENV)/ready up ## Likes while everything is killed: up to 10 minutes, with progress and a report
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.run

@@ -27,7 +27,7 @@ from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import PLURAL
 from bapsang_operator.queue import WorkQueue
 from bapsang_operator.reconcile import Reconciler
-from bapsang_operator.resync import resync
+from bapsang_operator.resync import close_gaps, fill, resync
 from bapsang_operator.store import CommunityKey, Store
 
 _log = logging.getLogger("bapsang_operator")
@@ -85,6 +85,11 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
             await leading.wait()
             await queue.work(reconciler)
 
+        async def follow() -> None:
+            watch.heed(stop)
+            await fill(kube, store, namespaces)
+            await watch.run(handlers, namespaces, stop)
+
         def refresh() -> None:
             metrics.leader.set(gate.is_open)
             # What gathers while another process leads waits for nobody.
@@ -98,9 +103,10 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
         # The watches run while another process leads, too: taking over then needs no listing.
         handlers = watch.registry(access, identity, signs.trace(), store, queue.add)
         jobs = (
-            watch.run(handlers, namespaces, stop),
+            follow(),
             stop.wait(),
             resync(kube, store, namespaces, settings.resync_seconds, queue.add),
+            close_gaps(kube, store, namespaces, signs.listed_again, queue.add),
             signs.measure(),
             *(work() for _ in range(settings.workers)),
         )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
+from bapsang_operator import drift
 from bapsang_operator.kinds import Key, key_of
 from bapsang_operator.spec import SecretRef
 
@@ -36,3 +38,8 @@ class Child:
     def key(self) -> Key:
         """Identity of the live object."""
         return key_of(self.manifest)
+
+    @cached_property
+    def digest(self) -> str:
+        """The hash of the manifest; each pass asks for it several times."""
+        return drift.digest(self.manifest)

@@ -11,10 +11,12 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bapsang_operator import names, quantity
-from bapsang_operator.child import Manifest
+
+if TYPE_CHECKING:
+    from bapsang_operator.child import Manifest
 
 #: Lists that the apiserver merges by key; others may add items of their own to these. All other lists are whole.
 _MERGE_KEYS: Final = {

@@ -59,6 +59,8 @@ class Health:
         self._started = clock()
         self._opened: dict[str, float] = {}
         self._lag = 0.0
+        #: Set when a kind was listed by its watch: between what was known before and this list there was a gap.
+        self.listed_again = asyncio.Event()
 
     def trace(self) -> aiohttp.TraceConfig:
         """Return hooks for the session of the watches: each list or watch that is answered is a sign of life."""
@@ -68,15 +70,18 @@ class Health:
             _session: aiohttp.ClientSession, _context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
         ) -> None:
             if params.response.status == 200:
-                self.opened(params.url.path.rpartition("/")[2])
+                self.opened(params.url.path.rpartition("/")[2], is_list="watch" not in params.url.query)
 
         config.on_request_end.append(answered)
         return config
 
-    def opened(self, plural: str) -> None:
+    def opened(self, plural: str, *, is_list: bool = False) -> None:
         """Note that the list or watch of a kind was answered."""
-        if plural in self._plurals:
-            self._opened[plural] = self._clock()
+        if plural not in self._plurals:
+            return
+        if is_list:
+            self.listed_again.set()
+        self._opened[plural] = self._clock()
 
     @property
     def is_ready(self) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,8 @@ from bapsang_operator.metrics import Metrics
 
 _READ_SECONDS = 15.0
 _PAGE = 500
+#: Whole objects are about fifty times the size of their metadata.
+_OBJECTS_PAGE = 100
 
 
 class KubeError(Exception):
@@ -77,11 +80,20 @@ class Kube:
                 return None
             raise
 
+    async def objects(self, kind: Kind, namespace: str | None) -> AsyncIterator[Manifest]:
+        """Yield every managed object of a kind, page by page, so that memory never holds more than one."""
+        params = _listing(kind, _OBJECTS_PAGE)
+        while True:
+            page = await self._request("list", "GET", kind, kind.path(namespace), params=params)
+            for item in page["items"] or ():
+                yield {**item, "apiVersion": kind.api_version, "kind": kind.name}
+            if not page["metadata"].get("continue"):
+                return
+            params["continue"] = page["metadata"]["continue"]
+
     async def versions(self, kind: Kind, namespace: str | None) -> tuple[int, set[tuple[str, str]]]:
         """Return the version of the list and the (namespace, name) of every managed object of a kind."""
-        params = {"limit": str(_PAGE)}
-        if kind is not COMMUNITY:
-            params["labelSelector"] = names.MANAGED_SELECTOR
+        params = _listing(kind, _PAGE)
         found: set[tuple[str, str]] = set()
         while True:
             page = await self._request(
@@ -246,6 +258,11 @@ class Kube:
         if answer is None:
             raise KubeError(0, "BadAnswer", f"{method} {path}: the answer is cut off or no JSON object")
         return answer
+
+
+def _listing(kind: Kind, limit: int) -> dict[str, str]:
+    selector = {} if kind is COMMUNITY else {"labelSelector": names.MANAGED_SELECTOR}
+    return {"limit": str(limit)} | selector
 
 
 def _decode(text: str) -> Manifest | None:

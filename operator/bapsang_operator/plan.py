@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import StrEnum, auto
 
 from bapsang_operator import drift, names
 from bapsang_operator.child import Child, Manifest
@@ -21,18 +21,18 @@ from bapsang_operator.spec import Community
 class Cause(StrEnum):
     """Why a child is applied."""
 
-    MISSING = "missing"
-    CHANGED = "changed"
-    DRIFTED = "drifted"
+    MISSING = auto()
+    CHANGED = auto()
+    DRIFTED = auto()
 
 
 class Ownership(StrEnum):
     """Whose a live object is."""
 
-    OURS = "ours"
+    OURS = auto()
     #: Owned by a deleted Community of the same name; the garbage collector is about to remove it.
-    EARLIER = "earlier"
-    FOREIGN = "foreign"
+    EARLIER = auto()
+    FOREIGN = auto()
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,13 @@ def _consider(
         if whose is Ownership.EARLIER or "deletionTimestamp" in live["metadata"]:
             plan.vanishing.append(child.key)
             return
-    manifest: Manifest | None = child.manifest
-    if _is_held(child, live, progress):
-        plan.held.append(child)
-        manifest = _resized(applied.get(child.key), child.manifest)
+    if not _is_held(child, live, progress):
+        _compare(plan, child.manifest, child.digest, live)
+        return
+    plan.held.append(child)
+    manifest = _resized(applied.get(child.key), child.manifest)
     if manifest is not None:
-        _compare(plan, manifest, live)
+        _compare(plan, manifest, drift.digest(manifest), live)
 
 
 def _resized(applied: Manifest | None, wanted: Manifest) -> Manifest | None:
@@ -149,15 +150,15 @@ def _resized(applied: Manifest | None, wanted: Manifest) -> Manifest | None:
 
 def _is_held(child: Child, live: Manifest | None, progress: Progress) -> bool:
     """Tell whether a change must wait; putting back what was edited by hand never does."""
-    if live is not None and drift.applied_digest(live) == drift.digest(child.manifest):
+    if live is not None and drift.applied_digest(live) == child.digest:
         return False
     return bool(child.missing) or not progress.passed(child.gate)
 
 
-def _compare(plan: Plan, manifest: Manifest, live: Manifest | None) -> None:
+def _compare(plan: Plan, manifest: Manifest, digest: str, live: Manifest | None) -> None:
     if live is None:
         plan.applies.append(Apply(manifest, Cause.MISSING))
-    elif drift.applied_digest(live) != drift.digest(manifest):
+    elif drift.applied_digest(live) != digest:
         # A Job cannot be changed, and a migration that ran or runs must not be: its name says what it does.
         if manifest["kind"] != "Job":
             plan.applies.append(Apply(manifest, Cause.CHANGED))

@@ -72,7 +72,7 @@ class Progress:
 
 def observe(community: Community, children: list[Child], live: Live) -> Progress:
     """Return how far the live objects are on their way to `children`."""
-    wanted = {child.key: drift.digest(child.manifest) for child in children}
+    wanted = {child.key: child.digest for child in children}
 
     def tier(name: str) -> Tier:
         return _tier(Key("Deployment", community.namespace, name), wanted, live)

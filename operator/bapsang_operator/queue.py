@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -19,6 +20,19 @@ def backoff(failures: int, jitter: float) -> float:
     that what failed together does not come back together."""
     delay: float = min(LONGEST_DELAY, FIRST_DELAY * 2 ** min(failures - 1, 20))
     return delay * (1 - jitter / 2)
+
+
+class Patience:
+    """Pauses in seconds between attempts, without an end. kopf gives up after the last one of a list and ends, and with
+    it would end every replica at once, just because etcd had no leader for ten seconds. What never comes back is told
+    by /livez."""
+
+    _FIRST: Final = (0.5, 1.0, 2.0)
+    _LASTING: Final = 5.0
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield growing pauses, then the same for ever."""
+        return itertools.chain(self._FIRST, itertools.repeat(self._LASTING))
 
 
 class WorkQueue(Generic[Item]):

@@ -109,7 +109,8 @@ class Reconciler:
         outcome = await self._execute(community, planned, lost) if community.paused is None else _Outcome()
         planned.foreign += outcome.foreign
         planned.vanishing += [*outcome.vanishing, *kept.vanishing]
-        live = self._store.children(key)
+        if planned.applies or planned.scales:
+            live = self._store.children(key)
         seen = _see(community, children, live, planned, kept, outcome, self._now())
         new = status.compute(seen, resource.get("status", {}), self._now())
         restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]

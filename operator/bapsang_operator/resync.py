@@ -10,11 +10,14 @@ from typing import Final
 
 from bapsang_operator.kinds import COMMUNITY, WATCHED
 from bapsang_operator.kube import Kube, KubeError
+from bapsang_operator.queue import Patience
 from bapsang_operator.store import CommunityKey, Store
 
 _log = logging.getLogger(__name__)
 #: Every how many rounds the store is compared with fresh lists.
 AUDIT_ROUNDS: Final = 10
+#: Seconds between noticing a gap and looking for what was missed in it.
+GAP_SECONDS: Final = 2.0
 #: More Communities than this make a round longer instead of busier: idling must not cost more the more there are.
 ROUND: Final = 15
 
@@ -37,6 +40,42 @@ async def resync(
         turn += 1
         if turn % AUDIT_ROUNDS == 0:
             await audit(kube, store, scopes, concern)
+
+
+async def fill(kube: Kube, store: Store, namespaces: Iterable[str]) -> None:
+    """List every kind once into the store, before anything is watched or done: a half-filled one would look like lost
+    children. Raises KubeError when a kind may not be listed; else tries until it is."""
+    scopes: list[str | None] = [*namespaces] or [None]
+    for kind in (COMMUNITY, *WATCHED):
+        for pause in Patience():
+            try:
+                for scope in scopes:
+                    async for resource in kube.objects(kind, scope):
+                        store.put(resource)
+                break
+            except KubeError as error:
+                if error.is_refusal:
+                    raise
+                _log.warning("listing failed", extra={"kind": kind.name, "error": str(error)})
+                await asyncio.sleep(pause)
+    store.is_listed = True
+
+
+async def close_gaps(
+    kube: Kube,
+    store: Store,
+    namespaces: Iterable[str],
+    listed_again: asyncio.Event,
+    concern: Callable[[CommunityKey], None],
+) -> None:
+    """Compare the store with fresh lists whenever a watch had a gap, instead of some rounds later."""
+    scopes: list[str | None] = [*namespaces] or [None]
+    while True:
+        await listed_again.wait()
+        # Several kinds are listed together when the apiserver was away; a watch that fails again and again waits as well.
+        await asyncio.sleep(GAP_SECONDS)
+        listed_again.clear()
+        await audit(kube, store, scopes, concern)
 
 
 async def audit(

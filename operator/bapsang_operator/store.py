@@ -137,7 +137,7 @@ class Store:
         """Note as applied what is live already; after a restart nothing else tells what was applied."""
         for child in children:
             known = self._objects.get(child.key) if child.key not in self.applied else None
-            if known is not None and drift.applied_digest(known) == drift.digest(child.manifest):
+            if known is not None and drift.applied_digest(known) == child.digest:
                 self.applied[child.key] = child.manifest
 
     def community(self, key: CommunityKey) -> Manifest | None:

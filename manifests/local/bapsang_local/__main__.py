@@ -95,7 +95,8 @@ def _cluster(settings: Settings) -> tuple[Cluster, dict[str, str]]:
 
 def _prepare(docker: Engine, settings: Settings, *, pull: bool) -> tuple[dict[str, str], str]:
     """Get all programs and images. The long compilations run beside the downloads, which wait for the network most of the time."""
-    needed = [program.name for program in programs.table().values() if program.host or not pull]
+    every = [program for program in programs.table().values() if not program.measure]
+    needed = [program.name for program in every if program.host or not pull]
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         work: list[concurrent.futures.Future[None]] = [
             pool.submit(lambda: programs.obtain_all(needed, settings, own=not pull)),

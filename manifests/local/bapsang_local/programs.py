@@ -24,7 +24,10 @@ K8S_STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A row of `parts.toml`: `source` is a folder with a main of ours, else `module`/`package` is installed as it is."""
+    """A row of `parts.toml`: `source` is a folder with a main of ours, else `module`/`package` is installed as it is.
+
+    `host`: also needed on the host. `measure`: needed by a measurement only, which builds it itself.
+    """
 
     name: str
     version: str
@@ -32,6 +35,7 @@ class Program:
     package: str = ""
     source: str = ""
     host: bool = False
+    measure: bool = False
 
     @property
     def key(self) -> str:

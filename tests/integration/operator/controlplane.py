@@ -13,7 +13,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from bapsang_local.settings import from_environment
 
 START_SECONDS = 60
+#: What clears up; without any other controller a test plays them itself.
+COLLECTORS = ("garbage-collector-controller", "namespace-controller")
 OPERATOR_NAMESPACE = "bapsang-system"
 #: A second account, for an operator that may act in single namespaces only.
 NAMESPACED_USER = "system:serviceaccount:team:bapsang-operator"
@@ -85,7 +87,9 @@ def programs() -> Programs | None:
 
 
 @contextlib.contextmanager
-def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> Iterator[ControlPlane]:
+def running(
+    found: Programs, folder: Path, prepare: Callable[[Path], None], controllers: Sequence[str] = COLLECTORS
+) -> Iterator[ControlPlane]:
     """Run a control plane. Its kubeconfigs: `admin` may do all, `operator` what RBAC gives to the operator's account.
 
     `prepare` gets the first before the controllers start: a CRD made later is garbage-collected only half a minute on.
@@ -136,17 +140,17 @@ def running(found: Programs, folder: Path, prepare: Callable[[Path], None]) -> I
             str(found.kube),
             "kube-controller-manager",
             f"--kubeconfig={plane.admin}",
-            "--controllers=garbage-collector-controller,namespace-controller",
+            f"--controllers={','.join(controllers)}",
             "--leader-elect=false",
             "--secure-port=0",
         ],
     }
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_process("etcd", commands["etcd"], folder))
-        apiserver = stack.enter_context(_process("apiserver", commands["apiserver"], folder))
+        stack.enter_context(process("etcd", commands["etcd"], folder))
+        apiserver = stack.enter_context(process("apiserver", commands["apiserver"], folder))
         _wait_for_apiserver(server, tokens["admin"], apiserver, folder)
         prepare(plane.admin)
-        stack.enter_context(_process("controllers", commands["controllers"], folder))
+        stack.enter_context(process("controllers", commands["controllers"], folder))
         yield plane
     shutil.rmtree(folder / "etcd", ignore_errors=True)
 
@@ -184,18 +188,19 @@ def _kubeconfig(folder: Path, server: str, user: str, token: str) -> Path:
 
 
 @contextlib.contextmanager
-def _process(name: str, command: list[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process(name: str, command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program in a folder, its output in a log there, and end it afterwards."""
     with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
         try:
-            yield process
+            yield child
         finally:
-            process.terminate()
+            child.terminate()
             try:
-                process.wait(10)
+                child.wait(10)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                child.kill()
+                child.wait()
 
 
 def _wait_for_apiserver(server: str, token: str, process: subprocess.Popen[bytes], folder: Path) -> None:

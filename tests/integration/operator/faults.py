@@ -36,12 +36,22 @@ class Fault:
 
 @dataclass
 class Proxy:
-    """Runs in a thread of its own. `calls` are the requests that were counted, as method and path, by namespace."""
+    """Runs in a thread of its own. `calls` are the requests that were counted, as method and path, by namespace;
+    `broken` counts the watches that failed since `break_watches`."""
 
     upstream: Path
     fault: Fault | None = None
     calls: dict[str, list[str]] = field(default_factory=dict)
     url: str = ""
+    broken: int = 0
+    _trouble: str | None = None
+    _watches: set[asyncio.Transport] = field(default_factory=set)
+
+    def break_watches(self, what: str | None) -> None:
+        """Cut all watches and, until told otherwise by None, answer each list and watch of the informers with a status
+        ("500"), or each watch with an event of that status ("error 500")."""
+        self.broken, self._trouble = 0, what
+        self._loop.call_soon_threadsafe(lambda: [one.abort() for one in self._watches])
 
     def start(self) -> None:
         started = threading.Event()
@@ -93,6 +103,10 @@ class Proxy:
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        if self._trouble is not None and "timeout" not in request.query and request.method == "GET":
+            spoiled = await self._troubled(request, self._trouble)
+            if spoiled is not None:
+                return spoiled
         fault = self._chosen(request)
         if fault is not None and fault.what in STATUSES:
             return _refusal(STATUSES[fault.what])
@@ -108,7 +122,27 @@ class Proxy:
         ) as upstream:
             if fault is not None:
                 return await self._spoiled(request, upstream, fault)
-            return await _stream(request, upstream)
+            if "watch" not in request.query:
+                return await _stream(request, upstream)
+            assert request.transport is not None
+            self._watches.add(request.transport)
+            try:
+                return await _stream(request, upstream)
+            finally:
+                self._watches.discard(request.transport)
+
+    async def _troubled(self, request: web.Request, what: str) -> web.StreamResponse | None:
+        kind, _, status = what.rpartition(" ")
+        if kind and "watch" not in request.query:
+            return None
+        self.broken += 1
+        if not kind:
+            return _refusal(int(status))
+        event = {
+            "type": "ERROR",
+            "object": {"kind": "Status", "status": "Failure", "code": int(status), "message": what},
+        }
+        return web.Response(text=json.dumps(event) + "\n", content_type="application/json")
 
     async def _spoiled(
         self, request: web.Request, upstream: aiohttp.ClientResponse, fault: Fault

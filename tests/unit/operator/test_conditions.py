@@ -20,6 +20,7 @@ from bapsang_operator.problems import Problem
 
 from .world import NOW, Cluster, community, condition_of, migration_key, reasons_of, status_of
 
+EXTERNAL: dict[str, Any] = {"redis": {"mode": "external", "url": "redis://a:6379"}}
 UP = Cluster(community())
 UP.bring_up()
 
@@ -56,10 +57,34 @@ def _stages() -> Iterator[tuple[str, Manifest]]:
     paused = copy.deepcopy(UP)
     paused.community = replace(paused.community, paused="jane")
     yield "paused", status_of(paused, up)
-    external = Cluster(community(**{"redis": {"mode": "external", "url": "redis://a:6379"}}))
+    external = Cluster(community(**EXTERNAL))
     external.bring_up()
     yield "external Redis", status_of(external)
+    external.community = community(image="bapsang/api:0.2.0", **EXTERNAL)
+    yield "new image, external Redis", status_of(external, status_of(external), planned=external.step())
+    yield from _rollout(up)
     yield "invalid", status.invalid(7, [Problem(Reason.INVALID_SPEC, "spec.host: must be a DNS name")], up, NOW)
+
+
+def _rollout(up: Manifest) -> Iterator[tuple[str, Manifest]]:
+    """A new image, from its migration to its last pod, with a Redis that stumbles on the way."""
+    cluster = _with(image="bapsang/api:0.2.0")
+    cluster.step()
+    told = status_of(cluster, up)
+    cluster.end_job(migration_key(cluster.community))
+    redis = copy.deepcopy(cluster)
+    redis.at("StatefulSet", "c-redis")["status"] = {}
+    yield "Redis down, new image", status_of(redis, told)
+    told = status_of(cluster, told, planned=cluster.step())
+    yield "base rolls out", told
+    waits = copy.deepcopy(cluster)
+    waits.community = community(image="bapsang/api:0.2.0", api={"burst": {"resources": {"requests": {"cpu": "1"}}}})
+    yield "burst is changed while base rolls out", status_of(waits, told)
+    only_base = _with(api={"base": {"resources": {"requests": {"cpu": "1"}}}})
+    yield "base alone rolls out", status_of(only_base, up, planned=only_base.step())
+    cluster.settle()
+    told = status_of(cluster, told, planned=cluster.step())
+    yield "burst rolls out", told
 
 
 def _with(**changes: Any) -> Cluster:
@@ -79,6 +104,16 @@ def test_every_condition_reads_as_in_the_golden_file() -> None:
     if os.environ.get("BAPSANG_TEST_GOLDEN") == "write":
         golden.write_text(text)
     assert text == golden.read_text()
+
+
+def test_events_warn_of_trouble_and_of_nothing_else() -> None:
+    stages = [{}, *dict(_stages()).values()]
+    found = {(event.type, str(event.reason)) for old in stages for new in stages for event in status.events(old, new)}
+    assert {reason for kind, reason in found if kind == "Warning"} == {"NotReady", "MigrationFailed", "InvalidSpec"}
+    assert {reason for kind, reason in found if kind == "Normal"} == {
+        *("Ready", "Hibernated", "RolloutStarted", "RolloutCompleted", "MigrationSucceeded", "Paused", "Resumed"),
+        "Recovered",
+    }
 
 
 def test_events_tell_of_sleep_windows_and_pauses() -> None:

@@ -191,6 +191,23 @@ def test_placeholders_go_when_no_head_room_is_wanted_and_no_other_deployment_eve
     assert cluster.step().deletes == []
 
 
+def test_orphan_that_is_on_its_way_out_is_not_deleted_again() -> None:
+    cluster = copy.deepcopy(UP)
+    kept = [child for child in children(cluster.community) if child.key.kind != "Ingress"]
+    cluster.at("Ingress", "c-api")["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
+    assert cluster.plan(kept).deletes == []
+
+
+def test_burst_is_put_to_sleep_also_where_nobody_has_set_its_count_and_never_while_it_vanishes() -> None:
+    cluster = copy.deepcopy(UP)
+    cluster.community = community(hibernate=True)
+    burst = cluster.at("Deployment", "c-api-burst")
+    burst["spec"].pop("replicas", None)
+    assert [scale.replicas for scale in cluster.plan().scales] == [0]
+    burst["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
+    assert cluster.plan().scales == []
+
+
 def test_jobs_of_the_cron_job_are_not_orphans() -> None:
     cluster = copy.deepcopy(UP)
     key = Key("Job", "ns", "c-like-sync-1")

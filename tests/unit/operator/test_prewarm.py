@@ -168,7 +168,36 @@ def test_condition_says_which_window_and_until_when_in_its_own_time() -> None:
     assert told.message == ('The burst tier has at least 8 pods. Open: window "dinner" until 2026-11-23T19:30+09:00.')
     told = _told(wanted, datetime(2026, 11, 23, 20, 0, tzinfo=SEOUL))
     assert told.message == 'No window is open. Next: "late" at 2026-11-23T22:00+09:00, 3 pods.'
-    assert "hibernate" in _told(_community(_window(), hibernate=True), datetime.now(UTC)).message
+    told = _told(_community(_window(), hibernate=True), datetime(2026, 11, 23, 18, 0, tzinfo=SEOUL))
+    assert (told.status, told.message) == ("False", "spec.hibernate is set: no window opens.")
+
+
+def test_condition_names_every_open_window_and_says_when_one_never_shuts() -> None:
+    wanted = _community(_window(), _window(name="all day", schedule="* * * * *", duration="60m"))
+    assert _told(wanted, datetime(2026, 11, 23, 18, 0, tzinfo=SEOUL)).message == (
+        'The burst tier has at least 8 pods. Open: window "dinner" until 2026-11-23T19:30+09:00; '
+        '"all day" without an end, since it opens again before it closes.'
+    )
+    told = _told(_community(_window(schedule=None, at="2026-11-01T00:00:00Z")), datetime(2026, 11, 23, tzinfo=UTC))
+    assert (told.status, told.message) == ("False", "No window is open, and none will open.")
+
+
+@pytest.mark.parametrize(
+    ("word", "starts"),
+    [
+        ("@hourly", datetime(2026, 11, 23, 11, 0, tzinfo=UTC)),
+        ("@daily", datetime(2026, 11, 24, tzinfo=UTC)),
+        ("@midnight", datetime(2026, 11, 24, tzinfo=UTC)),
+        ("@weekly", datetime(2026, 11, 29, tzinfo=UTC)),
+        ("@monthly", datetime(2026, 12, 1, tzinfo=UTC)),
+        ("@yearly", datetime(2027, 1, 1, tzinfo=UTC)),
+        ("@annually", datetime(2027, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_words_stand_for_the_schedules_that_cron_gives_them(word: str, starts: datetime) -> None:
+    wanted = _community(_window(schedule=word, timeZone="UTC", duration="1m"))
+    now = datetime(2026, 11, 23, 10, 30, tzinfo=UTC)
+    assert prewarm.next_change(wanted, now) == starts
 
 
 def test_condition_stays_the_same_while_a_window_stays_open() -> None:

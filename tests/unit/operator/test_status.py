@@ -41,6 +41,11 @@ def test_healthy_community_reads_well() -> None:
     }
     assert all(one["observedGeneration"] == 1 for one in found["conditions"])
     assert found["replicas"] == {"base": 2, "burst": 1, "ready": 3}
+    assert found["observedGeneration"] == 1
+    assert found["migration"] == {
+        "hash": migration_key(UP.community).name.removeprefix("c-migrate-"),
+        "state": "Succeeded",
+    }
 
 
 def test_unchanged_world_yields_an_unchanged_status_later_on() -> None:
@@ -61,6 +66,46 @@ def test_ready_allows_for_one_missing_base_pod(available: int, ready: str) -> No
     cluster = copy.deepcopy(UP)
     cluster.at("Deployment", "c-api-base")["status"]["availableReplicas"] = available
     assert condition_of(status_of(cluster, status_of(UP)), "Ready")["status"] == ready
+
+
+@pytest.mark.parametrize(
+    ("wanted", "available", "ready"), [(1, 1, "True"), (1, 0, "False"), (3, 2, "True"), (3, 1, "False")]
+)
+def test_ready_asks_for_all_base_pods_but_one_and_for_one_at_least(wanted: int, available: int, ready: str) -> None:
+    cluster = Cluster(community(api={"base": {"replicas": wanted}}))
+    cluster.bring_up()
+    cluster.at("Deployment", "c-api-base")["status"]["availableReplicas"] = available
+    assert condition_of(status_of(cluster, status_of(UP)), "Ready")["status"] == ready
+
+
+def test_users_are_served_until_the_last_pod_of_either_tier_is_asleep() -> None:
+    cluster = copy.deepcopy(UP)
+    cluster.community = community(hibernate=True)
+    for tier, told in (("base", ("True", "Serving")), ("burst", ("False", "Hibernated"))):
+        found = cluster.at("Deployment", f"c-api-{tier}")
+        found["spec"]["replicas"] = 0
+        found["status"] = {"observedGeneration": found["metadata"]["generation"]}
+        assert _told(status_of(cluster, status_of(UP)), "Ready") == told
+        assert (
+            _told(status_of(cluster, status_of(UP)), "Progressing")[1]
+            == {
+                "base": "Hibernating",
+                "burst": "Hibernated",
+            }[tier]
+        )
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Service"])
+def test_what_is_put_back_begins_no_rollout(kind: str) -> None:
+    cluster = copy.deepcopy(UP)
+    cluster.at("Deployment", "c-api-base")["status"] |= {"availableReplicas": 1, "readyReplicas": 1}
+    if kind == "Deployment":
+        cluster.at("Deployment", "c-api-base")["spec"]["progressDeadlineSeconds"] = 1
+    else:
+        del cluster.live[Key("Service", "ns", "c-api")]
+    made = cluster.plan()
+    assert [one.manifest["kind"] for one in made.applies] == [kind]
+    assert _told(status_of(cluster, status_of(UP), planned=made), "Progressing") == ("False", "UpToDate")
 
 
 def test_pods_that_come_and_go_are_no_rollout() -> None:
@@ -121,9 +166,10 @@ def test_invalid_spec_leaves_everything_else_as_it_was() -> None:
     assert (found["observedGeneration"], found["image"]) == (7, old["image"])
 
 
-def test_many_problems_are_summed_up() -> None:
-    found = status_of(UP, found=[Problem(Reason.FOREIGN_OBJECT, f"p{index}.") for index in range(8)])
-    assert condition_of(found, "Degraded")["message"] == "p0. p1. p2. p3. p4. And 3 more."
+@pytest.mark.parametrize(("count", "more"), [(5, ""), (6, " And 1 more."), (8, " And 3 more.")])
+def test_many_problems_are_summed_up(count: int, more: str) -> None:
+    found = status_of(UP, found=[Problem(Reason.FOREIGN_OBJECT, f"p{index}.") for index in range(count)])
+    assert condition_of(found, "Degraded")["message"] == f"p0. p1. p2. p3. p4.{more}"
 
 
 def test_events_tell_of_transitions_once() -> None:
@@ -141,6 +187,16 @@ def test_events_tell_of_transitions_once() -> None:
     down = copy.deepcopy(UP)
     down.at("Deployment", "c-api-base")["status"] = {}
     assert reasons_of(up, status_of(down, up)) == ["NotReady"]
+
+
+def test_rollout_is_completed_only_by_one_that_was_under_way_and_came_through() -> None:
+    up = status_of(UP)
+    assert "RolloutCompleted" not in reasons_of({}, up)
+    rolling = copy.deepcopy(up)
+    condition_of(rolling, "Progressing").update({"status": "True", "reason": "RollingOutBase"})
+    assert reasons_of(rolling, up) == ["RolloutCompleted"]
+    blocked = status_of(UP, up, [Problem(Reason.ROLLOUT_STUCK, "x")])
+    assert reasons_of(rolling, blocked) == ["RolloutStuck"]
 
 
 def _container(**state: Any) -> Manifest:
