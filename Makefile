@@ -76,7 +76,7 @@ bench-upgrade: $(VENV)/ready build/bench/ready ## The operator of PREVIOUS=commi
 mutants: $(VENV)/ready ## Break the operator's pure core in 120 places, one at a time, and count what the unit tests notice (ARGS=--all: every place)
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.mutants $(ARGS)
 
-faults: $(VENV)/ready up ## Likes while everything is killed: up to 10 minutes, with progress and a report
+faults: $(VENV)/ready up ## Likes while everything is killed: a million toggles, with progress and a report (Ctrl-C ends it early)
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.run
 
 fuzz: $(VENV)/ready ## schemathesis against the real process for minutes: tens of thousands of requests

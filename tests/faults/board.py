@@ -1,55 +1,53 @@
-"""What the harness knows, in memory that outlives every process it kills: the oracle, and who died where."""
+"""What the harness knows, in memory that outlives every process it kills: the oracle, and what each process is told to do.
+
+Every field has one writer at a time, so nothing is ever lost to two processes adding at once.
+"""
 
 from __future__ import annotations
 
+import math
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-# States of a cell. In doubt: a request was on its way when somebody died, so either answer may be true.
-OFF, ON, DOUBT = 0, 1, 2
-POINTS: Final = (
-    *(
-        "api killed",
-        "sync killed",
-        "redis killed",
-        "mysqld killed",
-        "redis power lost",
-        "keys deleted",
-        "redis flushed",
-    ),
-    *("api before redis", "api after redis", "api in load"),
-    *("sync before dirty", "sync before claim", "sync after claim", "sync in transaction", "sync before commit"),
-    *("sync after commit", "sync before ack", "sync after ack"),
-)
-_COUNTERS: Final = 64
-_VIOLATIONS: Final = 60
+# What may take answered likes from Redis, the worse the later.
+CAUSES: Final = ("redis killed", "redis power lost", "redis flushed")
+# Bits of a cell. FLYING: a request was on its way when somebody died, so either answer may be true. LOSABLE times 1, 2 or 3:
+# answered, but the first, second or third of CAUSES may have taken it since.
+ON, FLYING, LOSABLE = 1, 2, 4
+IN_DOUBT: Final = FLYING | 3 * LOSABLE
+_NUMBERS: Final = 64
 
 
 class Board:
-    """One cell for each post and user. Each cell has one writer: the process that acts for its user."""
+    """One cell for each post and user, written by the process that acts for the user; a slot for each process."""
 
-    def __init__(self, posts: int, users: int) -> None:
-        self.posts, self.users = posts, users
+    def __init__(self, posts: int, users: int, slots: int) -> None:
+        self.posts, self.users, self.slots = posts, users, slots
         cells = posts * users
-        self._memory = mmap.mmap(-1, 8 * _COUNTERS * 2 + 10 * cells + 64)
-        view = memoryview(self._memory)
-        self.counters = view[: 8 * _COUNTERS].cast("q")
-        # generation, then the moment from which on answers may be lost, then: stop, violations
-        self.state = view[8 * _COUNTERS : 16 * _COUNTERS].cast("d")
-        start = 16 * _COUNTERS
-        self.changed = view[start : start + 8 * cells].cast("d")
-        self.cells = view[start + 8 * cells : start + 9 * cells]
-        self.lost = view[start + 9 * cells : start + 10 * cells]
+        self._memory = memoryview(mmap.mmap(-1, 8 * (_NUMBERS + 15 * slots + cells) + 2 * cells))
+        self._taken = 0
+        self._shared = self._numbers(_NUMBERS)
+        # By slot, written by its process:
+        self.toggles, self.checks, self.runs = (self._numbers(slots) for _ in range(3))
+        self.violations, self.differences = self._numbers(slots), self._numbers(slots)
+        self.idle, self.marked, self.settled = (self._numbers(slots) for _ in range(3))
+        self._losses = self._numbers(slots * len(CAUSES))
+        # By slot, written by the director: what to do at which point. The process moves it to its wish when it gets there.
+        self.arms, self.wishes = self._numbers(slots), self._numbers(slots)
+        self.losable_by, self.losable_since = self._numbers(slots), self._numbers(slots, "d")
+        self.changed = self._numbers(cells, "d")
+        self.cells, self.lost = (self._memory[self._taken + part * cells :][:cells] for part in (0, 1))
+        for slot in range(slots):
+            self.losable_since[slot] = math.inf
+
+    def _numbers(self, count: int, code: str = "q") -> memoryview:
+        part = self._memory[self._taken :][: 8 * count]
+        self._taken += 8 * count
+        return part.cast(code)  # type: ignore[call-overload,no-any-return]
 
     def cell(self, post: int, user: int) -> int:
         return post * self.users + user
-
-    def count(self, point: str) -> None:
-        self.counters[POINTS.index(point)] += 1
-
-    def counts(self) -> dict[str, int]:
-        return {point: self.counters[number] for number, point in enumerate(POINTS)}
 
     def of_users(self, users: range) -> Iterator[tuple[int, int, int]]:
         """Yield cell, post and user of all cells of some users."""
@@ -60,53 +58,53 @@ class Board:
     @property
     def generation(self) -> int:
         """Even: all is well. Odd: Redis is gone or about to lose something, so nobody acts."""
-        return int(self.state[0])
-
-    @generation.setter
-    def generation(self, value: int) -> None:
-        self.state[0] = value
-
-    @property
-    def doubted_since(self) -> float:
-        return self.state[1]
-
-    @doubted_since.setter
-    def doubted_since(self, value: float) -> None:
-        self.state[1] = value
+        return int(self._shared[0])
 
     @property
     def stopped(self) -> bool:
-        return self.state[2] != 0
+        return bool(self._shared[1])
 
-    def stop(self) -> None:
-        self.state[2] = 1
+    @stopped.setter
+    def stopped(self, value: bool) -> None:
+        self._shared[1] = value
 
-    @property
-    def violations(self) -> int:
-        return self.counters[_VIOLATIONS]
+    def halt(self, cause: str = CAUSES[0], since: float = math.inf) -> None:
+        """Begin an odd generation. What was answered from `since` on may be lost by `cause`."""
+        for slot in range(self.slots):
+            # A process that was dead or frozen all the while has not marked what the loss before may have taken.
+            behind = self.marked[slot] < self.generation
+            self.losable_since[slot] = min(since, self.losable_since[slot]) if behind else since
+            self.losable_by[slot] = max(CAUSES.index(cause), self.losable_by[slot] if behind else 0)
+        self._shared[0] += 1
 
-    def violated(self) -> None:
-        self.counters[_VIOLATIONS] += 1
+    def go_on(self) -> None:
+        """Begin an even generation."""
+        self._shared[0] += 1
 
-    def toggles_of(self, worker: int) -> int:
-        return self.counters[32 + worker]
-
-    def toggled(self, worker: int) -> None:
-        self.counters[32 + worker] += 1
-
-    def doubt_what_is_lost(self, worker: int, generation: int, mine: list[tuple[int, int, int]]) -> None:
-        """Once a generation, put in doubt whatever of the worker's the last loss may have taken."""
-        if self.state[32 + worker] == generation:
+    def mark_what_may_be_lost(self, slot: int, generation: int, mine: Sequence[tuple[int, int, int]]) -> None:
+        """Once a generation, put in doubt whatever of the process's the last loss may have taken."""
+        if self.marked[slot] == generation:
             return
+        since, cause = self.losable_since[slot], self.losable_by[slot]
         for cell, _, _ in mine:
-            if self.lost[cell] or self.changed[cell] >= self.doubted_since:
-                self.cells[cell] |= DOUBT
+            if self.lost[cell]:
+                self._suspect(cell, CAUSES.index("redis flushed"))
                 self.lost[cell] = 0
-        self.state[32 + worker] = generation
+            elif self.changed[cell] >= since:
+                self._suspect(cell, cause)
+        self.marked[slot] = generation
 
-    def idle(self, worker: int, generation: int) -> None:
-        """Note that a worker has nothing under way since this generation began."""
-        self.state[16 + worker] = generation
+    def _suspect(self, cell: int, cause: int) -> None:
+        state = self.cells[cell]
+        self.cells[cell] = state & (ON | FLYING) | max(state & 3 * LOSABLE, LOSABLE * (cause + 1))
 
-    def all_idle(self, workers: int) -> bool:
-        return all(self.state[16 + worker] == self.generation for worker in range(workers))
+    def settle(self, slot: int, cell: int, state: bool) -> None:
+        """What was in doubt is known again; count it when an answer did not survive."""
+        known = self.cells[cell]
+        if not known & FLYING and bool(known & ON) != state:
+            self._losses[slot * len(CAUSES) + known // LOSABLE - 1] += 1
+        self.cells[cell] = int(state)
+
+    def losses(self) -> dict[str, int]:
+        """Return how many answered likes did not survive, by what took them."""
+        return {cause: sum(self._losses[number :: len(CAUSES)]) for number, cause in enumerate(CAUSES)}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar, TypeVar
 
 import pymysql
 import redis
@@ -15,18 +18,27 @@ from bapsang_local import engine as engines
 from bapsang_local import shell
 from bapsang_local.engine import Engine
 
+AnyServer = TypeVar("AnyServer", bound="Server")
+
 REDIS = "redis:8.0"
 MYSQL = "mysql:9.7"
 START_SECONDS = 120
-# As the operator runs it (build/redis.py); a restart waits for permission, so that nobody meets it unprepared.
+# As the operator runs it (build/redis.py), but with a log that is rewritten early: a restart reads all of it. A restart waits
+# for permission, so that nobody meets it unprepared. The data lie in memory, which outlives the process as a disk does.
+# A log that a power loss cut within a transaction is repaired first: Redis itself cuts off the last command only, and carries
+# out the rest of that transaction at its next start, together with another one, or refuses to start.
 REDIS_LOOP = """
+log=/data/appendonlydir/appendonly.aof.manifest
 while :; do
+  [ ! -e $log ] || yes | redis-check-aof --fix $log > /tmp/repair 2>&1 || cat /tmp/repair
   redis-server --dir /data --save '' --appendonly yes --appendfsync everysec --maxmemory-policy noeviction \
-    --protected-mode no --loglevel warning &
+    --auto-aof-rewrite-min-size 4mb --protected-mode no --loglevel warning &
   echo $! > /tmp/pid; wait $!
   until [ -e /tmp/go ]; do sleep 0.02; done; rm /tmp/go
 done
 """
+_TIMES = "cat /proc/1/stat /proc/$(cat /tmp/pid)/stat"
+_NEWEST_LOG = "$(ls -v /data/appendonlydir/*.incr.aof | tail -n 1)"
 MYSQL_LOOP = """
 umask 077
 echo "CREATE USER IF NOT EXISTS 'root'@'%' IDENTIFIED BY ''; GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;" > /tmp/init.sql
@@ -41,9 +53,12 @@ done
 
 
 @dataclass(frozen=True)
-class Server:
+class Server(abc.ABC):
     """A container with one server that is started again whenever it dies."""
 
+    PORT: ClassVar[int]
+
+    name: str
     inside: tuple[str, ...]  # runs a command beside the server
     environment: Mapping[str, str]
     host: str
@@ -53,9 +68,18 @@ class Server:
         """Run a shell script beside the server."""
         return shell.output([*self.inside, "sh", "-c", script], env=self.environment)
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that the server has used, those before it that were killed included."""
+        dead, alive = (line.rpartition(")")[2].split() for line in self.shell(_TIMES).splitlines())
+        return (int(dead[13]) + int(dead[14]) + int(alive[11]) + int(alive[12])) / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """kill -9 the server."""
         self.shell("kill -9 $(cat /tmp/pid)")
+
+    @abc.abstractmethod
+    def ping(self) -> None:
+        """Return when the server answers, raise its client's error when it does not."""
 
     def pause(self) -> None:
         """Stop the server without closing a connection, as a frozen node does."""
@@ -68,6 +92,8 @@ class Server:
 class RedisServer(Server):
     """Redis with an append-only file, synced every second."""
 
+    PORT = 6379
+
     @property
     def url(self) -> str:
         return f"redis://{self.host}:{self.port}/0"
@@ -77,11 +103,11 @@ class RedisServer(Server):
 
     def log_size(self) -> int:
         """Return the bytes of the append-only file's newest part."""
-        return int(self.shell("cat /data/appendonlydir/*.incr.aof | wc -c"))
+        return int(self.shell(f"wc -c < {_NEWEST_LOG}"))
 
     def cut_log(self, size: int) -> None:
         """Cut the newest part of a dead server's append-only file: what a power loss takes that nobody had synced."""
-        self.shell(f"set -- /data/appendonlydir/*.incr.aof; truncate -s {size} $1")
+        self.shell(f"truncate -s {size} {_NEWEST_LOG}")
 
     def start(self) -> None:
         """Let a killed server start again, and wait until it answers."""
@@ -95,6 +121,8 @@ class RedisServer(Server):
 
 class MysqlServer(Server):
     """MySQL; comes back by itself."""
+
+    PORT = 3306
 
     @property
     def url(self) -> str:
@@ -122,42 +150,49 @@ class MysqlServer(Server):
 
 @contextlib.contextmanager
 def redis_server() -> Iterator[RedisServer]:
-    with _container(RedisServer, REDIS, REDIS_LOOP, 6379, "--user", "999:999") as server:
+    with _container(RedisServer, REDIS, REDIS_LOOP) as server:
         yield server
 
 
 @contextlib.contextmanager
 def mysql_server() -> Iterator[MysqlServer]:
-    with _container(MysqlServer, MYSQL, MYSQL_LOOP, 3306, "--user", "999:999") as server:
+    with _container(MysqlServer, MYSQL, MYSQL_LOOP) as server:
         server.create_database()
         yield server
 
 
 @contextlib.contextmanager
-def _container(kind: type[Server], image: str, loop: str, port: int, *options: str) -> Iterator[Server]:
+def _container(kind: type[AnyServer], image: str, loop: str) -> Iterator[AnyServer]:
+    engine = _engine()
+    name = f"bapsang-faults-{secrets.token_hex(4)}"
+    arguments = ["--detach", "--name", name, "--label", "dev.bapsang.test=1", "--publish", f"127.0.0.1::{kind.PORT}"]
+    data = ["--user", "999:999", "--tmpfs", "/data:uid=999,gid=999,mode=700"]
+    engine.docker("run", *arguments, *data, "--entrypoint", "sh", image, "-c", loop)
+    try:
+        yield attach(kind, name)
+    finally:
+        engine.docker("rm", "--force", "--volumes", name)
+
+
+def attach(kind: type[AnyServer], name: str) -> AnyServer:
+    """Return the server that runs in the container, once it answers."""
+    engine = _engine()
+    published = int(engine.docker("port", name, f"{kind.PORT}/tcp").split()[0].rpartition(":")[2])
+    address = engine.docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name).strip()
+    # Past the engine's proxy where that is possible: it may still hold a dead process's last command.
+    for host, port in ((address, kind.PORT), ("127.0.0.1", published)):
+        server = kind(name, _way_in(engine, name), engine.environment(), host, port)
+        with contextlib.suppress(TimeoutError):
+            wait(server.ping, START_SECONDS if host == "127.0.0.1" else 30)
+            return server
+    raise SystemExit(f"{name} did not start:\n{engine.docker('logs', name)[-2000:]}")
+
+
+def _engine() -> Engine:
     engine = engines.find()
     if engine is None:
         raise SystemExit("No Docker engine answers: run `make up` first.")
-    name = f"bapsang-faults-{secrets.token_hex(4)}"
-    tmpfs = ["--tmpfs", "/data:uid=999,gid=999,mode=700"]
-    arguments = ["--detach", "--name", name, "--label", "dev.bapsang.test=1", "--publish", f"127.0.0.1::{port}"]
-    engine.docker("run", *arguments, *tmpfs, *options, "--entrypoint", "sh", image, "-c", loop)
-    try:
-        published = int(engine.docker("port", name, f"{port}/tcp").split()[0].rpartition(":")[2])
-        address = engine.docker(
-            "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name
-        ).strip()
-        # Past the engine's proxy where that is possible: it may still hold a dead process's last command.
-        for host, number in ((address, port), ("127.0.0.1", published)):
-            server = kind(_way_in(engine, name), engine.environment(), host, number)
-            with contextlib.suppress(TimeoutError):
-                wait(server.ping, START_SECONDS if host == "127.0.0.1" else 30)  # type: ignore[attr-defined]
-                break
-        else:
-            raise SystemExit(f"{image} did not start:\n{engine.docker('logs', name)[-2000:]}")
-        yield server
-    finally:
-        engine.docker("rm", "--force", "--volumes", name)
+    return engine
 
 
 def _way_in(engine: Engine, name: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +11,7 @@ from tests.integration.api.world import Backend, Person, World, assert_problem, 
 from bapsang_api.jobs import like_sync
 from bapsang_api.migrate import migrate
 
-from .servers import MysqlServer, RedisServer, mysql_server, redis_server
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mysql() -> Iterator[MysqlServer]:
-    with mysql_server() as server:
-        yield server
+from .servers import MysqlServer, RedisServer
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from .run import FAULTS
+from .servers import MysqlServer, RedisServer
 
 ROOT = Path(__file__).parents[2]
 
 
-def harness(*arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tests.faults.run", *arguments]
+def harness(redis: RedisServer, mysql: MysqlServer, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.faults.run", "--servers", redis.name, mysql.name, *arguments]
     # As `make faults` runs it: pytest's own path to the local tool is not inherited.
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "manifests" / "local")}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
@@ -24,25 +25,30 @@ def harness(*arguments: str) -> dict[str, Any]:
     return report
 
 
-def test_no_answered_like_is_lost_or_doubled_whatever_is_killed() -> None:
+def test_no_answered_like_is_lost_or_doubled_whatever_is_killed(redis: RedisServer, mysql: MysqlServer) -> None:
     report = harness(
-        *("--seconds", "40", "--kills", "4", "--power", "2", "--flush", "2", "--delete", "30"), *("--risk", "0.001")
+        *(redis, mysql, "--seconds", "40", "--toggles", "15000", "--kills", "2", "--power", "2", "--flush", "2"),
+        *("--delete", "30", "--freeze", "8"),
     )
     assert {fault: report[fault] for fault in FAULTS} == dict.fromkeys(FAULTS, 0), report
     assert report["toggles"] > 0
     for death in ("api killed", "sync killed", "redis killed", "mysqld killed"):
-        assert report["deaths"][death] > 0, report
+        assert report["happened"][death] > 0, report
 
 
 @pytest.mark.parametrize(
-    ("sync", "deaths", "found"),
+    ("store", "deaths", "found"),
     [
         # What is pending is read and deleted, then written: whatever dies in between takes likes with it.
-        ("takes", ("--kills", "5", "--power", "0", "--risk", "0.01"), "missing"),
+        ("takes", ("--kills", "3", "--power", "0", "--steps", "sync after claim"), "missing"),
         # Written to the database before it is on Redis's disk: a power loss takes Redis back behind the database.
-        ("hasty", ("--kills", "0", "--power", "5", "--risk", "0"), "redis_differs_from_mysql"),
+        ("hasty", ("--kills", "0", "--power", "5"), "differences"),
     ],
 )
-def test_the_harness_finds_what_a_broken_write_back_loses(sync: str, deaths: tuple[str, ...], found: str) -> None:
-    report = harness("--seconds", "15", "--flush", "0", "--delete", "0", "--sync", sync, *deaths)
+def test_the_harness_finds_what_a_broken_write_back_loses(
+    redis: RedisServer, mysql: MysqlServer, store: str, deaths: tuple[str, ...], found: str
+) -> None:
+    calm = ("--flush", "0", "--delete", "0", "--freeze", "0")
+    # Ends after seconds, when that much has happened: the time is for a very busy machine.
+    report = harness(redis, mysql, "--seconds", "240", "--toggles", "1500", "--store", store, *deaths, *calm)
     assert report[found] > 0, report

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from bapsang_api.kit.db import Database, Lane
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.likes.store import LOCK, LikeStore
+from bapsang_api.likes.writeback.store import post_ids_after
 from bapsang_api.upkeep import store
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Recount:
                 yield ordered[start : start + self._batch_size]
             return
         last = ""
-        while batch := await self._database.read(partial(store.ids_after, post_id=last, limit=self._batch_size)):
+        while batch := await self._database.read(partial(post_ids_after, after=last, limit=self._batch_size)):
             yield batch
             last = batch[-1]
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from bapsang_api.kit.db import Database
+from bapsang_api.likes.writeback.store import post_ids_after
 from bapsang_api.upkeep import store
 
 _BATCH: Final = 200
@@ -26,7 +27,7 @@ async def index_posts(database: Database) -> Indexed:
     """
     seen = added = 0
     last = ""
-    while ids := await database.read(partial(store.ids_after, post_id=last, limit=_BATCH)):
+    while ids := await database.read(partial(post_ids_after, after=last, limit=_BATCH)):
         added += await database.write(partial(store.make_found, post_ids=ids))
         seen, last = seen + len(ids), ids[-1]
     return Indexed(seen, added)

@@ -50,11 +50,6 @@ class Loaded:
     pending: Mapping[str, bool]  # user id -> liked, not known to be in the database
 
 
-def ids_after(session: Session, post_id: str, limit: int) -> list[str]:
-    """Return the next `limit` posts in the order of their ids, deleted ones too."""
-    return list(session.scalars(select(posts.c.id).where(posts.c.id > post_id).order_by(posts.c.id).limit(limit)))
-
-
 def existing(session: Session, post_ids: Sequence[str]) -> list[str]:
     return list(session.scalars(select(posts.c.id).where(posts.c.id.in_(post_ids)).order_by(posts.c.id)))
 

@@ -165,6 +165,22 @@ async def test_a_slow_loader_that_was_overtaken_changes_nothing(world: World) ->
     assert await world.runtime.redis.keys("like:staged:*") == []
 
 
+@pytest.mark.parametrize("compact", [False, True])
+async def test_a_load_whose_staged_likes_were_lost_is_done_again(world: World, compact: bool) -> None:
+    (alice,) = await people(world, 1)
+    post_id = await alice.write_post()
+    loader = LikeStore(world.runtime.redis)
+    await loader.epoch(begin="first")
+    assert await loader.begin_load(post_id, "token")
+    assert await loader.stage(post_id, "token", range(1, 2_501), compact=compact)
+    await world.runtime.redis.delete(f"like:staged:{post_id}:token")  # evicted, as whatever expires may be
+    assert await loader.stage(post_id, "token", [3_000], compact=compact)
+    assert not await loader.finish_load(post_id, "token", {}, compact=compact)
+    assert await world.runtime.redis.keys(f"like:*:{post_id}*") == []
+    await alice.toggle(post_id)
+    assert await world.shown_likes(post_id) == 1
+
+
 async def test_only_what_is_written_back_may_expire(world: World) -> None:
     (alice,) = await people(world, 1)
     post_id = await alice.write_post()

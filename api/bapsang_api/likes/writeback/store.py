@@ -80,6 +80,7 @@ class ReconcileStore:
 
 
 def post_ids_after(session: Session, after: str, limit: int) -> list[str]:
+    """Return the next `limit` posts in the order of their ids, deleted ones too."""
     return list(session.scalars(select(posts.c.id).where(posts.c.id > after).order_by(posts.c.id).limit(limit)))
 
 
