@@ -133,7 +133,7 @@ class Clients:
 
     async def _look(self, cell: int, post: int, user: int, generation: int) -> bool:
         try:
-            state = await self._likes.liked(self._cast.post_ids[post], self._cast.user_ids[user], user + 1)
+            state, _ = await self._likes.liked(self._cast.post_ids[post], self._cast.user_ids[user], user + 1)
         except DOWN:
             return True
         if self._board.generation != generation:
@@ -152,7 +152,7 @@ class Clients:
                 return False
             try:
                 await self._pass_what_is_queued()
-                state = await self._likes.liked(post_id, user_id, user + 1)
+                state, _ = await self._likes.liked(post_id, user_id, user + 1)
                 if state is None:
                     # What a client does that got no answer: say what is wanted, which may be repeated.
                     board.cells[cell] |= FLYING

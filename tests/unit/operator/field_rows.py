@@ -8,6 +8,7 @@ from typing import Any
 from bapsang_operator.child import Manifest
 
 BASE, BURST = "Deployment c-api-base", "Deployment c-api-burst"
+HEADROOM = "Deployment c-headroom"
 SYNC, COLLECTOR = "CronJob c-like-sync", "CronJob c-image-collector"
 HPA, INGRESS = "HorizontalPodAutoscaler c-api-burst", "Ingress c-api"
 REDIS, MYSQL = "StatefulSet c-redis", "StatefulSet c-mysql"
@@ -128,6 +129,7 @@ ROWS: dict[str, Row] = {
     **_under("api.base", _resources(BASE, f"{POD}.containers[api]")),
     "api.burst.minReplicas": Row(2, {HPA: "spec.minReplicas"}),
     "api.burst.maxReplicas": Row(20, {HPA: "spec.maxReplicas"}),
+    "api.burst.headroom": Row(3, {HEADROOM: "spec.replicas"}, {"api": {"burst": {"headroom": 2}}}),
     **_under("api.burst", _resources(BURST, f"{POD}.containers[api]")),
     "api.autoscaling.targetCPUUtilization": Row(50, {HPA: "spec.metrics[0].resource.target.averageUtilization"}),
     "api.autoscaling.scaleUpSeconds": Row(30, {HPA: "spec.behavior.scaleUp.stabilizationWindowSeconds"}),
