@@ -75,7 +75,6 @@ class Runtime:
     revoked: RevokedSessions
     ids: Ids
     changes: Changes
-    shedder: Shedder
 
 
 @asynccontextmanager

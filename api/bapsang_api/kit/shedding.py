@@ -31,7 +31,8 @@ class Shedder:
 
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._free = {Kind.READ: most, Kind.WRITE: max(1, most // _READS_PER_WRITE)}
-        self._metrics, self._late = metrics, False
+        self._metrics = metrics
+        self._late = self._was_late = False
 
     async def follow(self) -> None:
         """Measure for ever how late the event loop is; cancelled when the process ends."""
@@ -41,8 +42,12 @@ class Shedder:
             self.note_delay(time.monotonic() - due)
 
     def note_delay(self, seconds: float) -> None:
-        """Take note of how long what is ready to run waits for its turn. Nothing counts the requests that wait there."""
-        self._late = seconds > LATE_SECONDS
+        """Take note of how long what is ready to run waits for its turn. Nothing counts the requests that wait there.
+
+        Twice in a row is overload; once, a stall that is over by now.
+        """
+        was_late, self._was_late = self._was_late, seconds > LATE_SECONDS
+        self._late = was_late and self._was_late
 
     def enter(self, kind: Kind) -> None:
         """Count a request in. Raises Unavailable when the budget of its kind is used up, or the process far behind."""

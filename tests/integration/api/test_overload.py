@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 from sqlalchemy import create_engine, text
 
-from bapsang_api.kit.shedding import LATE_SECONDS
-
 from .world import API, PASSWORD, Backend, World, assert_problem, open_world
 
 # Every request of it asks the database; those for posts and lists share one question.
@@ -66,15 +64,6 @@ async def test_five_hundred_readers_of_a_list_wait_for_one_statement(servers: Ba
             pool = world.runtime.database.usage()[0]
             assert pool.in_use + pool.waiting <= 2
         assert {(await read).status_code for read in reads} <= {200, 503}
-
-
-async def test_a_process_that_is_far_behind_refuses_until_it_has_caught_up(file_world: World) -> None:
-    shedder = file_world.runtime.shedder
-    shedder.note_delay(LATE_SECONDS + 0.1)
-    assert_problem(await file_world.http.get(f"{API}/posts"), 503, "E503-1")
-    assert (await file_world.http.get(f"{API}/health")).text == "OK"
-    shedder.note_delay(0.0)
-    assert (await file_world.http.get(f"{API}/posts")).status_code == 200
 
 
 async def test_reads_over_the_budget_are_refused_and_counted(servers: Backend) -> None:
