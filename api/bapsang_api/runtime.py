@@ -155,9 +155,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         background.append(_sync_for_ever(like_sync, posts, users, database, clock))
     tasks = [asyncio.create_task(work) for work in background]
     try:
-        yield Runtime(
-            app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, changes, shedder
-        )
+        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, changes)
     finally:
         await _end(tasks)
         passwords.close()

@@ -108,11 +108,14 @@ def test_every_condition_reads_as_in_the_golden_file() -> None:
 
 def test_events_warn_of_trouble_and_of_nothing_else() -> None:
     stages = [{}, *dict(_stages()).values()]
+    opened = copy.deepcopy(stages[-1])
+    condition_of(opened, "Prewarmed")["status"] = "True"
+    stages.append(opened)
     found = {(event.type, str(event.reason)) for old in stages for new in stages for event in status.events(old, new)}
     assert {reason for kind, reason in found if kind == "Warning"} == {"NotReady", "MigrationFailed", "InvalidSpec"}
     assert {reason for kind, reason in found if kind == "Normal"} == {
         *("Ready", "Hibernated", "RolloutStarted", "RolloutCompleted", "MigrationSucceeded", "Paused", "Resumed"),
-        "Recovered",
+        *("Recovered", "WindowOpened", "WindowClosed"),
     }
 
 
