@@ -179,7 +179,7 @@ class Director:
         for slot in range(self.plan.slots):
             if self.board.arms[slot] and now > self._armed_until[slot]:
                 self.board.arms[slot] = 0
-            elif not self.board.arms[slot] and not self.board.wishes[slot] and self._acts_again(slot):
+            elif not self.board.arms[slot] and not self.board.wishes[slot] and self._is_marked(slot):
                 points = {*(API_POINTS if self._role(slot) == "api" else SYNC_POINTS)} - {*EPOCH_POINTS}
                 mine = {order: count for order, count in behind.items() if order.point in points}
                 self._arm(slot, mine)
@@ -189,8 +189,12 @@ class Director:
     def _choose(self, orders: dict[Order, int]) -> Order:
         return self.rng.choices(list(orders), weights=list(orders.values()))[0]
 
+    def _is_marked(self, slot: int) -> bool:
+        return self._role(slot) == "sync" or self.board.marked[slot] == self.board.generation
+
     def _acts_again(self, slot: int) -> bool:
-        return self._role(slot) == "sync" or self.board.settled[slot] == self.board.generation
+        """Whether an API process is in doubt about nothing any more."""
+        return self.board.settled[slot] == self.board.generation
 
     def _arm(self, slot: int, orders: dict[Order, int]) -> None:
         if not orders:
@@ -200,7 +204,7 @@ class Director:
         self._armed_until[slot] = time.monotonic() + ARMED_SECONDS
         if order.point in API_POINTS and not order.point.endswith(" set"):
             self.harm.lose(
-                [f"like:size:{post_id}" for post_id in self.rng.sample(list(self.cast.post_ids), 2)]
+                [f"like:size:{post_id}" for post_id in self.rng.sample(list(self.cast.post_ids), 6)]
             )  # to be loaded
 
     def _do_anywhere(self, order: Order) -> None:
