@@ -46,6 +46,10 @@ class Board:
         self._taken += 8 * count
         return part.cast(code)  # type: ignore[call-overload,no-any-return]
 
+    def toggled(self) -> int:
+        """Return how many requests were answered and recorded."""
+        return sum(self.toggles)
+
     def cell(self, post: int, user: int) -> int:
         return post * self.users + user
 

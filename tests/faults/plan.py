@@ -85,13 +85,11 @@ class Schedule:
         self._wanted = {order: count for order, count in self.plan.orders() if count}
         self._phases = {order: self.rng.random() for order in self._wanted}
 
-    def behind(self, pace: float, on_the_way: Counter[Order]) -> list[Order]:
-        """Return what should have happened when `pace` (0-1) of the run is over."""
-        return [
-            order
-            for order, wanted in self._wanted.items()
-            if self.done[order] + on_the_way[order] < min(wanted, int(wanted * pace + self._phases[order]))
-        ]
+    def behind(self, pace: float, on_the_way: Counter[Order]) -> dict[Order, int]:
+        """Return what should have happened when `pace` (0-1) of the run is over, and how often."""
+        due = {order: min(wanted, int(wanted * pace + self._phases[order])) for order, wanted in self._wanted.items()}
+        missing = {order: count - self.done[order] - on_the_way[order] for order, count in due.items()}
+        return {order: count for order, count in missing.items() if count > 0}
 
     def left(self) -> int:
         """Return how much has not happened yet."""

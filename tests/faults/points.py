@@ -41,6 +41,8 @@ REDIS_KILLED, POWER_LOST, FLUSHED, KEYS_DELETED = (
     *("redis killed", "redis power lost", "redis flushed", "keys deleted"),
 )
 MYSQLD_KILLED: Final = "mysqld killed"
+# After these likes have to come back before the next.
+BLOWS: Final = (REDIS_KILLED, POWER_LOST, FLUSHED)
 EFFECTS: Final = (KILLED, FROZEN, REDIS_KILLED, POWER_LOST, FLUSHED, KEYS_DELETED, MYSQLD_KILLED)
 _RADIX: Final = 64
 # Of the statements of a transaction, the share after which it happens, so that it is not always the first.

@@ -35,7 +35,7 @@ async def measured(likes: LikeStore, redis: Any, size: int, rng: random.Random) 
     compact = size - 1 >= likes.compact_from
     await likes.begin_load(post_id, "load")
     await likes.stage(post_id, "load", numbers[1:], compact=compact)
-    assert await likes.finish_load(post_id, "load", {}, compact=compact)
+    assert await likes.finish_load(post_id, "load", {}, staged=size - 1, compact=compact)
     started = time.perf_counter()
     liked = await likes.set(post_id, "0" * 26, numbers[0], True, datetime.now(UTC))
     last = time.perf_counter() - started

@@ -141,18 +141,18 @@ class LikeService:
         if await self._database.read(partial(rows.visible_count, post_id=post_id)) is None:
             await self._likes.release(post_id)
             raise NotFound
-        after = ""
+        after, staged = "", 0
         while user_ids := await self._database.read(
             partial(rows.stored_users, post_id=post_id, after=after, limit=CHUNK)
         ):
             numbers = await self._numbers.of_all(user_ids)
             if not await self._likes.stage(post_id, token, numbers.values(), compact=compact):
                 return
-            after = user_ids[-1]
+            after, staged = user_ids[-1], staged + len(numbers)
         pending = await self._likes.pending_users(post_id)
         numbers = await self._numbers.of_all(pending)
         known = {user_id: numbers.get(user_id, 0) for user_id in pending}
-        await self._likes.finish_load(post_id, token, known, compact=compact)
+        await self._likes.finish_load(post_id, token, known, staged=staged, compact=compact)
 
     async def _begin_epoch(self) -> None:
         """Begin the life of an empty Redis, or wait a moment for the write-back that still has claims of the last one."""

@@ -168,8 +168,10 @@ class LikeStore:
             claim, delta = await pipeline.execute()
         return [user_id for user_id in {*claim, *delta} if user_id != "id"]
 
-    async def finish_load(self, post_id: str, token: str, pending: Mapping[str, int], *, compact: bool) -> bool:
-        """Put what was staged in place. `pending` gives the numbers of users with pending changes, 0 of one who is gone.
+    async def finish_load(
+        self, post_id: str, token: str, pending: Mapping[str, int], *, staged: int, compact: bool
+    ) -> bool:
+        """Put the `staged` likes in place. `pending` gives the numbers of users with pending changes, 0 of one who is gone.
 
         Returns False when something came in between and the load has to be done again.
         """
@@ -179,7 +181,13 @@ class LikeStore:
                 *(keys.users, keys.bits, keys.size, keys.old_size),
                 *(keys.delta, keys.claim, keys.loader, _staged(post_id, token)),
             ],
-            args=[token, _milliseconds(IDLE), int(compact), *(part for pair in pending.items() for part in pair)],
+            args=[
+                token,
+                _milliseconds(IDLE),
+                int(compact),
+                staged,
+                *(part for pair in pending.items() for part in pair),
+            ],
         )
         return bool(finished)
 

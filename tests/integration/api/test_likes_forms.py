@@ -118,7 +118,7 @@ async def test_a_load_overtaken_by_a_write_back_is_done_again(world: World) -> N
     await redis.delete(f"like:size:{post_id}")
     assert await likes.begin_load(post_id, "slow")  # has read the rows: none yet
     await world.runtime.like_sync.run()
-    assert not await likes.finish_load(post_id, "slow", {}, compact=False)
+    assert not await likes.finish_load(post_id, "slow", {}, staged=0, compact=False)
     assert await world.shown_likes(post_id) == 1
     await bob.toggle(post_id)
     assert await redis.scard(f"like:users:{post_id}") == 2

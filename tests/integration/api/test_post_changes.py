@@ -181,7 +181,7 @@ async def test_a_loader_overtaken_by_the_end_of_a_post_puts_nothing_in_place(wor
     assert await likes.begin_load(post_id, "slow")  # and reads the likes of a post that is still there
     await alice.send("DELETE", f"/posts/{post_id}")
     assert not await likes.stage(post_id, "slow", [1], compact=False)
-    assert not await likes.finish_load(post_id, "slow", {}, compact=False)
+    assert not await likes.finish_load(post_id, "slow", {}, staged=0, compact=False)
     assert await like_keys(world, post_id) == set()
 
 

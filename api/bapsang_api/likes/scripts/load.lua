@@ -1,21 +1,21 @@
 -- Put a post's likes, read from the database and staged, in place, overlaid by what is not yet written back.
 -- KEYS: users set, bitmap, size, size as the release before wrote it, delta hash, claim hash, loader's token, staged key.
--- ARGV: token, milliseconds after which likes without pending changes expire, 1 for a bitmap, then user id, number, user id ...
--- of those with pending changes; 0 is the number of a user who is gone. Returns 1, or 0 when it has to be done again: another
--- loader took over, a write-back ended meanwhile (its rows may be missing in what was staged), Redis lost what was staged, or a
--- new user's change came in.
+-- ARGV: token, milliseconds after which likes without pending changes expire, 1 for a bitmap, how many likes were staged, then
+-- user id, number, user id ... of those with pending changes; 0 is the number of a user who is gone. Returns 1, or 0 when it has
+-- to be done again: another loader took over, a write-back ended meanwhile (its rows may be missing in what was staged), Redis lost
+-- what was staged, or a new user's change came in.
 local staged, target = KEYS[8], ARGV[3] == '1' and KEYS[2] or KEYS[1]
-local expected = string.match(redis.call('GET', KEYS[7]) or '', '^' .. ARGV[1] .. ':(%d+)$')
-if not expected then
+if redis.call('GET', KEYS[7]) ~= ARGV[1] then
   redis.call('UNLINK', staged)
   return 0
 end
-if redis.call(target == KEYS[2] and 'BITCOUNT' or 'SCARD', staged) ~= tonumber(expected) then
+-- The loader counts, not Redis: a power loss may leave the token and take what was staged under it.
+if redis.call(target == KEYS[2] and 'BITCOUNT' or 'SCARD', staged) ~= tonumber(ARGV[4]) then
   redis.call('UNLINK', staged, KEYS[7])
   return 0
 end
 local numbers, changes = {}, {}
-for i = 4, #ARGV, 2 do
+for i = 5, #ARGV, 2 do
   numbers[ARGV[i]] = ARGV[i + 1]
 end
 -- First the claim, then the newer delta.

@@ -1,0 +1,146 @@
+"""What is done to Redis and MySQL, and what the oracle must know of it."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Callable
+from typing import Final
+
+import pymysql
+
+from .clients import Cast
+from .points import FLUSHED, POWER_LOST, REDIS_KILLED
+from .servers import MysqlServer, RedisServer
+
+# An answered like is in the log of a killed Redis, unless the log was just being synced: then up to two seconds are not.
+LOST_SECONDS: Final = 2.0
+# The share of Redis's lives in which its log is synced at each command: nothing answered may be lost then.
+ALWAYS: Final = 0.6
+# After Redis was away likes must go on before it is harmed again, but a busy machine is not waited for longer.
+RECOVERED_TOGGLES, RECOVERY_SECONDS = 200, 3.0
+# What a power loss of Redis may take.
+UNSYNCED_TOGGLES, UNSYNCED_SECONDS = 300, 2.0
+TAKE_EVERYTHING: Final = """
+local lost = {}
+for _, key in ipairs(redis.call('KEYS', 'like:*')) do
+  if string.find(key, '^like:delta:') or string.find(key, '^like:claim:') then
+    for _, user in ipairs(redis.call('HKEYS', key)) do lost[#lost + 1] = string.sub(key, 12) .. ' ' .. user end
+  end
+end
+redis.call('FLUSHALL')
+return lost
+"""
+
+
+class Harm:
+    """Blows at the servers, one at a time. Each returns whether it struck."""
+
+    def __init__(
+        self,
+        redis: RedisServer,
+        mysql: MysqlServer,
+        cast: Cast,
+        rng: random.Random,
+        *,
+        meanwhile: Callable[[], None],
+    ) -> None:
+        """`meanwhile` is called while one takes its time."""
+        self.redis, self.mysql, self.cast, self.board, self.rng = redis, mysql, cast, cast.board, rng
+        self._meanwhile = meanwhile
+        self._always = False
+        self._blow_at, self._toggles_then = 0.0, 0
+        self._posts = {post_id: number for number, post_id in enumerate(cast.post_ids)}
+        self._users = {user_id: number for number, user_id in enumerate(cast.user_ids)}
+
+    def recovered(self, *, everybody: bool) -> bool:
+        """Whether likes go on since Redis was away, those of everybody: another blow before that would only be the same again."""
+        more = self.board.toggled() - self._toggles_then > RECOVERED_TOGGLES
+        return (everybody and more) or time.monotonic() - self._blow_at > RECOVERY_SECONDS
+
+    def kill_redis(self) -> bool:
+        since = math.inf if self._always else time.time() - LOST_SECONDS
+        self.redis.kill()
+        self.board.halt(REDIS_KILLED, since)
+        self._revive()
+        return True
+
+    def cut_power_of_redis(self) -> bool:
+        """From one moment on nothing reaches the disk; some toggles later the power goes, and with it any part of the rest."""
+        client = self.redis.client()
+        client.config_set("auto-aof-rewrite-percentage", 0)
+        while client.info("persistence")["aof_rewrite_in_progress"]:  # type: ignore[index]
+            time.sleep(0.005)
+        client.config_set("appendfsync", "no")
+        since, kept = time.time(), self.redis.log_size()
+        # A sound write-back waits for the disk all the while, one that is broken is given the time to do its harm.
+        toggles, runs = self.board.toggled(), sum(self.board.runs)
+        deadline = time.monotonic() + (UNSYNCED_SECONDS if self.cast.kind == "sound" else 10 * UNSYNCED_SECONDS)
+        while time.monotonic() < deadline and (
+            self.board.toggled() - toggles < UNSYNCED_TOGGLES
+            or (self.cast.kind != "sound" and sum(self.board.runs) - runs < 3)
+        ):
+            self._meanwhile()
+            time.sleep(0.01)
+        size = self.redis.log_size()
+        self.redis.kill()
+        self.board.halt(POWER_LOST, since)
+        self.redis.cut_log(self.rng.randint(min(kept, size), size))
+        client.close()
+        self._revive()
+        return True
+
+    def _go_on(self) -> None:
+        self.board.go_on()
+        self._blow_at, self._toggles_then = time.monotonic(), self.board.toggled()
+
+    def _revive(self) -> None:
+        self.redis.start()
+        self._always = self.rng.random() < ALWAYS
+        client = self.redis.client()
+        client.config_set("appendfsync", "always" if self._always else "everysec")
+        client.close()
+        self._go_on()
+
+    def flush_redis(self) -> bool:
+        self.board.halt(FLUSHED)
+        client = self.redis.client()
+        for pair in client.eval(TAKE_EVERYTHING, 0):  # type: ignore[union-attr]
+            post_id, user_id = pair.split()
+            if user_id != "id":
+                self.board.lost[self.board.cell(self._posts[post_id], self._users[user_id])] = 1
+        client.close()
+        self._go_on()
+        return True
+
+    def delete_keys(self, *, with_epoch: bool) -> bool:
+        """Lose keys that can be made again: sets, bitmaps, sizes, loaders' tokens and what they have staged, marks, the epoch."""
+        client = self.redis.client()
+        lost = [
+            f"like:{self.rng.choice(('users', 'bits', 'size', 'hydrate'))}:{post_id}"
+            for post_id in self.rng.sample(list(self.cast.post_ids), 3)
+        ]
+        staged = list(client.scan_iter("like:staged:*", count=1_000))
+        lost += staged[:1] + ["like:dirty"][: self.rng.random() < 0.1] + ["like:epoch"][:with_epoch]
+        client.unlink(*lost)
+        client.close()
+        return True
+
+    def lose(self, keys: list[str]) -> None:
+        with contextlib.closing(self.redis.client()) as client:
+            client.unlink(*keys)
+
+    def kill_mysqld(self) -> bool:
+        if not self.mysql_is_up():
+            return False
+        self.mysql.kill()
+        return True
+
+    def mysql_is_up(self) -> bool:
+        try:
+            self.mysql.ping()
+        except pymysql.err.MySQLError:
+            return False
+        return True
