@@ -8,7 +8,7 @@ here has to be told to be right, within two seconds and the lag of the replica.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
@@ -99,6 +99,7 @@ class PostCache:
     ) -> None:
         self._database, self._likes, self._render, self._timer = database, likes, render, timer
         self._copies: OrderedDict[str, Copy] = OrderedDict()
+        self._written_by: dict[str, set[str]] = {}
         self._bytes = 0
         self._looks: Batch[str, Copy] = Batch(self._look)
         self.recent = Recent(timer)
@@ -130,10 +131,8 @@ class PostCache:
 
     def change(self, names: Collection[str]) -> None:
         """Show none of these posts, nor posts of these authors, before they have been looked at again."""
-        changed, authors = set(names), {name for name in names if name not in self._copies}
-        if authors:
-            # A list knows its posts, not who wrote them.
-            changed |= {name for name, copy in self._copies.items() if copy.standing.author_id in authors}
+        # A list knows its posts, not who wrote them.
+        changed = set(names).union(*(self._written_by.get(name, ()) for name in names))
         self.recent.note(changed)
         for name in changed:
             if (copy := self._copies.get(name)) is not None:
@@ -153,56 +152,45 @@ class PostCache:
 
     async def _look(self, post_ids: Collection[str]) -> dict[str, Copy]:
         asked = self._timer()
+        # As they are now: one that is evicted meanwhile must not make its post look as if there were none.
+        known = {name: copy for name in post_ids if (copy := self._copies.get(name)) is not None}
         counts = await self._likes.counts(list(post_ids))
-        look = await self._read(post_ids, asked)
+        look = await self._read(post_ids, known, asked)
         found = {}
         for post_id in post_ids:
             standing = look.standings.get(post_id)
             if standing is None:
                 self._drop(post_id)
                 continue
-            parts = self._parts(post_id, standing, look.details)
-            if parts is None:  # deleted, or changed once more, between the two statements
+            row, copy = look.details.get(post_id), known.get(post_id)
+            if row is not None:
+                parts = self._render(row)
+            elif copy is not None and copy.standing.version == standing.version:
+                parts = copy.parts
+            else:  # deleted between the two statements
                 continue
             found[post_id] = self._keep(post_id, parts, standing, counts.get(post_id, standing.like_count), asked)
         return found
 
-    async def _read(self, post_ids: Collection[str], asked: float) -> _Look:
+    async def _read(self, post_ids: Collection[str], known: Mapping[str, Copy], asked: float) -> _Look:
+        reading = partial(_reading, {name: copy.standing.version for name, copy in known.items()})
         lagging = (
             {name for name in post_ids if not self._must_be_current(name, asked)} if self._database.lags else set()
         )
         current = [name for name in post_ids if name not in lagging]
         look = _Look()
         if lagging:
-            look = await self._database.read_lagging(partial(self._reading, list(lagging), look))
+            look = await self._database.read_lagging(partial(reading, list(lagging), look))
         # A link may be faster than the replica: what is not there yet is looked for where it was written.
         missing = [name for name in lagging if name not in look.standings]
         if current or missing:
-            look = await self._database.read(partial(self._reading, current + missing, look))
+            look = await self._database.read(partial(reading, current + missing, look))
         return look
 
     def _must_be_current(self, post_id: str, asked: float) -> bool:
         copy = self._copies.get(post_id)
         names = (post_id,) if copy is None else (post_id, copy.standing.author_id)
         return self.recent.since(asked - CURRENT_SECONDS, *names)
-
-    def _reading(self, post_ids: list[str], before: _Look, session: Session) -> _Look:
-        standings = store.standings(session, post_ids)
-        # Reading a dictionary that the event loop writes to is safe, and a copy that goes meanwhile is read once more.
-        new = [name for name, standing in standings.items() if self._known(name) != standing.version]
-        details = store.details(session, new) if new else {}
-        return _Look(before.standings | standings, before.details | details)
-
-    def _known(self, post_id: str) -> object:
-        copy = self._copies.get(post_id)
-        return None if copy is None else copy.standing.version
-
-    def _parts(self, post_id: str, standing: Standing, details: dict[str, PostDetailRow]) -> Parts | None:
-        row = details.get(post_id)
-        if row is not None:
-            return self._render(row)
-        copy = self._copies.get(post_id)
-        return copy.parts if copy is not None and copy.standing.version == standing.version else None
 
     def _keep(self, post_id: str, parts: Parts, standing: Standing, likes: int, asked: float) -> Copy:
         known = self._copies.get(post_id)
@@ -212,6 +200,7 @@ class PostCache:
             likes = known.likes
         self._drop(post_id)
         copy = self._copies[post_id] = Copy(parts, standing, likes, asked)
+        self._written_by.setdefault(standing.author_id, set()).add(post_id)
         self._bytes += parts.size
         while len(self._copies) > _MOST or self._bytes > _MOST_BYTES:
             oldest, _ = next(iter(self._copies.items()))
@@ -222,6 +211,17 @@ class PostCache:
         copy = self._copies.pop(post_id, None)
         if copy is not None:
             self._bytes -= copy.parts.size
+            written = self._written_by[copy.standing.author_id]
+            written.discard(post_id)
+            if not written:
+                del self._written_by[copy.standing.author_id]
+
+
+def _reading(versions: Mapping[str, object], post_ids: list[str], before: _Look, session: Session) -> _Look:
+    standings = store.standings(session, post_ids)
+    new = [name for name, standing in standings.items() if versions.get(name) != standing.version]
+    details = store.details(session, new) if new else {}
+    return _Look(before.standings | standings, before.details | details)
 
 
 def _likes_of(post_id: str) -> str:
