@@ -1,8 +1,9 @@
 """Many look-ups in one: what concurrent callers ask for while an answer is under way is asked for together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from contextvars import Context
+from itertools import chain
 from typing import Final, Generic, TypeVar
 
 from bapsang_api.kit.problem import Unavailable
@@ -26,7 +27,7 @@ class Batch(Generic[K, V]):
 
     def __init__(self, load: Callable[[Collection[K]], Awaitable[Mapping[K, V]]], *, queue: int = 5_000) -> None:
         self._load, self._queue = load, queue
-        self._waiting: dict[K, asyncio.Future[V | None]] = {}
+        self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -35,21 +36,24 @@ class Batch(Generic[K, V]):
 
         A look-up that is under way already is not waited for: it may have missed what has just changed.
         """
-        return await asyncio.shield(self._ask(key, _GATHER_SECONDS))
+        # A future of its own for each: whoever goes away must not cancel what others wait for.
+        future: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
+        self._ask(key, _GATHER_SECONDS).append(future)
+        return await future
 
     def prefetch(self, key: K) -> None:
         """Have the key looked up before long. Whatever fails is for those who get it to find out."""
         if len(self._waiting) < self._queue:
             self._ask(key, _LATER_SECONDS)
 
-    def _ask(self, key: K, seconds: float) -> asyncio.Future[V | None]:
-        future = self._waiting.get(key)
-        if future is None:
+    def _ask(self, key: K, seconds: float) -> list[asyncio.Future[V | None]]:
+        waiting = self._waiting.get(key)
+        if waiting is None:
             if len(self._waiting) >= self._queue:
                 raise Unavailable
-            future = self._waiting[key] = asyncio.get_running_loop().create_future()
+            waiting = self._waiting[key] = []
         self._start_within(seconds)
-        return future
+        return waiting
 
     def _start_within(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
@@ -73,17 +77,20 @@ class Batch(Generic[K, V]):
         if self._waiting:
             self._start_within(_GATHER_SECONDS)
 
-    async def _answer(self, asked: dict[K, asyncio.Future[V | None]]) -> None:
+    async def _answer(self, asked: dict[K, list[asyncio.Future[V | None]]]) -> None:
         try:
             found = await self._load(asked)
         except BaseException as error:
-            for future in asked.values():
-                if not future.done():
-                    future.set_exception(error)
-                    future.exception()  # whoever waited may have gone: then nobody else takes note of it
+            for future in _left(chain.from_iterable(asked.values())):
+                future.set_exception(error)
             if not isinstance(error, Exception):
                 raise
             return
-        for key, future in asked.items():
-            if not future.done():
+        for key, waiting in asked.items():
+            for future in _left(waiting):
                 future.set_result(found.get(key))
+
+
+def _left(futures: Iterable[asyncio.Future[V | None]]) -> Iterable[asyncio.Future[V | None]]:
+    """Return those that somebody still waits for."""
+    return (future for future in futures if not future.done())

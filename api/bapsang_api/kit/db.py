@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
+from pymysql.constants import SERVER_STATUS
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -79,6 +80,7 @@ class Database:
         """`changes` is told what each write notes."""
         self.engine = open_engine(url, limits)
         self.dialect = self.engine.dialect.name
+        self._reading = self.engine.execution_options(reads=True)
         self._writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._name = make_url(url).database or ""
         self._local_locks: dict[str, threading.Lock] = {}
@@ -171,12 +173,12 @@ class Database:
     def reading(self, work: Callable[[Session], T]) -> T:
         """Like read, on a thread of the caller's."""
         try:
-            return self._once(self.engine, work)
+            return self._once(self._reading, work)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise translated(error) from error
             log.info("db.read_retried", extra={"code": code_of(error)})
-        return self._in_transaction(self.engine, work)
+        return self._in_transaction(self._reading, work)
 
     def _in_transaction(self, bind: Engine | Connection, work: Callable[[Session], T]) -> T:
         try:
@@ -240,24 +242,29 @@ def open_engine(url: str, limits: Limits = DEFAULT_LIMITS) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=limits.connections,
         max_overflow=0,
         pool_timeout=limits.statement_seconds,
         pool_recycle=RECYCLE_SECONDS,
-        isolation_level="READ COMMITTED",  # no gap locks: fewer deadlocks, and a locked row is always the latest
         hide_parameters=True,
         connect_args={
+            "autocommit": True,  # between transactions; see _begin_mysql
             "connect_timeout": limits.connect_seconds,
             # One more than the server's own limit: its answer that time is up costs the statement, not the connection.
             "read_timeout": limits.statement_seconds + 1,
             "write_timeout": limits.statement_seconds + 1,
-            "init_command": "SET SESSION time_zone = '+00:00', "
+            # READ COMMITTED has no gap locks: fewer deadlocks, and a locked row is always the latest.
+            "init_command": "SET SESSION time_zone = '+00:00', transaction_isolation = 'READ-COMMITTED', "
             f"innodb_lock_wait_timeout = {limits.lock_seconds}, lock_wait_timeout = {limits.lock_seconds}, "
             f"max_execution_time = {limits.statement_seconds * 1000}",
         },
     )
+    event.listen(engine, "begin", _begin_mysql)
+    for name in ("do_commit", "do_rollback"):
+        setattr(engine.dialect, name, partial(_end_mysql, getattr(engine.dialect, name)))
+    return engine
 
 
 def take_mysql_lock(engine: Engine, name: str, *, wait_seconds: int) -> Connection | None:
@@ -272,6 +279,19 @@ def take_mysql_lock(engine: Engine, name: str, *, wait_seconds: int) -> Connecti
         return connection
     connection.close()
     return None
+
+
+def _begin_mysql(connection: Connection) -> None:
+    # What only reads needs no transaction: at READ COMMITTED each statement sees what is committed anyway. A commit, and the
+    # roll-back with which a connection goes back to the pool, would be two more trips for each look-up.
+    if not connection.get_execution_options().get("reads"):
+        connection.exec_driver_sql("BEGIN")
+
+
+def _end_mysql(end: Callable[[Any], None], connection: Any) -> None:
+    """Commit or roll back if there is something to; `connection` is PyMySQL's. The server says so with every answer."""
+    if connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
+        end(connection)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -14,8 +14,14 @@ from bapsang_api.kit.problem import Unavailable
 
 # A write holds a connection and locks for longer than a read, and a login costs 65 ms of CPU.
 _READS_PER_WRITE: Final = 2
-# Four times the service level of reads: whoever comes now would be answered too late.
-LATE_SECONDS: Final = 2.0
+# Requests take a handful of turns of the event loop each: when turns take this long, answers take a second.
+LATE_SECONDS: Final = 0.15
+# Late this often in a row is overload; once or twice is a stall, such as a processor that others used.
+_LOOKS: Final = 3
+# Refusing helps only where there is a queue: fewer requests than this, and something else keeps the process from its work.
+FEW: Final = 100
+# What is refused grows fast and falls slowly, so that the rate settles where the process keeps up.
+_MORE, _LESS, _MOST_REFUSED = 0.1, 0.02, 0.95
 _LOOK_SECONDS: Final = 0.1
 
 
@@ -27,12 +33,18 @@ class Kind(StrEnum):
 
 
 class Shedder:
-    """Counts the requests that are being worked on; at most `most` reads, and half as many of everything else."""
+    """Counts the requests that are being worked on; at most `most` reads, and half as many of everything else.
+
+    Of a process that falls behind all the same, a share of what comes is refused.
+    """
 
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._free = {Kind.READ: most, Kind.WRITE: max(1, most // _READS_PER_WRITE)}
         self._metrics = metrics
-        self._late = self._was_late = False
+        self._in_flight = 0
+        self._late_looks = 0
+        self._refused = 0.0  # share
+        self._due = 0.0  # refusals, of which each whole one is carried out
 
     async def follow(self) -> None:
         """Measure for ever how late the event loop is; cancelled when the process ends."""
@@ -42,19 +54,30 @@ class Shedder:
             self.note_delay(time.monotonic() - due)
 
     def note_delay(self, seconds: float) -> None:
-        """Take note of how long what is ready to run waits for its turn. Nothing counts the requests that wait there.
-
-        Twice in a row is overload; once, a stall that is over by now.
-        """
-        was_late, self._was_late = self._was_late, seconds > LATE_SECONDS
-        self._late = was_late and self._was_late
+        """Take note of how long what is ready to run waits for its turn. Nothing counts the requests that wait there."""
+        self._late_looks = self._late_looks + 1 if seconds > LATE_SECONDS else 0
+        if self._late_looks >= _LOOKS:
+            self._refused = min(_MOST_REFUSED, self._refused + _MORE)
+        elif not self._late_looks:
+            self._refused = max(0.0, self._refused - _LESS)
 
     def enter(self, kind: Kind) -> None:
-        """Count a request in. Raises Unavailable when the budget of its kind is used up, or the process far behind."""
-        if self._late or not self._free[kind]:
+        """Count a request in. Raises Unavailable when the budget of its kind is used up, or the process behind."""
+        if not self._free[kind] or (self._refused and self._is_refused()):
             self._metrics.shed.labels(kind).inc()
             raise Unavailable
         self._free[kind] -= 1
+        self._in_flight += 1
 
     def leave(self, kind: Kind) -> None:
         self._free[kind] += 1
+        self._in_flight -= 1
+
+    def _is_refused(self) -> bool:
+        if self._in_flight < FEW:
+            return False
+        self._due += self._refused
+        if self._due < 1:
+            return False
+        self._due -= 1
+        return True

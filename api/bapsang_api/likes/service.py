@@ -4,6 +4,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Collection
+from contextvars import Context
 from functools import partial
 from typing import Final
 
@@ -24,6 +25,8 @@ from bapsang_api.users.numbers import UserNumbers
 log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 100
+_FIRST: Final = 5_000  # users that are read for many posts at once
+_MOST_WANTED: Final = 500  # posts that are loaded because somebody reads them, at once
 _RIVAL_SECONDS: Final = 0.03  # between looks whether another process has loaded the post
 
 
@@ -34,6 +37,8 @@ class LikeService:
         self._database, self._likes, self._numbers, self._clock = database, likes, numbers, clock
         self._loading = SingleFlight()
         self._stored: Batch[tuple[str, str], bool] = Batch(self._look_for)
+        self._first: Batch[str, rows.Stored] = Batch(self._read_first)
+        self._wanted: dict[str, asyncio.Task[None]] = {}
         self._listeners: list[Callable[[str, int], None]] = []
 
     def listen(self, listener: Callable[[str, int], None]) -> None:
@@ -63,6 +68,8 @@ class LikeService:
             if number is None:
                 number = await self._numbers.of(user_id)
             liked, size = await self._likes.liked(post_id, user_id, number)
+            if size is None:
+                self._load_before_long(post_id)
         except OUTAGE as error:
             log.warning("likes.liked_from_rows", extra={"error": type(error).__name__})
         if liked is None:
@@ -117,6 +124,20 @@ class LikeService:
             await self._loading.run(post_id, partial(self._load, post_id))
         raise Unavailable
 
+    def _load_before_long(self, post_id: str) -> None:
+        """Have the likes loaded, so that the next reader finds them. Whoever changes one finds out what fails."""
+        if post_id not in self._wanted and len(self._wanted) < _MOST_WANTED:
+            task = asyncio.get_running_loop().create_task(self._load_quietly(post_id), context=Context())
+            self._wanted[post_id] = task
+
+    async def _load_quietly(self, post_id: str) -> None:
+        try:
+            await self._loading.run(post_id, partial(self._load, post_id))
+        except (NotFound, Unavailable, *OUTAGE) as error:
+            log.debug("likes.not_loaded", extra={"error": type(error).__name__})
+        finally:
+            del self._wanted[post_id]
+
     async def _look_for(self, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], bool]:
         return await self._database.read_lagging(partial(rows.stored, pairs=pairs))
 
@@ -125,10 +146,7 @@ class LikeService:
 
         May end without having done so, when a write-back came in between: the caller looks again.
         """
-        count = await self._database.read(partial(rows.visible_count, post_id=post_id))
-        if count is None:
-            raise NotFound
-        token, compact = uuid.uuid4().hex, count >= self._likes.compact_from
+        token = uuid.uuid4().hex
         try:
             if not await self._likes.begin_load(post_id, token):
                 await asyncio.sleep(_RIVAL_SECONDS)
@@ -136,23 +154,36 @@ class LikeService:
         except RedisEmptyError:
             await self._loading.run("", self._begin_epoch)
             return
-        # Asked again, now with the right to load: a post's going away takes that right along, so one that went before this
-        # answer is noticed here, and one that goes later makes the end of the load fail.
-        if await self._database.read(partial(rows.visible_count, post_id=post_id)) is None:
+        try:
+            await self._load_with(token, post_id)
+        except (NotFound, Unavailable):
             await self._likes.release(post_id)
+            raise
+
+    async def _load_with(self, token: str, post_id: str) -> None:
+        # Read with the right to load: a post's going away takes that right along, so one that went before this answer is
+        # noticed here, and one that goes later makes the end of the load fail.
+        stored = await self._first.get(post_id)
+        if stored is None:
             raise NotFound
-        after, staged = "", 0
-        while user_ids := await self._database.read(
-            partial(rows.stored_users, post_id=post_id, after=after, limit=CHUNK)
-        ):
-            numbers = await self._numbers.of_all(user_ids)
-            if not await self._likes.stage(post_id, token, numbers.values(), compact=compact):
+        compact, users, staged = stored.count >= self._likes.compact_from, stored.users, 0
+        while True:
+            numbers = await self._numbers.complete(users)
+            if not await self._likes.stage(post_id, token, numbers, compact=compact):
                 return
-            after, staged = user_ids[-1], staged + len(numbers)
+            staged += len(numbers)
+            if stored.whole:
+                break
+            after = users[-1][0] if users else ""
+            users = await self._database.read(partial(rows.stored_users, post_id=post_id, after=after, limit=CHUNK))
+            stored.whole = len(users) < CHUNK
         pending = await self._likes.pending_users(post_id)
-        numbers = await self._numbers.of_all(pending)
-        known = {user_id: numbers.get(user_id, 0) for user_id in pending}
-        await self._likes.finish_load(post_id, token, known, staged=staged, compact=compact)
+        known = await self._numbers.of_all(pending)
+        of_pending = {user_id: known.get(user_id, 0) for user_id in pending}
+        await self._likes.finish_load(post_id, token, of_pending, staged=staged, compact=compact)
+
+    async def _read_first(self, post_ids: Collection[str]) -> dict[str, rows.Stored]:
+        return await self._database.read(partial(rows.first_stored, post_ids=post_ids, limit=_FIRST))
 
     async def _begin_epoch(self) -> None:
         """Begin the life of an empty Redis, or wait a moment for the write-back that still has claims of the last one."""

@@ -91,6 +91,7 @@ class LikeStore:
         self._liked = load_script(redis, package, "liked")
         self._begin = load_script(redis, package, "begin")
         self._stage = load_script(redis, package, "stage")
+        self._pending = load_script(redis, package, "pending")
         self._load = load_script(redis, package, "load")
         self._claim = load_script(redis, package, "claim")
         self._ack = load_script(redis, package, "ack")
@@ -131,8 +132,8 @@ class LikeStore:
         Raises RedisEmptyError when an epoch has to be begun first.
         """
         keys = PostKeys.of(post_id)
-        begun = await self._begin(
-            keys=[keys.loader, keys.size, keys.old_size, EPOCH], args=[token, LOADER_SECONDS * 1000]
+        begun = await self._pipeline.call(
+            *(self._begin, keys.loader, keys.size, keys.old_size, EPOCH), *(token, LOADER_SECONDS * 1000), keys=4
         )
         if begun == -1:
             raise RedisEmptyError
@@ -140,7 +141,7 @@ class LikeStore:
 
     async def release(self, post_id: str) -> None:
         """Give the right to load back. Somebody who has taken over meanwhile loads once more, which is harmless."""
-        await self._redis.unlink(PostKeys.of(post_id).loader)
+        await self._pipeline.run("UNLINK", PostKeys.of(post_id).loader)
 
     async def epoch(self, *, begin: str | None = None) -> str | None:
         """Return the epoch. Where there is none, begin the one given: only under LOCK, so that no write-back is at work."""
@@ -153,20 +154,16 @@ class LikeStore:
         """Put likes aside until `finish_load`, in any order. Returns False when the right to load has ended."""
         keys, staged = PostKeys.of(post_id), _staged(post_id, token)
         for chunk in chunks(numbers):
-            if not await self._stage(
-                keys=[keys.loader, staged], args=[token, LOADER_SECONDS * 1000, int(compact), *chunk]
-            ):
+            arguments = (token, LOADER_SECONDS * 1000, int(compact), *chunk)
+            if not await self._pipeline.call(self._stage, keys.loader, staged, *arguments, keys=2):
                 return False
         return True
 
     async def pending_users(self, post_id: str) -> list[str]:
         """Return the ids of users with changes that are not known to be in the database."""
         keys = PostKeys.of(post_id)
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hkeys(keys.claim)
-            pipeline.hkeys(keys.delta)
-            claim, delta = await pipeline.execute()
-        return [user_id for user_id in {*claim, *delta} if user_id != "id"]
+        found = await self._pipeline.call(self._pending, keys.claim, keys.delta, keys=2)
+        return [user_id for user_id in dict.fromkeys(found) if user_id != "id"]
 
     async def finish_load(
         self, post_id: str, token: str, pending: Mapping[str, int], *, staged: int, compact: bool
@@ -176,18 +173,12 @@ class LikeStore:
         Returns False when something came in between and the load has to be done again.
         """
         keys = PostKeys.of(post_id)
-        finished = await self._load(
-            keys=[
-                *(keys.users, keys.bits, keys.size, keys.old_size),
-                *(keys.delta, keys.claim, keys.loader, _staged(post_id, token)),
-            ],
-            args=[
-                token,
-                _milliseconds(IDLE),
-                int(compact),
-                staged,
-                *(part for pair in pending.items() for part in pair),
-            ],
+        finished = await self._pipeline.call(
+            *(self._load, keys.users, keys.bits, keys.size, keys.old_size),
+            *(keys.delta, keys.claim, keys.loader, _staged(post_id, token)),
+            *(token, _milliseconds(IDLE), int(compact), staged),
+            *(part for pair in pending.items() for part in pair),
+            keys=8,
         )
         return bool(finished)
 

@@ -15,8 +15,9 @@ from bapsang_api.search import store as texts
 from bapsang_api.tags import store as tags
 from bapsang_api.uploads.store import UnusedImage
 
-# Noted beside a post's id when it comes into lists or goes from them.
+# Noted beside a post's id when it comes into lists or goes from them; a new one comes on top of them.
 LISTS = "posts"
+TOP = "posts:top"
 
 
 def add(session: Session, post: Post, content: PostContent, pictures: Sequence[Picture]) -> None:
@@ -28,7 +29,7 @@ def add(session: Session, post: Post, content: PostContent, pictures: Sequence[P
     tags.put(session, post.id, post.created_at, post.tags)
     if pictures:
         set_pictures(session, post.id, pictures)
-    note(session, post.id, LISTS)
+    note(session, post.id, TOP)
 
 
 def set_pictures(session: Session, post_id: str, pictures: Sequence[Picture]) -> None:

@@ -1,24 +1,80 @@
-"""A process that is far behind refuses until it has caught up."""
+"""A process that is behind refuses a share of what comes, until it keeps up."""
 
 import pytest
 
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.shedding import LATE_SECONDS, Kind, Shedder
+from bapsang_api.kit.shedding import FEW, LATE_SECONDS, Kind, Shedder
+
+MOST = 10 * FEW
 
 
-def test_a_stall_that_is_over_refuses_nobody() -> None:
-    shedder = Shedder(4, Metrics())
-    shedder.note_delay(LATE_SECONDS + 1)
-    shedder.enter(Kind.READ)
+def refused(shedder: Shedder, requests: int = 100) -> int:
+    """Return how many of these requests are refused; the others are answered at once."""
+    count = 0
+    for _ in range(requests):
+        try:
+            shedder.enter(Kind.READ)
+        except Unavailable:
+            count += 1
+        else:
+            shedder.leave(Kind.READ)
+    return count
 
 
-def test_a_backlog_refuses_everybody_until_it_is_gone() -> None:
+@pytest.fixture
+def busy() -> Shedder:
+    shedder = Shedder(MOST, Metrics())
+    for _ in range(FEW):
+        shedder.enter(Kind.READ)
+    return shedder
+
+
+def late(shedder: Shedder, looks: int) -> None:
+    for _ in range(looks):
+        shedder.note_delay(LATE_SECONDS * 1.1)
+
+
+def test_a_stall_that_is_over_refuses_nobody(busy: Shedder) -> None:
+    for _ in range(10):
+        late(busy, 2)
+        busy.note_delay(0.0)
+    assert refused(busy) == 0
+
+
+def test_the_longer_it_is_behind_the_more_is_refused_and_never_all(busy: Shedder) -> None:
+    late(busy, 3)
+    assert refused(busy) == pytest.approx(10, abs=1)
+    late(busy, 3)
+    assert refused(busy) == pytest.approx(40, abs=1)
+    late(busy, 100)
+    assert refused(busy) == pytest.approx(95, abs=1)
+
+
+def test_what_is_refused_falls_slowly_once_it_keeps_up(busy: Shedder) -> None:
+    late(busy, 12)
+    busy.note_delay(0.0)
+    assert refused(busy) == pytest.approx(93, abs=1)
+    for _ in range(100):
+        busy.note_delay(0.0)
+    assert refused(busy) == 0
+
+
+def test_refusing_helps_nobody_where_there_is_no_queue() -> None:
+    shedder = Shedder(MOST, Metrics())
+    late(shedder, 100)
+    assert refused(shedder) == 0
+
+
+def test_each_kind_has_its_budget() -> None:
     shedder = Shedder(4, Metrics())
     for _ in range(2):
-        shedder.note_delay(LATE_SECONDS + 1)
-    for kind in Kind:
-        with pytest.raises(Unavailable):
-            shedder.enter(kind)
-    shedder.note_delay(0.0)
+        shedder.enter(Kind.WRITE)
+    with pytest.raises(Unavailable):
+        shedder.enter(Kind.WRITE)
+    for _ in range(4):
+        shedder.enter(Kind.READ)
+    with pytest.raises(Unavailable):
+        shedder.enter(Kind.READ)
+    shedder.leave(Kind.READ)
     shedder.enter(Kind.READ)

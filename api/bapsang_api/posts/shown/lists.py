@@ -17,7 +17,7 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
 from bapsang_api.posts.shown.cache import CURRENT_SECONDS, FRESH, USABLE, WITHOUT_DATABASE, Copy, PostCache
 from bapsang_api.posts.shown.wire import page_bytes
-from bapsang_api.posts.store import LISTS
+from bapsang_api.posts.store import LISTS, TOP
 
 _MOST: Final = 500  # pages
 
@@ -71,11 +71,15 @@ class PostLists:
 
     def _usable(self, wanted: Wanted, page: _Page) -> bool:
         age = self._timer() - page.checked
-        if age >= USABLE or self._posts.recent.since(page.checked, LISTS):
+        if age >= USABLE or self._changed_since(page.checked, wanted):
             return False
         if age >= FRESH:
             self._looks.prefetch(wanted)
         return True
+
+    def _changed_since(self, moment: float, wanted: Wanted) -> bool:
+        # What is new is younger than any place in the list: pages further down do not have it.
+        return self._posts.recent.since(moment, LISTS, *((TOP,) if wanted.before is None else ()))
 
     async def _looked(self, wanted: Wanted) -> _Page:
         try:
@@ -89,7 +93,7 @@ class PostLists:
 
     async def _look(self, asked_for: Collection[Wanted]) -> dict[Wanted, _Page]:
         checked = self._timer()
-        must_be_current = self._posts.recent.since(checked - CURRENT_SECONDS, LISTS)
+        must_be_current = self._posts.recent.since(checked - CURRENT_SECONDS, LISTS, TOP)
         read = self._database.read if must_be_current else self._database.read_lagging
         found = await read(partial(_read, list(asked_for)))
         for wanted, places in found.items():
