@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from bapsang_api import docs, openapi
 from bapsang_api.asgi import Cors, Gateway
@@ -22,7 +22,6 @@ from bapsang_api.comments.routes import router as comments_router
 from bapsang_api.feed.routes import router as feed_router
 from bapsang_api.health.routes import router as health_router
 from bapsang_api.kit.idempotency import Idempotency
-from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.inject import provide
 from bapsang_api.kit.logs import describe
 from bapsang_api.kit.metrics import Metrics
@@ -89,12 +88,21 @@ _BY_STATUS: Final[dict[int, type[Problem]]] = {
 }
 
 
+class _Api(FastAPI):
+    """The framework without its outermost layers: errors, tracing and the limit of bodies are the gateway's."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        layer: Any = super().build_middleware_stack()
+        while not isinstance(layer, Gateway):
+            layer = layer.app
+        return layer
+
+
 def create_app(
     services: Iterable[object],
     *,
     metrics: Metrics,
     cors_origins: Iterable[str],
-    ids: Ids,
     lifecycle: Lifecycle,
     limiter: RateLimiter,
     shedder: Shedder,
@@ -102,7 +110,7 @@ def create_app(
 ) -> FastAPI:
     """Return the application; `services` are handed to routes by their class."""
     # No redirects for a slash too many: an unknown path is 404. Documents are served by `docs`.
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = _Api(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     provide(app, (*services, limiter))
     for router in ROUTERS:
         app.include_router(router)
@@ -116,7 +124,6 @@ def create_app(
         Gateway,
         metrics=metrics,
         cors=cors,
-        ids=ids,
         lifecycle=lifecycle,
         limiter=limiter,
         shedder=shedder,

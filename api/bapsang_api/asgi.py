@@ -6,6 +6,7 @@ read.
 """
 
 import logging
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -19,7 +20,6 @@ from bapsang_api.kit.caller import set_user_id
 from bapsang_api.kit.conditional import etag_of, has
 from bapsang_api.kit.idempotency import HEADER as IDEMPOTENCY_KEY
 from bapsang_api.kit.idempotency import REPLAYED, Idempotency
-from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.logs import describe, set_request_id
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.network import client_address
@@ -89,14 +89,13 @@ class Gateway:
         *,
         metrics: Metrics,
         cors: Cors,
-        ids: Ids,
         lifecycle: Lifecycle,
         limiter: RateLimiter,
         shedder: Shedder,
         idempotency: Idempotency,
     ) -> None:
         self.app, self.idempotency, self.shedder, self._limiter = app, idempotency, shedder, limiter
-        self._metrics, self._cors, self._ids, self._lifecycle = metrics, cors, ids, lifecycle
+        self._metrics, self._cors, self._lifecycle = metrics, cors, lifecycle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -114,7 +113,7 @@ class Gateway:
 
     def request_id(self, headers: Mapping[str, str]) -> str:
         given = headers.get("x-request-id", "")
-        return given if _GOOD_ID.fullmatch(given) else self._ids.new()
+        return given if _GOOD_ID.fullmatch(given) else os.urandom(13).hex()
 
     def preflight(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:
         return self._cors.preflight(headers) if scope["method"] == "OPTIONS" else None

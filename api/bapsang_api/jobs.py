@@ -15,7 +15,8 @@ from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.db import Database, Limits
+from bapsang_api.kit.connections import Limits
+from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.logs import describe
 from bapsang_api.kit.passwords import Passwords

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from bapsang_api.kit.db import Limits, open_engine, take_mysql_lock
+from bapsang_api.kit.connections import Limits, open_engine, take_mysql_lock
 from bapsang_api.kit.logs import describe
 
 log = logging.getLogger(__name__)

@@ -137,7 +137,6 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         ),
         metrics=metrics,
         cors_origins=settings.cors_origins,
-        ids=ids,
         lifecycle=lifecycle,
         limiter=limiter,
         shedder=shedder,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from bapsang_api.kit.db import DEFAULT_LIMITS, Limits
+from bapsang_api.kit.connections import DEFAULT_LIMITS, Limits
 from bapsang_api.kit.ratelimit import Limit, Rate, rates_from
 from bapsang_api.kit.redis import EMBEDDED
 from bapsang_api.uploads.bucket import Bucket

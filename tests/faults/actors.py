@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.db import Database, Limits
+from bapsang_api.kit.connections import Limits
+from bapsang_api.kit.db import Database
 from bapsang_api.kit.redis import open_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.sync import LikeSync

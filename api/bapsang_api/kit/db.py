@@ -1,57 +1,26 @@
 """The database: the only way from an async endpoint to SQL, and the only place that knows how a connection fails."""
 
 import logging
-import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import TypeVar, cast
 
-from pymysql.constants import SERVER_STATUS
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, QueuePool, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.changes import Changes, noted
+from bapsang_api.kit.connections import DEFAULT_LIMITS, Limits, open_engine, take_mysql_lock
 from bapsang_api.kit.dberrors import RETRY_WRITE, code_of, translated
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.threads import BoundedPool
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-# Below the 8 hours after which MySQL closes an idle connection, and often enough to find a writer that moved.
-RECYCLE_SECONDS: Final = 1800
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much of a server one process may take, and how long it waits.
-
-    All processes together must fit the server's `max_connections`: docs/database.md has the formula.
-    """
-
-    connections: int = 8
-    queue: int = 256  # requests that may wait for a connection; one more is answered 503
-    connect_seconds: int = 3
-    statement_seconds: int = 5
-    queue_seconds: int = 5  # that a request may wait for a connection: longer means that the database does not keep up
-
-    @property
-    def lock_seconds(self) -> int:
-        """Waiting for a row or a table ends before the statement does, so that it is reported as what it is and tried again."""
-        return max(1, self.statement_seconds - 2)
-
-    @property
-    def request_seconds(self) -> float:
-        """What a caller waits at most, queue included: a new connection and one repetition."""
-        return self.connect_seconds + 2.0 * (self.statement_seconds + 1)
-
-    def replace(self, **changes: int) -> "Limits":
-        return replace(self, **changes)
 
 
 @dataclass(frozen=True)
@@ -64,9 +33,6 @@ class PoolUsage:
     idle: int
     waiting: int
     refused: int
-
-
-DEFAULT_LIMITS: Final = Limits()
 
 
 class Database:
@@ -226,80 +192,3 @@ class Lane:
         if self._connection.invalidated:
             raise Unavailable  # used again it would reconnect, and write without the lock
         return await self._database.run(partial(self._database._in_transaction, self._connection, work))
-
-
-def open_engine(url: str, limits: Limits = DEFAULT_LIMITS) -> Engine:
-    """Return an engine with time-outs on everything. `url` is `mysql+pymysql://…` or `sqlite:///file`."""
-    # hide_parameters: errors must not carry e-mails or hashes into a log.
-    if make_url(url).get_backend_name() == "sqlite":
-        engine = create_engine(
-            url,
-            pool_size=limits.connections,
-            max_overflow=0,
-            hide_parameters=True,
-            connect_args={"check_same_thread": False, "timeout": limits.statement_seconds, "isolation_level": None},
-        )
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-        return engine
-    engine = create_engine(
-        url,
-        pool_size=limits.connections,
-        max_overflow=0,
-        pool_timeout=limits.statement_seconds,
-        pool_recycle=RECYCLE_SECONDS,
-        hide_parameters=True,
-        connect_args={
-            "autocommit": True,  # between transactions; see _begin_mysql
-            "connect_timeout": limits.connect_seconds,
-            # One more than the server's own limit: its answer that time is up costs the statement, not the connection.
-            "read_timeout": limits.statement_seconds + 1,
-            "write_timeout": limits.statement_seconds + 1,
-            # READ COMMITTED has no gap locks: fewer deadlocks, and a locked row is always the latest.
-            "init_command": "SET SESSION time_zone = '+00:00', transaction_isolation = 'READ-COMMITTED', "
-            f"innodb_lock_wait_timeout = {limits.lock_seconds}, lock_wait_timeout = {limits.lock_seconds}, "
-            f"max_execution_time = {limits.statement_seconds * 1000}",
-        },
-    )
-    event.listen(engine, "begin", _begin_mysql)
-    for name in ("do_commit", "do_rollback"):
-        setattr(engine.dialect, name, partial(_end_mysql, getattr(engine.dialect, name)))
-    return engine
-
-
-def take_mysql_lock(engine: Engine, name: str, *, wait_seconds: int) -> Connection | None:
-    """Return a connection, no longer the pool's, that holds the server-wide lock; None when it is taken."""
-    connection = engine.connect()
-    connection.detach()
-    locked = connection.execute(
-        text("SELECT GET_LOCK(:name, :wait)"), {"name": name[-64:], "wait": wait_seconds}
-    ).scalar()
-    connection.commit()
-    if locked == 1:
-        return connection
-    connection.close()
-    return None
-
-
-def _begin_mysql(connection: Connection) -> None:
-    # What only reads needs no transaction: at READ COMMITTED each statement sees what is committed anyway. A commit, and the
-    # roll-back with which a connection goes back to the pool, would be two more trips for each look-up.
-    if not connection.get_execution_options().get("reads"):
-        connection.exec_driver_sql("BEGIN")
-
-
-def _end_mysql(end: Callable[[Any], None], connection: Any) -> None:
-    """Commit or roll back if there is something to; `connection` is PyMySQL's. The server says so with every answer."""
-    if connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
-        end(connection)
-
-
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # IMMEDIATE for writers: a transaction that reads first and then writes would otherwise fail instead of wait.
-    mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")

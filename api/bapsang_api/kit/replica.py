@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 
 from bapsang_api.kit.caller import current_user_id
 from bapsang_api.kit.changes import Changes
-from bapsang_api.kit.db import Database, Limits, PoolUsage
+from bapsang_api.kit.connections import Limits
+from bapsang_api.kit.db import Database, PoolUsage
 from bapsang_api.kit.dberrors import OUT_OF_TIME, code_of
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.redis import OUTAGE

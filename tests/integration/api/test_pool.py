@@ -9,7 +9,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from bapsang_api.kit.db import Database, Limits
+from bapsang_api.kit.connections import Limits
+from bapsang_api.kit.db import Database
 from bapsang_api.kit.dberrors import OUT_OF_TIME, code_of
 from bapsang_api.kit.problem import Unavailable
 

@@ -17,8 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bapsang_api.comments import store as comments
+from bapsang_api.kit.connections import open_engine, take_mysql_lock
 from bapsang_api.kit.cursor import Keyset
-from bapsang_api.kit.db import open_engine, take_mysql_lock
 from bapsang_api.likes.rows import store as likes
 from bapsang_api.migrate import LOCK, MigrationError, migrate
 from bapsang_api.migrations import versions

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bapsang_api.kit.db import Limits
+from bapsang_api.kit.connections import Limits
 from bapsang_api.kit.ratelimit import DEFAULTS, Limit, Rate
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.uploads.bucket import Bucket
