@@ -1,6 +1,6 @@
 """The copies of posts and lists that a process keeps, and how it knows that they are still right.
 
-A copy is shown for half a second without a question, and for as long again while it is looked at in the background; the
+A copy is shown for a moment (FRESH) without a question, and for as long again while it is looked at in the background; the
 looks of all requests are one statement that reads counts and versions, and only what has another version is read anew.
 What a change is told of is looked at before it is shown again, in the writer: its author sees it at once. So nothing
 here has to be told to be right, within two seconds and the lag of the replica.
@@ -22,8 +22,8 @@ from bapsang_api.posts.shown import store
 from bapsang_api.posts.shown.store import PostDetailRow, Standing
 from bapsang_api.posts.shown.wire import Parts, detail_bytes, item_bytes
 
-FRESH: Final = 0.5  # seconds: shown as it is
-USABLE: Final = 1.0  # shown, and looked at meanwhile
+FRESH: Final = 0.7  # seconds: shown as it is
+USABLE: Final = 1.4  # shown, and looked at meanwhile
 # While the database does not answer nothing can change in it either.
 WITHOUT_DATABASE: Final = 300.0
 # After a change the replica may not have it yet.

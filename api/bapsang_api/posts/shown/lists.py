@@ -20,6 +20,8 @@ from bapsang_api.posts.shown.wire import page_bytes
 from bapsang_api.posts.store import LISTS, TOP
 
 _MOST: Final = 500  # pages
+# Seconds for which an answer is given again as it was made. With USABLE before it: within two seconds all see a change.
+_RENDERED: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class PostLists:
         page = self._pages.get(wanted)
         if page is None or not self._usable(wanted, page):
             return None
-        if self._timer() - page.rendered < FRESH and not self._posts.changed_since(page.rendered, page.post_ids):
+        if self._timer() - page.rendered < _RENDERED and not self._posts.changed_since(page.rendered, page.post_ids):
             return page.body
         return None
 
