@@ -22,8 +22,9 @@ RATE_LIMITS = ",".join(f"{limit}=900000000/60" for limit in Limit)
 
 
 def api_environment(database_url: str, redis_url: str, key_file: Path) -> dict[str, str]:
-    """Return what the operator sets for a pod, but for ports and limits."""
+    """Return what the operator and the image set for a pod, but for ports and limits."""
     return {
+        "MALLOC_ARENA_MAX": "1",  # as the image sets it
         "BAPSANG_DATABASE_URL": database_url,
         "BAPSANG_REDIS_URL": redis_url,
         "BAPSANG_LOG_LEVEL": "info",
