@@ -8,6 +8,7 @@ from sqlalchemy import delete as delete_from
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from bapsang_api.kit import counters
 from bapsang_api.kit.changes import note
 from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent
 from bapsang_api.posts.shown.store import Picture, post_contents, post_images, posts
@@ -162,8 +163,4 @@ def _list_by_tags(session: Session, post_id: str) -> None:
 
 
 def add_views(session: Session, views: Mapping[str, int]) -> None:
-    """Add to the view counts, in the order of the ids: two writers never wait for each other in a circle."""
-    for post_id in sorted(views):
-        session.execute(
-            update(posts).where(posts.c.id == post_id).values(view_count=posts.c.view_count + views[post_id])
-        )
+    counters.add(session, posts.c.view_count, views)

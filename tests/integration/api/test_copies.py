@@ -1,29 +1,10 @@
 """What a process keeps of posts: right for their author at once, for everybody soon, and without a question meanwhile."""
 
-import contextlib
-from collections.abc import Iterator
-
 import pytest
-from sqlalchemy import event
 
 from bapsang_api.kit.changes import Changes
 
 from .world import API, Backend, World, eventually, make_admin, open_world
-
-
-@contextlib.contextmanager
-def statements(world: World) -> Iterator[list[str]]:
-    """Collect what is asked of the database."""
-    asked: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        asked.append(statement)
-
-    event.listen(world.runtime.database.engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(world.runtime.database.engine, "before_cursor_execute", note)
 
 
 async def titles(world: World) -> list[str]:
@@ -41,7 +22,7 @@ async def test_hits_ask_the_database_nothing(world: World) -> None:
     await bob.toggle(post_id)
     for path in ("/posts", f"/posts/{post_id}"):
         await bob.get(path)
-    with statements(world) as asked:
+    with world.statements() as asked:
         for _ in range(100):
             assert (await bob.get("/posts")).status_code == 200
             assert (await bob.get(f"/posts/{post_id}")).status_code == 200
@@ -56,7 +37,7 @@ async def test_a_cold_page_is_three_statements_whatever_is_on_it(world: World) -
         await alice.write_post(f"밥상 {number}")
     for kept in list(world.runtime.posts._cache._copies):
         world.runtime.posts._cache._drop(kept)
-    with statements(world) as asked:
+    with world.statements() as asked:
         assert len(await titles(world)) == 20
     assert len([statement for statement in asked if statement.startswith("SELECT")]) <= 3, asked
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import insert, update
+from sqlalchemy.orm import Session
 
 from bapsang_api.likes.store import EPOCH, IDLE, Claim, LikeStore
 from bapsang_api.likes.sync import LOCK, LikeSync
@@ -104,6 +106,49 @@ async def test_replay_after_a_death_between_commit_and_acknowledgement_changes_n
     assert replay.remaining_posts == 1
     after = await world.runtime.like_sync.run()
     assert (after.added, after.remaining_posts) == (1, 0)
+    assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
+
+
+async def test_many_posts_are_a_handful_of_statements(world: World) -> None:
+    alice, *others = await people(world, 3)
+    post_ids = [await alice.write_post() for _ in range(12)]
+    for post_id in post_ids:
+        for person in others:
+            await person.toggle(post_id)
+    await world.runtime.like_sync.run()
+    with world.statements() as asked:
+        for post_id in post_ids:
+            await alice.toggle(post_id)
+            await others[0].toggle(post_id)
+        asked.clear()
+        report = await world.runtime.like_sync.run()
+    assert (report.added, report.removed) == (12, 12)
+    assert len([one for one in asked if one.startswith(("INSERT", "UPDATE", "DELETE"))]) == 2, asked  # counts stay
+    for post_id in post_ids:
+        assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
+
+
+async def test_counts_are_right_though_somebody_writes_likes_by_hand(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob = await people(world, 2)
+    post_id = await alice.write_post()
+    await alice.toggle(post_id)
+    await world.runtime.like_sync.run()
+    await alice.toggle(post_id)
+    await bob.toggle(post_id)
+    await world.runtime.like_sync.run()
+    assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (1, 1)
+    await alice.toggle(post_id)
+
+    def seen_before_it_came(session: Session, pairs: Sequence[store.Pair]) -> set[store.Pair]:
+        rows = [{"post_id": post, "user_id": user, "created_at": world.clock.now()} for post, user in pairs]
+        session.execute(insert(store.likes), rows)
+        session.execute(update(store.posts).values(like_count=2))
+        return set()
+
+    monkeypatch.setattr(store, "_stored", seen_before_it_came)
+    await world.runtime.like_sync.run()
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
 
 

@@ -10,7 +10,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.runtime import Runtime, running
@@ -156,6 +156,20 @@ class World:
 
     async def like_count_column(self, post_id: str) -> int:
         return int((await self.rows("SELECT like_count FROM posts WHERE id = :p", p=post_id))[0][0])
+
+    @contextlib.contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """Collect what is asked of the database."""
+        asked: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            asked.append(statement)
+
+        event.listen(self.runtime.database.engine, "before_cursor_execute", note)
+        try:
+            yield asked
+        finally:
+            event.remove(self.runtime.database.engine, "before_cursor_execute", note)
 
     async def shown_likes(self, post_id: str) -> int:
         return int((await self.http.get(f"{API}/posts/{post_id}")).json()["stats"]["likeCount"])

@@ -1,14 +1,16 @@
 """The SQL of the write-back, and what the reconciliation asks of Redis and MySQL."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from sqlalchemy import Insert, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from bapsang_api.kit import counters
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.redis import load_script
 from bapsang_api.likes.rows.store import likes, posts
@@ -18,7 +20,10 @@ from bapsang_api.users.models import User
 
 users = table_of(User)
 
+Pair = tuple[str, str]  # post, user
+
 _RECONCILED: Final = "like:reconciled"
+_ID: Final = tuple_(likes.c.post_id, likes.c.user_id)
 
 
 @dataclass(frozen=True)
@@ -102,21 +107,22 @@ def apply(session: Session, claims: Mapping[str, Mapping[str, bool]], now: datet
     """Write claims (post id -> user id -> liked) and return how many likes were (added, removed).
 
     Idempotent: a claim that is already written changes no row and so no count. Likes of a post or user that no longer
-    exists are dropped.
+    exists are dropped. A handful of statements, however many posts there are.
     """
-    added = removed = 0
-    known_users = _existing_users(session, {user_id for changes in claims.values() for user_id in changes})
-    for post_id in _locked_posts(session, claims):
-        changes = claims[post_id]
-        on = [user_id for user_id in sorted(changes) if changes[user_id] and user_id in known_users]
-        off = [user_id for user_id in sorted(changes) if not changes[user_id]]
-        inserted = _insert(session, post_id, on, now)
-        deleted = _delete(session, post_id, off)
-        if inserted != deleted:
-            session.execute(
-                update(posts).where(posts.c.id == post_id).values(like_count=posts.c.like_count + inserted - deleted)
-            )
-        added, removed = added + inserted, removed + deleted
+    post_ids = _locked_posts(session, claims)
+    known = _existing_users(session, {user_id for changes in claims.values() for user_id in changes})
+    pairs = [(post_id, user_id) for post_id in post_ids for user_id in sorted(claims[post_id])]
+    there = _stored(session, pairs)
+    new = [pair for pair in pairs if _wanted(claims, pair) and pair not in there and pair[1] in known]
+    gone = [pair for pair in pairs if not _wanted(claims, pair) and pair in there]
+    added, removed = _insert(session, new, now), _delete(session, gone)
+    if (added, removed) == (len(new), len(gone)):
+        changes = Counter(post_id for post_id, _ in new)
+        changes.subtract(post_id for post_id, _ in gone)
+        counters.add(session, posts.c.like_count, {post_id: change for post_id, change in changes.items() if change})
+    else:
+        # Nobody else writes likes while LOCK is held. Somebody has: by hand, or a tool that restores them.
+        recount(session, post_ids)
     return added, removed
 
 
@@ -140,25 +146,32 @@ def _existing_users(session: Session, user_ids: Iterable[str]) -> set[str]:
     return found
 
 
-def _insert(session: Session, post_id: str, user_ids: Sequence[str], now: datetime) -> int:
-    inserted = 0
-    for chunk in chunks(user_ids):
-        rows = [{"post_id": post_id, "user_id": user_id, "created_at": now} for user_id in chunk]
-        inserted += _row_count(session, _insert_ignore().values(rows))
-    return inserted
+def _stored(session: Session, pairs: Sequence[Pair]) -> set[Pair]:
+    """Return those of these likes that are in the database. Their posts are locked, so it stays like that."""
+    found: set[Pair] = set()
+    for chunk in chunks(pairs):
+        rows = session.execute(select(likes.c.post_id, likes.c.user_id).where(_ID.in_(chunk)))
+        found.update((post_id, user_id) for post_id, user_id in rows)
+    return found
 
 
-def _delete(session: Session, post_id: str, user_ids: Sequence[str]) -> int:
+def _insert(session: Session, pairs: Sequence[Pair], now: datetime) -> int:
+    # A row that is there already is skipped and not counted among the affected ones.
+    statement = insert(likes).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
     return sum(
-        _row_count(session, delete(likes).where(likes.c.post_id == post_id, likes.c.user_id.in_(chunk)))
-        for chunk in chunks(user_ids)
+        _row_count(session, statement, [{"post_id": post, "user_id": user, "created_at": now} for post, user in chunk])
+        for chunk in chunks(pairs)
     )
 
 
-def _insert_ignore() -> Insert:
-    # A row that is there already is skipped and not counted among the affected ones.
-    return insert(likes).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
+def _delete(session: Session, pairs: Sequence[Pair]) -> int:
+    return sum(_row_count(session, delete(likes).where(_ID.in_(chunk))) for chunk in chunks(pairs))
 
 
-def _row_count(session: Session, statement: Any) -> int:
-    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+def _wanted(claims: Mapping[str, Mapping[str, bool]], pair: Pair) -> bool:
+    post_id, user_id = pair
+    return claims[post_id][user_id]
+
+
+def _row_count(session: Session, *statement: Any) -> int:
+    return int(session.execute(*statement).rowcount)  # type: ignore[attr-defined]
