@@ -20,7 +20,7 @@ LATE_SECONDS: Final = 0.15
 _LOOKS: Final = 3
 # Refusing helps only where there is a queue: fewer requests than this, and something else keeps the process from its work.
 FEW: Final = 100
-# What is refused grows fast and falls slowly, so that the rate settles where the process keeps up.
+# What is refused grows fast, the faster the later it is, and falls slowly, so that the rate settles where the process keeps up.
 _MORE, _LESS, _MOST_REFUSED = 0.1, 0.02, 0.95
 _LOOK_SECONDS: Final = 0.1
 
@@ -56,8 +56,8 @@ class Shedder:
     def note_delay(self, seconds: float) -> None:
         """Take note of how long what is ready to run waits for its turn. Nothing counts the requests that wait there."""
         self._late_looks = self._late_looks + 1 if seconds > LATE_SECONDS else 0
-        if self._late_looks >= _LOOKS:
-            self._refused = min(_MOST_REFUSED, self._refused + _MORE)
+        if self._late_looks >= _LOOKS or (self._late_looks > 1 and seconds > _LOOKS * LATE_SECONDS):
+            self._refused = min(_MOST_REFUSED, self._refused + _MORE * seconds / LATE_SECONDS)
         elif not self._late_looks:
             self._refused = max(0.0, self._refused - _LESS)
 

@@ -32,7 +32,7 @@ def busy() -> Shedder:
 
 def late(shedder: Shedder, looks: int) -> None:
     for _ in range(looks):
-        shedder.note_delay(LATE_SECONDS * 1.1)
+        shedder.note_delay(LATE_SECONDS * 1.000001)
 
 
 def test_a_stall_that_is_over_refuses_nobody(busy: Shedder) -> None:
@@ -48,6 +48,14 @@ def test_the_longer_it_is_behind_the_more_is_refused_and_never_all(busy: Shedder
     late(busy, 3)
     assert refused(busy) == pytest.approx(40, abs=1)
     late(busy, 100)
+    assert refused(busy) == pytest.approx(95, abs=1)
+
+
+def test_the_later_it_is_the_faster_it_refuses(busy: Shedder) -> None:
+    """Looks are late themselves: three of them may take a minute."""
+    busy.note_delay(20 * LATE_SECONDS)
+    assert refused(busy) == 0
+    busy.note_delay(20 * LATE_SECONDS)
     assert refused(busy) == pytest.approx(95, abs=1)
 
 
