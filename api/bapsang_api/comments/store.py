@@ -12,7 +12,7 @@ from bapsang_api.comments.models import STATUS_DELETED, Comment
 from bapsang_api.kit.changes import note
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Keyset
-from bapsang_api.kit.keyset import newer, older
+from bapsang_api.kit.keyset import newest_first, oldest_first
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
 from bapsang_api.posts.models import Post
 from bapsang_api.users.models import User
@@ -81,11 +81,14 @@ _NODE = select(
 )
 _ROWS = select(*_COLUMNS).join_from(comments, users, users.c.id == comments.c.user_id)
 # Forced: where one post or group holds much of the table, MySQL would read and sort all of it for the few rows of a page.
-_ROOTS = (
+_ROOTS = newest_first(
     _ROWS.join(posts, posts.c.id == comments.c.post_id)
     .where(posts.c.post_status == POST_ACTIVE, comments.c.depth == 0, comments.c.listed == true())
+    .where(comments.c.post_id == bindparam("post_id"))
     .order_by(comments.c.created_at.desc(), comments.c.comment_id.desc())
-    .with_hint(comments, "FORCE INDEX (ix_comments_post)", "mysql")
+    .with_hint(comments, "FORCE INDEX (ix_comments_post)", "mysql"),
+    comments.c.created_at,
+    comments.c.comment_id,
 )
 _REPLIES = (
     _ROWS.where(comments.c.listed == true(), comments.c.depth > 0)
@@ -93,6 +96,14 @@ _REPLIES = (
     .order_by(comments.c.comment_group, comments.c.listed, comments.c.created_at, comments.c.comment_id)
     .with_hint(comments, "FORCE INDEX (ix_comments_group)", "mysql")
 )
+_REPLIES_TO = oldest_first(
+    _REPLIES.where(comments.c.comment_group == bindparam("comment_group")),
+    comments.c.created_at,
+    comments.c.comment_id,
+)
+_POST_VISIBLE = select(exists().where(posts.c.id == bindparam("post_id"), posts.c.post_status == POST_ACTIVE))
+_ROW = _ROWS.where(comments.c.comment_id == bindparam("one"))
+_ONE_NODE = _NODE.where(comments.c.comment_id == bindparam("one"))
 
 
 _GROUPS: Final[BindParameter[str]] = bindparam("groups", expanding=True)
@@ -131,23 +142,17 @@ _FIRST_NUMBERED: Final = _first_numbered()
 
 
 def post_visible(session: Session, post_id: str) -> bool:
-    return bool(session.scalar(select(exists().where(posts.c.id == post_id, posts.c.post_status == POST_ACTIVE))))
+    return bool(session.scalar(_POST_VISIBLE, {"post_id": post_id}))
 
 
 def roots(session: Session, post_id: str, before: Keyset | None, limit: int) -> list[CommentRow]:
     """Return up to `limit` listed top-level comments of a visible post that are older than `before`, newest first."""
-    statement = _ROOTS.where(comments.c.post_id == post_id).limit(limit)
-    if before is not None:
-        statement = statement.where(older(before, comments.c.created_at, comments.c.comment_id))
-    return [CommentRow(*row) for row in session.execute(statement)]
+    return [CommentRow(*row) for row in _ROOTS.rows(session, before, limit, post_id=post_id)]
 
 
 def replies(session: Session, group: str, after: Keyset | None, limit: int) -> list[CommentRow]:
     """Return up to `limit` listed replies of a group that are newer than `after`, oldest first."""
-    statement = _REPLIES.where(comments.c.comment_group == group).limit(limit)
-    if after is not None:
-        statement = statement.where(newer(after, comments.c.created_at, comments.c.comment_id))
-    return [CommentRow(*row) for row in session.execute(statement)]
+    return [CommentRow(*row) for row in _REPLIES_TO.rows(session, after, limit, comment_group=group)]
 
 
 def first_replies(session: Session, groups: Sequence[str], limit: int) -> list[CommentRow]:
@@ -171,11 +176,11 @@ def group_listed(session: Session, post_id: str, comment_id: str) -> bool:
 
 
 def row(session: Session, comment_id: str) -> CommentRow:
-    return CommentRow(*session.execute(_ROWS.where(comments.c.comment_id == comment_id)).one())
+    return CommentRow(*session.execute(_ROW, {"one": comment_id}).one())
 
 
 def node(session: Session, comment_id: str) -> Node | None:
-    found = session.execute(_NODE.where(comments.c.comment_id == comment_id)).one_or_none()
+    found = session.execute(_ONE_NODE, {"one": comment_id}).one_or_none()
     return None if found is None else Node(*found)
 
 

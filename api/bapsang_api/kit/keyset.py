@@ -1,26 +1,65 @@
-"""Keysets in SQL: where a page goes on, in a form that an index on (…, created_at, id) serves.
+"""Pages in SQL: where one goes on, in a form that an index on (…, created_at, id) serves.
 
-Spelled out, with the redundant first term: MySQL does not use an index range for row comparisons.
+Spelled out, with a redundant first term: MySQL does not use an index range for row comparisons. Statements are made once and
+given parameters: making one costs several times what it takes to run it.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, or_
+from sqlalchemy import BindParameter, ColumnElement, Integer, Row, Select, Subquery, and_, bindparam, or_
+from sqlalchemy.orm import Session
 
 from bapsang_api.kit.cursor import Keyset
 
-
-def older(than: Keyset, created_at: ColumnElement[datetime], item_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the condition on what follows `than` where the newest come first."""
-    strictly = created_at < than.created_at
-    if than.item_id is not None:
-        strictly = or_(strictly, and_(created_at == than.created_at, item_id < than.item_id))
-    return and_(created_at <= than.created_at, strictly)
+_MOST: Final = bindparam("page_most", type_=Integer())
+_AT: Final[BindParameter[Any]] = bindparam("page_at")
+_ID: Final[BindParameter[Any]] = bindparam("page_id")
 
 
-def newer(than: Keyset, created_at: ColumnElement[datetime], item_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the condition on what follows `than` where the oldest come first."""
-    strictly = created_at > than.created_at
-    if than.item_id is not None:
-        strictly = or_(strictly, and_(created_at == than.created_at, item_id > than.item_id))
-    return and_(created_at >= than.created_at, strictly)
+class Pages:
+    """A statement with the rows of a page, in its two forms: from the start, and from a place on."""
+
+    def __init__(self, statement: Select[*tuple[Any, ...]], beyond: ColumnElement[bool], no_id: str) -> None:
+        """`no_id` stands for the id of a place that is a time only."""
+        self._first = statement.limit(_MOST)
+        self._later = self._first.where(beyond)
+        self._no_id = no_id
+
+    def rows(
+        self, session: Session, after: Keyset | None, most: int, **values: object
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """Return up to `most` rows, those strictly beyond `after` if there is one. `values` are the statement's own parameters."""
+        statement, where = self._form(after, most)
+        return session.execute(statement, {**values, **where}).all()
+
+    def subquery(self, name: str, after: Keyset | None, most: int) -> Subquery:
+        """Return such rows as a part of another statement."""
+        statement, where = self._form(after, most)
+        return statement.params(where).subquery(name)
+
+    def _form(self, after: Keyset | None, most: int) -> tuple[Select[*tuple[Any, ...]], dict[str, object]]:
+        if after is None:
+            return self._first, {_MOST.key: most}
+        return self._later, {
+            _MOST.key: most,
+            _AT.key: after.created_at,
+            _ID.key: after.item_id or self._no_id,
+        }
+
+
+def newest_first(
+    statement: Select[*tuple[Any, ...]], created_at: ColumnElement[datetime], item_id: ColumnElement[str]
+) -> Pages:
+    """Return the pages of a statement that orders by these two, descending."""
+    beyond = and_(created_at <= _AT, or_(created_at < _AT, and_(created_at == _AT, item_id < _ID)))
+    return Pages(statement, beyond, no_id="")
+
+
+def oldest_first(
+    statement: Select[*tuple[Any, ...]], created_at: ColumnElement[datetime], item_id: ColumnElement[str]
+) -> Pages:
+    """Return the pages of a statement that orders by these two, ascending."""
+    beyond = and_(created_at >= _AT, or_(created_at > _AT, and_(created_at == _AT, item_id > _ID)))
+    return Pages(statement, beyond, no_id="~")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from sqlalchemy import BindParameter, bindparam, func, insert, or_, select, update
 from sqlalchemy import delete as delete_from
-from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit import counters
@@ -19,6 +19,14 @@ from bapsang_api.uploads.store import UnusedImage
 # Noted beside a post's id when it comes into lists or goes from them; a new one comes on top of them.
 LISTS = "posts"
 TOP = "posts:top"
+
+
+_STATUSES: Final[BindParameter[str]] = bindparam("statuses", expanding=True)
+_LOCKED: Final = (
+    select(posts.c.user_id)
+    .where(posts.c.id == bindparam("post_id"), posts.c.post_status.in_(_STATUSES))
+    .with_for_update()
+)
 
 
 def add(session: Session, post: Post, content: PostContent, pictures: Sequence[Picture]) -> None:
@@ -66,9 +74,7 @@ def lock(session: Session, post_id: str, statuses: tuple[str, ...] = (STATUS_ACT
     Nobody else writes to the post until the end of the transaction. Whoever changes something that hangs on a post takes
     this lock first: two that meet then wait in a row, not in a circle.
     """
-    author_id: str | None = session.scalar(
-        select(posts.c.user_id).where(posts.c.id == post_id, posts.c.post_status.in_(statuses)).with_for_update()
-    )
+    author_id: str | None = session.scalar(_LOCKED, {"post_id": post_id, "statuses": list(statuses)})
     return author_id
 
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, case, exists, func, select, update
+from sqlalchemy import Select, and_, bindparam, case, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from bapsang_api.comments.models import Comment
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Keyset
-from bapsang_api.kit.keyset import older
+from bapsang_api.kit.keyset import newest_first
 from bapsang_api.posts.models import Post
 from bapsang_api.reports.models import Report
 from bapsang_api.reports.vocabulary import ReportStatus, TargetKind
@@ -66,6 +66,9 @@ _ROWS: Final[Select[Any]] = (
     .order_by(reports.c.created_at.desc(), reports.c.id.desc())
     .with_hint(reports, "FORCE INDEX (ix_reports_queue)", "mysql")
 )
+_IN_STATE: Final = newest_first(
+    _ROWS.where(reports.c.report_status == bindparam("status")), reports.c.created_at, reports.c.id
+)
 
 
 def add(session: Session, report: Report) -> None:
@@ -81,10 +84,7 @@ def reported(session: Session, reporter_id: str, target_id: str) -> bool:
 
 def page(session: Session, status: ReportStatus, before: Keyset | None, limit: int) -> list[ReportRow]:
     """Return up to `limit` reports in that state that are older than `before`, newest first."""
-    statement = _ROWS.where(reports.c.report_status == status).limit(limit)
-    if before is not None:
-        statement = statement.where(older(before, reports.c.created_at, reports.c.id))
-    return [ReportRow(*row) for row in session.execute(statement)]
+    return [ReportRow(*row) for row in _IN_STATE.rows(session, before, limit, status=status)]
 
 
 def close(session: Session, report_id: str, status: ReportStatus, now: datetime) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import case, exists, insert, literal, select, union_all, update
+from sqlalchemy import BindParameter, bindparam, case, exists, insert, literal, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -51,6 +51,8 @@ class Profile:
     image_key: str | None
 
 
+_THESE: Final[BindParameter[str]] = bindparam("user_ids", expanding=True)
+_NUMBERS: Final = select(user_numbers.c.user_id, user_numbers.c.number).where(user_numbers.c.user_id.in_(_THESE))
 _LOGIN = select(
     users.c.id, users.c.nickname, users.c.user_role, users.c.user_status, user_auth.c.password_hash
 ).join_from(users, user_auth, user_auth.c.user_id == users.c.id)
@@ -103,8 +105,8 @@ def id_of(session: Session, email: str) -> str | None:
 
 def numbers_of(session: Session, user_ids: Sequence[str]) -> dict[str, int]:
     """Return the numbers of those users that have one."""
-    statement = select(user_numbers.c.user_id, user_numbers.c.number).where(user_numbers.c.user_id.in_(user_ids))
-    return {str(row.user_id): int(row.number) for row in session.execute(statement)}
+    rows = session.execute(_NUMBERS, {"user_ids": list(user_ids)})
+    return {str(row.user_id): int(row.number) for row in rows}
 
 
 def give_numbers(session: Session, user_ids: Sequence[str]) -> dict[str, int]:

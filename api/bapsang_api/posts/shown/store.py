@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Following, Keyset
-from bapsang_api.kit.keyset import older
+from bapsang_api.kit.keyset import newest_first
 from bapsang_api.posts.models import STATUS_ACTIVE, Post, PostContent, PostImage
 from bapsang_api.search import store as texts
 from bapsang_api.search.query import Query
@@ -92,11 +92,37 @@ _LIST = (
     .where(posts.c.post_status == STATUS_ACTIVE)
     .order_by(posts.c.created_at.desc(), posts.c.id.desc())
 )
+_WRITTEN_BY: Final = newest_first(
+    _LIST.where(posts.c.user_id == bindparam("author_id")), posts.c.created_at, posts.c.id
+)
+_TAGGED: Final = newest_first(
+    _LIST.join(tags.post_tags, tags.post_tags.c.post_id == posts.c.id)
+    .where(tags.post_tags.c.tag == bindparam("tag"))
+    .order_by(None)
+    .order_by(tags.post_tags.c.created_at.desc(), tags.post_tags.c.post_id.desc())
+    # Forced: of a tag that most posts have, MySQL would read and sort all.
+    .with_hint(tags.post_tags, "FORCE INDEX (PRIMARY)", "mysql"),
+    tags.post_tags.c.created_at,
+    tags.post_tags.c.post_id,
+)
+_PLACES: Final = newest_first(
+    select(posts.c.created_at, posts.c.id)
+    .where(posts.c.post_status == STATUS_ACTIVE)
+    .order_by(posts.c.created_at.desc(), posts.c.id.desc()),
+    posts.c.created_at,
+    posts.c.id,
+)
+_THESE: Final[BindParameter[str]] = bindparam("post_ids", expanding=True)
+_PICTURES: Final = (
+    select(post_images.c.post_id, post_images.c.object_key, post_images.c.alt)
+    .where(post_images.c.post_id.in_(_THESE))
+    .order_by(post_images.c.post_id, post_images.c.position)
+)
 _DETAIL: Final[Select[Any]] = (
     select(*LIST_COLUMNS, posts.c.updated_at, post_contents.c.content)
     .join(users, users.c.id == posts.c.user_id)
     .join(post_contents, post_contents.c.id == posts.c.id)
-    .where(posts.c.post_status == STATUS_ACTIVE)
+    .where(posts.c.post_status == STATUS_ACTIVE, posts.c.id.in_(_THESE))
 )
 _STANDING: Final = (
     select(
@@ -109,59 +135,36 @@ _STANDING: Final = (
         users.c.updated_at,
     )
     .join(users, users.c.id == posts.c.user_id)
-    .where(posts.c.post_status == STATUS_ACTIVE)
+    .where(posts.c.post_status == STATUS_ACTIVE, posts.c.id.in_(_THESE))
 )
 
 
 def written_by(session: Session, author_id: str, before: Keyset | None, limit: int) -> list[PostRow]:
     """Return up to `limit` visible posts of an author that are older than `before`, newest first."""
-    statement = _LIST.where(posts.c.user_id == author_id).limit(limit)
-    if before is not None:
-        statement = statement.where(older(before, posts.c.created_at, posts.c.id))
-    return [PostRow(*row) for row in session.execute(statement)]
+    return [PostRow(*row) for row in _WRITTEN_BY.rows(session, before, limit, author_id=author_id)]
 
 
 def tagged(session: Session, tag: str, before: Keyset | None, limit: int) -> list[PostRow]:
     """Return up to `limit` visible posts with the tag that are older than `before`, newest first."""
-    lists = tags.post_tags
-    statement = (
-        _LIST.join(lists, lists.c.post_id == posts.c.id)
-        .where(lists.c.tag == tag)
-        .order_by(None)
-        .order_by(lists.c.created_at.desc(), lists.c.post_id.desc())
-        # Forced: of a tag that most posts have, MySQL would read and sort all.
-        .with_hint(lists, "FORCE INDEX (PRIMARY)", "mysql")
-        .limit(limit)
-    )
-    if before is not None:
-        statement = statement.where(older(before, lists.c.created_at, lists.c.post_id))
-    return [PostRow(*row) for row in session.execute(statement)]
+    return [PostRow(*row) for row in _TAGGED.rows(session, before, limit, tag=tag)]
 
 
 def places(session: Session, tag: str | None, before: Keyset | None, limit: int) -> list[Following]:
     """Return up to `limit` visible posts, of all or of those with the tag, that are older than `before`, newest first."""
     if tag is not None:
         return [Following(row.created_at, row.post_id) for row in tagged(session, tag, before, limit)]
-    statement = (
-        select(posts.c.created_at, posts.c.id)
-        .where(posts.c.post_status == STATUS_ACTIVE)
-        .order_by(posts.c.created_at.desc(), posts.c.id.desc())
-        .limit(limit)
-    )
-    if before is not None:
-        statement = statement.where(older(before, posts.c.created_at, posts.c.id))
-    return [Following(*row) for row in session.execute(statement)]
+    return [Following(*row) for row in _PLACES.rows(session, before, limit)]
 
 
 def standings(session: Session, post_ids: Collection[str]) -> dict[str, Standing]:
     """Return the standing of each of these posts that is visible."""
-    rows = session.execute(_STANDING.where(posts.c.id.in_(post_ids)))
+    rows = session.execute(_STANDING, {"post_ids": list(post_ids)})
     return {row[0]: Standing(row[1], row[2], row[3], row[4], (row[5], row[6])) for row in rows}
 
 
 def details(session: Session, post_ids: Collection[str]) -> dict[str, PostDetailRow]:
     """Return each of these posts that is visible."""
-    rows = list(session.execute(_DETAIL.where(posts.c.id.in_(post_ids))))
+    rows = list(session.execute(_DETAIL, {"post_ids": list(post_ids)}))
     pictures = _pictures_of_all(session, [row.id for row in rows if row.image_key])
     shown: list[tuple[Any, ...]] = [(*row, pictures.get(row.id, ())) for row in rows]
     return {columns[0]: PostDetailRow(*columns) for columns in shown}
@@ -175,11 +178,8 @@ def found(session: Session, query: Query, before: Keyset | None, limit: int) -> 
         .join_from(texts.post_texts, posts, posts.c.id == texts.post_texts.c.post_id)
         .where(texts.holds(session, query), posts.c.post_status == STATUS_ACTIVE)
         .order_by(posts.c.created_at.desc(), posts.c.id.desc())
-        .limit(limit)
     )
-    if before is not None:
-        ids = ids.where(older(before, posts.c.created_at, posts.c.id))
-    shown = ids.subquery("found")
+    shown = newest_first(ids, posts.c.created_at, posts.c.id).subquery("found", before, limit)
     statement = _LIST.join(shown, shown.c.id == posts.c.id).prefix_with(texts.TIME_LIMIT, dialect="mysql")
     return [PostRow(*row) for row in session.execute(statement)]
 
@@ -196,11 +196,7 @@ def pictures_of(session: Session, post_id: str) -> tuple[Picture, ...]:
 def _pictures_of_all(session: Session, post_ids: Collection[str]) -> dict[str, tuple[Picture, ...]]:
     if not post_ids:
         return {}
-    rows = session.execute(
-        select(post_images.c.post_id, post_images.c.object_key, post_images.c.alt)
-        .where(post_images.c.post_id.in_(post_ids))
-        .order_by(post_images.c.post_id, post_images.c.position)
-    )
+    rows = session.execute(_PICTURES, {"post_ids": list(post_ids)})
     return {
         post_id: tuple(Picture(row.object_key, row.alt) for row in pictures)
         for post_id, pictures in itertools.groupby(rows, lambda row: row.post_id)
