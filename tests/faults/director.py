@@ -102,8 +102,8 @@ class Director:
     def _direct(self, effects: AbstractSet[str]) -> None:
         """Tend the processes; do one thing of those that happen anywhere, and give out those that happen at points."""
         self.troupe.tend()
-        free, now = self.troupe.free(), time.monotonic()
-        if not free and now < self._look_again:
+        now = time.monotonic()
+        if not self.troupe.free() and now < self._look_again:
             return
         self._look_again = now + LOOK_EVERY
         on_the_way = self.troupe.on_the_way()
@@ -112,7 +112,7 @@ class Director:
             effects = effects - ONE_AT_A_TIME
         if order := self._choose(lag, "anywhere", effects):
             self._strike(order)
-        for slot in free:
+        for slot in self.troupe.free():
             if order := self._choose(lag, self.troupe.role(slot), effects):
                 self.troupe.arm(slot, order)
                 if order.effect in ONE_AT_A_TIME:

@@ -84,7 +84,7 @@ class Harm:
         deadline = time.monotonic() + (UNSYNCED_SECONDS if self.cast.kind == "sound" else 10 * UNSYNCED_SECONDS)
         while time.monotonic() < deadline and (
             self.board.toggled() - toggles < UNSYNCED_TOGGLES
-            or (self.cast.kind != "sound" and sum(self.board.runs) - runs < 3)
+            or (self.cast.kind != "sound" and sum(self.board.runs) - runs < 2)
         ):
             self._meanwhile()
             time.sleep(0.01)
