@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 import yaml
+from tests import waiting
 
 from bapsang_local import deploy, engine, s3
 from bapsang_local.cluster import Cluster
@@ -24,19 +24,8 @@ OPERATOR = "deployment/bapsang-operator"
 
 
 def eventually(look: Callable[[], Found], seconds: float, *, what: str) -> Found:
-    """Call `look` until it returns something true, and return that. Fails after `seconds` with what was seen last."""
-    deadline = time.monotonic() + seconds
-    last: object = None
-    while True:
-        try:
-            last = look()
-            if last:
-                return last  # type: ignore[return-value]
-        except (Failure, OSError, AssertionError) as error:
-            last = error
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what}: not within {seconds:.0f} s. Last: {last!r}")
-        time.sleep(0.2)
+    """Wait for something of the platform, which may well not answer for a while."""
+    return waiting.eventually(look, seconds, what, pause=0.2, errors=(Failure, OSError, AssertionError))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

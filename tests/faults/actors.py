@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 from bapsang_api.kit.clock import SystemClock
@@ -25,8 +25,8 @@ from .broken import STORES
 from .clients import DOWN, Cast, Clients
 from .points import API_CALLS, SYNC_CALLS, Fuse
 
-# Small, so that posts of the harness become bitmaps and sets again.
-COMPACT_FROM: Final = 70
+# Small, so that posts of the harness become bitmaps and sets again, and the loads of frozen processes are taken over.
+SMALL: Final[Mapping[str, Any]] = {"compact_from": 70, "loader_seconds": 0.5}
 
 
 def fork(act: Callable[[], Any]) -> int:
@@ -72,7 +72,7 @@ async def sync(cast: Cast, slot: int) -> None:
     """Write back again and again, now and then with the reconciliation."""
     async with _opened(cast) as (database, redis):
         fuse = Fuse(cast.board, slot)
-        likes = STORES[cast.kind](redis, compact_from=COMPACT_FROM)
+        likes = STORES[cast.kind](redis, **SMALL)
         fuse.around(likes, "sync", SYNC_CALLS)
         fuse.around_commits(database)
         reconciliation = Reconciliation(ReconcileStore(redis), SystemClock())
@@ -82,17 +82,17 @@ async def sync(cast: Cast, slot: int) -> None:
             try:
                 report = await LikeSync(database, likes, SystemClock(), comparing, batch_size=batch).run()
             except DOWN:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
                 continue
             cast.board.differences[slot] += report.differences
             cast.board.runs[slot] += report.ran
-            await asyncio.sleep(0.2 * random.random() if report.ran else 0.03)
+            await asyncio.sleep(0.2 * random.random() if report.ran else 0.04)
 
 
 async def sync_to_the_end(cast: Cast, slot: int) -> None:
     """Write back and compare until nothing is pending, nor was before a whole comparison: it marks what lost its mark."""
     async with _opened(cast) as (database, redis):
-        likes = STORES[cast.kind](redis, compact_from=COMPACT_FROM)
+        likes = STORES[cast.kind](redis, **SMALL)
         runner = LikeSync(database, likes, SystemClock(), Reconciliation(ReconcileStore(redis), SystemClock()))
         clean = 0
         while clean < 2:
@@ -105,7 +105,7 @@ async def sync_to_the_end(cast: Cast, slot: int) -> None:
 async def _clients(cast: Cast, slot: int, users: range) -> AsyncIterator[Clients]:
     async with _opened(cast) as (database, redis):
         # As bapsang_api.runtime puts them together.
-        likes = STORES[cast.kind](redis, compact_from=COMPACT_FROM)
+        likes = STORES[cast.kind](redis, **SMALL)
         Fuse(cast.board, slot).around(likes, "api", API_CALLS)
         service = LikeService(database, likes, UserNumbers(database), SystemClock())
         yield Clients(cast, slot, users, service, likes, redis)
@@ -113,7 +113,10 @@ async def _clients(cast: Cast, slot: int, users: range) -> AsyncIterator[Clients
 
 @contextlib.asynccontextmanager
 async def _opened(cast: Cast) -> AsyncIterator[tuple[Database, Any]]:
-    database, redis = Database(cast.mysql_url, Limits(connections=2)), open_redis(cast.redis_url, seconds=5.0)
+    database, redis = (
+        Database(cast.mysql_url, Limits(connections=2)),
+        open_redis(cast.redis_url, seconds=5.0, connections=4),
+    )
     try:
         yield database, redis
     finally:

@@ -19,9 +19,9 @@ from bapsang_api.likes.store import LikeStore
 from .board import FLYING, IN_DOUBT, ON, Board
 
 DOWN: Final = (Unavailable, *OUTAGE)
-AT_ONCE: Final = 32
+AT_ONCE: Final = 16
 # Requests of one process on one post, so that not all of them wait for a load whose process died.
-ON_A_POST, ON_THE_HOT_POST = 2, 12
+ON_A_POST, ON_THE_HOT_POST = 2, 6
 HOT, HOT_SHARE = 0, 0.2
 # A process may die with its commands in Redis's queue; each answered PING is a turn of Redis's loop.
 PINGS: Final = 6
@@ -48,7 +48,7 @@ class Clients:
         self._everything = list(self._board.of_users(users))
         self._shares = [share for start in range(AT_ONCE) if (share := users[start::AT_ONCE])]
         self._inside = [0] * self._board.posts
-        self._queued = True
+        self._queued, self._passing = True, asyncio.Lock()
 
     async def act(self) -> None:
         """Go on until told to stop."""
@@ -61,7 +61,6 @@ class Clients:
     async def settle_all(self, generation: int) -> bool:
         """Find out what became of everything in doubt. Returns False when the world changed meanwhile."""
         board = self._board
-        board.settled[self._slot] = -1
         board.mark_what_may_be_lost(self._slot, generation, self._everything)
         doubtful = iter([place for place in self._everything if board.cells[place[0]] & IN_DOUBT])
 
@@ -88,7 +87,7 @@ class Clients:
         while not board.stopped and board.generation == generation:
             user, post = random.choice(users), self._free_post()
             if post is None or board.cells[board.cell(post, user)] & IN_DOUBT:
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(0.02)
                 continue
             self._inside[post] += 1
             try:
@@ -159,7 +158,7 @@ class Clients:
                     wanted = random.random() < 0.5
                     state = (await self._service.set(post_id, self._principal(user), wanted=wanted)).is_liked
             except DOWN:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.3)
                 continue
             if board.generation != generation:
                 return False
@@ -170,10 +169,16 @@ class Clients:
 
     async def _pass_what_is_queued(self) -> None:
         """Let Redis do what was sent before: by a predecessor that died, or on a connection that was given up."""
-        if self._queued:
-            for _ in range(PINGS):
-                await self._redis.ping()
+        async with self._passing:
+            if not self._queued:
+                return
             self._queued = False
+            try:
+                for _ in range(PINGS):
+                    await self._redis.ping()
+            except DOWN:
+                self._queued = True
+                raise
 
     def _principal(self, user: int) -> Principal:
         return Principal(self._cast.user_ids[user], "USER", self._cast.user_ids[user], user + 1)

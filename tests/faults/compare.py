@@ -44,20 +44,25 @@ def held(server: RedisServer, post_ids: Sequence[str]) -> list[Held]:
     return found
 
 
-def audit(board: Board, server: RedisServer, post_ids: Sequence[str]) -> int:
-    """Return how many posts Redis shows otherwise than the oracle. Only while nobody acts; posts in doubt are left out."""
-    before = [_in_doubt(board, post) for post in range(board.posts)]
+def audit(board: Board, server: RedisServer, post_ids: Sequence[str]) -> tuple[int, int]:
+    """Return how many likes Redis was asked for while likes go on, and how many it shows otherwise than the oracle.
+
+    Left out is what was in doubt or changed meanwhile: whoever changes a like says so before he sends it. A size that is not
+    that of its bitmap counts as a like shown wrongly.
+    """
+    before = list(zip(board.cells, board.changed, strict=True))
     posts = held(server, post_ids)
-    return sum(
-        found.users != _likers(board, post) or found.size != len(found.users)
-        for post, found in enumerate(posts)
-        if found.whole and not before[post] and not _in_doubt(board, post)
-    )
-
-
-def _in_doubt(board: Board, post: int) -> bool:
-    start = board.cell(post, 0)
-    return any(state & IN_DOUBT for state in board.cells[start : start + board.users])
+    after = zip(board.cells, board.changed, strict=True)
+    stable = [was == now and not was[0] & IN_DOUBT for was, now in zip(before, after, strict=True)]
+    compared = wrong = 0
+    for post, found in enumerate(posts):
+        if not found.whole:
+            continue
+        cells = [(user, board.cell(post, user)) for user in range(board.users)]
+        compared += sum(stable[cell] for _, cell in cells)
+        wrong += sum(stable[cell] and (user in found.users) != bool(before[cell][0] & ON) for user, cell in cells)
+        wrong += found.size != len(found.users)
+    return compared, wrong
 
 
 def _likers(board: Board, post: int) -> set[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import random
 import time
@@ -20,7 +19,11 @@ LOST_SECONDS: Final = 2.0
 # The share of Redis's lives in which its log is synced at each command: nothing answered may be lost then.
 ALWAYS: Final = 0.6
 # After Redis was away likes must go on before it is harmed again, but a busy machine is not waited for longer.
-RECOVERED_TOGGLES, RECOVERY_SECONDS = 200, 3.0
+RECOVERED_TOGGLES, RECOVERY_SECONDS = 200, 2.0
+# After a kill of mysqld so many write-backs have to come to their end.
+RECOVERED_RUNS: Final = 3
+# So many have to be loaded again when something is to happen in a load, so that it is met soon.
+UNLOADED_POSTS: Final = 4
 # What a power loss of Redis may take.
 UNSYNCED_TOGGLES, UNSYNCED_SECONDS = 300, 2.0
 TAKE_EVERYTHING: Final = """
@@ -50,8 +53,10 @@ class Harm:
         """`meanwhile` is called while one takes its time."""
         self.redis, self.mysql, self.cast, self.board, self.rng = redis, mysql, cast, cast.board, rng
         self._meanwhile = meanwhile
+        self._client = redis.client()
         self._always = False
         self._blow_at, self._toggles_then = 0.0, 0
+        self._runs_to_pass = 0
         self._posts = {post_id: number for number, post_id in enumerate(cast.post_ids)}
         self._users = {user_id: number for number, user_id in enumerate(cast.user_ids)}
 
@@ -69,18 +74,17 @@ class Harm:
 
     def cut_power_of_redis(self) -> bool:
         """From one moment on nothing reaches the disk; some toggles later the power goes, and with it any part of the rest."""
-        client = self.redis.client()
-        client.config_set("auto-aof-rewrite-percentage", 0)
-        while client.info("persistence")["aof_rewrite_in_progress"]:  # type: ignore[index]
+        self._client.config_set("auto-aof-rewrite-percentage", 0)
+        while self._client.info("persistence")["aof_rewrite_in_progress"]:  # type: ignore[index]
             time.sleep(0.005)
-        client.config_set("appendfsync", "no")
+        self._client.config_set("appendfsync", "no")
         since, kept = time.time(), self.redis.log_size()
         # A sound write-back waits for the disk all the while, one that is broken is given the time to do its harm.
         toggles, runs = self.board.toggled(), sum(self.board.runs)
         deadline = time.monotonic() + (UNSYNCED_SECONDS if self.cast.kind == "sound" else 10 * UNSYNCED_SECONDS)
         while time.monotonic() < deadline and (
             self.board.toggled() - toggles < UNSYNCED_TOGGLES
-            or (self.cast.kind != "sound" and sum(self.board.runs) - runs < 3)
+            or (self.cast.kind != "sound" and sum(self.board.runs) - runs < 2)
         ):
             self._meanwhile()
             time.sleep(0.01)
@@ -88,7 +92,6 @@ class Harm:
         self.redis.kill()
         self.board.halt(POWER_LOST, since)
         self.redis.cut_log(self.rng.randint(min(kept, size), size))
-        client.close()
         self._revive()
         return True
 
@@ -97,45 +100,54 @@ class Harm:
         self._blow_at, self._toggles_then = time.monotonic(), self.board.toggled()
 
     def _revive(self) -> None:
+        self._client.close()
         self.redis.start()
         self._always = self.rng.random() < ALWAYS
-        client = self.redis.client()
-        client.config_set("appendfsync", "always" if self._always else "everysec")
-        client.close()
+        self._client.config_set("appendfsync", "always" if self._always else "everysec")
         self._go_on()
 
     def flush_redis(self) -> bool:
         self.board.halt(FLUSHED)
-        client = self.redis.client()
-        for pair in client.eval(TAKE_EVERYTHING, 0):  # type: ignore[union-attr]
+        for pair in self._client.eval(TAKE_EVERYTHING, 0):  # type: ignore[union-attr]
             post_id, user_id = pair.split()
             if user_id != "id":
                 self.board.lost[self.board.cell(self._posts[post_id], self._users[user_id])] = 1
-        client.close()
         self._go_on()
         return True
 
-    def delete_keys(self, *, with_epoch: bool) -> bool:
+    def delete_keys(self) -> bool:
         """Lose keys that can be made again: sets, bitmaps, sizes, loaders' tokens and what they have staged, marks, the epoch."""
-        client = self.redis.client()
         lost = [
             f"like:{self.rng.choice(('users', 'bits', 'size', 'hydrate'))}:{post_id}"
             for post_id in self.rng.sample(list(self.cast.post_ids), 3)
         ]
-        staged = list(client.scan_iter("like:staged:*", count=1_000))
-        lost += staged[:1] + ["like:dirty"][: self.rng.random() < 0.1] + ["like:epoch"][:with_epoch]
-        client.unlink(*lost)
-        client.close()
+        lost += list(self._client.scan_iter("like:staged:*", count=1_000))[:1]
+        for key in ("like:dirty", "like:epoch"):
+            lost += [key][: self.rng.random() < 0.1]
+        self._client.unlink(*lost)
         return True
 
-    def lose(self, keys: list[str]) -> None:
-        with contextlib.closing(self.redis.client()) as client:
-            client.unlink(*keys)
+    def unload(self, *, with_epoch: bool) -> None:
+        """Lose the sizes of some posts, which have to be loaded again, or the epoch, too, which has to be begun again before."""
+        names = [f"{kind}:{post_id}" for kind in ("size", "hydrate") for post_id in self.cast.post_ids]
+        there = self._client.mget([f"like:{name}" for name in names])
+        # Neither loaded nor being loaded, perhaps by somebody who is dead.
+        sizes, loaders = there[: len(there) // 2], there[len(there) // 2 :]
+        free = sum(size is None and loader is None for size, loader in zip(sizes, loaders, strict=True))
+        loaded = [name for name, size in zip(names, sizes, strict=False) if size is not None]
+        chosen = self.rng.sample(loaded, min(len(loaded), max(0, UNLOADED_POSTS - free)))
+        if lost := [*(f"like:{name}" for name in chosen), *["like:epoch"][:with_epoch]]:
+            self._client.unlink(*lost)
+
+    def mysqld_recovered(self) -> bool:
+        """Whether write-backs go on since `mysqld` was killed."""
+        return sum(self.board.runs) >= self._runs_to_pass
 
     def kill_mysqld(self) -> bool:
-        if not self.mysql_is_up():
+        if not self.mysqld_recovered():
             return False
         self.mysql.kill()
+        self._runs_to_pass = sum(self.board.runs) + RECOVERED_RUNS
         return True
 
     def mysql_is_up(self) -> bool:

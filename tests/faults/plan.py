@@ -13,13 +13,13 @@ from .points import (
     ANYWHERE,
     API_ANYWHERE,
     API_POINTS,
-    EPOCH_POINTS,
     FLUSHED,
     FROZEN,
     KEYS_DELETED,
     KILLED,
     MYSQLD_KILLED,
     POWER_LOST,
+    PROCESS_EFFECTS,
     REDIS_KILLED,
     SYNC_ANYWHERE,
     SYNC_POINTS,
@@ -42,7 +42,7 @@ class Plan:
     freeze: int
     processes: int = 3
     rivals: int = 2
-    posts: int = 48
+    posts: int = 32
     users: int = 240
     kind: str = "sound"
     seed: int = 1
@@ -67,7 +67,7 @@ class Plan:
         for effect, count in servers.items():
             yield Order(effect, ANYWHERE), math.ceil(count / 2)
         yield Order(KEYS_DELETED, ANYWHERE), self.delete
-        rng, steps = random.Random(self.seed), [step for step in self.steps if step not in EPOCH_POINTS]
+        rng, steps = random.Random(self.seed), list(self.steps)
         for effect, count in {**servers, KEYS_DELETED: self.delete, FROZEN: self.freeze}.items():
             for number, point in enumerate(rng.sample(steps, len(steps))):
                 yield Order(effect, point), len(range(number, count // 2, len(steps)))
@@ -85,11 +85,11 @@ class Schedule:
         self._wanted = {order: count for order, count in self.plan.orders() if count}
         self._phases = {order: self.rng.random() for order in self._wanted}
 
-    def behind(self, pace: float, on_the_way: Counter[Order]) -> dict[Order, int]:
-        """Return what should have happened when `pace` (0-1) of the run is over, and how often."""
+    def lag(self, pace: float, on_the_way: Counter[Order]) -> dict[Order, float]:
+        """Return what should have happened when `pace` (0-1) of the run is over, and how much of all of it is missing (0-1)."""
         due = {order: min(wanted, int(wanted * pace + self._phases[order])) for order, wanted in self._wanted.items()}
         missing = {order: count - self.done[order] - on_the_way[order] for order, count in due.items()}
-        return {order: count for order, count in missing.items() if count > 0}
+        return {order: count / self._wanted[order] for order, count in missing.items() if count > 0}
 
     def left(self) -> int:
         """Return how much has not happened yet."""
@@ -99,7 +99,7 @@ class Schedule:
         """Return how often each kind of thing happened."""
         counts: Counter[str] = Counter()
         for order, count in self.done.items():
-            role = f"{order.point.split()[0]} " if order.effect in (KILLED, FROZEN) else ""
+            role = f"{order.role} " if order.effect in PROCESS_EFFECTS else ""
             counts[role + order.effect] += count
         return dict(sorted(counts.items()))
 

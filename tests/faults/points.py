@@ -33,7 +33,8 @@ SYNC_POINTS: Final = (
     *(IN_TRANSACTION, BEFORE_COMMIT, IN_COMMIT, AFTER_COMMIT),
 )
 POINTS: Final = (ANYWHERE, API_ANYWHERE, SYNC_ANYWHERE, *API_POINTS, *SYNC_POINTS)
-# Passed only after Redis has lost everything.
+# Passed only when a post is not loaded, or when Redis has lost the epoch as well.
+LOAD_POINTS: Final = tuple(point for point in API_POINTS if not point.endswith(" set"))
 EPOCH_POINTS: Final = ("api before epoch", "api after epoch")
 # What happens at a point: the process itself dies or freezes, or a server does while the process stands at that point.
 KILLED, FROZEN = "killed", "frozen"
@@ -43,7 +44,8 @@ REDIS_KILLED, POWER_LOST, FLUSHED, KEYS_DELETED = (
 MYSQLD_KILLED: Final = "mysqld killed"
 # After these likes have to come back before the next.
 BLOWS: Final = (REDIS_KILLED, POWER_LOST, FLUSHED)
-EFFECTS: Final = (KILLED, FROZEN, REDIS_KILLED, POWER_LOST, FLUSHED, KEYS_DELETED, MYSQLD_KILLED)
+PROCESS_EFFECTS: Final = (KILLED, FROZEN)
+EFFECTS: Final = (*PROCESS_EFFECTS, *BLOWS, KEYS_DELETED, MYSQLD_KILLED)
 _RADIX: Final = 64
 # Of the statements of a transaction, the share after which it happens, so that it is not always the first.
 _SOME: Final = 0.3
@@ -55,6 +57,15 @@ class Order:
 
     effect: str
     point: str
+
+    @property
+    def role(self) -> str:
+        """Whose point it is, "api" or "sync"; "anywhere" of what happens to a server whoever does what."""
+        return self.point.split()[0]
+
+    @property
+    def is_anywhere(self) -> bool:
+        return "anywhere" in self.point
 
     @property
     def code(self) -> int:

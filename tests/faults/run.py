@@ -82,29 +82,29 @@ def harness(plan: Plan, redis: RedisServer, mysql: MysqlServer) -> dict[str, Any
         director.finish()
         cpu = redis.cpu_seconds() - before[0], mysql.cpu_seconds() - before[1]
     finally:
-        director.clear()
+        director.troupe.clear()
     return {
-        "toggles": director.toggles(),
+        "toggles": board.toggled(),
         "shown": sum(board.checks),
         "seconds": round(seconds, 1),
         "seed": plan.seed,
         "store": plan.kind,
         "machine": {"cores": os.cpu_count(), "load": round(os.getloadavg()[1], 1)},
         "cpu_seconds": {
-            **{role: round(spent, 1) for role, spent in director.cpu_seconds.items()},
+            **{role: round(spent, 1) for role, spent in director.troupe.cpu_seconds.items()},
             **{"director": round(time.process_time(), 1), "redis": round(cpu[0], 1), "mysql": round(cpu[1], 1)},
         },
-        "starts": dict(director.starts),
+        "starts": dict(director.troupe.starts),
         "happened": director.schedule.totals(),
         "left": director.schedule.left(),
         "ended_early": director.ended_early,
-        "audits": director.audits,
+        "audited": director.audited,
         "answered_and_lost": board.losses(),
         **compare(board, cast, mysql, redis),
         "violations": sum(board.violations),
         "audits_failed": director.audits_failed,
         "differences": sum(board.differences),
-        "crashed": director.crashed,
+        "crashed": director.troupe.crashed,
         "steps": director.schedule.steps(),
     }
 
@@ -121,12 +121,12 @@ def servers(names: list[str] | None) -> Iterator[tuple[RedisServer, MysqlServer]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=3_600, help="at most")
+    parser.add_argument("--seconds", type=float, default=1_700, help="at most")
     parser.add_argument("--toggles", type=int, default=1_000_000, help="at least, if there is time")
     parser.add_argument("--kills", type=int, default=200, help="of each kind, and of a process at each point")
     parser.add_argument("--power", type=int, default=60, help="times Redis loses power")
     parser.add_argument("--flush", type=int, default=200, help="times Redis loses everything")
-    parser.add_argument("--delete", type=int, default=2_000, help="times Redis loses keys")
+    parser.add_argument("--delete", type=int, default=1_000, help="times Redis loses keys")
     parser.add_argument("--freeze", type=int, default=200, help="times a process is frozen")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, metavar="STEP", help="only at these")
     parser.add_argument("--seed", type=int, default=1)

@@ -45,7 +45,7 @@ echo "CREATE USER IF NOT EXISTS 'root'@'%' IDENTIFIED BY ''; GRANT ALL ON *.* TO
 mysqld --no-defaults --initialize-insecure --datadir=/data/mysql
 while :; do
   mysqld --no-defaults --datadir=/data/mysql --init-file=/tmp/init.sql --mysqlx=OFF --secure-file-priv=NULL \
-    --socket=/tmp/mysqld.sock --pid-file=/tmp/mysqld.pid --max-connections=200 --performance-schema=OFF --skip-log-bin \
+    --socket=/tmp/mysqld.sock --pid-file=/tmp/mysqld.pid --max-connections=200 --performance-schema=OFF --skip-log-bin --skip-name-resolve \
     --innodb-buffer-pool-size=32M --innodb-redo-log-capacity=16M &
   echo $! > /tmp/pid; wait $!
 done
@@ -126,7 +126,8 @@ class MysqlServer(Server):
 
     @property
     def url(self) -> str:
-        return f"mysql+pymysql://root:@{self.host}:{self.port}/bapsang?charset=utf8mb4"
+        # Without TLS: for each connection PyMySQL would read all certificates of the machine, longer than a process starts.
+        return f"mysql+pymysql://root:@{self.host}:{self.port}/bapsang?charset=utf8mb4&ssl_disabled=true"
 
     def connect(self, database: str | None = None) -> pymysql.Connection:
         return pymysql.connect(
@@ -137,6 +138,7 @@ class MysqlServer(Server):
             database=database,
             connect_timeout=3,
             autocommit=True,
+            ssl_disabled=True,
         )
 
     def ping(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from .plan import STEPS
 from .run import FAULTS
 from .servers import MysqlServer, RedisServer
 
@@ -27,12 +28,14 @@ def harness(redis: RedisServer, mysql: MysqlServer, *arguments: str) -> dict[str
 
 def test_no_answered_like_is_lost_or_doubled_whatever_is_killed(redis: RedisServer, mysql: MysqlServer) -> None:
     report = harness(
-        *(redis, mysql, "--seconds", "40", "--toggles", "15000", "--kills", "2", "--power", "2", "--flush", "2"),
-        *("--delete", "30", "--freeze", "8"),
+        *(redis, mysql, "--seconds", "240", "--toggles", "5000", "--kills", "1", "--power", "1", "--flush", "2"),
+        *("--delete", "20", "--freeze", "4"),
     )
     assert {fault: report[fault] for fault in FAULTS} == dict.fromkeys(FAULTS, 0), report
     assert report["toggles"] > 0
-    for death in ("api killed", "sync killed", "redis killed", "mysqld killed"):
+    for step in STEPS:
+        assert report["steps"][step]["killed"] > 0, report
+    for death in ("redis killed", "mysqld killed", "redis power lost", "redis flushed"):
         assert report["happened"][death] > 0, report
 
 
@@ -42,7 +45,7 @@ def test_no_answered_like_is_lost_or_doubled_whatever_is_killed(redis: RedisServ
         # What is pending is read and deleted, then written: whatever dies in between takes likes with it.
         ("takes", ("--kills", "3", "--power", "0", "--steps", "sync after claim"), "missing"),
         # Written to the database before it is on Redis's disk: a power loss takes Redis back behind the database.
-        ("hasty", ("--kills", "0", "--power", "5"), "differences"),
+        ("hasty", ("--kills", "0", "--power", "2", "--steps", "sync after commit"), "differences"),
     ],
 )
 def test_the_harness_finds_what_a_broken_write_back_loses(

@@ -24,6 +24,7 @@ from tests.integration.operator.test_restoring import EDITS
 from tests.integration.operator.world import NAMESPACE, Client, Namespace, Operator, client_of, grant, install_crd
 from tests.load import results
 from tests.load.audit import Audit
+from tests.waiting import eventually
 
 from bapsang_operator import drift
 from bapsang_operator.kinds import BY_NAME, COMMUNITY
@@ -72,13 +73,12 @@ class Bench:
 
     def wait(self, probe: Callable[[], Any], seconds: float, what: str, pause: float = 0.02) -> Any:
         """Return the first truthy answer of `probe`; fails, with its last words, as soon as the operator has ended."""
-        deadline = time.monotonic() + seconds
-        while not (answer := probe()):
+
+        def look() -> Any:
             self.check()
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {seconds:g} s: {what}")
-            time.sleep(pause)
-        return answer
+            return probe()
+
+        return eventually(look, seconds, what, pause=pause)
 
     def check(self) -> None:
         """Fail when the operator has ended."""

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from bapsang_api.kit.claims import ALGORITHM
 from bapsang_api.kit.inject import provided
-from bapsang_api.kit.tokens import ALGORITHM, SigningKey
+from bapsang_api.kit.tokens import SigningKey
 
 router = APIRouter(prefix="/.well-known", tags=["discovery"])
 

@@ -20,7 +20,7 @@ DIRTY: Final = "like:dirty"
 EPOCH: Final = "like:epoch"
 # The database lock of whoever writes back.
 LOCK: Final = "like-sync"
-LOADER_SECONDS: Final = 3
+LOADER_SECONDS: Final = 3.0
 # Likes that are written back and not touched for this long leave Redis; the next reader loads them again.
 IDLE: Final = timedelta(days=7)
 # From this many likes on, one bit per user is smaller than four bytes per like (docs/likes.md, memory).
@@ -82,9 +82,20 @@ class RedisEmptyError(Exception):
 class LikeStore:
     """The Redis side of likes. Every change is one script, so it happens as a whole or not at all."""
 
-    def __init__(self, redis: Redis, pipeline: Pipeline | None = None, *, compact_from: int = COMPACT_FROM) -> None:
-        """What every request needs goes through `pipeline`, together with what others need at the moment."""
+    def __init__(
+        self,
+        redis: Redis,
+        pipeline: Pipeline | None = None,
+        *,
+        compact_from: int = COMPACT_FROM,
+        loader_seconds: float = LOADER_SECONDS,
+    ) -> None:
+        """What every request needs goes through `pipeline`, together with what others need at the moment.
+
+        `loader_seconds` is how long the right to load a post outlives a loader that died.
+        """
         self._redis, self.compact_from = redis, compact_from
+        self._loader_ms = int(loader_seconds * 1000)
         self._pipeline = pipeline or Pipeline(redis)
         package = __package__ or ""
         self._set = load_script(redis, package, "set")
@@ -133,7 +144,7 @@ class LikeStore:
         """
         keys = PostKeys.of(post_id)
         begun = await self._pipeline.call(
-            *(self._begin, keys.loader, keys.size, keys.old_size, EPOCH), *(token, LOADER_SECONDS * 1000), keys=4
+            *(self._begin, keys.loader, keys.size, keys.old_size, EPOCH), *(token, self._loader_ms), keys=4
         )
         if begun == -1:
             raise RedisEmptyError
@@ -154,7 +165,7 @@ class LikeStore:
         """Put likes aside until `finish_load`, in any order. Returns False when the right to load has ended."""
         keys, staged = PostKeys.of(post_id), _staged(post_id, token)
         for chunk in chunks(numbers):
-            arguments = (token, LOADER_SECONDS * 1000, int(compact), *chunk)
+            arguments = (token, self._loader_ms, int(compact), *chunk)
             if not await self._pipeline.call(self._stage, keys.loader, staged, *arguments, keys=2):
                 return False
         return True

@@ -17,6 +17,7 @@ import boto3
 import httpx
 import pytest
 from PIL import Image
+from tests.waiting import eventually
 
 from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.uploads.collector import ImageCollector, Report
@@ -24,7 +25,6 @@ from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.store import images_in_use as profile_images
 from bapsang_local.settings import from_environment
 
-from .process import until
 from .world import API, Backend, Person, World, open_world
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def serving_s3(folder: Path, *options: str) -> Iterator[str]:
         return False
 
     try:
-        until(answers)
+        eventually(answers)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()

@@ -6,10 +6,11 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import eventually
 
 PROGRAM = (sys.executable, "-m", "bapsang_api")
 BARE = {name: value for name, value in os.environ.items() if not name.startswith("BAPSANG_")}
@@ -25,15 +26,6 @@ def log_lines(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
-def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """Return the first true value of `condition`; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition did not become true in time"
-        threading.Event().wait(0.02)
-    return value
-
-
 class Service:
     """A running `bapsang-api serve`."""
 
@@ -42,7 +34,7 @@ class Service:
         self.log: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        ready = until(lambda: self.said("serve.ready"), seconds=60.0)  # a busy machine takes long to import
+        ready = eventually(lambda: self.said("serve.ready"), seconds=60.0)  # a busy machine takes long to import
         self.url, self.admin = (f"http://127.0.0.1:{ready[name]}" for name in ("port", "admin_port"))
 
     def _read(self) -> None:

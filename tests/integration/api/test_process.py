@@ -13,8 +13,9 @@ import httpx
 import pytest
 import redis
 from sqlalchemy import create_engine, text
+from tests.waiting import eventually
 
-from .process import BARE, PROGRAM, log_lines, run, serving, until
+from .process import BARE, PROGRAM, log_lines, run, serving
 from .world import API, PASSWORD, Backend
 
 
@@ -29,7 +30,7 @@ def test_one_command_serves_everything_on_one_machine(tmp_path: Path) -> None:
         # The background write-back brings the like into the file.
         engine = create_engine(f"sqlite:///{tmp_path}/bapsang.sqlite3")
         with engine.connect() as connection:
-            until(lambda: connection.execute(text("SELECT like_count FROM posts")).scalar() == 1)
+            eventually(lambda: connection.execute(text("SELECT like_count FROM posts")).scalar() == 1)
         engine.dispose()
         service.process.terminate()
         assert service.wait(60) == 0
@@ -64,7 +65,7 @@ def test_password_change_reaches_a_second_process_within_a_second(tmp_path: Path
         assert httpx.get(f"{two.url}{API}/users/me", headers=token).status_code == 200
         changed = httpx.patch(f"{one.url}{API}/auth/password", json={"password": "Bapsang-2027?"}, headers=token)
         assert changed.status_code == 200
-        until(lambda: httpx.get(f"{two.url}{API}/users/me", headers=token).status_code == 401, seconds=1.0)
+        eventually(lambda: httpx.get(f"{two.url}{API}/users/me", headers=token).status_code == 401, seconds=1.0)
 
 
 def test_admin_command_says_how_it_ended(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_sigterm_fails_readiness_at_once_and_goes_on_serving_while_it_drains(tmp
     with serving(tmp_path, "--drain-seconds", "2") as service, httpx.Client(base_url=service.url) as http:
         assert http.get(f"{API}/health").headers.get("connection") is None
         service.process.send_signal(signal.SIGTERM)
-        until(lambda: service.said("serve.draining"))
+        eventually(lambda: service.said("serve.draining"))
         assert httpx.get(f"{service.admin}/readyz").status_code == 503
         assert httpx.get(f"{service.admin}/livez").status_code == 200
         draining = http.get(f"{API}/posts")
@@ -112,7 +113,7 @@ def test_request_in_flight_at_sigterm_is_answered(tmp_path: Path) -> None:
         client.start()
         head_sent.wait(10)
         service.process.terminate()
-        until(lambda: service.said("serve.draining"))
+        eventually(lambda: service.said("serve.draining"))
         drained.set()
         client.join(10)
         assert answers == [401]
@@ -212,10 +213,10 @@ def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without
         job = subprocess.Popen(
             [*PROGRAM, "like-sync"], env={**BARE, **servers.environment}, cwd=tmp_path, stderr=subprocess.DEVNULL
         )
-        until(lambda: likes.exists(f"like:claim:{post_id}"))
+        eventually(lambda: likes.exists(f"like:claim:{post_id}"))
         likes.client_pause(20_000, all=False)  # writes only: the acknowledgement will not get through
         holder.execute(text("COMMIT"))
-        until(lambda: count() == 3)
+        eventually(lambda: count() == 3)
     job.kill()
     job.wait()
     likes.client_unpause()
@@ -224,7 +225,7 @@ def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without
     def lock_is_free() -> bool:  # MySQL notices the death of the connection that held it
         return log_lines(run("like-sync", cwd=tmp_path, **servers.environment).stderr)[-1]["event"] == "like_sync.done"
 
-    until(lock_is_free)
+    eventually(lock_is_free)
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT COUNT(*) FROM user_post_likes")).scalar()
     assert (rows, count()) == (3, 3)

@@ -7,11 +7,11 @@ from functools import partial
 
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
+from tests.waiting import eventually as until
 
 from bapsang_api.kit.replica import PIN_SECONDS, RETRY_SECONDS, Circuit, ReplicatedDatabase
 from bapsang_api.migrate import migrate
 
-from .process import until
 from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, mysql_database, open_world
 
 READER = "reader"

@@ -13,6 +13,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
+from tests.waiting import eventually
 
 from bapsang_api.migrate import LOCK_WAIT_SECONDS
 from bapsang_api.migrations import versions
@@ -20,7 +21,7 @@ from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import Seeder
 from bapsang_api.tables import METADATA
 
-from .process import Service, serving, until
+from .process import Service, serving
 from .test_schema import HEAD
 from .world import API, PASSWORD, Backend
 
@@ -71,7 +72,7 @@ class Traffic:
     def more(self) -> None:
         """Wait for further reads and writes."""
         reads, writes = self.answers["read 200"], self.answers["write 201"]
-        until(lambda: self.answers["read 200"] > reads + 5 and self.answers["write 201"] > writes + 2, seconds=60)
+        eventually(lambda: self.answers["read 200"] > reads + 5 and self.answers["write 201"] > writes + 2, seconds=60)
 
     @property
     def failed(self) -> int:
@@ -151,7 +152,7 @@ def test_a_change_that_blocks_the_table_is_noticed(filled: Backend, database: Co
     with serving(tmp_path, **filled.environment) as service, Traffic(service) as traffic:
         traffic.more()
         database.execute(text("LOCK TABLES posts WRITE"))  # as an ALTER that copies a large table does
-        until(lambda: traffic.failed > 0, seconds=60)
+        eventually(lambda: traffic.failed > 0, seconds=60)
         database.execute(text("UNLOCK TABLES"))
         traffic.more()
 

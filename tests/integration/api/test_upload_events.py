@@ -14,6 +14,7 @@ from pathlib import Path
 from socketserver import ThreadingTCPServer
 
 import pytest
+from tests.waiting import eventually
 
 from bapsang_api.uploads import check_function
 from bapsang_api.uploads.checking import Verdict, check
@@ -21,7 +22,6 @@ from bapsang_api.uploads.rules import checked_key
 from bapsang_api.uploads.s3 import Objects
 
 from .bucket import Bucket, PhotoWorld, collect, colour_of, create_bucket, open_photo_world, photo, serving_s3
-from .process import until
 from .queues import MOST_RECEIVES, Queue, told
 from .world import Backend, Person, assert_problem
 
@@ -56,11 +56,11 @@ def test_event_of_a_real_server_is_understood(tmp_path: Path, monkeypatch: pytes
         monkeypatch.setenv("BAPSANG_S3_ENDPOINT", origin)
         check_function._objects.cache_clear()
         own.put(KEY, photo())
-        until(lambda: any(KEY in body for body in heard))
+        eventually(lambda: any(KEY in body for body in heard))
         assert call(*heard) == []
         assert own.keys("checked/") == [checked_key(KEY)]
         # What the function writes itself is told as well by this server, and must not be taken for an upload.
-        until(lambda: any(checked_key(KEY) in body for body in heard))
+        eventually(lambda: any(checked_key(KEY) in body for body in heard))
         assert call(*heard) == []
         assert own.keys("checked/") == [checked_key(KEY)]
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.waiting import eventually
 
 from .controlplane import ControlPlane, programs, running
-from .world import Client, Namespace, Operator, client_of, eventually, grant, install_crd
+from .world import Client, Namespace, Operator, client_of, grant, install_crd
 
 
 @pytest.fixture(scope="session")

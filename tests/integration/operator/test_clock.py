@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tests.waiting import eventually
 
 from bapsang_operator import names
 
-from .world import Namespace, Operator, eventually
+from .world import Namespace, Operator
 
 pytestmark = pytest.mark.usefixtures("operator")
 

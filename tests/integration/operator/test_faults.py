@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.waiting import eventually
 
 from bapsang_operator.kinds import LEASE
 
 from .controlplane import OPERATOR_NAMESPACE, ControlPlane
 from .faults import ANSWERS, KILLS, Fault, Proxy
-from .world import Client, Namespace, Operator, eventually
+from .world import Client, Namespace, Operator
 
 NEW = "bapsang/api:0.2.0"
 ALWAYS_OPEN = {"name": "always", "schedule": "* * * * *", "duration": "60m", "replicas": 5}

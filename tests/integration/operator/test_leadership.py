@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import eventually
 
 from bapsang_operator.kinds import LEASE
 
 from .controlplane import OPERATOR_NAMESPACE, ControlPlane
-from .world import Client, Namespace, Operator, eventually
+from .world import Client, Namespace, Operator
 
 WRITES = {"create", "update", "patch", "delete"}
 

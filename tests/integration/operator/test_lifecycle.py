@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.waiting import eventually
 
-from .world import Namespace, eventually
+from .world import Namespace
 
 pytestmark = pytest.mark.usefixtures("operator")
 

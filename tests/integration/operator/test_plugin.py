@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.waiting import eventually
 
 from .controlplane import ControlPlane, free_port
-from .world import Client, Namespace, Operator, eventually
+from .world import Client, Namespace, Operator
 
 Answer = subprocess.CompletedProcess[str]
 Plugin = Callable[..., Answer]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.waiting import eventually
 
 from bapsang_operator import health
 
-from .world import Namespace, Operator, eventually
+from .world import Namespace, Operator
 
 
 def _secret_reads(operator: Operator) -> float:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.waiting import eventually
 
 from bapsang_operator import names
 from bapsang_operator.kinds import BY_NAME
 
 from .test_lifecycle import CHILDREN
-from .world import Client, Namespace, Object, Operator, eventually
+from .world import Client, Namespace, Object, Operator
 
 EDITS: dict[str, Any] = {
     "ServiceAccount": {"automountServiceAccountToken": True},

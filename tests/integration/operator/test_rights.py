@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.waiting import eventually
+
 from .controlplane import NAMESPACED_USER, ControlPlane
-from .world import BINDINGS, ROLES, Client, Namespace, Operator, bind, eventually, rules
+from .world import BINDINGS, ROLES, Client, Namespace, Operator, bind, rules
 
 Rights = set[tuple[str, str, str]]
 

@@ -6,11 +6,12 @@ import time
 from typing import Any
 
 import pytest
+from tests.waiting import eventually
 
 from bapsang_operator import names
 from bapsang_operator.kinds import BY_NAME, POD
 
-from .world import Namespace, Object, Operator, eventually
+from .world import Namespace, Object, Operator
 
 pytestmark = pytest.mark.usefixtures("operator")
 NEW = "bapsang/api:0.2.0"

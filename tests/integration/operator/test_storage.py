@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.waiting import eventually
 
 from bapsang_operator import names
 from bapsang_operator.kinds import BY_NAME
 
-from .world import Client, Namespace, Operator, eventually
+from .world import Client, Namespace, Operator
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.waiting import eventually
 
 from .controlplane import ControlPlane
 from .faults import Proxy
-from .world import Client, Namespace, Operator, eventually
+from .world import Client, Namespace, Operator
 
 #: Six for each kind: more than etcd needs to find a new leader.
 ATTEMPTS = 13 * 6

@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import yaml
+from tests.waiting import eventually
 
 from bapsang_operator import credentials, names
 from bapsang_operator.kinds import BY_NAME, CHILDREN, COMMUNITY, SECRET, Kind
@@ -28,19 +29,6 @@ ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts/bapsang-operator"
 CRD = CHART / "crds/communities.bapsang.dev.yaml"
 Object = dict[str, Any]
-Value = TypeVar("Value")
-
-
-def eventually(probe: Callable[[], Value], seconds: float = 20, what: str = "") -> Value:
-    """Return the first truthy answer of `probe`; fails when none comes in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = probe()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds:g} s: {what or probe}")
-        time.sleep(0.05)
 
 
 class Client:
