@@ -73,7 +73,7 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
         lease = Lease(kube, gate, settings.namespace, identity, timing, fence.clock)
         # Slightly less than the interval, so that each resync really reads the Secrets again.
         keep = Keep(kube, clock, settings.resync_seconds * 0.75)
-        reconciler = Reconciler(kube, store, keep, metrics, queue.add_after)
+        reconciler = Reconciler(kube, store, keep, metrics, queue.add_after, has_keda=settings.keda)
 
         async def lead() -> None:
             await lease.acquire()
@@ -140,7 +140,7 @@ async def _check_crd(kube: Kube, namespaces: Sequence[str]) -> None:
     problem = absent
     for _ in range(_CRD_ATTEMPTS):
         try:
-            if PLURAL in await kube.served_plurals():
+            if await kube.serves(COMMUNITY):
                 await kube.check_list(namespaces[0] if namespaces else None)
                 return
             raise StartError(absent)

@@ -23,6 +23,7 @@ class Config:
     `workers`: how many Communities are reconciled at the same time. `namespace`: where the Lease is.
     `lease_seconds`: another process takes over when it has seen no renewal for this long; `lease_renew_seconds`: the
     holder stops writing when it could not renew for this long; `lease_retry_seconds`: how often it renews.
+    `keda`: whether the process has rights on KEDA's ScaledObjects.
     """
 
     admin_port: int = 9000
@@ -33,6 +34,7 @@ class Config:
     lease_seconds: int = 15
     lease_renew_seconds: int = 10
     lease_retry_seconds: int = 2
+    keda: bool = False
 
     @property
     def write_seconds(self) -> float:
@@ -77,6 +79,10 @@ def _set(config: Config, variable: str, field: str, text: str) -> Config:
         if _NAMESPACE.fullmatch(text) is None:
             raise ConfigError(f"{variable} is {text!r}; set it to the name of the operator's namespace")
         return replace(config, namespace=text)
+    if field == "keda":
+        if text not in ("true", "false"):
+            raise ConfigError(f"{variable} is {text!r}; set it to true or false")
+        return replace(config, keda=text == "true")
     low, high = _RANGES[field]
     if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
         raise ConfigError(f"{variable} is {text!r}; set it to a whole number from {low} to {high}")

@@ -50,6 +50,9 @@ EVENT: Final = Kind("Event", "", "v1", "events")
 POD: Final = Kind("Pod", "", "v1", "pods")
 LEASE: Final = Kind("Lease", "coordination.k8s.io", "v1", "leases")
 
+#: KEDA's, which may be absent: applied and read by name where the spec asks for it, never watched.
+SCALED_OBJECT: Final = Kind("ScaledObject", "keda.sh", "v1alpha1", "scaledobjects", deletable=True)
+
 #: Kinds that the operator applies, in the order in which they are applied.
 CHILDREN: Final = (
     Kind("ServiceAccount", "", "v1", "serviceaccounts"),
@@ -59,7 +62,7 @@ CHILDREN: Final = (
     Kind("StatefulSet", "apps", "v1", "statefulsets"),
     Kind("Job", "batch", "v1", "jobs", deletable=True),
     Kind("Deployment", "apps", "v1", "deployments", deletable=True),
-    Kind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers"),
+    Kind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers", deletable=True),
     Kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
     Kind("CronJob", "batch", "v1", "cronjobs", deletable=True),
     Kind("Ingress", "networking.k8s.io", "v1", "ingresses", deletable=True),
@@ -68,7 +71,7 @@ CHILDREN: Final = (
 #: Kinds that are watched by label: the children, and their pods for what ails them.
 WATCHED: Final = (*CHILDREN, POD)
 
-BY_NAME: Final = {kind.name: kind for kind in (COMMUNITY, SECRET, EVENT, POD, LEASE, *CHILDREN)}
+BY_NAME: Final = {kind.name: kind for kind in (COMMUNITY, SECRET, EVENT, POD, LEASE, SCALED_OBJECT, *CHILDREN)}
 
 
 def key_of(manifest: dict[str, Any]) -> Key:

@@ -199,16 +199,15 @@ class Kube:
         """Post a Kubernetes Event."""
         await self._request("create", "POST", EVENT, EVENT.path(event["metadata"]["namespace"]), body=event)
 
-    async def served_plurals(self) -> set[str]:
-        """Return the resources that the apiserver serves in the Community's group; empty without the CRD."""
-        path = f"/apis/{names.GROUP}/{names.VERSION}"
+    async def serves(self, kind: Kind) -> bool:
+        """Tell whether the apiserver knows a kind: whether its CRD is installed."""
         try:
-            found = await self._request("get", "GET", COMMUNITY, path)
+            found = await self._request("get", "GET", kind, f"/apis/{kind.api_version}")
         except KubeError as error:
             if error.status == 404:
-                return set()
+                return False
             raise
-        return {resource["name"] for resource in found["resources"]}
+        return kind.plural in {resource["name"] for resource in found["resources"]}
 
     async def check_list(self, namespace: str | None) -> None:
         """List one Community; raises what stands in the way of watching them."""

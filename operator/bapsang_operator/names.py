@@ -117,6 +117,7 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "Unschedulable"
     LIKE_SYNC_FAILED = "LikeSyncFailed"
     WINDOW_NEVER_OPENS = "WindowNeverOpens"
+    KEDA_MISSING = "KedaMissing"
     IMAGE_COLLECTOR_FAILED = "ImageCollectorFailed"
     # Migrated
     MIGRATION_SUCCEEDED = "MigrationSucceeded"

@@ -43,12 +43,21 @@ class Burst:
 
 
 @dataclass(frozen=True)
+class Keda:
+    """`requests_per_pod`: requests a second."""
+
+    prometheus_url: str
+    requests_per_pod: int
+
+
+@dataclass(frozen=True)
 class Autoscaling:
-    """`target_cpu` in percent of the request, the others in seconds."""
+    """`target_cpu` in percent of the request, the others in seconds. `keda`: None where CPU alone counts."""
 
     target_cpu: int
     scale_up_seconds: int
     scale_down_seconds: int
+    keda: Keda | None
 
 
 @dataclass(frozen=True)

@@ -97,8 +97,12 @@ def make(
     for child in children:
         _consider(plan, community, child, live.get(child.key), progress, applied)
     wanted = {child.key for child in children}
+    # One autoscaler stays until the other one may take its place.
+    awaited = {child.key.name for child in plan.held}
     plan.deletes = [
-        found for key, found in live.items() if key not in wanted and _is_orphan(community, key, found, progress)
+        found
+        for key, found in live.items()
+        if key not in wanted and key.name not in awaited and _is_orphan(community, key, found, progress)
     ]
     plan.scales = _scales(community, live)
     return plan

@@ -72,6 +72,13 @@ def of_windows(faults: Iterable[str]) -> list[Problem]:
     return [Problem(Reason.WINDOW_NEVER_OPENS, f"spec.prewarm: {fault}. Correct it.") for fault in faults]
 
 
+def of_keda(lacking: str) -> Problem:
+    """Return the problem of a Community that asks for KEDA, which cannot be used."""
+    return Problem(
+        Reason.KEDA_MISSING, f"spec.api.autoscaling.keda: {lacking}. Until then the burst tier follows CPU alone."
+    )
+
+
 def of_migration(community: Community, progress: Progress, pods: Iterable[Manifest]) -> list[Problem]:
     """Return the problem of a failed migration, with the last words of its pod."""
     if progress.migration is not MigrationState.FAILED:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from bapsang_operator import build, drift, names, plan, prewarm, problems, progress, spec, status
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.keep import Keep, Kept
-from bapsang_operator.kinds import Key, key_of
+from bapsang_operator.kinds import SCALED_OBJECT, Key, key_of
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import Component, EventReason, Reason
@@ -47,7 +47,15 @@ class Reconciler:
     """Makes Communities what their specs say."""
 
     def __init__(
-        self, kube: Kube, store: Store, keep: Keep, metrics: Metrics, later: Later, now: Callable[[], datetime] = _now
+        self,
+        kube: Kube,
+        store: Store,
+        keep: Keep,
+        metrics: Metrics,
+        later: Later,
+        now: Callable[[], datetime] = _now,
+        *,
+        has_keda: bool = False,
     ) -> None:
         self._kube = kube
         self._store = store
@@ -55,6 +63,7 @@ class Reconciler:
         self._metrics = metrics
         self._later = later
         self._now = now
+        self._has_keda = has_keda
         self._uids: dict[CommunityKey, str] = {}
 
     async def __call__(self, key: CommunityKey) -> bool:
@@ -101,12 +110,15 @@ class Reconciler:
 
     async def _converge(self, resource: Manifest, community: Community, key: CommunityKey) -> bool:
         kept = await self._keep.ensure(community, create=community.paused is None)
-        children = build.children(community, kept.digests)
+        lacking = await self._look_for_keda(community)
+        children = build.children(community, kept.digests, has_keda=not lacking)
         self._store.remember(children)
         lost = self._store.take_lost(key)
         live = self._store.children(key)
         planned = plan.make(community, children, live, progress.observe(community, children, live), self._store.applied)
         outcome = await self._execute(community, planned, lost) if community.paused is None else _Outcome()
+        if lacking and community.api.autoscaling.keda is not None:
+            outcome.problems.append(problems.of_keda(lacking))
         planned.foreign += outcome.foreign
         planned.vanishing += [*outcome.vanishing, *kept.vanishing]
         if planned.applies or planned.scales:
@@ -118,8 +130,29 @@ class Reconciler:
         # Objects without our label are not watched: look again soon instead of being told that they are gone.
         return not planned.vanishing
 
+    async def _look_for_keda(self, community: Community) -> str:
+        """Read the Community's ScaledObject, which is not watched: its kind may be absent, and come or go meanwhile.
+
+        Returns what stands in the way of one; nothing does when it is there.
+        """
+        if not self._has_keda:
+            return "the operator has no rights on KEDA's ScaledObjects; set keda.enabled in its chart"
+        key = Key(SCALED_OBJECT.name, community.namespace, names.api_burst(community.name))
+        live = await self._kube.get(key)
+        if live is not None:
+            self._store.put(live)
+            return ""
+        self._store.gone(key)
+        if community.api.autoscaling.keda is None or await self._kube.serves(SCALED_OBJECT):
+            return ""
+        return f"the apiserver does not serve {SCALED_OBJECT.plural}.{SCALED_OBJECT.group}; install KEDA"
+
     async def _execute(self, community: Community, planned: Plan, lost: set[Key]) -> _Outcome:
         outcome = _Outcome()
+        # First: KEDA refuses a second autoscaler beside the one that is to go.
+        for live in planned.deletes:
+            await self._kube.delete(live)
+            _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
         for apply in planned.applies:
             key = key_of(apply.manifest)
             if apply.cause is Cause.MISSING and not await self._is_free(community, key, outcome):
@@ -135,9 +168,6 @@ class Reconciler:
                 outcome.restored.append(f"{key} was edited ({', '.join(apply.fields[:3])}) and has been restored.")
             elif apply.cause is Cause.MISSING and key in lost:
                 outcome.restored.append(f"{key} was deleted and has been put back.")
-        for live in planned.deletes:
-            await self._kube.delete(live)
-            _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
         for scale in planned.scales:
             self._store.put(await self._kube.scale(scale.live, scale.replicas))
             extra = {"community": str(community), "child": str(key_of(scale.live)), "replicas": scale.replicas}

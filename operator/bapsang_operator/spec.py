@@ -17,6 +17,7 @@ from bapsang_operator.parts import (
     Database,
     ImageCollector,
     Ingress,
+    Keda,
     LikeSync,
     RateLimits,
     Redis,
@@ -38,6 +39,7 @@ __all__ = [
     "Database",
     "ImageCollector",
     "Ingress",
+    "Keda",
     "LikeSync",
     "RateLimits",
     "Redis",
@@ -178,6 +180,10 @@ def _paused(metadata: Mapping[str, Any]) -> str | None:
     return None if found in (None, "", "false") else found
 
 
+def _keda(keda: Mapping[str, Any]) -> Keda:
+    return Keda(prometheus_url=keda["prometheusUrl"], requests_per_pod=keda["requestsPerPod"])
+
+
 def _api(api: Mapping[str, Any]) -> Api:
     scaling, spot = api["autoscaling"], api["spot"]
     return Api(
@@ -193,6 +199,7 @@ def _api(api: Mapping[str, Any]) -> Api:
             target_cpu=scaling["targetCPUUtilization"],
             scale_up_seconds=scaling["scaleUpSeconds"],
             scale_down_seconds=scaling["scaleDownSeconds"],
+            keda=_keda(scaling["keda"]) if "keda" in scaling else None,
         ),
         arch=api["arch"],
         spot=Spot(

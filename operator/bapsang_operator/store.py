@@ -122,6 +122,12 @@ class Store:
         if community is not None and key in self.applied:
             self._lost[community].add(key)
 
+    def gone(self, key: Key) -> None:
+        """Forget an object that was looked for and not found."""
+        known = self._objects.get(key)
+        if known is not None:
+            self.drop(known)
+
     def take_lost(self, community: CommunityKey) -> set[Key]:
         """Return, once, the children that were deleted since the last call."""
         return self._lost.pop(community, set())

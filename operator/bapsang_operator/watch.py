@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterable
@@ -13,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import kopf
+from kopf._cogs.clients.watching import WatchingError
 
 from bapsang_operator import names
 from bapsang_operator.credentials import Credentials
@@ -21,6 +23,7 @@ from bapsang_operator.kinds import COMMUNITY, WATCHED, Kind
 from bapsang_operator.queue import Patience
 from bapsang_operator.store import CommunityKey, Store, community_of
 
+_log = logging.getLogger(__name__)
 Concern = Callable[[CommunityKey], None]
 
 
@@ -43,7 +46,8 @@ def settings() -> kopf.OperatorSettings:
     # Unused, since nothing here needs a finalizer; but never kopf's default, which other operators share.
     found.persistence.finalizer = f"{names.GROUP}/finalizer"
     found.execution.max_workers = 1
-    found.process.ultimate_exiting_timeout = 20
+    # Would kill the process some seconds after the watches have ended, which they may do to begin anew.
+    found.process.ultimate_exiting_timeout = None
     for kind in WATCHED:
         # The key must be a tuple: 'apps/deployments' would silently match nothing, and every Deployment be watched.
         found.watching.label_selectors[kind.group, kind.version, kind.plural] = names.MANAGED_SELECTOR
@@ -89,7 +93,17 @@ def heed(stop: asyncio.Event) -> None:
 
 async def run(handlers: kopf.OperatorRegistry, namespaces: Iterable[str], stop: asyncio.Event) -> None:
     """Watch until cancelled; SIGTERM and SIGINT set `stop`. Raises what makes watching impossible."""
-    chosen = tuple(namespaces)
+    for pause in Patience():
+        try:
+            await _watch(handlers, tuple(namespaces), stop)
+            return
+        except WatchingError as error:
+            # The apiserver ended one with an error other than 410, which kopf takes for the end of all.
+            _log.warning("watches begin anew", extra={"error": str(error)})
+            await asyncio.sleep(pause)
+
+
+async def _watch(handlers: kopf.OperatorRegistry, chosen: tuple[str, ...], stop: asyncio.Event) -> None:
     # kopf cancels, when it ends, every task that it does not know to be somebody else's.
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import pytest
@@ -29,13 +30,18 @@ def eventually(look: Callable[[], Found], seconds: float, *, what: str) -> Found
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests measured on the way; nothing is asserted on it."""
+    """Print what the tests measured on the way, and save it; nothing is asserted on it."""
     passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
     figures = [found for report in passed for found in report.user_properties]
     if figures:
         terminalreporter.section("figures")
         for name, value in figures:
             terminalreporter.write_line(f"{name:<60} {value}")
+        kept = [{"name": name, "value": value} for name, value in figures]
+        result = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "figures": kept}
+        path = from_environment().home / "e2e-figures.json"
+        path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        terminalreporter.write_line(f"saved in {path}")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bapsang_local.cluster import Cluster
 from bapsang_operator.build.api import PRE_STOP_SECONDS
 
 from .conftest import Community
@@ -27,21 +28,26 @@ CATCH_UP_SECONDS = 1.5
 LIMIT_SECONDS = 240
 _GUARD = "/run/bapsang-late.pid"
 
-# Nothing but a shell is needed on the node: processes are found by their command line.
-_FIND = r"""for each in /proc/[0-9]*; do
-  [ "$(tr '\0' ' ' < "$each/cmdline" 2> /dev/null | cut -c 1-14)" = 'contour serve ' ] && echo "${each#/proc/}"
-done; true"""
+
+def on_node(cluster: Cluster, script: str, *more: str) -> str:
+    """Run a shell script on the node of the ingress."""
+    return cluster.engine.docker("exec", *more, CONTROL_PLANE, "sh", "-c", script)
+
+
+def process(cluster: Cluster, command: str) -> str:
+    """Return the number of the process on that node whose command line begins so; nothing but a shell is needed there."""
+    words = f"$(tr '\\0' ' ' < $each/cmdline 2> /dev/null | cut -c 1-{len(command)})"
+    (found,) = on_node(
+        cluster, f'for each in /proc/[0-9]*; do [ "{words}" = "{command}" ] && echo ${{each#/proc/}}; done; true'
+    ).split()
+    return found
 
 
 @contextmanager
 def late_endpoints(community: Community, watch: Watch, seconds: float = LATE_SECONDS) -> Iterator[None]:
     """Let Envoy send to each pod that goes for `seconds` more (to one that goes while another one does: for less)."""
-    docker = community.cluster.engine.docker
-
-    def on_node(script: str, *more: str) -> str:
-        return docker("exec", *more, CONTROL_PLANE, "sh", "-c", script)
-
-    (contour,) = on_node(_FIND).split()
+    cluster = community.cluster
+    contour = process(cluster, "contour serve ")
     ended = threading.Event()
 
     def keep_late() -> None:
@@ -52,14 +58,14 @@ def late_endpoints(community: Community, watch: Watch, seconds: float = LATE_SEC
             due = (watch.first_gone(told) or told) + seconds
             ended.wait(max(0.0, due - time.monotonic()))
             told = time.monotonic()
-            on_node(f"kill -CONT {contour}")
+            on_node(cluster, f"kill -CONT {contour}")
             if not ended.wait(CATCH_UP_SECONDS):
-                on_node(f"kill -STOP {contour}")
+                on_node(cluster, f"kill -STOP {contour}")
 
     thread = threading.Thread(target=keep_late)
-    on_node(f"echo $$ > {_GUARD}; sleep {LIMIT_SECONDS}; kill -CONT {contour}", "--detach")
+    on_node(cluster, f"echo $$ > {_GUARD}; sleep {LIMIT_SECONDS}; kill -CONT {contour}", "--detach")
     try:
-        on_node(f"kill -STOP {contour}")
+        on_node(cluster, f"kill -STOP {contour}")
         thread.start()
         yield
     finally:
@@ -68,4 +74,4 @@ def late_endpoints(community: Community, watch: Watch, seconds: float = LATE_SEC
             watch.told.notify_all()
         if thread.is_alive():
             thread.join()
-        on_node(f"kill -CONT {contour}; kill $(cat {_GUARD})")
+        on_node(cluster, f"kill -CONT {contour}; kill $(cat {_GUARD})")

@@ -17,7 +17,7 @@ from bapsang_local.settings import Settings
 
 from .conftest import Community, communities, eventually
 from .propagation import late_endpoints
-from .traffic import USERS, Request, served, traffic
+from .traffic import USERS, Request, outcome, served, traffic
 from .watching import Watch, is_going, is_ready, watching
 
 ON_DEMAND, SPOT = "bapsang-worker", "bapsang-worker2"
@@ -175,7 +175,7 @@ def test_a_killed_spot_node_costs_what_was_in_flight_on_it(
     figure("spot node killed: longest time without an answer", f"{source.longest_silence(killed):.1f} s")
     figure("spot node killed: a new burst pod serves elsewhere", f"{whole - killed:.1f} s")
     # Each user has one request under way at a time, and some of these were at other pods.
-    assert len(source.failed) <= USERS, source.failed
+    assert len(source.failed) <= USERS, outcome(source)
 
 
 def slowest(requests: list[Request]) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from bapsang_local.settings import Settings
@@ -15,6 +17,7 @@ from bapsang_local.smoke import Client
 from .conftest import eventually
 
 USERS = 8  # at once: fewer slip through the moment in which a pod goes, and the tests would prove nothing
+_REQUEST_ID = re.compile(r',?"requestId": ?"[^"]*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,5 +76,23 @@ def traffic(settings: Settings, host: str) -> Iterator[Traffic]:
 
 
 def served(source: Traffic) -> None:
-    """Fail unless every request succeeded."""
-    assert source.failed == [], f"{len(source.failed)} of {len(source.asked)} requests failed"
+    """Fail unless every request succeeded, and tell what failed how often and when."""
+    assert not source.failed, outcome(source)
+
+
+def outcome(source: Traffic) -> str:
+    """Return each kind of failure with its number and when it was met, in seconds since the first request of all."""
+    asked = list(source.asked)
+    start = min(request.began for request in asked)
+    clock = datetime.fromtimestamp(time.time() - (time.monotonic() - start), UTC)
+    failures: dict[str, list[Request]] = {}
+    for request in asked:
+        if request.failure:
+            failures.setdefault(_REQUEST_ID.sub("", request.failure), []).append(request)
+    rows = [
+        f"  {len(found)} × {failure}: the first begun at {min(one.began for one in found) - start:.1f} s, "
+        f"the last ended at {max(one.ended for one in found) - start:.1f} s"
+        for failure, found in failures.items()
+    ]
+    head = f"{len(source.failed)} of {len(asked)} requests failed; 0 s is {clock:%H:%M:%S.%f} UTC"
+    return "\n".join([head, *rows])

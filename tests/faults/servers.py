@@ -17,21 +17,19 @@ import redis
 from bapsang_local import engine as engines
 from bapsang_local import shell
 from bapsang_local.engine import Engine
+from bapsang_operator.build.redis import START
 
 AnyServer = TypeVar("AnyServer", bound="Server")
 
 REDIS = "redis:8.0"
 MYSQL = "mysql:9.7"
 START_SECONDS = 120
-# As the operator runs it (build/redis.py), but with a log that is rewritten early: a restart reads all of it. A restart waits
-# for permission, so that nobody meets it unprepared. The data lie in memory, which outlives the process as a disk does.
-# A log that a power loss cut within a transaction is repaired first: Redis itself cuts off the last command only, and carries
-# out the rest of that transaction at its next start, together with another one, or refuses to start.
+# As the operator runs it, but with a log that is rewritten early: a restart reads all of it. A restart waits for permission,
+# so that nobody meets it unprepared. The data lie in memory, which outlives the process as a disk does. `$0` is the operator's
+# start command, which repairs what a power loss cut.
 REDIS_LOOP = """
-log=/data/appendonlydir/appendonly.aof.manifest
 while :; do
-  [ ! -e $log ] || yes | redis-check-aof --fix $log > /tmp/repair 2>&1 || cat /tmp/repair
-  redis-server --dir /data --save '' --appendonly yes --appendfsync everysec --maxmemory-policy noeviction \
+  sh -c "$0" redis --dir /data --save '' --appendonly yes --appendfsync everysec --maxmemory-policy noeviction \
     --auto-aof-rewrite-min-size 4mb --protected-mode no --loglevel warning &
   echo $! > /tmp/pid; wait $!
   until [ -e /tmp/go ]; do sleep 0.02; done; rm /tmp/go
@@ -152,7 +150,7 @@ class MysqlServer(Server):
 
 @contextlib.contextmanager
 def redis_server() -> Iterator[RedisServer]:
-    with _container(RedisServer, REDIS, REDIS_LOOP) as server:
+    with _container(RedisServer, REDIS, REDIS_LOOP, START) as server:
         yield server
 
 
@@ -164,12 +162,12 @@ def mysql_server() -> Iterator[MysqlServer]:
 
 
 @contextlib.contextmanager
-def _container(kind: type[AnyServer], image: str, loop: str) -> Iterator[AnyServer]:
+def _container(kind: type[AnyServer], image: str, *loop: str) -> Iterator[AnyServer]:
     engine = _engine()
     name = f"bapsang-faults-{secrets.token_hex(4)}"
     arguments = ["--detach", "--name", name, "--label", "dev.bapsang.test=1", "--publish", f"127.0.0.1::{kind.PORT}"]
     data = ["--user", "999:999", "--tmpfs", "/data:uid=999,gid=999,mode=700"]
-    engine.docker("run", *arguments, *data, "--entrypoint", "sh", image, "-c", loop)
+    engine.docker("run", *arguments, *data, "--entrypoint", "sh", image, "-c", *loop)
     try:
         yield attach(kind, name)
     finally:

@@ -29,7 +29,7 @@ K8S_STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 class Program:
     """A row of `parts.toml`: `source` is a folder with a main of ours, else `module`/`package` is installed as it is.
 
-    `host`: also needed on the host. `measure`: needed by a measurement only, which builds it itself.
+    `host`: also needed on the host. `measure`: needed by a measurement or a test only, which gets it itself.
     """
 
     name: str

@@ -46,7 +46,10 @@ class Client:
     host: str = HOST
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send one request (10 s at most) and return the answer, whatever its status. Bytes go as they are, all else as JSON."""
+        """Send one request (10 s at most) and return the answer, whatever its status. Bytes go as they are, all else as JSON.
+
+        Raises OSError when there is no answer or only a part of one.
+        """
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         sent = {"Host": self.host, **headers}
         if self.token:
@@ -61,6 +64,8 @@ class Client:
             return Answer(
                 response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
             )
+        except http.client.HTTPException as error:  # an answer that is cut off, which is no OSError by itself
+            raise ConnectionError(str(error) or type(error).__name__) from error
         finally:
             connection.close()
 

@@ -20,8 +20,11 @@ from bapsang_operator.child import Child
 from bapsang_operator.spec import Community, SecretRef
 
 
-def children(community: Community, digests: wiring.Digests) -> list[Child]:
-    """Return every child the Community should have now, Secrets aside, in the order of application."""
+def children(community: Community, digests: wiring.Digests, *, has_keda: bool = False) -> list[Child]:
+    """Return every child the Community should have now, Secrets aside, in the order of application.
+
+    `has_keda`: whether ScaledObjects can be made, for a Community that asks for one.
+    """
     found = [api.service_account(community), *network.policies(community)]
     if community.redis.managed:
         found += redis.children(community, digests)
@@ -34,7 +37,7 @@ def children(community: Community, digests: wiring.Digests) -> list[Child]:
         api.base(community, digests),
         likesync.like_sync(community, digests),
         api.burst(community, digests),
-        autoscale.autoscaler(community),
+        autoscale.autoscaler(community, has_keda=has_keda),
     ]
     if community.api.burst.headroom and not community.hibernate:
         found.append(headroom.headroom(community, community.api.burst.headroom))

@@ -1,53 +1,87 @@
-"""The HorizontalPodAutoscaler of the burst tier: it alone decides how many burst pods there are."""
+"""The autoscaler of the burst tier: it alone decides how many burst pods there are.
+
+A HorizontalPodAutoscaler by CPU; or KEDA's ScaledObject by CPU and requests, of which KEDA makes one of its own.
+"""
 
 from __future__ import annotations
 
 from bapsang_operator import names
 from bapsang_operator.build import meta
-from bapsang_operator.child import Child, Gate
+from bapsang_operator.child import Child, Gate, Manifest
+from bapsang_operator.kinds import SCALED_OBJECT
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.spec import Community, Keda
+
+#: KEDA lets the pods be as many as this says. Without it, KEDA would start a Deployment that sleeps.
+PAUSED = "autoscaling.keda.sh/paused-replicas"
 
 
-def autoscaler(community: Community) -> Child:
-    """Return the autoscaler. Up: doubling or four pods a quarter minute, for a steep meal-time peak. Down: gently."""
+def autoscaler(community: Community, *, has_keda: bool) -> Child:
+    """Return the autoscaler that the spec asks for; the one by CPU while KEDA is not there."""
+    asked = community.api.autoscaling.keda
+    # An autoscaler without its Deployment only fills the event log.
+    return Child(_scaled_object(community, asked) if asked and has_keda else _by_cpu(community), Gate.BASE)
+
+
+def _by_cpu(community: Community) -> Manifest:
     name = names.api_burst(community.name)
-    scaling = community.api.autoscaling
-    return Child(
-        {
-            "apiVersion": "autoscaling/v2",
-            "kind": "HorizontalPodAutoscaler",
-            "metadata": meta.metadata(community, name, Component.API),
-            "spec": {
-                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
-                "minReplicas": community.api.burst.min_replicas,
-                "maxReplicas": community.api.burst.max_replicas,
-                "metrics": [
-                    {
-                        "type": "Resource",
-                        "resource": {
-                            "name": "cpu",
-                            "target": {"type": "Utilization", "averageUtilization": scaling.target_cpu},
-                        },
-                    }
-                ],
-                "behavior": {
-                    "scaleUp": {
-                        "stabilizationWindowSeconds": scaling.scale_up_seconds,
-                        "selectPolicy": "Max",
-                        "policies": [
-                            {"type": "Percent", "value": 100, "periodSeconds": 15},
-                            {"type": "Pods", "value": 4, "periodSeconds": 15},
-                        ],
-                    },
-                    "scaleDown": {
-                        "stabilizationWindowSeconds": scaling.scale_down_seconds,
-                        "selectPolicy": "Max",
-                        "policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}],
-                    },
-                },
-            },
+    target = {"type": "Utilization", "averageUtilization": community.api.autoscaling.target_cpu}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": meta.metadata(community, name, Component.API),
+        "spec": {
+            "scaleTargetRef": _target(community),
+            "minReplicas": community.api.burst.min_replicas,
+            "maxReplicas": community.api.burst.max_replicas,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            "behavior": _behavior(community),
         },
-        # An autoscaler without its Deployment only fills the event log.
-        Gate.BASE,
-    )
+    }
+
+
+def _scaled_object(community: Community, keda: Keda) -> Manifest:
+    name, scaling = names.api_burst(community.name), community.api.autoscaling
+    # Of the burst pods alone: what base pods serve asks for no burst pod.
+    pods = f'namespace="{community.namespace}",pod=~"{name}-.+"'
+    query = f"sum(rate(bapsang_http_requests_total{{{pods}}}[1m]))"
+    served = {"serverAddress": keda.prometheus_url, "query": query, "threshold": str(keda.requests_per_pod)}
+    return {
+        "apiVersion": SCALED_OBJECT.api_version,
+        "kind": SCALED_OBJECT.name,
+        "metadata": meta.metadata(community, name, Component.API, {PAUSED: "0"} if community.hibernate else None),
+        "spec": {
+            "scaleTargetRef": _target(community),
+            "minReplicaCount": community.api.burst.min_replicas,
+            "maxReplicaCount": community.api.burst.max_replicas,
+            "triggers": [
+                {"type": "cpu", "metricType": "Utilization", "metadata": {"value": str(scaling.target_cpu)}},
+                {"type": "prometheus", "metricType": "AverageValue", "metadata": served},
+            ],
+            "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(community)}},
+        },
+    }
+
+
+def _target(community: Community) -> Manifest:
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": names.api_burst(community.name)}
+
+
+def _behavior(community: Community) -> Manifest:
+    """Up: doubling or four pods a quarter minute, for a steep meal-time peak. Down: gently."""
+    scaling = community.api.autoscaling
+    return {
+        "scaleUp": {
+            "stabilizationWindowSeconds": scaling.scale_up_seconds,
+            "selectPolicy": "Max",
+            "policies": [
+                {"type": "Percent", "value": 100, "periodSeconds": 15},
+                {"type": "Pods", "value": 4, "periodSeconds": 15},
+            ],
+        },
+        "scaleDown": {
+            "stabilizationWindowSeconds": scaling.scale_down_seconds,
+            "selectPolicy": "Max",
+            "policies": [{"type": "Percent", "value": 50, "periodSeconds": 60}],
+        },
+    }

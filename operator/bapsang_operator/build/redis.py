@@ -1,6 +1,7 @@
 """The managed Redis: one StatefulSet with an append-only file.
 
 Only the password is in the Secret, which is generated once; settings that a later version may change are arguments.
+Beside Redis's own programs, the image must have a shell, sed, tail and grep.
 """
 
 from __future__ import annotations
@@ -15,6 +16,31 @@ IMAGE = "redis:8.0"
 PORT = 6379
 #: Share of the memory limit that data may take; the rest is for rewriting the append-only file and for clients.
 DATA_SHARE = 0.6
+#: Starts Redis with the arguments that follow, on a log that ends with a whole transaction.
+#:
+#: A power loss may cut the log within a transaction. Redis 8.0 then takes away the command that was cut and keeps those
+#: before it, without their EXEC: at the next start it carries them out, together with the transaction after them.
+#: redis-check-aof cuts at the first thing that it does not understand, also in the middle of a log. So it may act only
+#: when what it would take away is one transaction and nothing else: its MULTI comes first (the name is the third line
+#: of a command), and there is no EXEC. All other damage is Redis's to mend or to refuse, and a person's to look at.
+START = r"""
+log=/data/appendonlydir
+if [ -e $log/appendonly.aof.manifest ] && ! found=$(redis-check-aof $log/appendonly.aof.manifest 2>&1); then
+  printf '%s\n' "$found"
+  cr=$(printf '\r')
+  where='s/^AOF analyzed: filename=\(.*\), size=.*, ok_up_to=\([0-9]*\),.*/\2 \1/p'
+  last=$(printf '%s\n' "$found" | sed -n "$where" | tail -n 1)
+  whole=${last%% *} file=$log/${last#* }
+  marks=$([ -z "$last" ] || { tail -c "+$((whole + 1))" "$file"; printf .; } | grep -anxE "(MULTI|EXEC)$cr" | head -n 2)
+  if [ "$marks" = "3:MULTI$cr" ]; then
+    echo "Repairing $file: it ends within a transaction, which begins at byte $whole and is taken away."
+    echo y | redis-check-aof --fix $log/appendonly.aof.manifest
+  else
+    echo "No transaction was cut off: the log is left to Redis as it is."
+  fi
+fi
+exec redis-server "$@"
+"""
 
 
 def children(community: Community, digests: wiring.Digests) -> list[Child]:
@@ -72,7 +98,7 @@ def _container(community: Community, secret: str) -> Manifest:
         "name": "redis",
         "image": IMAGE,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["redis-server"],
+        "command": ["/bin/sh", "-c", START, "redis"],
         "args": _arguments(community.redis.resources.limits["memory"]),
         # Read by redis-cli in the probes.
         "env": [pod.secret_env("REDISCLI_AUTH", secret, "password")],

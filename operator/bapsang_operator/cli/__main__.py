@@ -15,7 +15,7 @@ from bapsang_operator import build, names, prewarm, spec
 from bapsang_operator.build import secret, wiring
 from bapsang_operator.cli import view
 from bapsang_operator.cli.cluster import ERRORS, Cluster, error_text
-from bapsang_operator.kinds import BY_NAME, COMMUNITY
+from bapsang_operator.kinds import BY_NAME, COMMUNITY, SCALED_OBJECT
 
 _JOB = BY_NAME["Job"]
 
@@ -35,8 +35,10 @@ def _diff(cluster: Cluster, chosen: argparse.Namespace) -> int:
         return 1
     community = prewarm.warmed(spec.parse(resource), datetime.now(UTC))
     secrets = {ref.name for ref in wiring.api_secrets(community)} | set(secret.generators(community))
-    children = build.children(community, cluster.digests(secrets))
-    text = view.differences(children, cluster.children(chosen.name))
+    live = cluster.children(chosen.name)
+    # Which autoscaler there should be depends on what the operator may do and what is installed: take the one that is.
+    has_keda = any(key.kind == SCALED_OBJECT.name for key in live)
+    text = view.differences(build.children(community, cluster.digests(secrets), has_keda=has_keda), live)
     sys.stdout.write(text or "No difference.\n")
     return 1 if text else 0
 

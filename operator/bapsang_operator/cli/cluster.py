@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from typing import Any
 
@@ -11,12 +12,12 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.client.rest import RESTClientObject
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.dynamic import DynamicClient
-from kubernetes.dynamic.exceptions import DynamicApiError
+from kubernetes.dynamic.exceptions import DynamicApiError, ForbiddenError, ResourceNotFoundError
 from urllib3.exceptions import HTTPError
 
 from bapsang_operator import names
 from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import BY_NAME, WATCHED, Key, Kind, key_of
+from bapsang_operator.kinds import BY_NAME, SCALED_OBJECT, WATCHED, Key, Kind, key_of
 
 #: Whatever a request to the apiserver may end with.
 ERRORS = (ApiException, DynamicApiError, ConfigException, HTTPError)
@@ -40,14 +41,19 @@ class Cluster:
 
     def children(self, community: str) -> dict[Key, Manifest]:
         """Return everything that carries the label of a Community, pods too."""
-        selector = f"{names.LABEL_COMMUNITY}={community}"
         found: dict[Key, Manifest] = {}
         for kind in WATCHED:
-            items = self._resource(kind).get(namespace=self.namespace, label_selector=selector).to_dict()["items"]
-            for item in items:
-                complete = {**item, "apiVersion": kind.api_version, "kind": kind.name}
-                found[key_of(complete)] = complete
+            found |= self._labelled(kind, community)
+        # Not every cluster has KEDA, nor everybody rights on what it brings.
+        with contextlib.suppress(ResourceNotFoundError, ForbiddenError):
+            found |= self._labelled(SCALED_OBJECT, community)
         return found
+
+    def _labelled(self, kind: Kind, community: str) -> dict[Key, Manifest]:
+        selector = f"{names.LABEL_COMMUNITY}={community}"
+        items = self._resource(kind).get(namespace=self.namespace, label_selector=selector).to_dict()["items"]
+        complete = ({**item, "apiVersion": kind.api_version, "kind": kind.name} for item in items)
+        return {key_of(item): item for item in complete}
 
     def digests(self, secrets: set[str]) -> dict[tuple[str, str], str]:
         """Return digests of the values in Secrets, as the operator computes them; a missing Secret is left out."""

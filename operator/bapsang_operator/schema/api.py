@@ -8,6 +8,7 @@ from typing import Final
 from bapsang_operator import names
 from bapsang_operator.schema.core import Schema, rule
 from bapsang_operator.schema.fields import (
+    BASE_URL_RULE,
     URL_RULE,
     boolean,
     integer,
@@ -195,6 +196,18 @@ API: Final = obj(
                 "targetCPUUtilization": integer("CPU in percent of the request that is aimed at.", 10, 95, default=60),
                 "scaleUpSeconds": integer("Seconds of high load before pods are added.", 0, 3600, default=0),
                 "scaleDownSeconds": integer("Seconds of low load before pods are removed.", 0, 3600, default=300),
+                "keda": obj(
+                    "Let KEDA scale by requests as well as by CPU. Needs KEDA, and keda.enabled in the operator's chart.",
+                    {
+                        "prometheusUrl": text(
+                            "Prometheus that scrapes the API's pods, such as http://prometheus.monitoring:9090.",
+                            300,
+                            **rules(BASE_URL_RULE),
+                        ),
+                        "requestsPerPod": integer("Requests a second that a burst pod is to carry.", 1, 100_000),
+                    },
+                    required=["prometheusUrl", "requestsPerPod"],
+                ),
             },
             default={},
         ),

@@ -27,6 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
         "watchNamespaces": ["team-a", "team-b"],
         "priorityClassName": "system-cluster-critical",
         "headroomPriorityClass": {"create": False},
+        "keda": {"enabled": True},
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"key": "a", "operator": "Exists"}],
         "affinity": {"nodeAffinity": {}},

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from tests.waiting import eventually
 
+from bapsang_local.programs import module_folder
+from bapsang_local.programs import table as module_table
+from bapsang_local.settings import from_environment
+
 from .controlplane import ControlPlane, programs, running
-from .world import Client, Namespace, Operator, client_of, grant, install_crd
+from .world import Client, Namespace, Operator, client_of, grant, install_crd, remove_crd
 
 
 @pytest.fixture(scope="session")
@@ -55,12 +59,29 @@ def namespace(client: Client) -> Iterator[Namespace]:
 
 
 @pytest.fixture(scope="session")
+def keda_crd() -> Path:
+    """KEDA's own definition of ScaledObjects."""
+    module = module_table()["keda"]
+    folder = module_folder(module.module, module.version, from_environment())
+    return folder / "config/crd/bases/keda.sh_scaledobjects.yaml"
+
+
+@pytest.fixture
+def keda(control_plane: ControlPlane, client: Client, keda_crd: Path) -> Iterator[None]:
+    """ScaledObjects are served for the time of the test; KEDA itself does not run."""
+    install_crd(client, keda_crd)
+    yield
+    remove_crd(client, "scaledobjects.keda.sh")
+
+
+@pytest.fixture(scope="session")
 def operator(
     control_plane: ControlPlane, client: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
     """The operator with exactly the rights of the chart; a missing verb fails the tests."""
     grant(client)
-    found = Operator(control_plane.operator, tmp_path_factory.mktemp("operator") / "operator.log")
+    log = tmp_path_factory.mktemp("operator") / "operator.log"
+    found = Operator(control_plane.operator, log, {"BAPSANG_KEDA": "true"})
     found.start()
     eventually(lambda: found.leads, 30, "the operator leads")
     yield found

@@ -15,7 +15,7 @@ Rights = set[tuple[str, str, str]]
 def _granted() -> Rights:
     return {
         (group, resource, verb)
-        for rule in [*rules(), *rules(namespaced=True)]
+        for rule in [*rules(keda=True), *rules(namespaced=True)]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -37,10 +37,15 @@ def _used(plane: ControlPlane) -> Rights:
 
 
 def test_every_right_is_used_and_every_use_is_a_right(
-    namespace: Namespace, operator: Operator, control_plane: ControlPlane
+    namespace: Namespace, operator: Operator, control_plane: ControlPlane, keda: None
 ) -> None:
     namespace.community(storage={"bucket": "media"}, api={"burst": {"headroom": 1}})
     first = namespace.bring_up()
+    requests = {"prometheusUrl": "http://prometheus", "requestsPerPod": 50}
+    namespace.patch("Community", "c", {"spec": {"api": {"autoscaling": {"keda": requests}}}})
+    eventually(lambda: namespace.get("ScaledObject", "c-api-burst"))
+    namespace.patch("Community", "c", {"spec": {"api": {"autoscaling": {"keda": None}}}})
+    eventually(lambda: namespace.get("ScaledObject", "c-api-burst") is None)
     namespace.patch("Community", "c", {"spec": {"hibernate": True}})
     namespace.wait_for("Progressing", "True", "Hibernating")
     eventually(lambda: namespace.get("Deployment", "c-headroom") is None)

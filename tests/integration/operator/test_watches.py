@@ -41,7 +41,7 @@ def behind(
     eventually(lambda: operator.leads, 40)
 
 
-@pytest.mark.parametrize("what", ["500", "403", "error 410"])
+@pytest.mark.parametrize("what", ["500", "403", "error 410", "error 500"])
 def test_operator_outlives_watches_that_fail_for_long(
     behind: Operator, proxy: Proxy, namespace: Namespace, what: str
 ) -> None:

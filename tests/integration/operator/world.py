@@ -86,21 +86,21 @@ ROLES = Kind("Role", RBAC, "v1", "roles")
 BINDINGS = Kind("RoleBinding", RBAC, "v1", "rolebindings")
 
 
-def rules(namespaced: bool = False) -> list[Object]:
+def rules(namespaced: bool = False, *, keda: bool = False) -> list[Object]:
     """Return the chart's rules in namespaces with Communities, or the ones in the operator's own namespace."""
     if not namespaced:
-        found: list[Object] = yaml.safe_load((CHART / "files/rules.yaml").read_text())
-        return found
+        files = ["rules", *(["keda"] if keda else [])]
+        return [rule for name in files for rule in yaml.safe_load((CHART / f"files/{name}.yaml").read_text())]
     text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / "templates/role.yaml").read_text())
     role: Object = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))
     return list(role["rules"])
 
 
 def grant(client: Client) -> None:
-    """Give the operator's account exactly the rights of the chart, in a namespace of the operator's own."""
+    """Give the operator's account exactly the rights of the chart with everything on, in a namespace of the operator's own."""
     answer = client.create(NAMESPACE, {"metadata": {"name": OPERATOR_NAMESPACE}})
     assert answer.is_success, answer.text
-    bind(client, CLUSTER_ROLES, CLUSTER_BINDINGS, None, rules())
+    bind(client, CLUSTER_ROLES, CLUSTER_BINDINGS, None, rules(keda=True))
     bind(client, ROLES, BINDINGS, OPERATOR_NAMESPACE, rules(namespaced=True))
 
 
@@ -119,9 +119,9 @@ def bind(
         assert answer.is_success, answer.text
 
 
-def install_crd(client: Client) -> None:
-    """Create the chart's CRD, unless it is there, and wait until it is served."""
-    crd = yaml.safe_load(CRD.read_text())
+def install_crd(client: Client, file: Path = CRD) -> None:
+    """Create a CRD, the chart's by default, unless it is there, and wait until it is served."""
+    crd = yaml.safe_load(file.read_text())
     answer = client.create(CRDS, crd)
     assert answer.status_code in {201, 409}, answer.text
 
@@ -131,6 +131,12 @@ def install_crd(client: Client) -> None:
         return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
 
     eventually(is_served)
+
+
+def remove_crd(client: Client, name: str) -> None:
+    """Delete a CRD with all its objects, and wait until it is gone."""
+    client.delete(CRDS, None, name)
+    eventually(lambda: client.get(CRDS, None, name) is None, 60, f"{name} gone")
 
 
 @dataclass

@@ -11,6 +11,7 @@ BASE, BURST = "Deployment c-api-base", "Deployment c-api-burst"
 HEADROOM = "Deployment c-headroom"
 SYNC, COLLECTOR = "CronJob c-like-sync", "CronJob c-image-collector"
 HPA, INGRESS = "HorizontalPodAutoscaler c-api-burst", "Ingress c-api"
+SCALED = "ScaledObject c-api-burst"
 REDIS, MYSQL = "StatefulSet c-redis", "StatefulSet c-mysql"
 MIGRATE = "Job c-migrate-*"
 POLICIES = {"NetworkPolicy c-api": "spec.egress", "NetworkPolicy c-jobs": "spec.egress"}
@@ -76,6 +77,7 @@ OPEN: Manifest = {"name": "w", "schedule": "0 10 * * *", "duration": "2h", "repl
 WINDOW: Manifest = {"prewarm": [OPEN]}
 SINGLE: Manifest = {"prewarm": [{"name": "w", "at": "2026-11-23T09:30:00Z", "duration": "2h", "replicas": 4}]}
 PRICED: Manifest = {"estate": {}, "budget": {"monthlyUSD": 500, "monthlyRevenueUSD": 5000}}
+KEDA: Manifest = {"api": {"autoscaling": {"keda": {"prometheusUrl": "http://p:9090", "requestsPerPod": 50}}}}
 PRICED_CACHE: Manifest = PRICED | EXTERNAL_REDIS
 
 DATABASE_URL = "env[BAPSANG_DATABASE_URL].valueFrom.secretKeyRef"
@@ -134,6 +136,8 @@ ROWS: dict[str, Row] = {
     "api.autoscaling.targetCPUUtilization": Row(50, {HPA: "spec.metrics[0].resource.target.averageUtilization"}),
     "api.autoscaling.scaleUpSeconds": Row(30, {HPA: "spec.behavior.scaleUp.stabilizationWindowSeconds"}),
     "api.autoscaling.scaleDownSeconds": Row(60, {HPA: "spec.behavior.scaleDown.stabilizationWindowSeconds"}),
+    "api.autoscaling.keda.prometheusUrl": Row("http://q", {SCALED: "spec.triggers[1].metadata.serverAddress"}, KEDA),
+    "api.autoscaling.keda.requestsPerPod": Row(60, {SCALED: "spec.triggers[1].metadata.threshold"}, KEDA),
     "api.arch": Row("arm64", WHERE),
     "api.spot.enabled": Row(False, {BURST: NODES}),
     "api.spot.nodeSelector": Row({"capacity": "spot"}, WHERE),

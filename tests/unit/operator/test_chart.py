@@ -12,12 +12,13 @@ import yaml
 
 import bapsang_operator
 from bapsang_operator import __main__, kinds, names, spec
-from bapsang_operator.kinds import CHILDREN, COMMUNITY, EVENT, LEASE, POD, SECRET
+from bapsang_operator.kinds import BY_NAME, CHILDREN, COMMUNITY, EVENT, LEASE, POD, SCALED_OBJECT, SECRET
 from bapsang_operator.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "bapsang-operator"
 SOURCES = Path(str(bapsang_operator.__file__)).parent
+HPA = BY_NAME["HorizontalPodAutoscaler"]
 
 
 def _rights(template: str = "files/rules.yaml") -> dict[tuple[str, str], set[str]]:
@@ -45,9 +46,21 @@ def test_rights_are_exactly_those_that_the_code_uses() -> None:
         ("apps", "deployments/scale"): {"patch"},
     }
     for kind in CHILDREN:
-        verbs = {"get", "list", "watch", "create", "patch"} | ({"delete"} if kind.deletable else set())
-        wanted[kind.group, kind.plural] = verbs
+        verbs = {"get", "list", "watch", "create", "patch"}
+        wanted[kind.group, kind.plural] = verbs | ({"delete"} if kind.deletable and kind != HPA else set())
     assert _rights() == wanted
+
+
+def test_rights_on_scaled_objects_come_with_keda_alone() -> None:
+    assert _rights("files/keda.yaml") == {
+        (SCALED_OBJECT.group, SCALED_OBJECT.plural): {"get", "create", "patch", "delete"},
+        (HPA.group, HPA.plural): {"delete"},
+    }
+    for template in ("clusterrole", "watched"):
+        text = (CHART / f"templates/{template}.yaml").read_text()
+        assert re.search(r"if \$?\.Values\.keda\.enabled \}\}\s+\{\{- \$?\.Files\.Get \"files/keda\.yaml\"", text), (
+            template
+        )
 
 
 def test_rights_in_its_own_namespace_are_those_on_its_lease() -> None:
@@ -56,7 +69,8 @@ def test_rights_in_its_own_namespace_are_those_on_its_lease() -> None:
 
 
 def test_nothing_that_holds_data_is_ever_deleted() -> None:
-    assert {kind.name for kind in CHILDREN if kind.deletable} == {"CronJob", "Deployment", "Job", "Ingress"}
+    deletable = {"CronJob", "Deployment", "HorizontalPodAutoscaler", "Job", "Ingress"}
+    assert {kind.name for kind in CHILDREN if kind.deletable} == deletable
 
 
 def test_secrets_are_neither_watched_nor_listed() -> None:

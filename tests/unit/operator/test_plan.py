@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 
 from bapsang_operator import drift, names, plan
 from bapsang_operator.child import Child, Manifest
-from bapsang_operator.kinds import Key, key_of
+from bapsang_operator.kinds import CHILDREN, Key, key_of
 from bapsang_operator.plan import Cause, Ownership, Plan
 
 from .world import AllDigests, Cluster, children, community, migration_key
 
+#: Kinds of which an object may ever be deleted.
+DELETABLE = {kind.name for kind in CHILDREN if kind.deletable}
 SPECS: list[dict[str, Any]] = [
     {},
     {"redis": {"mode": "external", "url": "redis://a:6379"}},
@@ -177,7 +179,7 @@ def test_a_job_is_never_changed_once_it_exists() -> None:
 
 def test_removed_host_deletes_the_ingress_and_nothing_that_holds_data() -> None:
     cluster = copy.deepcopy(UP)
-    kept = [child for child in children(cluster.community) if child.key.kind in {"Deployment", "Job", "CronJob"}]
+    kept = [child for child in children(cluster.community) if child.key.kind in DELETABLE - {"Ingress"}]
     assert [key_of(gone).kind for gone in cluster.plan(kept).deletes] == ["Ingress"]
 
 

@@ -44,7 +44,7 @@ class AllDigests(dict[tuple[str, str], str]):
 
 
 def children(wanted: Community, digests: dict[tuple[str, str], str] | None = None) -> list[Child]:
-    return build.children(wanted, AllDigests() if digests is None else digests)
+    return build.children(wanted, AllDigests() if digests is None else digests, has_keda=True)
 
 
 def pod_templates(found: list[Child]) -> dict[str, Manifest]:
