@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from bapsang_api.kit.connections import Limits
+from bapsang_api.kit.connections import Limits, open_engine
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.dberrors import OUT_OF_TIME, code_of
 from bapsang_api.kit.problem import Unavailable
@@ -131,3 +131,36 @@ async def test_a_restarted_server_costs_no_read_once_it_is_back(small: World) ->
     answers = await asyncio.gather(*(small.http.get(f"{API}/posts/{post_id}/comments") for _ in range(4)))
     assert [answer.status_code for answer in answers] == [200] * 4
     engine.dispose()
+
+
+async def test_connections_are_encrypted_and_share_what_that_needs(servers: Backend) -> None:
+    engine = open_engine(servers.environment["BAPSANG_DATABASE_URL"])
+    with engine.connect() as one, engine.connect() as other:
+        for connection in (one, other):
+            assert connection.execute(text("SHOW SESSION STATUS LIKE 'Ssl_cipher'")).one()[1]
+        drivers = [connection.connection.driver_connection for connection in (one, other)]
+        assert drivers[0].ctx is drivers[1].ctx  # type: ignore[union-attr]
+    engine.dispose()
+
+
+async def test_reads_end_no_transaction_and_writes_are_rolled_back(servers: Backend) -> None:
+    # One connection, because a temporary table and these counters belong to one.
+    database = Database(servers.environment["BAPSANG_DATABASE_URL"], SMALL.replace(connections=1))
+
+    def counters(session: Session) -> dict[str, int]:
+        rows = session.execute(text("SHOW SESSION STATUS WHERE Variable_name IN ('Com_commit', 'Com_rollback')"))
+        return {name: int(value) for name, value in rows}
+
+    def fail(session: Session) -> None:
+        session.execute(text("CREATE TEMPORARY TABLE tried (n INT) ENGINE = InnoDB"))
+        session.execute(text("INSERT INTO tried VALUES (1)"))
+        raise LookupError
+
+    before = await database.read(counters)
+    for _ in range(3):
+        assert await database.read(counters) == before
+    with pytest.raises(LookupError):
+        await database.write(fail)
+    assert (await database.read(lambda session: session.execute(text("SELECT COUNT(*) FROM tried")).scalar())) == 0
+    assert (await database.read(counters))["Com_rollback"] == before["Com_rollback"] + 1
+    database.close()
