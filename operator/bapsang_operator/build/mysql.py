@@ -12,8 +12,8 @@ IMAGE = "mysql:9.7"
 PORT = 3306
 DATABASE = "bapsang"
 USER = "bapsang"
-#: No more than other pods get: a namespace that is deleted is looked at after 5 s, and again half the longest grace of its
-#: pods later (its pods are gone after 17 s). With 50, it was gone after more than half a minute.
+#: No more than other pods get: the longest grace of the pods that are left decides when a namespace that is deleted is
+#: looked at again (half of it and a second later).
 GRACE_SECONDS = 30
 _DATA = "/var/lib/mysql/data"
 _SOCKET = "/run/mysqld/mysqld.sock"
