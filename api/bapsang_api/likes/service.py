@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 100
 _FIRST: Final = 5_000  # users that are read for many posts at once
-_MOST_WANTED: Final = 500  # posts that are loaded because somebody reads them, at once
+_MOST_WANTED: Final = 8  # posts that are loaded because somebody reads them, at once: nobody waits for that
 _RIVAL_SECONDS: Final = 0.03  # between looks whether another process has loaded the post
 
 
@@ -183,7 +183,13 @@ class LikeService:
         await self._likes.finish_load(post_id, token, of_pending, staged=staged, compact=compact)
 
     async def _read_first(self, post_ids: Collection[str]) -> dict[str, rows.Stored]:
-        return await self._database.read(partial(rows.first_stored, post_ids=post_ids, limit=_FIRST))
+        found = await self._database.read(partial(rows.first_stored, post_ids=post_ids, limit=_FIRST))
+        # For all of them at once: giving a number is a transaction.
+        without = {user_id for stored in found.values() for user_id, number in stored.users if number is None}
+        numbers = await self._numbers.of_all(without)
+        for stored in found.values():
+            stored.users = [(user_id, number or numbers.get(user_id)) for user_id, number in stored.users]
+        return found
 
     async def _begin_epoch(self) -> None:
         """Begin the life of an empty Redis, or wait a moment for the write-back that still has claims of the last one."""
