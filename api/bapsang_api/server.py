@@ -21,7 +21,8 @@ log = logging.getLogger(__name__)
 REQUEST_SECONDS: Final = 10
 # Longer than the idle time of the load balancers in front (60 s): the one who closes first must not be this side.
 KEEP_ALIVE_SECONDS: Final = 75
-BACKLOG: Final = 2048
+# As many as the kernel admits: what does not fit is tried again by the client's kernel after one second, then two, then four.
+BACKLOG: Final = 4096
 
 
 class _Listener(uvicorn.Server):
@@ -98,6 +99,7 @@ def _on_signal(stop: asyncio.Event, hurry: asyncio.Event) -> None:
 def _listener(app: Any) -> _Listener:
     config = uvicorn.Config(
         app,
+        backlog=BACKLOG,
         http="httptools",
         loop="none",
         lifespan="off",

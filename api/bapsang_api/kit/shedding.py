@@ -18,8 +18,9 @@ _READS_PER_WRITE: Final = 2
 LATE_SECONDS: Final = 0.15
 # Late this often in a row is overload; once or twice is a stall, such as a processor that others used.
 _LOOKS: Final = 3
-# Refusing helps only where there is a queue: fewer requests than this, and something else keeps the process from its work.
-FEW: Final = 100
+# Refusing helps only where there is a queue: with less than half of what may be worked on at once, something else keeps the
+# process from its work.
+_FEW: Final = 0.5
 # What is refused grows fast, the faster the later it is, and falls slowly, so that the rate settles where the process keeps up.
 _MORE, _LESS, _MOST_REFUSED = 0.1, 0.02, 0.95
 _LOOK_SECONDS: Final = 0.1
@@ -41,6 +42,7 @@ class Shedder:
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._free = {Kind.READ: most, Kind.WRITE: max(1, most // _READS_PER_WRITE)}
         self._metrics = metrics
+        self._few = most * _FEW
         self._in_flight = 0
         self._late_looks = 0
         self._refused = 0.0  # share
@@ -74,7 +76,7 @@ class Shedder:
         self._in_flight -= 1
 
     def _is_refused(self) -> bool:
-        if self._in_flight < FEW:
+        if self._in_flight < self._few:
             return False
         self._due += self._refused
         if self._due < 1:

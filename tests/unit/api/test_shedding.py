@@ -4,9 +4,9 @@ import pytest
 
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.shedding import FEW, LATE_SECONDS, Kind, Shedder
+from bapsang_api.kit.shedding import LATE_SECONDS, Kind, Shedder
 
-MOST = 10 * FEW
+MOST = 1_000
 
 
 def refused(shedder: Shedder, requests: int = 100) -> int:
@@ -25,7 +25,7 @@ def refused(shedder: Shedder, requests: int = 100) -> int:
 @pytest.fixture
 def busy() -> Shedder:
     shedder = Shedder(MOST, Metrics())
-    for _ in range(FEW):
+    for _ in range(MOST // 2):
         shedder.enter(Kind.READ)
     return shedder
 
