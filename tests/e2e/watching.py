@@ -69,13 +69,15 @@ def is_ready(pod: dict[str, Any]) -> bool:
 def watching(community: Community) -> Iterator[Watch]:
     """Watch the API pods of a Community; yields once the pods that are there are known."""
     watch = Watch()
-    here = len(community.items("pods", "-l", f"bapsang.dev/community={community.name},{API}"))
     selector = f"bapsang.dev/community={community.name},{API}"
     arguments = ("get", "pods", "-n", community.namespace, "-l", selector, "--watch", "--output-watch-events")
     with community.cluster.following(*arguments, "-o", "json") as lines:
         thread = threading.Thread(target=watch.follow, args=(lines,))
         thread.start()
-        eventually(lambda: len(watch.pods) >= here, 20, what="the watch knows the pods")
+        # Counted anew each time: one that was on its way out may have gone before the watch began.
+        eventually(
+            lambda: len(watch.pods) >= len(community.items("pods", "-l", selector)), 60, what="the watch knows all"
+        )
         watch.fewest = watch.serving()
         yield watch
     thread.join()
