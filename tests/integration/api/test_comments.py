@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from .world import API, PASSWORD, Person, World, assert_problem, make_admin
 
@@ -392,12 +391,6 @@ async def test_a_page_costs_two_statements_however_many_comments_it_shows(world:
     for number in range(6):
         top = await alice.write_comment(post_id, f"{number}")
         await alice.write_comment(post_id, "답글의 답글", await alice.write_comment(post_id, "답글", top))
-    asked: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "FROM" in statement:
-            asked.append(statement)
-
-    event.listen(world.runtime.database.engine, "before_cursor_execute", note)
-    assert len((await page(world, post_id))["items"]) == 6
-    assert len(asked) == 2
+    with world.statements() as asked:
+        assert len((await page(world, post_id))["items"]) == 6
+    assert len([statement for statement in asked if "FROM" in statement]) == 2

@@ -8,9 +8,8 @@ import pytest
 
 from bapsang_api.asgi import BODY_LIMIT
 
-from .world import API, PASSWORD, PROBLEMS, Backend, World, assert_problem, open_world
+from .world import API, PASSWORD, PROBLEMS, UNKNOWN, Backend, World, assert_problem, open_world
 
-UNKNOWN = "01JD0000000000000000000000"
 WRITTEN = {"title": "밥", "content": "국"}
 
 

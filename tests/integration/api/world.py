@@ -19,6 +19,7 @@ from bapsang_api.settings import Settings
 from .conformance import Conforming
 
 API = "/api/v1"
+UNKNOWN = "01JD0000000000000000000000"  # the id of nothing
 PASSWORD = "Bapsang-2026!"
 # A busy machine is no dependency that is down. Tests of the limits themselves set their own.
 PATIENT = {"BAPSANG_DATABASE_CONNECT_SECONDS": "10", "BAPSANG_DATABASE_STATEMENT_SECONDS": "30"}
@@ -86,6 +87,11 @@ class Person:
         """Send a request as this person; a body given as `content` is declared to be JSON."""
         headers = {**self.headers, "Content-Type": "application/json"} if "content" in options else self.headers
         return await self.http.request(method, f"{API}{path}", headers=headers, **options)
+
+    async def picture(self) -> str | None:
+        """Return the URL of the picture of the own profile."""
+        url: str | None = (await self.get("/users/me")).json()["presignedProfileImageUrl"]
+        return url
 
     async def write_post(self, title: str = "오늘의 밥상", content: str = "된장찌개") -> str:
         answer = await self.send("POST", "/posts", json={"title": title, "content": content})
