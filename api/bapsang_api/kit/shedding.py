@@ -42,8 +42,7 @@ class Shedder:
     def __init__(self, most: int, metrics: Metrics) -> None:
         self._free = {Kind.READ: most, Kind.WRITE: max(1, most // _READS_PER_WRITE)}
         self._metrics = metrics
-        self._few = most * _FEW
-        self._in_flight = 0
+        self._few = sum(self._free.values()) - most * _FEW  # free, from which on few are in use
         self._late_looks = 0
         self._refused = 0.0  # share
         self._due = 0.0  # refusals, of which each whole one is carried out
@@ -69,14 +68,12 @@ class Shedder:
             self._metrics.shed.labels(kind).inc()
             raise Unavailable
         self._free[kind] -= 1
-        self._in_flight += 1
 
     def leave(self, kind: Kind) -> None:
         self._free[kind] += 1
-        self._in_flight -= 1
 
     def _is_refused(self) -> bool:
-        if self._in_flight < self._few:
+        if sum(self._free.values()) > self._few:
             return False
         self._due += self._refused
         if self._due < 1:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Collection
 from contextvars import Context
 from functools import partial
+from itertools import chain
 from typing import Final
 
 from bapsang_api.kit.batch import Batch
@@ -169,7 +170,7 @@ class LikeService:
         compact, users, staged = stored.count >= self._likes.compact_from, stored.users, 0
         while True:
             numbers = await self._numbers.complete(users)
-            if not await self._likes.stage(post_id, token, numbers, compact=compact):
+            if not await self._likes.stage(post_id, token, numbers.values(), compact=compact):
                 return
             staged += len(numbers)
             if stored.whole:
@@ -185,10 +186,9 @@ class LikeService:
     async def _read_first(self, post_ids: Collection[str]) -> dict[str, rows.Stored]:
         found = await self._database.read(partial(rows.first_stored, post_ids=post_ids, limit=_FIRST))
         # For all of them at once: giving a number is a transaction.
-        without = {user_id for stored in found.values() for user_id, number in stored.users if number is None}
-        numbers = await self._numbers.of_all(without)
+        numbers = await self._numbers.complete(chain.from_iterable(stored.users for stored in found.values()))
         for stored in found.values():
-            stored.users = [(user_id, number or numbers.get(user_id)) for user_id, number in stored.users]
+            stored.users = [(user_id, numbers.get(user_id)) for user_id, _ in stored.users]
         return found
 
     async def _begin_epoch(self) -> None:

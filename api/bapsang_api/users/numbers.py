@@ -37,15 +37,11 @@ class UserNumbers:
         if len(self._known) > _KNOWN:
             self._known.popitem(last=False)
 
-    async def complete(self, users: Iterable[tuple[str, int | None]]) -> list[int]:
+    async def complete(self, users: Iterable[tuple[str, int | None]]) -> dict[str, int]:
         """Return the numbers of users, each given with the one that it has, None without one; those who are gone are left out."""
-        found, without = [], []
-        for user_id, number in users:
-            if number is None:
-                without.append(user_id)
-            else:
-                found.append(number)
-        return [*found, *(await self.of_all(without)).values()]
+        known = dict(users)
+        given = await self.of_all(user_id for user_id, number in known.items() if number is None)
+        return {user_id: number for user_id, had in known.items() if (number := had or given.get(user_id))}
 
     async def of_all(self, user_ids: Iterable[str]) -> dict[str, int]:
         """Return the numbers of those users that exist."""

@@ -89,7 +89,8 @@ class Table:
         self.rows.append((name, result, time.monotonic() - begin))
 
     def text(self) -> str:
-        lines = [f"  {name:<44} {result:<34} {_seconds(seconds):>8}" for name, result, seconds in self.rows]
+        width = max((len(name) for name, _, _ in self.rows), default=0)
+        lines = [f"  {name:<{width}}  {result:<34} {_seconds(seconds):>8}" for name, result, seconds in self.rows]
         return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from bapsang_api.kit import counters
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.redis import load_script
-from bapsang_api.likes.rows.store import likes, posts
+from bapsang_api.likes.rows.store import likes, posts, stored
 from bapsang_api.likes.store import DIRTY, PostKeys, chunks
 from bapsang_api.posts.models import STATUS_DELETED
 from bapsang_api.users.models import User
@@ -150,8 +150,7 @@ def _stored(session: Session, pairs: Sequence[Pair]) -> set[Pair]:
     """Return those of these likes that are in the database. Their posts are locked, so it stays like that."""
     found: set[Pair] = set()
     for chunk in chunks(pairs):
-        rows = session.execute(select(likes.c.post_id, likes.c.user_id).where(_ID.in_(chunk)))
-        found.update((post_id, user_id) for post_id, user_id in rows)
+        found.update(stored(session, chunk))
     return found
 
 
