@@ -13,8 +13,6 @@ from bapsang_operator.spec import Community, Resources, SecretRef
 
 #: Seconds that a pod still serves before SIGTERM: ingress and kube-proxy need them to stop sending.
 PRE_STOP_SECONDS = 3
-#: The API fails its readiness at SIGTERM, serves 5 s more and is gone within 20 s; the rest is margin.
-GRACE_SECONDS = PRE_STOP_SECONDS + 20 + 7
 
 
 def checksum(refs: list[SecretRef], digests: wiring.Digests) -> str:
@@ -113,7 +111,6 @@ def _deployment(
                     [_container(community, resources)],
                     _volumes(community),
                     serviceAccountName=names.api(community.name),
-                    terminationGracePeriodSeconds=GRACE_SECONDS,
                     tolerations=placement.tolerations(community, spot=tier == "burst"),
                     **place,
                     **placement.spread(community),

@@ -12,9 +12,6 @@ IMAGE = "mysql:9.7"
 PORT = 3306
 DATABASE = "bapsang"
 USER = "bapsang"
-#: No more than other pods get: the longest grace of the pods that are left decides when a namespace that is deleted is
-#: looked at again (half of it and a second later).
-GRACE_SECONDS = 30
 _DATA = "/var/lib/mysql/data"
 _SOCKET = "/run/mysqld/mysqld.sock"
 
@@ -48,7 +45,6 @@ def children(community: Community, digests: wiring.Digests) -> list[Child]:
                     pod.scratch("tmp", "1Gi"),
                 ],
                 initContainers=[_initialiser(community)],
-                terminationGracePeriodSeconds=GRACE_SECONDS,
             ),
             {ANNOTATION_SECRETS: api.checksum(secrets, digests)},
             wiring.missing(secrets, digests),

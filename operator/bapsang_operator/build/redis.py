@@ -61,7 +61,6 @@ def children(community: Community, digests: wiring.Digests) -> list[Child]:
                     pod.secret_file("config", name, "redis.conf", "redis.conf"),
                     {"name": "data", "persistentVolumeClaim": {"claimName": name}},
                 ],
-                terminationGracePeriodSeconds=30,
             ),
             {ANNOTATION_SECRETS: api.checksum(secrets, digests)},
             wiring.missing(secrets, digests),
