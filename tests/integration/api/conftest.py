@@ -6,11 +6,31 @@ from pathlib import Path
 
 import pytest
 import redis
+from argon2 import PasswordHasher
 
-from bapsang_api.migrate import migrate
+from bapsang_api.kit import passwords
 
 from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, create_bucket, open_photo_world, serving_s3
-from .world import Backend, World, mysql_database, open_world
+from .databases import MigratedDatabases, mysql_database
+from .world import Backend, World, open_world
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[PasswordHasher]:
+    """Let a service within this process spend half a millisecond on a password, not 65: half of all tests' time was that.
+
+    Services that tests start as processes, and the unit tests, hash as in production. Yields production's hasher.
+    """
+    usual = passwords._HASHER
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        yield usual
+
+
+@pytest.fixture
+def usual_passwords(quick_passwords: PasswordHasher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash as in production, for what happens while a password is hashed."""
+    monkeypatch.setattr(passwords, "_HASHER", quick_passwords)
 
 
 @pytest.fixture
@@ -29,18 +49,25 @@ def empty_redis(redis_url: str) -> str:
     return redis_url
 
 
+@pytest.fixture(scope="session")
+def migrated_databases(mysql_url: str) -> Iterator[MigratedDatabases]:
+    databases = MigratedDatabases(mysql_url)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture
-def servers(empty_mysql: str, empty_redis: str, signing_key_file: Path) -> Backend:
+def servers(migrated_databases: MigratedDatabases, empty_redis: str, signing_key_file: Path) -> Iterator[Backend]:
     """A migrated MySQL database and an empty Redis."""
-    migrate(empty_mysql)
-    environment = {
-        "BAPSANG_DATABASE_URL": empty_mysql,
-        "BAPSANG_REDIS_URL": empty_redis,
-        "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
-        "BAPSANG_ADMIN_PORT": "0",
-        "BAPSANG_RATE_LIMITS": "off",
-    }
-    return Backend("mysql+redis", environment)
+    with migrated_databases.lent() as url:
+        environment = {
+            "BAPSANG_DATABASE_URL": url,
+            "BAPSANG_REDIS_URL": empty_redis,
+            "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
+            "BAPSANG_ADMIN_PORT": "0",
+            "BAPSANG_RATE_LIMITS": "off",
+        }
+        yield Backend("mysql+redis", environment)
 
 
 @pytest.fixture

@@ -74,6 +74,7 @@ async def test_password_change_ends_every_session_and_the_old_password(world: Wo
     assert await login_status(world, alice.email, NEW_PASSWORD) == 201
 
 
+@pytest.mark.usefixtures("usual_passwords")
 async def test_no_login_with_the_old_password_survives_a_change_at_the_same_moment(world: World) -> None:
     alice = await world.person()
     logins = [world.http.post(f"{API}/auth/tokens", json={"email": alice.email, "password": PASSWORD}) for _ in "12345"]

@@ -42,6 +42,7 @@ async def test_taken_email_and_nickname_conflict_whatever_their_case(world: Worl
         assert_problem(await world.http.post(f"{API}/auth/users", json=taken), 409, "E409-1")
 
 
+@pytest.mark.usefixtures("usual_passwords")
 async def test_two_parallel_signups_with_one_nickname_give_one_account(world: World) -> None:
     bodies = [signup(email=f"a{n}@example.com", nickname="Same" if n else "same") for n in range(2)]
     answers = await asyncio.gather(*(world.http.post(f"{API}/auth/users", json=body) for body in bodies))

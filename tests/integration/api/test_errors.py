@@ -106,6 +106,7 @@ async def test_redis_down_leaves_reading_and_refuses_likes_and_logout(files: Bac
             assert_problem(answer, 503, "E503-1")
 
 
+@pytest.mark.usefixtures("usual_passwords")
 async def test_login_flood_is_answered_503_and_leaves_reading_alone(world: World) -> None:
     login = {"email": "nobody@example.com", "password": PASSWORD}
     flood = [asyncio.create_task(world.http.post(f"{API}/auth/tokens", json=login)) for _ in range(60)]

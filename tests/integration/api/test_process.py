@@ -214,11 +214,13 @@ def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without
             [*PROGRAM, "like-sync"], env={**BARE, **servers.environment}, cwd=tmp_path, stderr=subprocess.DEVNULL
         )
         eventually(lambda: likes.exists(f"like:claim:{post_id}"))
-        likes.client_pause(20_000, all=False)  # writes only: the acknowledgement will not get through
+        likes.client_pause(120_000, all=False)  # writes only: the acknowledgement will not get through
         holder.execute(text("COMMIT"))
         eventually(lambda: count() == 3)
     job.kill()
     job.wait()
+    # Redis must have noticed the death: an acknowledgement that it has read and holds back would be carried out.
+    eventually(lambda: len(likes.client_list()) == 1)
     likes.client_unpause()
     assert likes.hlen(f"like:claim:{post_id}") == 3 + 1  # and the id of the claim
 

@@ -12,7 +12,8 @@ from tests.waiting import eventually as until
 from bapsang_api.kit.replica import PIN_SECONDS, RETRY_SECONDS, Circuit, ReplicatedDatabase
 from bapsang_api.migrate import migrate
 
-from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, mysql_database, open_world
+from .databases import mysql_database
+from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, open_world
 
 READER = "reader"
 

@@ -10,7 +10,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
-from sqlalchemy import create_engine, event, text
+from sqlalchemy import event, text
 
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.runtime import Runtime, running
@@ -228,22 +228,6 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, 
     assert body["instance"] == answer.request.url.path
     assert body["requestId"] == answer.headers["x-request-id"]
     return body
-
-
-@contextlib.contextmanager
-def mysql_database(server_url: str, name: str) -> Iterator[str]:
-    """Create an empty database and drop it afterwards; yields its URL."""
-    engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
-    url = engine.url.set(database=name, query={"charset": "utf8mb4"})
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()  # a test may restart the server
-    try:
-        yield url.render_as_string(hide_password=False)
-    finally:
-        with engine.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name}"))
-        engine.dispose()
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:

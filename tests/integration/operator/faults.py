@@ -1,4 +1,4 @@
-"""A proxy in front of the apiserver that spoils one chosen request of the operator, and passes all others."""
+"""A proxy in front of the apiserver that spoils one chosen request about a Community, and passes all others."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Proxy:
     `broken` counts the watches that failed since `break_watches`."""
 
     upstream: Path
-    fault: Fault | None = None
+    faults: dict[str, Fault] = field(default_factory=dict)  # by namespace
     calls: dict[str, list[str]] = field(default_factory=dict)
     url: str = ""
     broken: int = 0
@@ -91,12 +91,11 @@ class Proxy:
         # Only the operator's own client names a timeout in its requests without watching.
         if "namespaces" not in parts or "leases" in parts or "timeout" not in request.query:
             return None
-        calls = self.calls.setdefault(parts[parts.index("namespaces") + 1], [])
+        namespace = parts[parts.index("namespaces") + 1]
+        calls = self.calls.setdefault(namespace, [])
         calls.append(f"{request.method} {request.path}")
-        fault = self.fault
-        if fault is None or fault.happened or calls is not self.calls.get(fault.namespace):
-            return None
-        if len(calls) - 1 != fault.index:
+        fault = self.faults.get(namespace)
+        if fault is None or fault.happened or len(calls) - 1 != fault.index:
             return None
         fault.happened = True
         return fault
