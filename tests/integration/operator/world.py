@@ -225,6 +225,7 @@ class Namespace:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.name = f"test-{secrets.token_hex(4)}"
+        self.jobs: set[tuple[str, str]] = set()  # name and uid of all that `play_controllers` met
         answer = client.create(NAMESPACE, {"metadata": {"name": self.name}})
         assert answer.is_success, answer.text
 
@@ -329,6 +330,8 @@ class Namespace:
             for found in self.client.list(BY_NAME[kind], self.name):
                 status = found.get("status", {})
                 is_new = status.get("observedGeneration", 0) < found["metadata"]["generation"]
+                if kind == "Job":
+                    self.jobs.add((found["metadata"]["name"], found["metadata"]["uid"]))
                 if not status.get("conditions") if kind == "Job" else is_new:
                     self.finish(kind, found["metadata"]["name"])
 
