@@ -39,7 +39,8 @@ def settings() -> kopf.OperatorSettings:
     found.watching.inactivity_timeout = SILENCE_SECONDS
     found.watching.connect_timeout = 10
     found.watching.reconnect_backoff = 1.0
-    found.watching.chunk_size = 500
+    # All kinds are listed at once, and an object takes ten times its bytes while it is read.
+    found.watching.chunk_size = 100
     found.networking.request_timeout = 30
     found.networking.connect_timeout = 5
     found.networking.error_backoffs = Patience()
