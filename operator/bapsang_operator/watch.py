@@ -41,6 +41,8 @@ def settings() -> kopf.OperatorSettings:
     found.watching.reconnect_backoff = 1.0
     # All kinds are listed at once, and an object takes ten times its bytes while it is read.
     found.watching.chunk_size = 100
+    # For so long a worker keeps the last object that it was given, and at the start there is one for each object.
+    found.queueing.idle_timeout = 0.1
     found.networking.request_timeout = 30
     found.networking.connect_timeout = 5
     found.networking.error_backoffs = Patience()

@@ -164,6 +164,7 @@ class Operator:
             "KUBECONFIG": str(self.kubeconfig),
             "BAPSANG_ADMIN_PORT": str(self.port),
             "BAPSANG_RESYNC_SECONDS": "2",
+            "MALLOC_ARENA_MAX": "1",  # as the image sets it
             **self.settings,
         }
         with self.log.open("ab") as log:
