@@ -127,6 +127,9 @@ def test_pods_that_serve_nobody_do_not_hold_up_a_drain(own: Community) -> None:
             assert watch.wait(lambda: len(broken(watch)) == BURST and watch.serving() == BASE, 60)
             budget = eventually(lambda: forbidding(own), 30, what="the budget knows that pods are away")
             assert budget["currentHealthy"] < budget["desiredHealthy"]
+            judge_the_unready(own, "IfHealthyBudget")
+            assert not evict(own, broken(watch)[0]), "Kubernetes' default would hold them"
+            judge_the_unready(own, "AlwaysAllow")
             for pod in broken(watch):
                 assert evict(own, pod), f"{pod} cannot be evicted"
             (serving, *_) = (name for name, pod in watch.pods.items() if is_ready(pod) and not is_going(pod))
@@ -134,6 +137,19 @@ def test_pods_that_serve_nobody_do_not_hold_up_a_drain(own: Community) -> None:
     finally:
         kubectl("annotate", "community", own.name, *here, "bapsang.dev/paused-")
     own.wait_ready()
+
+
+def judge_the_unready(community: Community, policy: str) -> None:
+    """Change which pods the budget lets go, and wait until it is in force."""
+    budget = ("pdb", f"{community.name}-api")
+    patch = json.dumps({"spec": {"unhealthyPodEvictionPolicy": policy}})
+    community.cluster.kubectl("patch", *budget, "-n", community.namespace, "--type=merge", "-p", patch)
+
+    def is_seen() -> bool:
+        found = community.get(*budget)
+        return bool(found["status"]["observedGeneration"] == found["metadata"]["generation"])
+
+    eventually(is_seen, 30, what="the budget's controller has seen the change")
 
 
 def broken(watch: Watch) -> list[str]:
