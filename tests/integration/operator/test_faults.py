@@ -219,7 +219,7 @@ def test_life_ends_the_same_whatever_happens_to_one_request(
         assert happened or index > REQUESTS * 0.6, index
         assert essence == undisturbed, index
         assert len({name for name, _ in namespace.jobs}) == len(namespace.jobs) == 2, (index, namespace.jobs)
-        assert max(_creations(control_plane, namespace.name).values()) == 1, index
+        assert max(_creations(control_plane, namespace.name).values(), default=0) <= 1, index
 
 
 def test_faulty_operator_never_died_of_an_answer(stage: Stage, undisturbed: str) -> None:
