@@ -5,29 +5,40 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from bapsang_api.migrate import migrate
 
 _KEPT = "alembic_version"
-_PLAIN = {"ssl_disabled": True}  # making ready for TLS takes longer than all else here
+# Making ready for TLS takes longer than all else here.
+_PLAIN: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "connect_args": {"ssl_disabled": True}}
+
+
+@contextlib.contextmanager
+def connected(url: str, **options: Any) -> Iterator[Connection]:
+    """Connect for once, with SQLAlchemy's options for an engine; nothing stays open afterwards."""
+    engine = create_engine(url, **options)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 @contextlib.contextmanager
 def mysql_database(server_url: str, name: str) -> Iterator[str]:
     """Create a database without tables and drop it afterwards; yields its URL."""
-    engine = create_engine(server_url, isolation_level="AUTOCOMMIT", connect_args=_PLAIN)
-    url = engine.url.set(database=name, query={"charset": "utf8mb4"})
-    with engine.connect() as connection:
+    with connected(server_url, **_PLAIN) as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()  # a test may restart the server
     try:
+        url = make_url(server_url).set(database=name, query={"charset": "utf8mb4"})
         yield url.render_as_string(hide_password=False)
     finally:
-        with engine.connect() as connection:
+        with connected(server_url, **_PLAIN) as connection:
             connection.execute(text(f"DROP DATABASE {name}"))
-        engine.dispose()
 
 
 class MigratedDatabases:
@@ -47,12 +58,12 @@ class MigratedDatabases:
                 mysql_database(self._server_url, f"bapsang_test_{secrets.token_hex(4)}")
             )
             migrate(self._url)
-            with _connected(self._url) as connection:
+            with connected(self._url, **_PLAIN) as connection:
                 self._schema = _schema(connection)
         try:
             yield self._url
         finally:
-            with _connected(self._url) as connection:
+            with connected(self._url, **_PLAIN) as connection:
                 _end_others(connection)
                 changed = _schema(connection) != self._schema
                 if not changed:
@@ -65,20 +76,12 @@ class MigratedDatabases:
         self._kept.close()
 
 
-@contextlib.contextmanager
-def _connected(url: str) -> Iterator[Connection]:
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", connect_args=_PLAIN)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
-
-
 def _end_others(connection: Connection) -> None:
     """End the connections that processes killed by the test have left: they may hold locks."""
     mine = connection.execute(text("SELECT CONNECTION_ID()")).scalar()
     others = text("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> :mine")
     for number in connection.execute(others, {"mine": mine}).scalars().all():
-        with contextlib.suppress(Exception):  # it ended by itself meanwhile
+        with contextlib.suppress(OperationalError):  # it ended by itself meanwhile
             connection.execute(text(f"KILL {number}"))
 
 

@@ -5,8 +5,9 @@ import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
+from .databases import connected
 from .world import API, PASSWORD, Backend, World, assert_problem, open_world
 
 # Every request of it asks the database; those for posts and lists share one question.
@@ -16,14 +17,12 @@ SLOW = f"{API}/search/posts?q=밥상"
 @contextmanager
 def standing_still(url: str) -> Iterator[None]:
     """Let every statement on the posts of a MySQL database wait."""
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as holder:
+    with connected(url, isolation_level="AUTOCOMMIT") as holder:
         holder.execute(text("LOCK TABLES posts WRITE"))
         try:
             yield
         finally:
             holder.execute(text("UNLOCK TABLES"))
-    engine.dispose()
 
 
 def narrow(backend: Backend, most: int) -> Backend:

@@ -1,8 +1,6 @@
 """Migrations: the same history on MySQL and SQLite ends in exactly the tables that the code describes."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, event, text
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -25,17 +23,10 @@ from bapsang_api.migrations import versions
 from bapsang_api.posts.shown import store as posts
 from bapsang_api.tables import METADATA, MODELS
 
+from .databases import connected
 from .world import Backend, World, open_world
 
 HEAD = max(path.stem[1:5] for path in Path(versions.__path__[0]).glob("r*.py"))
-
-
-@contextmanager
-def connected(url: str) -> Iterator[Connection]:
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        yield connection
-    engine.dispose()
 
 
 @pytest.fixture

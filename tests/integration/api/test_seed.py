@@ -21,6 +21,7 @@ from bapsang_api.tables import METADATA
 from bapsang_api.upkeep.recount import Recount
 from bapsang_api.users import store as users
 
+from .databases import connected
 from .process import log_lines, run
 from .world import API, Backend, World, open_world
 
@@ -29,10 +30,8 @@ UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def count(url: str, table: str) -> int:
-    engine = create_engine(url)
-    with engine.connect() as connection:
+    with connected(url) as connection:
         found = connection.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one()  # noqa: S608 - names from below
-    engine.dispose()
     return int(found)
 
 

@@ -150,6 +150,16 @@ class Life:
         return [name for kind, name in self.namespace.children() if kind == "Job"]
 
 
+def lived(stage: Stage, namespace: Namespace) -> str:
+    """Let a Community live and end; return what it came to, and leave nothing of it."""
+    life = Life(stage, namespace)
+    life.live()
+    essence = life.essence()
+    life.end()
+    namespace.remove()
+    return essence
+
+
 def _stripped(found: dict[str, Any]) -> dict[str, Any]:
     metadata = found["metadata"]
     kept = {key: metadata.get(key) for key in ("name", "labels")}
@@ -184,15 +194,12 @@ def _creations(plane: ControlPlane, namespace: str) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(stage: Stage, client: Client) -> Iterator[str]:
+def undisturbed(stage: Stage, client: Client) -> str:
     """The state at the end of a life in which nothing goes wrong."""
     namespace = Namespace(client)
-    life = Life(stage, namespace)
-    life.live()
-    yield life.essence()
+    essence = lived(stage, namespace)
     assert len(stage.proxy.calls[namespace.name]) >= REQUESTS * 0.8
-    life.end()
-    namespace.remove()
+    return essence
 
 
 @pytest.mark.parametrize(("what", "indexes"), _groups())
@@ -205,11 +212,7 @@ def test_life_ends_the_same_whatever_happens_to_one_request(
         namespace = Namespace(client)
         fault = Fault(namespace.name, index, what, stage.kill)
         stage.proxy.faults[namespace.name] = fault
-        life = Life(stage, namespace)
-        life.live()
-        essence = life.essence()
-        life.end()
-        namespace.remove()
+        essence = lived(stage, namespace)
         return fault.happened, essence, namespace
 
     with ThreadPoolExecutor(COMPANY) as lives:
