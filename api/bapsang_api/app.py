@@ -11,13 +11,14 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import ASGIApp, Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bapsang_api import docs, openapi
 from bapsang_api.asgi import Cors, Gateway
 from bapsang_api.auth import discovery
 from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
+from bapsang_api.comments.routes import SHORTCUTS as COMMENTS
 from bapsang_api.comments.routes import router as comments_router
 from bapsang_api.feed.routes import router as feed_router
 from bapsang_api.health.routes import router as health_router
@@ -91,6 +92,14 @@ _BY_STATUS: Final[dict[int, type[Problem]]] = {
 class _Api(FastAPI):
     """The framework without its outermost layers: errors, tracing and the limit of bodies are the gateway's."""
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Before each request the framework looks whether somebody traces it, which costs as much as a look at a copy.
+        if scope["type"] == "lifespan" or self.middleware_stack is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
+
     def build_middleware_stack(self) -> ASGIApp:
         layer: Any = super().build_middleware_stack()
         while not isinstance(layer, Gateway):
@@ -118,7 +127,7 @@ def create_app(
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_middleware(Shortcuts, shortcuts=(*LIST_AND_DETAIL, *LIKES), services=app.state.provided)
+    app.add_middleware(Shortcuts, shortcuts=(*LIST_AND_DETAIL, *LIKES, *COMMENTS), services=app.state.provided)
     cors = Cors(frozenset(cors_origins))
     app.add_middleware(
         Gateway,

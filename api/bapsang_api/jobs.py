@@ -125,7 +125,7 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
     """
     clock = SystemClock()
     redis = open_redis(settings.redis_url)
-    database = Database(settings.database_url, Limits(connections=1), changes=Changes(redis))
+    database = Database(settings.database_url, Limits(connections=1), changes=Changes(redis, Pipeline(redis)))
     likes = LikeService(database, LikeStore(redis), UserNumbers(database), clock)
     moderation = ModerationService(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     acts = {
@@ -193,7 +193,7 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
     """
     clock = SystemClock()
     redis = open_redis(settings.redis_url)
-    database = Database(settings.database_url, PATIENT, changes=Changes(redis))
+    database = Database(settings.database_url, PATIENT, changes=Changes(redis, Pipeline(redis)))
     likes = LikeService(database, LikeStore(redis), UserNumbers(database), clock)
     erasure = Erasure(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     try:

@@ -91,7 +91,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
     if settings.local_database:
         await asyncio.to_thread(migrate, settings.database_url)
-    changes = Changes(redis)
+    pipeline = Pipeline(redis)
+    changes = Changes(redis, pipeline)
     database = open_database(settings, redis, changes)
     metrics.watch(database)
     passwords = Passwords()
@@ -105,7 +106,6 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     users = UserService(database, images, clock, ids)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
     account = AccountService(database, users, passwords, revoked, clock)
-    pipeline = Pipeline(redis)
     like_store = LikeStore(redis, pipeline)
     likes = LikeService(database, like_store, UserNumbers(database), clock)
     moderation = ModerationService(database, revoked, likes, clock, ids)
@@ -147,6 +147,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         revoked.follow(),
         limiter.follow(),
         changes.follow(),
+        posts.follow(),
         shedder.follow(),
     ]
     if settings.embedded_redis:

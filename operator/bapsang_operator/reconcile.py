@@ -17,6 +17,7 @@ from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import Component, EventReason, Reason
 from bapsang_operator.plan import Apply, Cause, Ownership, Plan
 from bapsang_operator.problems import Problem
+from bapsang_operator.progress import Progress
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey, Store
 
@@ -115,7 +116,8 @@ class Reconciler:
         self._store.remember(children)
         lost = self._store.take_lost(key)
         live = self._store.children(key)
-        planned = plan.make(community, children, live, progress.observe(community, children, live), self._store.applied)
+        rollout = progress.observe(community, children, live)
+        planned = plan.make(community, children, live, rollout, self._store.applied)
         outcome = await self._execute(community, planned, lost) if community.paused is None else _Outcome()
         if lacking and community.api.autoscaling.keda is not None:
             outcome.problems.append(problems.of_keda(lacking))
@@ -123,7 +125,8 @@ class Reconciler:
         planned.vanishing += [*outcome.vanishing, *kept.vanishing]
         if planned.applies or planned.scales:
             live = self._store.children(key)
-        seen = _see(community, children, live, planned, kept, outcome, self._now())
+            rollout = progress.observe(community, children, live)
+        seen = _see(community, children, live, rollout, planned, kept, outcome, self._now())
         new = status.compute(seen, resource.get("status", {}), self._now())
         restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]
         await self._report(resource, new, restored)
@@ -221,13 +224,13 @@ def _see(
     community: Community,
     children: list[Child],
     live: dict[Key, Manifest],
+    rollout: Progress,
     planned: Plan,
     kept: Kept,
     outcome: _Outcome,
     now: datetime,
 ) -> status.Seen:
     """Gather everything the status is computed from."""
-    seen = progress.observe(community, children, live)
     pods = [found for key, found in sorted(live.items()) if key.kind == "Pod"]
     foreign = [*planned.foreign, *kept.foreign]
     # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
@@ -238,9 +241,9 @@ def _see(
         *problems.of_secrets(community, missing),
         *problems.of_foreign(community, foreign),
         *outcome.problems,
-        *problems.of_migration(community, seen, pods),
+        *problems.of_migration(community, rollout, pods),
         *problems.of_pods(community, pods, now),
-        *problems.of_rollout(community, seen),
+        *problems.of_rollout(community, rollout),
         *problems.of_refused_pods(live.values()),
     ]
     found += problems.of_windows(prewarm.unusable(community, now))
@@ -248,7 +251,7 @@ def _see(
         found.append(problems.of_like_sync(community))
     if _is_collecting(community) and _last_run(live, Component.IMAGE_COLLECTOR) is False:
         found.append(problems.of_image_collector(community))
-    return status.Seen(community, seen, planned, problems.ranked(found), last, prewarm.openings(community, now))
+    return status.Seen(community, rollout, planned, problems.ranked(found), last, prewarm.openings(community, now))
 
 
 def _is_collecting(community: Community) -> bool:

@@ -19,7 +19,7 @@ AUDIT_ROUNDS: Final = 10
 #: Seconds between noticing a gap and looking for what was missed in it.
 GAP_SECONDS: Final = 2.0
 #: More Communities than this make a round longer instead of busier: idling must not cost more the more there are.
-ROUND: Final = 15
+ROUND: Final = 12
 
 
 async def resync(

@@ -1,9 +1,12 @@
 """HTTP routes of comments."""
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from starlette.responses import Response
+from starlette.types import Scope
 
 from bapsang_api.comments.schemas import (
     CommentAuthor,
@@ -14,10 +17,11 @@ from bapsang_api.comments.schemas import (
     CommentPage,
 )
 from bapsang_api.comments.service import CommentService, Page, Thread
-from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal
+from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal, caller_of
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.cursor import Cursor, RequestedPage
+from bapsang_api.kit.cursor import Cursor, RequestedPage, plain_page
 from bapsang_api.kit.inject import provided
+from bapsang_api.kit.shortcuts import Shortcut
 from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
 from bapsang_api.uploads.service import ImageService
 
@@ -102,6 +106,21 @@ async def delete_comment(post_id: str, comment_id: str, principal: CurrentPrinci
     """Delete a comment of the caller's. One that was answered stays, without text and author, while answers are there."""
     await comments.delete(post_id, comment_id, user_id=principal.user_id)
     return Response(status_code=204)
+
+
+async def _list(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes | None:
+    caller_of(services, scope)  # a bad token is refused even where none is needed
+    page = plain_page(scope["query_string"])
+    if page is None:
+        return None
+    comments: CommentService = services[CommentService]
+    shown = _page(await comments.page(post_id, *page), services[ImageService])
+    return shown.model_dump_json(by_alias=True).encode()
+
+
+SHORTCUTS: Final = tuple(
+    Shortcut(route, _list) for route in router.routes if isinstance(route, APIRoute) and route.endpoint is list_comments
+)
 
 
 def _page(page: Page, images: ImageService) -> CommentPage:

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, ColumnElement, Integer, Select, bindparam, exists, func, select, true, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Select,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from bapsang_api.comments.models import STATUS_DELETED, Comment
@@ -104,6 +116,12 @@ _REPLIES_TO = oldest_first(
 _POST_VISIBLE = select(exists().where(posts.c.id == bindparam("post_id"), posts.c.post_status == POST_ACTIVE))
 _ROW = _ROWS.where(comments.c.comment_id == bindparam("one"))
 _ONE_NODE = _NODE.where(comments.c.comment_id == bindparam("one"))
+_INSERT = insert(comments)
+_MORE: Final = bindparam("more", type_=Integer())
+_ADD_VISIBLE = update(posts).where(posts.c.id == bindparam("one")).values(comment_count=posts.c.comment_count + _MORE)
+_ADD_LISTED = (
+    update(comments).where(comments.c.comment_id == bindparam("one")).values(reply_count=comments.c.reply_count + _MORE)
+)
 
 
 _GROUPS: Final[BindParameter[str]] = bindparam("groups", expanding=True)
@@ -189,8 +207,7 @@ def has_listed_reply(session: Session, comment_id: str) -> bool:
 
 
 def add(session: Session, comment: Comment) -> None:
-    session.add(comment)
-    session.flush()
+    session.execute(_INSERT, comment.model_dump())
 
 
 def change(session: Session, comment_id: str, **values: Any) -> None:
@@ -214,9 +231,7 @@ def erase(session: Session, comment_id: str, now: datetime) -> None:
 
 def add_to_counts(session: Session, post_id: str, group: str, *, visible: int, listed: int) -> None:
     """Change the post's count of ACTIVE comments by `visible`, the group's of listed replies by `listed`."""
-    session.execute(update(posts).where(posts.c.id == post_id).values(comment_count=posts.c.comment_count + visible))
+    session.execute(_ADD_VISIBLE, {"one": post_id, "more": visible})
     note(session, post_id)
     if listed:
-        session.execute(
-            update(comments).where(comments.c.comment_id == group).values(reply_count=comments.c.reply_count + listed)
-        )
+        session.execute(_ADD_LISTED, {"one": group, "more": listed})

@@ -1,8 +1,8 @@
 """What has just been changed: noted by stores within a transaction, told to every process after its commit.
 
 A note is the id of a row that others may have kept a copy of, or a word for a list. Telling is by Redis's publish, which
-is quick but not certain: whoever keeps copies also looks at the database every second or two, and loses only speed by a
-message that never came.
+is quick but not certain: whoever keeps copies also asks the database twice a second what has changed, and loses only speed
+by a message that never came.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from typing import Final
 from redis.asyncio import Redis
 from sqlalchemy.orm import Session
 
+from bapsang_api.kit.pipeline import Pipeline
 from bapsang_api.kit.redis import OUTAGE
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ def noted(session: Session) -> Collection[str]:
 class Changes:
     """Tells changes to the listeners of this process, and to those of all others."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, redis: Redis, pipeline: Pipeline) -> None:
+        self._redis, self._pipeline = redis, pipeline
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
@@ -49,7 +50,7 @@ class Changes:
         self._hear(names)
         try:
             # Answered once the message is on its way to every process, so before the writer hears of their success.
-            await self._redis.publish(_CHANNEL, " ".join(names))
+            await self._pipeline.run("PUBLISH", _CHANNEL, " ".join(names))
         except OUTAGE as error:
             log.warning("changes.untold", extra={"error": type(error).__name__})
 

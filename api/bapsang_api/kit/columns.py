@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import cast
 
-from sqlalchemy import CHAR, DateTime, Dialect, LargeBinary, String, Table, Text
+from sqlalchemy import CHAR, Column, DateTime, Dialect, FetchedValue, LargeBinary, String, Table, Text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import SQLModel
@@ -69,6 +69,11 @@ def long_text() -> TypeEngine[str]:
 
 def short_bytes(length: int) -> TypeEngine[bytes]:
     return LargeBinary(length).with_variant(mysql.VARBINARY(length), "mysql")
+
+
+def changed_at() -> Column[datetime]:
+    """When the row was last changed, whoever did it: MySQL sets it by itself (revision 0007), on SQLite it stays empty."""
+    return Column(UtcDateTime(), server_default=FetchedValue(), server_onupdate=FetchedValue())
 
 
 def table_of(model: type[SQLModel]) -> Table:

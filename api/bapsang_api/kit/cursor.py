@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, TypeVar
+from functools import lru_cache
+from typing import Annotated, Final, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import Depends, Query
 from pydantic import BeforeValidator, Field
@@ -17,6 +19,7 @@ from bapsang_api.kit.wire import Wire
 T = TypeVar("T")
 DEFAULT_SIZE = 20
 MAX_SIZE = 100
+_PLAIN: Final = 3  # parameters: what says one of them twice is not plain
 
 
 @dataclass(frozen=True)
@@ -101,3 +104,17 @@ async def _paging(
 
 
 RequestedPage = Annotated[Paging, Depends(_paging)]
+
+
+@lru_cache(maxsize=4096)
+def plain_page(query: bytes) -> tuple[Keyset | None, int] | None:
+    """Return start and size of the page that a plain query asks for, None for any other. Raises InvalidInput for a bad cursor."""
+    if not query:
+        return None, DEFAULT_SIZE
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    asked = dict(pairs)
+    size = asked.pop("size", "") or str(DEFAULT_SIZE)
+    cursor_id, created_at = asked.pop("cursorId", None), asked.pop("cursorCreatedAt", None)
+    if asked or len(pairs) > _PLAIN or not (size.isascii() and size.isdigit() and 1 <= int(size) <= MAX_SIZE):
+        return None
+    return parse_cursor(cursor_id, created_at), int(size)

@@ -6,7 +6,7 @@ from typing import ClassVar
 from sqlalchemy import Column, ForeignKey, Index, Integer, String
 from sqlmodel import Field, SQLModel
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, Listed, UtcDateTime, ascii_text, long_text, ulid
+from bapsang_api.kit.columns import TABLE_OPTIONS, Listed, UtcDateTime, ascii_text, changed_at, long_text, ulid
 
 STATUS_ACTIVE = "ACTIVE"
 STATUS_HIDDEN = "HIDDEN"
@@ -21,6 +21,7 @@ class Post(SQLModel, table=True):
         # The feed's keyset; newest first is this index read backwards.
         Index("ix_posts_feed", "post_status", "created_at", "id"),
         Index("ix_posts_user", "user_id", "created_at"),
+        Index("ix_posts_changed", "changed_at"),
         TABLE_OPTIONS,
     )
 
@@ -35,6 +36,7 @@ class Post(SQLModel, table=True):
     comment_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
     post_status: str = Field(default=STATUS_ACTIVE, sa_column=Column(ascii_text(16), nullable=False))
     tags: tuple[str, ...] = Field(default=(), sa_column=Column(Listed(209)))  # as they are shown, in their order
+    changed_at: datetime | None = Field(default=None, sa_column=changed_at())
 
 
 class PostContent(SQLModel, table=True):

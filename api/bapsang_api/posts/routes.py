@@ -2,9 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Annotated, Any, Final
-from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Query, Request
 from fastapi.routing import APIRoute
@@ -13,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal, caller_of
-from bapsang_api.kit.cursor import DEFAULT_SIZE, MAX_SIZE, RequestedPage, parse_cursor
+from bapsang_api.kit.cursor import RequestedPage, plain_page
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.network import client_address
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
@@ -34,7 +32,6 @@ from bapsang_api.uploads.service import ImageService
 router = APIRouter(prefix=f"{API}/posts", tags=["posts"], route_class=JsonRoute)
 mine_router = APIRouter(prefix=f"{API}/users/me/posts", tags=["posts"])
 search_router = APIRouter(prefix=f"{API}/search", tags=["posts"])
-_PLAIN: Final = 3  # parameters: what says one of them twice is not plain
 Images = Annotated[ImageService, provided(ImageService)]
 Limiter = Annotated[RateLimiter, provided(RateLimiter)]
 Posts = Annotated[PostService, provided(PostService)]
@@ -146,9 +143,9 @@ async def search_posts(
 
 async def _list(services: Mapping[type, Any], scope: Scope, _: str) -> bytes | None:
     caller_of(services, scope)  # a bad token is refused even where none is needed
-    wanted = _wanted(scope["query_string"])
+    page = plain_page(scope["query_string"])
     posts: PostService = services[PostService]
-    return None if wanted is None else await posts.listed(wanted)
+    return None if page is None else await posts.listed(Wanted(None, *page))
 
 
 async def _read(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes:
@@ -162,20 +159,6 @@ SHORTCUTS: Final = tuple(
     for route in router.routes
     if isinstance(route, APIRoute) and (answer := {list_posts: _list, read_post: _read}.get(route.endpoint))
 )
-
-
-@lru_cache(maxsize=4096)
-def _wanted(query: bytes) -> Wanted | None:
-    """Return the page that a plain query asks for, None for any other. Raises InvalidInput for a bad cursor."""
-    if not query:
-        return Wanted(None, None, DEFAULT_SIZE)
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    asked = dict(pairs)
-    size = asked.pop("size", "") or str(DEFAULT_SIZE)
-    cursor_id, created_at = asked.pop("cursorId", None), asked.pop("cursorCreatedAt", None)
-    if asked or len(pairs) > _PLAIN or not (size.isascii() and size.isdigit() and 1 <= int(size) <= MAX_SIZE):
-        return None
-    return Wanted(None, parse_cursor(cursor_id, created_at), int(size))
 
 
 def _viewer(scope: Scope, principal: Principal | None) -> str:

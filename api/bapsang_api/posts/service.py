@@ -23,6 +23,7 @@ from bapsang_api.posts.shown import store as shown
 from bapsang_api.posts.shown.cache import PostCache
 from bapsang_api.posts.shown.lists import PostLists, Wanted
 from bapsang_api.posts.shown.store import PostDetailRow, PostRow
+from bapsang_api.posts.shown.watch import Watch
 from bapsang_api.posts.shown.wire import parts_of
 from bapsang_api.posts.views import ViewStore
 from bapsang_api.search.query import Query
@@ -83,11 +84,16 @@ class PostService:
         self._clock, self._ids = clock, ids
         self._cache = PostCache(database, likes, partial(parts_of, images=images))
         self._lists = PostLists(database, self._cache)
+        self._watch = Watch(database, self._cache)
         likes.listen(self._cache.count_likes)
 
     def hear(self, names: Collection[str]) -> None:
         """Look at these posts, and at those of these authors, before they are shown again."""
         self._cache.change(names)
+
+    async def follow(self) -> None:
+        """Watch for ever what changes in the database; cancelled when the process ends."""
+        await self._watch.follow()
 
     async def create(
         self, *, user_id: str, title: str, content: str, pictures: PictureChange, tags: tuple[str, ...]
@@ -167,9 +173,12 @@ class PostService:
 
     async def detail(self, post_id: str, principal: Principal | None, viewer: str) -> bytes:
         """Return the answer to a detail and count a view of `viewer`. Raises NotFound, and Unavailable."""
-        copy = self._cache.peek(post_id)
+        peek, find = self._cache.peek, self._cache.find
+        if principal is None:  # whoever has a token is told the count together with whether they like it
+            peek, find = self._cache.peek_counted, self._cache.find_counted
+        copy = peek(post_id)
         if copy is None and is_ulid(post_id):
-            copy = await self._cache.find(post_id)
+            copy = await find(post_id)
         if copy is None:
             raise NotFound
         self._count_view(post_id, viewer)

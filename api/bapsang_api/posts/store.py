@@ -27,15 +27,16 @@ _LOCKED: Final = (
     .where(posts.c.id == bindparam("post_id"), posts.c.post_status.in_(_STATUSES))
     .with_for_update()
 )
+_INSERT: Final = insert(posts)
+_INSERT_CONTENT: Final = insert(post_contents)
 
 
 def add(session: Session, post: Post, content: PostContent, pictures: Sequence[Picture]) -> None:
-    session.add(post)
-    session.flush()
-    session.add(content)
-    session.flush()
-    texts.put(session, post.id, post.title, content.content)
-    tags.put(session, post.id, post.created_at, post.tags)
+    session.execute(_INSERT, post.model_dump(exclude={"changed_at"}))
+    session.execute(_INSERT_CONTENT, content.model_dump())
+    texts.add(session, post.id, post.title, content.content)
+    if post.tags:
+        tags.put(session, post.id, post.created_at, post.tags)
     if pictures:
         set_pictures(session, post.id, pictures)
     note(session, post.id, TOP)

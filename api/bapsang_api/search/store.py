@@ -17,12 +17,20 @@ post_texts = table_of(PostText)
 TIME_LIMIT: Final = "/*+ MAX_EXECUTION_TIME(2000) */"
 
 
+_INSERT: Final = insert(post_texts)
+
+
+def add(session: Session, post_id: str, title: str, content: str) -> None:
+    """Make a new post found by these words."""
+    session.execute(_INSERT, {"post_id": post_id, "words": _words(title, content)})
+
+
 def put(session: Session, post_id: str, title: str, content: str) -> None:
     """Make a post found by these words. The caller holds the lock on the post."""
-    words = f"{title}\n{content}"
+    words = _words(title, content)
     changed = session.execute(update(post_texts).where(post_texts.c.post_id == post_id).values(words=words))
     if not changed.rowcount:  # type: ignore[attr-defined]
-        session.execute(insert(post_texts).values(post_id=post_id, words=words))
+        add(session, post_id, title, content)
 
 
 def remove(session: Session, post_ids: Sequence[str]) -> None:
@@ -44,3 +52,7 @@ def holds(session: Session, query: Query) -> ColumnElement[bool]:
         return condition
     grams = " ".join(f"+{gram}" for gram in query.grams)
     return and_(match(post_texts.c.words, against=grams, in_boolean_mode=True), condition)
+
+
+def _words(title: str, content: str) -> str:
+    return f"{title}\n{content}"

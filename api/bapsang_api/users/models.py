@@ -6,7 +6,7 @@ from typing import ClassVar
 from sqlalchemy import Column, ForeignKey, Index, Integer
 from sqlmodel import Field, SQLModel
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, caseless, ulid
+from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, caseless, changed_at, ulid
 
 ROLE_USER = "USER"
 ROLE_ADMIN = "ADMIN"
@@ -20,7 +20,11 @@ class User(SQLModel, table=True):
     """One person. `user_status` is ACTIVE, DELETED or BLOCKED; `user_role` USER or ADMIN."""
 
     __tablename__: ClassVar[str] = "users"
-    __table_args__ = (Index("uq_users_nickname", "nickname", unique=True), TABLE_OPTIONS)
+    __table_args__ = (
+        Index("uq_users_nickname", "nickname", unique=True),
+        Index("ix_users_changed", "changed_at"),
+        TABLE_OPTIONS,
+    )
 
     id: str = Field(sa_column=Column(ulid(), primary_key=True))
     nickname: str = Field(sa_column=Column(caseless(10), nullable=False))
@@ -30,6 +34,7 @@ class User(SQLModel, table=True):
     created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
     updated_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     deleted_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    changed_at: datetime | None = Field(default=None, sa_column=changed_at())
 
 
 class UserNumber(SQLModel, table=True):

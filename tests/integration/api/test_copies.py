@@ -1,9 +1,15 @@
 """What a process keeps of posts: right for their author at once, for everybody soon, and without a question meanwhile."""
 
+import asyncio
+import time
+
 import pytest
+from sqlalchemy import text
 
 from bapsang_api.kit.changes import Changes
+from bapsang_api.posts.shown.cache import USABLE
 
+from .databases import connected
 from .world import API, Backend, World, eventually, make_admin, open_world
 
 
@@ -29,6 +35,43 @@ async def test_hits_ask_the_database_nothing(world: World) -> None:
     # 200 requests; the copies are looked at every half a second by a statement or two each.
     assert len(asked) < 50, asked
     assert not [statement for statement in asked if "content" in statement], asked
+
+
+async def test_what_nobody_changes_is_not_asked_for_again(servers: Backend) -> None:
+    async with open_world(servers) as world:
+        alice = await world.person()
+        post_id = await alice.write_post("하나")
+
+        async def read_for(seconds: float) -> None:
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                assert await title(world, post_id) == (await titles(world))[0] == "하나"
+                await asyncio.sleep(0.05)
+
+        await read_for(2 * USABLE)  # a look or two are owed to the post's own making, which the watch tells as well
+        with world.statements() as asked:
+            await read_for(3 * USABLE)
+        assert asked == []
+
+
+async def test_a_change_by_hand_is_seen(servers: Backend) -> None:
+    async with open_world(servers) as world:
+        alice = await world.person()
+        post_id = await alice.write_post("하나")
+        assert (await alice.get(f"/posts/{post_id}")).json()["author"]["nickname"] != "손으로"
+        for statement in (
+            "UPDATE posts SET comment_count = 7",
+            "UPDATE users SET nickname = '손으로', updated_at = UTC_TIMESTAMP(6)",
+        ):
+            with connected(servers.environment["BAPSANG_DATABASE_URL"]) as connection:
+                connection.execute(text(statement))
+                connection.commit()
+
+        async def seen() -> bool:
+            shown = (await world.http.get(f"{API}/posts/{post_id}")).json()
+            return (shown["stats"]["commentCount"], shown["author"]["nickname"]) == (7, "손으로")
+
+        await eventually(seen)
 
 
 async def test_a_cold_page_is_three_statements_whatever_is_on_it(world: World) -> None:

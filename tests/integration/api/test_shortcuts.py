@@ -58,6 +58,14 @@ async def test_a_shortcut_answers_what_the_framework_would(world: World, monkeyp
     paths = (post_id, posts[0], "0" * 26, "x", "x" * 26, post_id.lower(), f"{post_id}x", f"{post_id}/", "../posts")
     asked += [("GET", f"{API}/posts/{path}", headers) for path in paths for headers in tokens]
     asked += [("HEAD", f"{API}/posts", {}), ("HEAD", f"{API}/posts/{post_id}", {}), ("GET", f"{API}/posts/", {})]
+    for text in ("좋아요", "둘", "셋"):
+        parent = await bob.write_comment(post_id, text)
+    await alice.write_comment(post_id, parent=parent)
+    oldest = (await world.http.get(f"{API}/posts/{post_id}/comments", params={"size": 2})).json()["nextCursor"]
+    pages = ("", "?size=2", f"?cursorId={oldest['id']}&cursorCreatedAt={oldest['createdAt']}", "?size=0", "?tag=")
+    asked += [("GET", f"{API}/posts/{path}/comments{page}", bob.headers) for path in paths[:-1] for page in pages]
+    asked += [("GET", f"{API}/posts/{post_id}/comments", headers) for headers in tokens]
+    asked += [("HEAD", f"{API}/posts/{post_id}/comments", {}), ("GET", f"{API}/posts/{post_id}/comments/", {})]
     likes = (f"{post_id}/likes", f"{'0' * 26}/likes", "x/likes", f"{post_id}/likes/", f"{post_id}/like")
     # The same state before each: two toggles, and what may be repeated.
     methods = ("PUT", "DELETE", "POST", "POST", "PATCH", "GET")

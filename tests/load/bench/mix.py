@@ -16,13 +16,18 @@ from .world import Options, World
 
 READ_MS, WRITE_MS = 500.0, 1_000.0
 WARM_SECONDS = 5.0
+# An evening's peak is grown into, over hours: what its readers want is at hand by then. Parts of the peak, not measured.
+GROWTH, GROWTH_SECONDS = (0.25, 0.5, 0.75), 15.0
 # Steps of the ramp, as parts of the peak; after the first that fails, halfway back and forth.
 STEPS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5)
 HALVINGS = 3
 
 
 def peak(world: World, options: Options) -> dict[str, Any]:
-    """Send the peak for as long as `options.seconds`."""
+    """Send the peak for as long as `options.seconds`, after less than that."""
+    for part in () if options.quick else GROWTH:
+        at_rate(world, options.rate * part, GROWTH_SECONDS)
+    settle(world)
     with Watch(world.pids) as watch, _written_back(world):
         run, usage = at_rate(world, options.rate, options.seconds, warmup=min(WARM_SECONDS, options.seconds / 4))
     wall = run.seconds + min(WARM_SECONDS, options.seconds / 4)

@@ -1,41 +1,260 @@
-"""A copy that is evicted while its post is looked at does not make the post look as if there were none."""
+"""How long copies of posts are shown, and what happens to those that change or are evicted meanwhile."""
 
+import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bapsang_api.posts.shown.cache import PostCache
-from bapsang_api.posts.shown.store import Standing
+import pytest
+from ulid import ULID
+
+from bapsang_api.kit.problem import Unavailable
+from bapsang_api.posts.shown.cache import FRESH, LONGEST, USABLE, WITHOUT_DATABASE, PostCache, Recent
+from bapsang_api.posts.shown.store import Changed, Standing
+from bapsang_api.posts.shown.watch import OVERLAP, Watch
 from bapsang_api.posts.shown.wire import Parts
+from bapsang_api.posts.store import TOP
+
+PARTS = Parts((b"<", b">"), (b"<", b">"))
 
 
 class Likes:
-    """Evicts everything while it is asked: the worst moment."""
+    """Five likes each; may evict everything while it is asked: the worst moment."""
 
-    cache: PostCache | None = None
+    evicts: PostCache | None = None
+    asked = 0
 
-    async def counts(self, _: list[str]) -> dict[str, int]:
-        for kept in list(self.cache._copies if self.cache else ()):
-            self.cache._drop(kept)  # type: ignore[union-attr]
-        return {}
+    async def counts(self, post_ids: list[str]) -> dict[str, int]:
+        self.asked += 1
+        for kept in list(self.evicts._copies if self.evicts else ()):
+            self.evicts._drop(kept)  # type: ignore[union-attr]
+        return dict.fromkeys(post_ids, 5)
 
 
 class Unchanged:
-    """A database in which the post is as it was."""
+    """A database in which every post is as it was. It knows what it was asked for."""
 
     lags = False
+    up = True
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
 
     async def read(self, work: Any) -> Any:
-        versions, post_ids, before = work.args[0] if work.args else {}, *work.args[1:3]
-        assert versions == {"p": (None, None)}
-        standings = {name: Standing("a", 1, 2, 3, (None, None)) for name in post_ids}
-        return type(before)(standings, {})
+        if not self.up:
+            raise Unavailable
+        post_ids, before = work.args[1:3]
+        self.asked += post_ids
+        return type(before)({name: _standing() for name in post_ids}, {})
 
 
-async def test_a_post_whose_copy_goes_while_it_is_looked_at_is_still_found() -> None:
-    likes = Likes()
-    cache = PostCache(Unchanged(), likes, lambda _: Parts((b"", b""), (b"", b"")))  # type: ignore[arg-type]
-    cache._keep("p", Parts((b"<", b">"), (b"<", b">")), Standing("a", 1, 2, 3, (None, None)), 1, 0.0)
-    likes.cache = cache
-    found = await cache.find("p")
+class Kept:
+    """A cache with the post `p` by the author `a`, at a time that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.likes, self.database = Likes(), Unchanged()
+        self.cache = PostCache(self.database, self.likes, lambda _: PARTS, lambda: self.now)  # type: ignore[arg-type]
+        self.keep()
+
+    def keep(self) -> None:
+        self.cache._keep("p", PARTS, _standing(), 1, self.now)
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds + 1e-6  # more than what is rounded away
+
+    def watched(self, *changed: str, since_last: bool = True) -> None:
+        self.cache.watch(changed, self.now, since_last=since_last)
+
+    @property
+    def shown(self) -> bool:
+        return self.cache.peek("p") is not None
+
+    async def looked_at(self) -> Collection[str]:
+        """Return what the database is asked for, once the background has had its time."""
+        await asyncio.sleep(0.15)
+        return self.database.asked
+
+
+def _standing() -> Standing:
+    return Standing("a", 1, 2, 3, (None, None))
+
+
+@pytest.fixture
+async def kept() -> Kept:
+    return Kept()
+
+
+async def test_a_post_whose_copy_goes_while_it_is_looked_at_is_still_found(kept: Kept) -> None:
+    kept.likes.evicts = kept.cache
+    found = await kept.cache.find("p")
     assert found is not None
     assert found.parts.item == (b"<", b">")
-    assert cache._written_by == {"a": {"p"}}
+    assert kept.cache._written_by == {"a": {"p"}}
+
+
+async def test_what_nobody_watches_is_looked_at_by_itself(kept: Kept) -> None:
+    kept.later(FRESH)
+    assert kept.shown
+    assert await kept.looked_at() == ["p"]
+    kept.later(USABLE)
+    assert not kept.shown
+
+
+async def test_what_is_watched_and_has_not_changed_is_shown_without_a_question(kept: Kept) -> None:
+    kept.watched(since_last=False)
+    kept.keep()
+    for _ in range(100):
+        kept.later(FRESH * 0.99)
+        assert kept.shown
+        kept.watched("another", "b")
+    assert await kept.looked_at() == []
+
+
+@pytest.mark.parametrize("name", ["p", "a"])
+async def test_what_has_changed_is_looked_at_in_the_background_and_soon_before_it_is_shown(
+    kept: Kept, name: str
+) -> None:
+    kept.watched(since_last=False)
+    kept.keep()
+    kept.later(FRESH)
+    kept.watched(name)  # since the moment it was kept
+    kept.later(0)
+    assert kept.shown
+    assert await kept.looked_at() == ["p"]
+    kept.later(FRESH)
+    kept.watched()
+    assert kept.shown  # looked at: watched again
+
+
+async def test_what_has_changed_and_was_not_looked_at_is_not_shown_for_long(kept: Kept) -> None:
+    kept.watched(since_last=False)
+    kept.keep()
+    kept.later(FRESH)
+    kept.watched("p")
+    kept.later(USABLE - FRESH)
+    kept.watched()
+    assert not kept.shown
+    kept.later(0)
+    assert await kept.cache.find("p") is not None
+    assert kept.shown
+
+
+async def test_what_changed_while_it_was_looked_at_is_looked_at_again(kept: Kept) -> None:
+    kept.watched(since_last=False)
+    began = kept.now
+    kept.later(0.1)
+    kept.watched("p")
+    kept.cache._keep("p", PARTS, _standing(), 1, began)
+    assert not kept.shown
+
+
+async def test_after_a_gap_in_the_watch_copies_from_before_it_are_looked_at(kept: Kept) -> None:
+    kept.watched(since_last=False)
+    kept.keep()
+    kept.later(USABLE)
+    kept.watched(since_last=False)
+    assert not kept.shown
+
+
+async def test_while_the_watch_is_late_copies_are_looked_at_by_themselves(kept: Kept) -> None:
+    kept.watched(since_last=False)
+    kept.keep()
+    kept.later(FRESH)
+    assert kept.shown
+    assert await kept.looked_at() == ["p"]
+    kept.later(USABLE)
+    assert not kept.shown
+
+
+async def test_what_was_told_is_looked_at_before_it_is_shown_however_well_it_is_watched(kept: Kept) -> None:
+    kept.watched(since_last=False)
+    kept.keep()
+    kept.cache.change(["p"])
+    kept.watched()
+    assert not kept.shown
+
+
+async def test_every_copy_is_looked_at_now_and_then(kept: Kept) -> None:
+    kept.watched(since_last=False)
+    kept.keep()
+    kept.later(LONGEST)
+    kept.watched()
+    assert kept.shown
+    assert await kept.looked_at() == ["p"]
+
+
+async def test_without_a_database_what_was_watched_until_then_is_shown_for_a_while(kept: Kept) -> None:
+    kept.watched(since_last=False)
+    kept.keep()
+    kept.later(2 * WITHOUT_DATABASE)
+    kept.watched()
+    kept.database.up = False
+    kept.later(WITHOUT_DATABASE - 1)
+    assert await kept.cache.find("p") is not None
+    kept.later(1)
+    with pytest.raises(Unavailable):
+        await kept.cache.find("p")
+
+
+async def test_likes_are_counted_by_themselves(kept: Kept) -> None:
+    kept.watched(since_last=False)
+    kept.keep()
+    kept.later(USABLE)
+    kept.watched()
+    assert kept.shown
+    assert kept.cache.peek_counted("p") is None
+    found = await kept.cache.find_counted("p")
+    assert found is not None
+    assert (found.likes, kept.likes.asked, kept.database.asked) == (5, 1, [])
+    kept.cache.count_likes("p", 6)
+    assert kept.cache.peek_counted("p") is found
+    assert found.likes == 6
+
+
+class Log:
+    """A database that answers what has changed, and copies that take note."""
+
+    dialect = "mysql"
+    recent = Recent(lambda: 0.0)
+
+    def __init__(self) -> None:
+        self.since: list[datetime | None] = []
+        self.answer = Changed(datetime(2026, 11, 28, tzinfo=UTC), {}, whole=True)
+        self.noted: list[tuple[list[str], bool]] = []
+
+    async def read(self, work: Any) -> Changed:
+        self.since.append(work.keywords["since"])
+        return self.answer
+
+    def watch(self, changed: list[str], _asked: float, *, since_last: bool) -> None:
+        self.noted.append((changed, since_last))
+
+
+async def test_the_watch_goes_back_a_little_and_tells_each_change_once() -> None:
+    log = Log()
+    watch = Watch(log, log)  # type: ignore[arg-type]
+    start = log.answer.now
+    seen = {"00p": start, "00q": start}
+    for passed, when in ((0, seen), (1, seen), (2, seen | {"00q": start + timedelta(seconds=1)})):
+        log.answer = Changed(start + timedelta(seconds=passed), when, whole=True)
+        await watch.look()
+    assert log.noted == [(["00p", "00q"], False), ([], True), (["00q"], True)]
+    assert log.since == [None, start - OVERLAP, start + timedelta(seconds=1) - OVERLAP]
+    log.answer = Changed(start, {"00r": start}, whole=False)
+    await watch.look()
+    assert log.noted[-1] == (["00r"], False)
+
+
+async def test_a_new_post_that_nobody_told_of_is_a_new_top_of_the_lists() -> None:
+    log = Log()
+    watch = Watch(log, log, lambda: 100.0)  # type: ignore[arg-type]
+    log.recent = Recent(lambda: 100.0)
+    now = log.answer.now
+    old, told, new = (str(ULID.from_datetime(now - timedelta(seconds=age))) for age in (60, 1, 1))
+    log.recent.note([told])
+    log.answer = Changed(now, {old: now, told: now}, whole=True)
+    await watch.look()
+    log.answer = Changed(now, {old: now, new: now}, whole=True)
+    await watch.look()
+    assert log.noted == [([old, told], False), ([new, TOP], True)]

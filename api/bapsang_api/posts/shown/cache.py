@@ -1,9 +1,10 @@
 """The copies of posts and lists that a process keeps, and how it knows that they are still right.
 
-A copy is shown for a moment (FRESH) without a question, and for as long again while it is looked at in the background; the
-looks of all requests are one statement that reads counts and versions, and only what has another version is read anew.
-What a change is told of is looked at before it is shown again, in the writer: its author sees it at once. So nothing
-here has to be told to be right, within two seconds and the lag of the replica.
+Twice a second one statement asks what has changed at all (watch.py): what has not is as right as that answer, however many
+copies there are. Right as of a moment (FRESH) ago, a copy is shown without a question, and for as long again while it is looked
+at in the background; the looks of all requests are one statement that reads counts and versions, and only what has another
+version is read anew. What a change is told of is looked at before it is shown again, in the writer: its author sees it at
+once. So nothing here has to be told to be right, within two seconds.
 """
 
 import time
@@ -21,9 +22,13 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
 from bapsang_api.posts.shown.store import PostDetailRow, Standing
 from bapsang_api.posts.shown.wire import Parts, detail_bytes, item_bytes
+from bapsang_api.posts.store import LISTS
 
 FRESH: Final = 0.7  # seconds: shown as it is
 USABLE: Final = 1.4  # shown, and looked at meanwhile
+# A copy is looked at anew after this long, whatever is said to have changed: by a transaction that took longer to commit than
+# the watch looks back, or read from a replica that lagged by more than CURRENT_SECONDS.
+LONGEST: Final = 300.0
 # While the database does not answer nothing can change in it either.
 WITHOUT_DATABASE: Final = 300.0
 # After a change the replica may not have it yet.
@@ -41,12 +46,14 @@ class LiveCounts(Protocol):
 
 @dataclass(slots=True)
 class Copy:
-    """A post as it was `checked` (monotonic seconds, before the database was asked)."""
+    """A post as it was `checked`, and its likes as they were `counted` (monotonic seconds, before it was asked for)."""
 
     parts: Parts
     standing: Standing
     likes: int
     checked: float
+    counted: float
+    changed: bool = False  # since then
 
     def item(self) -> bytes:
         standing = self.standing
@@ -102,21 +109,37 @@ class PostCache:
         self._written_by: dict[str, set[str]] = {}
         self._bytes = 0
         self._looks: Batch[str, Copy] = Batch(self._look)
+        self._counts: Batch[str, Copy] = Batch(self._count)
+        # What was checked since `_watched` and has not changed is right as of `_as_of`.
+        self._watched, self._as_of = float("inf"), float("-inf")
         self.recent = Recent(timer)
 
     def __len__(self) -> int:
         return len(self._copies)
 
     def peek(self, post_id: str) -> Copy | None:
-        """Return the copy of a post if it may be shown right now."""
+        """Return the copy of a post if it may be shown right now, but for its likes."""
         copy = self._copies.get(post_id)
         if copy is None:
             return None
-        age = self._timer() - copy.checked
+        age = self._age(copy, self._timer())
         if age >= FRESH:
             if age >= USABLE:
                 return None
             self._looks.prefetch(post_id)
+        self._copies.move_to_end(post_id)
+        return copy
+
+    def peek_counted(self, post_id: str) -> Copy | None:
+        """Return the copy of a post if it may be shown right now, with its likes."""
+        copy = self.peek(post_id)
+        if copy is None:
+            return None
+        age = self._timer() - copy.counted
+        if age >= FRESH:
+            if age >= USABLE:
+                return None
+            self._counts.prefetch(post_id)
         return copy
 
     async def find(self, post_id: str) -> Copy | None:
@@ -125,30 +148,75 @@ class PostCache:
             copy = await self._looks.get(post_id)
         except Unavailable:
             copy = self._copies.get(post_id)
-            if copy is None or self._timer() - copy.checked >= WITHOUT_DATABASE:
+            if copy is None or self._age(copy, self._timer()) >= WITHOUT_DATABASE:
                 raise
         return copy
 
+    async def find_counted(self, post_id: str) -> Copy | None:
+        """Return the copy of a post with its likes as they are now, None without such a post. Raises Unavailable."""
+        if self.peek(post_id) is None:
+            return await self.find(post_id)
+        return await self._counts.get(post_id) or await self.find(post_id)
+
     def change(self, names: Collection[str]) -> None:
         """Show none of these posts, nor posts of these authors, before they have been looked at again."""
-        # A list knows its posts, not who wrote them.
-        changed = set(names).union(*(self._written_by.get(name, ()) for name in names))
-        self.recent.note(changed)
-        for name in changed:
-            if (copy := self._copies.get(name)) is not None:
-                copy.checked = -WITHOUT_DATABASE
+        for copy in self._note(names):
+            copy.checked, copy.changed = -WITHOUT_DATABASE, True
+
+    def watch(self, changed: Collection[str], asked: float, *, since_last: bool) -> None:
+        """Take note that these posts and authors have changed and no others, as of `asked`, since this was said last; or,
+        not `since_last`, that nobody knows what else has.
+        """
+        for copy in self._note(changed):
+            # Also what was looked at meanwhile: it may have been read before the change.
+            copy.checked, copy.changed = self._right_as_of(copy), True
+        self._as_of = asked
+        if not since_last:
+            self._watched = asked
 
     def count_likes(self, post_id: str, likes: int) -> None:
         """Show this count from now on."""
         copy = self._copies.get(post_id)
-        if copy is not None and copy.likes != likes:
-            copy.likes = likes
-            self.recent.note((_likes_of(post_id),))
+        if copy is not None:
+            copy.counted = self._timer()
+            if copy.likes != likes:
+                copy.likes = likes
+                self.recent.note((_likes_of(post_id),))
 
     def changed_since(self, moment: float, post_ids: Iterable[str]) -> bool:
         """Return whether what a list shows of one of these posts may have changed after `moment`."""
         recent = self.recent
         return recent.last >= moment and any(recent.since(moment, name, _likes_of(name)) for name in post_ids)
+
+    def watched_until(self, checked: float) -> float:
+        """Return as of when everything is known that has changed since then."""
+        return max(checked, self._as_of) if checked >= self._watched else checked
+
+    def _right_as_of(self, copy: Copy) -> float:
+        return copy.checked if copy.changed else self.watched_until(copy.checked)
+
+    def _age(self, copy: Copy, now: float) -> float:
+        age = now - self._right_as_of(copy)
+        return max(age, FRESH) if now - copy.checked >= LONGEST else age
+
+    def _note(self, names: Collection[str]) -> list[Copy]:
+        """Note a change of these posts and authors; return the copies that show it."""
+        if not names:
+            return []
+        # A list knows its posts, not who wrote them.
+        changed = set(names).union(*(self._written_by.get(name, ()) for name in names))
+        self.recent.note(changed)
+        return [copy for name in changed if (copy := self._copies.get(name)) is not None]
+
+    async def _count(self, post_ids: Collection[str]) -> dict[str, Copy]:
+        asked = self._timer()
+        counts = await self._likes.counts(list(post_ids))
+        found = {name: copy for name in post_ids if (copy := self._copies.get(name)) is not None}
+        for post_id, copy in found.items():
+            if copy.counted < asked:
+                self.count_likes(post_id, counts.get(post_id, copy.standing.like_count))
+                copy.counted = asked
+        return found
 
     async def _look(self, post_ids: Collection[str]) -> dict[str, Copy]:
         asked = self._timer()
@@ -160,6 +228,8 @@ class PostCache:
         for post_id in post_ids:
             standing = look.standings.get(post_id)
             if standing is None:
+                if post_id in self._copies:
+                    self.recent.note((LISTS,))  # somebody took it away without a word
                 self._drop(post_id)
                 continue
             row, copy = look.details.get(post_id), known.get(post_id)
@@ -193,13 +263,13 @@ class PostCache:
         return self.recent.since(asked - CURRENT_SECONDS, *names)
 
     def _keep(self, post_id: str, parts: Parts, standing: Standing, likes: int, asked: float) -> Copy:
-        known = self._copies.get(post_id)
+        known, checked = self._copies.get(post_id), asked
         if self.recent.since(asked, post_id, standing.author_id):
-            asked = -WITHOUT_DATABASE  # changed while it was read: whoever asks next has it looked at again
+            checked = -WITHOUT_DATABASE  # changed while it was read: whoever asks next has it looked at again
         if known is not None and self.recent.since(asked, _likes_of(post_id)):
             likes = known.likes
         self._drop(post_id)
-        copy = self._copies[post_id] = Copy(parts, standing, likes, asked)
+        copy = self._copies[post_id] = Copy(parts, standing, likes, checked, asked)
         self._written_by.setdefault(standing.author_id, set()).add(post_id)
         self._bytes += parts.size
         while len(self._copies) > _MOST or self._bytes > _MOST_BYTES:
@@ -218,10 +288,13 @@ class PostCache:
 
 
 def _reading(versions: Mapping[str, object], post_ids: list[str], before: _Look, session: Session) -> _Look:
-    standings = store.standings(session, post_ids)
-    new = [name for name, standing in standings.items() if versions.get(name) != standing.version]
+    known = [name for name in post_ids if name in versions]
+    standings = store.standings(session, known) if known else {}
+    changed = [name for name, standing in standings.items() if versions[name] != standing.version]
+    new = changed + [name for name in post_ids if name not in versions]
     details = store.details(session, new) if new else {}
-    return _Look(before.standings | standings, before.details | details)
+    standings |= {name: standing for name, (standing, _) in details.items()}
+    return _Look(before.standings | standings, before.details | {name: row for name, (_, row) in details.items()})
 
 
 def _likes_of(post_id: str) -> str:

@@ -20,6 +20,9 @@ from bapsang_api.posts.shown.wire import page_bytes
 from bapsang_api.posts.store import LISTS, TOP
 
 _MOST: Final = 500  # pages
+# After which a page is read again, whatever has changed: a post that is shown again comes back in the midst of the list, and if
+# nobody told of it, it looks like any other that has changed.
+_LONGEST: Final = 10.0
 # Seconds for which an answer is given again as it was made. With USABLE before it: within two seconds all see a change.
 _RENDERED: Final = 0.25
 
@@ -45,7 +48,7 @@ class _Page:
 
 
 class PostLists:
-    """The pages. Which posts are on one is read again every second at most, and at once when one came or went."""
+    """The pages. Which posts are on one is read again when one came or went, and now and then."""
 
     def __init__(self, database: Database, posts: PostCache, timer: Callable[[], float] = time.monotonic) -> None:
         self._database, self._posts, self._timer = database, posts, timer
@@ -72,7 +75,10 @@ class PostLists:
         return page.body
 
     def _usable(self, wanted: Wanted, page: _Page) -> bool:
-        age = self._timer() - page.checked
+        now = self._timer()
+        age = now - self._posts.watched_until(page.checked)
+        if now - page.checked >= _LONGEST:
+            age = max(age, FRESH)
         if age >= USABLE or self._changed_since(page.checked, wanted):
             return False
         if age >= FRESH:
@@ -108,9 +114,9 @@ class PostLists:
 
     async def _shown(self, post_ids: list[str]) -> list[Copy]:
         """Return the posts that are there; one that has just gone is left out."""
-        at_hand = {post_id: self._posts.peek(post_id) for post_id in post_ids}
+        at_hand = {post_id: self._posts.peek_counted(post_id) for post_id in post_ids}
         missing = [post_id for post_id, copy in at_hand.items() if copy is None]
-        found = dict(zip(missing, await asyncio.gather(*map(self._posts.find, missing)), strict=True))
+        found = dict(zip(missing, await asyncio.gather(*map(self._posts.find_counted, missing)), strict=True))
         copies = (at_hand[post_id] or found[post_id] for post_id in post_ids)
         return [copy for copy in copies if copy is not None]
 

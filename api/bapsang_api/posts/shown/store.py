@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Integer,
+    Select,
+    bindparam,
+    func,
+    literal_column,
+    select,
+    text,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
-from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.columns import UtcDateTime, table_of
 from bapsang_api.kit.cursor import Following, Keyset
 from bapsang_api.kit.keyset import newest_first
 from bapsang_api.posts.models import STATUS_ACTIVE, Post, PostContent, PostImage
@@ -18,6 +29,8 @@ from bapsang_api.search.query import Query
 from bapsang_api.tags import store as tags
 from bapsang_api.users.models import User
 from bapsang_api.users.store import author_name
+
+FIRST_SECONDS: Final = 5
 
 posts = table_of(Post)
 post_contents = table_of(PostContent)
@@ -67,6 +80,15 @@ class Standing:
     comment_count: int
     view_count: int
     version: tuple[datetime | None, datetime | None]  # when the post and its author were last changed
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Which posts and authors were changed, each with when, as of `now`; the database's clock. `whole`: whether that is all."""
+
+    now: datetime
+    when: dict[str, datetime]
+    whole: bool
 
 
 LIST_COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (  # in the order of PostRow
@@ -119,7 +141,7 @@ _PICTURES: Final = (
     .order_by(post_images.c.post_id, post_images.c.position)
 )
 _DETAIL: Final[Select[Any]] = (
-    select(*LIST_COLUMNS, posts.c.updated_at, post_contents.c.content)
+    select(*LIST_COLUMNS, posts.c.updated_at, post_contents.c.content, posts.c.user_id, users.c.updated_at)
     .join(users, users.c.id == posts.c.user_id)
     .join(post_contents, post_contents.c.id == posts.c.id)
     .where(posts.c.post_status == STATUS_ACTIVE, posts.c.id.in_(_THESE))
@@ -137,6 +159,21 @@ _STANDING: Final = (
     .join(users, users.c.id == posts.c.user_id)
     .where(posts.c.post_status == STATUS_ACTIVE, posts.c.id.in_(_THESE))
 )
+_NOW: Final = func.utc_timestamp(6, type_=UtcDateTime())
+_SINCE: Final = func.coalesce(
+    bindparam("since", type_=UtcDateTime()), func.timestampadd(text("SECOND"), -FIRST_SECONDS, _NOW)
+)
+_MOST: Final = bindparam("most", type_=Integer())
+_CHANGED: Final = union_all(
+    select(literal_column("''").label("id"), _NOW.label("changed_at")),
+    *(select(table.c.id, table.c.changed_at).where(table.c.changed_at >= _SINCE) for table in (posts, users)),
+).limit(_MOST)
+
+
+def changed(session: Session, since: datetime | None, most: int) -> Changed:
+    """Return what was changed since then, by the clock of MySQL; without a time within the last FIRST_SECONDS."""
+    (_, now), *rows = session.execute(_CHANGED, {"since": since, "most": most + 1})
+    return Changed(now, dict(rows), whole=len(rows) < most)
 
 
 def written_by(session: Session, author_id: str, before: Keyset | None, limit: int) -> list[PostRow]:
@@ -162,12 +199,17 @@ def standings(session: Session, post_ids: Collection[str]) -> dict[str, Standing
     return {row[0]: Standing(row[1], row[2], row[3], row[4], (row[5], row[6])) for row in rows}
 
 
-def details(session: Session, post_ids: Collection[str]) -> dict[str, PostDetailRow]:
-    """Return each of these posts that is visible."""
+def details(session: Session, post_ids: Collection[str]) -> dict[str, tuple[Standing, PostDetailRow]]:
+    """Return each of these posts that is visible, and its standing."""
     rows = list(session.execute(_DETAIL, {"post_ids": list(post_ids)}))
     pictures = _pictures_of_all(session, [row.id for row in rows if row.image_key])
-    shown: list[tuple[Any, ...]] = [(*row, pictures.get(row.id, ())) for row in rows]
-    return {columns[0]: PostDetailRow(*columns) for columns in shown}
+    shown: dict[str, tuple[Standing, PostDetailRow]] = {}
+    for *columns, author_id, author_updated_at in rows:
+        whole: tuple[Any, ...] = (*columns, pictures.get(columns[0], ()))
+        detail = PostDetailRow(*whole)
+        counts = detail.like_count, detail.comment_count, detail.view_count
+        shown[detail.post_id] = Standing(author_id, *counts, (detail.updated_at, author_updated_at)), detail
+    return shown
 
 
 def found(session: Session, query: Query, before: Keyset | None, limit: int) -> list[PostRow]:
@@ -185,7 +227,8 @@ def found(session: Session, query: Query, before: Keyset | None, limit: int) -> 
 
 
 def detail(session: Session, post_id: str) -> PostDetailRow | None:
-    return details(session, [post_id]).get(post_id)
+    _, found = details(session, [post_id]).get(post_id, (None, None))
+    return found
 
 
 def pictures_of(session: Session, post_id: str) -> tuple[Picture, ...]:
