@@ -77,6 +77,7 @@ class AuthService:
 
     async def sign_up(self, *, email: str, password: str, nickname: str, image: Named | None) -> str:
         """Create an account and return its id. Raises Conflict and InvalidInput as `UserService.register` does."""
+        self._passwords.require_room()
         # Asked first only to spare the hashing; the unique indexes decide between two at the same moment.
         await self._users.require_email_free(email)
         await self._users.require_nickname_free(nickname)
@@ -85,6 +86,7 @@ class AuthService:
 
     async def log_in(self, *, email: str, password: str, user_agent: str | None) -> LoggedIn:
         """Start a session. Raises NotAuthenticated (unknown or wrong, after the same work) or Forbidden."""
+        self._passwords.require_room()
         login = await self._users.login_of(email)
         matches = await self._passwords.verify(login.password_hash if login else None, password)
         if login is None or not matches:

@@ -12,12 +12,19 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 class Passwords:
-    """Hashes and checks passwords on two threads; at most `queue` callers wait, the next gets Unavailable."""
+    """Hashes and checks passwords on a thread that takes what processor others leave; at most `queue` callers wait, the next
+    gets Unavailable.
+    """
 
-    def __init__(self, *, threads: int = 2, queue: int = 16) -> None:
-        self._pool = BoundedPool("argon2", threads=threads, queue=queue, queue_seconds=5, seconds=10, niceness=5)
+    def __init__(self, *, threads: int = 1, queue: int = 8) -> None:
+        # With two threads and a niceness of 5 logins took a third of the processor from readers, who then waited for seconds.
+        self._pool = BoundedPool("argon2", threads=threads, queue=queue, queue_seconds=5, seconds=10, niceness=19)
         # Checked against when there is no such user, so that both refusals take the same time.
         self._nobody = _HASHER.hash("no such user")
+
+    def require_room(self) -> None:
+        """Raise Unavailable when as many wait as may: before the database is asked for nothing."""
+        self._pool.require_room()
 
     async def hash(self, password: str) -> str:
         return await self._pool.run(partial(_HASHER.hash, password))

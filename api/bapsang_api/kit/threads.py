@@ -39,6 +39,12 @@ class BoundedPool:
         """How many jobs wait for a thread."""
         return max(0, self._jobs - self._threads)
 
+    def require_room(self) -> None:
+        """Raise Unavailable when the queue is full: before work that would be for nothing then."""
+        if self._jobs >= self._most:
+            self.refused += 1
+            raise Unavailable
+
     async def run(self, job: Callable[[], T]) -> T:
         """Return what `job` returns. Raises Unavailable when the queue is full, when the job has not begun within
         `queue_seconds`, and when `seconds` have passed.
@@ -46,9 +52,7 @@ class BoundedPool:
         A job that is given up before it has begun never will; a running one goes on, so its driver needs a time-out.
         """
         with self._lock:
-            if self._jobs >= self._most:
-                self.refused += 1
-                raise Unavailable
+            self.require_room()
             self._jobs += 1
         future = self._executor.submit(job)
         future.add_done_callback(self._leave)

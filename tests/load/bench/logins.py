@@ -18,6 +18,7 @@ PART = 0.5
 
 
 def measure(world: World, options: Options) -> dict[str, Any]:
+    mix.grow(world, options)
     rate = options.rate * PART
     alone = _with_logins(world, options, rate, 0.0)
     flooded = _with_logins(world, options, rate, FLOOD)

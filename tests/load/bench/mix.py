@@ -25,9 +25,7 @@ HALVINGS = 3
 
 def peak(world: World, options: Options) -> dict[str, Any]:
     """Send the peak for as long as `options.seconds`, after less than that."""
-    for part in () if options.quick else GROWTH:
-        at_rate(world, options.rate * part, GROWTH_SECONDS)
-    settle(world)
+    grow(world, options)
     with Watch(world.pids) as watch, _written_back(world):
         run, usage = at_rate(world, options.rate, options.seconds, warmup=min(WARM_SECONDS, options.seconds / 4))
     wall = run.seconds + min(WARM_SECONDS, options.seconds / 4)
@@ -46,6 +44,13 @@ def peak(world: World, options: Options) -> dict[str, Any]:
         f"CPU µs a request: {', '.join(f'{name} {value:.0f}' for name, value in micros.items())}; errors: {run.outcome().kinds() or 0}"
     )
     return found
+
+
+def grow(world: World, options: Options) -> None:
+    """Bring what people read to hand, as the hours before a peak do."""
+    for part in () if options.quick else GROWTH:
+        at_rate(world, options.rate * part, GROWTH_SECONDS)
+    settle(world)
 
 
 @contextlib.contextmanager

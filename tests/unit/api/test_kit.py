@@ -25,9 +25,12 @@ async def test_pool_refuses_what_does_not_fit_its_queue() -> None:
     await asyncio.sleep(0)
     with pytest.raises(Unavailable):
         await pool.run(lambda: None)
+    with pytest.raises(Unavailable):
+        pool.require_room()
     go.set()
     assert await running
     assert await waiting
+    pool.require_room()
     assert await pool.run(lambda: 7) == 7
     pool.close()
 
