@@ -125,8 +125,9 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
     """
     clock = SystemClock()
     redis = open_redis(settings.redis_url)
-    database = Database(settings.database_url, Limits(connections=1), changes=Changes(redis, Pipeline(redis)))
-    likes = LikeService(database, LikeStore(redis), UserNumbers(database), clock)
+    pipeline = Pipeline(redis)
+    database = Database(settings.database_url, Limits(connections=1), changes=Changes(redis, pipeline))
+    likes = LikeService(database, LikeStore(redis, pipeline), UserNumbers(database), clock)
     moderation = ModerationService(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     acts = {
         "grant": moderation.grant,
@@ -193,8 +194,9 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
     """
     clock = SystemClock()
     redis = open_redis(settings.redis_url)
-    database = Database(settings.database_url, PATIENT, changes=Changes(redis, Pipeline(redis)))
-    likes = LikeService(database, LikeStore(redis), UserNumbers(database), clock)
+    pipeline = Pipeline(redis)
+    database = Database(settings.database_url, PATIENT, changes=Changes(redis, pipeline))
+    likes = LikeService(database, LikeStore(redis, pipeline), UserNumbers(database), clock)
     erasure = Erasure(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
     try:
         user_id = await user_id_of(database, user)

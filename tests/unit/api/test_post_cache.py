@@ -9,7 +9,8 @@ import pytest
 from ulid import ULID
 
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.posts.shown.cache import FRESH, LONGEST, USABLE, WITHOUT_DATABASE, PostCache, Recent
+from bapsang_api.posts.shown.cache import FRESH, LONGEST, USABLE, WITHOUT_DATABASE, PostCache
+from bapsang_api.posts.shown.recent import Recent
 from bapsang_api.posts.shown.store import Changed, Standing
 from bapsang_api.posts.shown.watch import OVERLAP, Watch
 from bapsang_api.posts.shown.wire import Parts
@@ -85,6 +86,14 @@ async def kept() -> Kept:
     return Kept()
 
 
+@pytest.fixture
+async def watched(kept: Kept) -> Kept:
+    """The same, under a watch that began before the post was kept."""
+    kept.watched(since_last=False)
+    kept.keep()
+    return kept
+
+
 async def test_a_post_whose_copy_goes_while_it_is_looked_at_is_still_found(kept: Kept) -> None:
     kept.likes.evicts = kept.cache
     found = await kept.cache.find("p")
@@ -101,43 +110,37 @@ async def test_what_nobody_watches_is_looked_at_by_itself(kept: Kept) -> None:
     assert not kept.shown
 
 
-async def test_what_is_watched_and_has_not_changed_is_shown_without_a_question(kept: Kept) -> None:
-    kept.watched(since_last=False)
-    kept.keep()
+async def test_what_is_watched_and_has_not_changed_is_shown_without_a_question(watched: Kept) -> None:
     for _ in range(100):
-        kept.later(FRESH * 0.99)
-        assert kept.shown
-        kept.watched("another", "b")
-    assert await kept.looked_at() == []
+        watched.later(FRESH * 0.99)
+        assert watched.shown
+        watched.watched("another", "b")
+    assert await watched.looked_at() == []
 
 
 @pytest.mark.parametrize("name", ["p", "a"])
 async def test_what_has_changed_is_looked_at_in_the_background_and_soon_before_it_is_shown(
-    kept: Kept, name: str
+    watched: Kept, name: str
 ) -> None:
-    kept.watched(since_last=False)
-    kept.keep()
-    kept.later(FRESH)
-    kept.watched(name)  # since the moment it was kept
-    kept.later(0)
-    assert kept.shown
-    assert await kept.looked_at() == ["p"]
-    kept.later(FRESH)
-    kept.watched()
-    assert kept.shown  # looked at: watched again
+    watched.later(FRESH)
+    watched.watched(name)  # since the moment it was kept
+    watched.later(0)
+    assert watched.shown
+    assert await watched.looked_at() == ["p"]
+    watched.later(FRESH)
+    watched.watched()
+    assert watched.shown  # looked at: watched again
 
 
-async def test_what_has_changed_and_was_not_looked_at_is_not_shown_for_long(kept: Kept) -> None:
-    kept.watched(since_last=False)
-    kept.keep()
-    kept.later(FRESH)
-    kept.watched("p")
-    kept.later(USABLE - FRESH)
-    kept.watched()
-    assert not kept.shown
-    kept.later(0)
-    assert await kept.cache.find("p") is not None
-    assert kept.shown
+async def test_what_has_changed_and_was_not_looked_at_is_not_shown_for_long(watched: Kept) -> None:
+    watched.later(FRESH)
+    watched.watched("p")
+    watched.later(USABLE - FRESH)
+    watched.watched()
+    assert not watched.shown
+    watched.later(0)
+    assert await watched.cache.find("p") is not None
+    assert watched.shown
 
 
 async def test_what_changed_while_it_was_looked_at_is_looked_at_again(kept: Kept) -> None:
@@ -149,66 +152,54 @@ async def test_what_changed_while_it_was_looked_at_is_looked_at_again(kept: Kept
     assert not kept.shown
 
 
-async def test_after_a_gap_in_the_watch_copies_from_before_it_are_looked_at(kept: Kept) -> None:
-    kept.watched(since_last=False)
-    kept.keep()
-    kept.later(USABLE)
-    kept.watched(since_last=False)
-    assert not kept.shown
+async def test_after_a_gap_in_the_watch_copies_from_before_it_are_looked_at(watched: Kept) -> None:
+    watched.later(USABLE)
+    watched.watched(since_last=False)
+    assert not watched.shown
 
 
-async def test_while_the_watch_is_late_copies_are_looked_at_by_themselves(kept: Kept) -> None:
-    kept.watched(since_last=False)
-    kept.keep()
-    kept.later(FRESH)
-    assert kept.shown
-    assert await kept.looked_at() == ["p"]
-    kept.later(USABLE)
-    assert not kept.shown
+async def test_while_the_watch_is_late_copies_are_looked_at_by_themselves(watched: Kept) -> None:
+    watched.later(FRESH)
+    assert watched.shown
+    assert await watched.looked_at() == ["p"]
+    watched.later(USABLE)
+    assert not watched.shown
 
 
-async def test_what_was_told_is_looked_at_before_it_is_shown_however_well_it_is_watched(kept: Kept) -> None:
-    kept.watched(since_last=False)
-    kept.keep()
-    kept.cache.change(["p"])
-    kept.watched()
-    assert not kept.shown
+async def test_what_was_told_is_looked_at_before_it_is_shown_however_well_it_is_watched(watched: Kept) -> None:
+    watched.cache.change(["p"])
+    watched.watched()
+    assert not watched.shown
 
 
-async def test_every_copy_is_looked_at_now_and_then(kept: Kept) -> None:
-    kept.watched(since_last=False)
-    kept.keep()
-    kept.later(LONGEST)
-    kept.watched()
-    assert kept.shown
-    assert await kept.looked_at() == ["p"]
+async def test_every_copy_is_looked_at_now_and_then(watched: Kept) -> None:
+    watched.later(LONGEST)
+    watched.watched()
+    assert watched.shown
+    assert await watched.looked_at() == ["p"]
 
 
-async def test_without_a_database_what_was_watched_until_then_is_shown_for_a_while(kept: Kept) -> None:
-    kept.watched(since_last=False)
-    kept.keep()
-    kept.later(2 * WITHOUT_DATABASE)
-    kept.watched()
-    kept.database.up = False
-    kept.later(WITHOUT_DATABASE - 1)
-    assert await kept.cache.find("p") is not None
-    kept.later(1)
+async def test_without_a_database_what_was_watched_until_then_is_shown_for_a_while(watched: Kept) -> None:
+    watched.later(2 * WITHOUT_DATABASE)
+    watched.watched()
+    watched.database.up = False
+    watched.later(WITHOUT_DATABASE - 1)
+    assert await watched.cache.find("p") is not None
+    watched.later(1)
     with pytest.raises(Unavailable):
-        await kept.cache.find("p")
+        await watched.cache.find("p")
 
 
-async def test_likes_are_counted_by_themselves(kept: Kept) -> None:
-    kept.watched(since_last=False)
-    kept.keep()
-    kept.later(USABLE)
-    kept.watched()
-    assert kept.shown
-    assert kept.cache.peek_counted("p") is None
-    found = await kept.cache.find_counted("p")
+async def test_likes_are_counted_by_themselves(watched: Kept) -> None:
+    watched.later(USABLE)
+    watched.watched()
+    assert watched.shown
+    assert watched.cache.peek_counted("p") is None
+    found = await watched.cache.find_counted("p")
     assert found is not None
-    assert (found.likes, kept.likes.asked, kept.database.asked) == (5, 1, [])
-    kept.cache.count_likes("p", 6)
-    assert kept.cache.peek_counted("p") is found
+    assert (found.likes, watched.likes.asked, watched.database.asked) == (5, 1, [])
+    watched.cache.count_likes("p", 6)
+    assert watched.cache.peek_counted("p") is found
     assert found.likes == 6
 
 

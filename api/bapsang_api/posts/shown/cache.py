@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy.orm import Session
 
@@ -20,9 +20,13 @@ from bapsang_api.kit.batch import Batch
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
+from bapsang_api.posts.shown.recent import CURRENT_SECONDS, Recent
 from bapsang_api.posts.shown.store import PostDetailRow, Standing
 from bapsang_api.posts.shown.wire import Parts, detail_bytes, item_bytes
 from bapsang_api.posts.store import LISTS
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 FRESH: Final = 0.7  # seconds: shown as it is
 USABLE: Final = 1.4  # shown, and looked at meanwhile
@@ -31,10 +35,17 @@ USABLE: Final = 1.4  # shown, and looked at meanwhile
 LONGEST: Final = 300.0
 # While the database does not answer nothing can change in it either.
 WITHOUT_DATABASE: Final = 300.0
-# After a change the replica may not have it yet.
-CURRENT_SECONDS: Final = 5.0
 _MOST: Final = 10_000  # posts
 _MOST_BYTES: Final = 16 * 1024 * 1024
+
+
+def may_show(age: float, looks: Batch[K, V], key: K) -> bool:
+    """Return whether what is that old may be shown; from FRESH on it is looked at meanwhile."""
+    if age >= FRESH:
+        if age >= USABLE:
+            return False
+        looks.prefetch(key)
+    return True
 
 
 class LiveCounts(Protocol):
@@ -63,27 +74,6 @@ class Copy:
         standing = self.standing
         counts = self.likes, standing.comment_count, standing.view_count
         return detail_bytes(self.parts, *counts, is_liked=is_liked)
-
-
-class Recent:
-    """What has been changed within the last seconds, and when."""
-
-    def __init__(self, timer: Callable[[], float]) -> None:
-        self._timer = timer
-        self._changed: OrderedDict[str, float] = OrderedDict()
-        self.last = 0.0
-
-    def note(self, names: Iterable[str]) -> None:
-        self.last = now = self._timer()
-        for name in names:
-            self._changed[name] = now
-            self._changed.move_to_end(name)
-        while self._changed and next(iter(self._changed.values())) < now - CURRENT_SECONDS:
-            self._changed.popitem(last=False)
-
-    def since(self, moment: float, *names: str) -> bool:
-        """Return whether one of these was changed after `moment`, which is not long ago."""
-        return self.last >= moment and any(self._changed.get(name, 0.0) >= moment for name in names)
 
 
 @dataclass(slots=True)
@@ -122,24 +112,16 @@ class PostCache:
         copy = self._copies.get(post_id)
         if copy is None:
             return None
-        age = self._age(copy, self._timer())
-        if age >= FRESH:
-            if age >= USABLE:
-                return None
-            self._looks.prefetch(post_id)
+        if not may_show(self._age(copy), self._looks, post_id):
+            return None
         self._copies.move_to_end(post_id)
         return copy
 
     def peek_counted(self, post_id: str) -> Copy | None:
         """Return the copy of a post if it may be shown right now, with its likes."""
         copy = self.peek(post_id)
-        if copy is None:
+        if copy is None or not may_show(self._timer() - copy.counted, self._counts, post_id):
             return None
-        age = self._timer() - copy.counted
-        if age >= FRESH:
-            if age >= USABLE:
-                return None
-            self._counts.prefetch(post_id)
         return copy
 
     async def find(self, post_id: str) -> Copy | None:
@@ -148,7 +130,7 @@ class PostCache:
             copy = await self._looks.get(post_id)
         except Unavailable:
             copy = self._copies.get(post_id)
-            if copy is None or self._age(copy, self._timer()) >= WITHOUT_DATABASE:
+            if copy is None or self._age(copy) >= WITHOUT_DATABASE:
                 raise
         return copy
 
@@ -169,7 +151,8 @@ class PostCache:
         """
         for copy in self._note(changed):
             # Also what was looked at meanwhile: it may have been read before the change.
-            copy.checked, copy.changed = self._right_as_of(copy), True
+            if not copy.changed:
+                copy.checked, copy.changed = self._watched_until(copy.checked), True
         self._as_of = asked
         if not since_last:
             self._watched = asked
@@ -188,16 +171,17 @@ class PostCache:
         recent = self.recent
         return recent.last >= moment and any(recent.since(moment, name, _likes_of(name)) for name in post_ids)
 
-    def watched_until(self, checked: float) -> float:
-        """Return as of when everything is known that has changed since then."""
+    def age(self, checked: float, longest: float) -> float:
+        """Return how long ago what was checked then was right, as far as is watched; after `longest` it is due for a look."""
+        now = self._timer()
+        age = now - self._watched_until(checked)
+        return max(age, FRESH) if now - checked >= longest else age
+
+    def _watched_until(self, checked: float) -> float:
         return max(checked, self._as_of) if checked >= self._watched else checked
 
-    def _right_as_of(self, copy: Copy) -> float:
-        return copy.checked if copy.changed else self.watched_until(copy.checked)
-
-    def _age(self, copy: Copy, now: float) -> float:
-        age = now - self._right_as_of(copy)
-        return max(age, FRESH) if now - copy.checked >= LONGEST else age
+    def _age(self, copy: Copy) -> float:
+        return self._timer() - copy.checked if copy.changed else self.age(copy.checked, LONGEST)
 
     def _note(self, names: Collection[str]) -> list[Copy]:
         """Note a change of these posts and authors; return the copies that show it."""

@@ -15,7 +15,8 @@ from bapsang_api.kit.cursor import Following, Keyset, cut
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
-from bapsang_api.posts.shown.cache import CURRENT_SECONDS, FRESH, USABLE, WITHOUT_DATABASE, Copy, PostCache
+from bapsang_api.posts.shown.cache import WITHOUT_DATABASE, Copy, PostCache, may_show
+from bapsang_api.posts.shown.recent import CURRENT_SECONDS
 from bapsang_api.posts.shown.wire import page_bytes
 from bapsang_api.posts.store import LISTS, TOP
 
@@ -75,15 +76,9 @@ class PostLists:
         return page.body
 
     def _usable(self, wanted: Wanted, page: _Page) -> bool:
-        now = self._timer()
-        age = now - self._posts.watched_until(page.checked)
-        if now - page.checked >= _LONGEST:
-            age = max(age, FRESH)
-        if age >= USABLE or self._changed_since(page.checked, wanted):
+        if self._changed_since(page.checked, wanted):
             return False
-        if age >= FRESH:
-            self._looks.prefetch(wanted)
-        return True
+        return may_show(self._posts.age(page.checked, _LONGEST), self._looks, wanted)
 
     def _changed_since(self, moment: float, wanted: Wanted) -> bool:
         # What is new is younger than any place in the list: pages further down do not have it.

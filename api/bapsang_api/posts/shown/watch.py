@@ -18,7 +18,8 @@ from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import made_since
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
-from bapsang_api.posts.shown.cache import CURRENT_SECONDS, PostCache
+from bapsang_api.posts.shown.cache import PostCache
+from bapsang_api.posts.shown.recent import CURRENT_SECONDS
 from bapsang_api.posts.store import TOP
 
 log = logging.getLogger(__name__)
