@@ -19,6 +19,7 @@ API = "app.kubernetes.io/component=api"
 class Watch:
     """The newest state of each pod; `fewest` is the lowest number of pods that served at any moment."""
 
+    #: Replaced as a whole by each event, so that it may be read at any moment.
     pods: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: When each pod was first seen on its way out, in monotonic seconds.
     went: dict[str, float] = field(default_factory=dict)
@@ -27,6 +28,8 @@ class Watch:
 
     def follow(self, lines: TextIO) -> None:
         for line in lines:
+            if not line.endswith("\n"):
+                return  # cut off: the process was ended while it wrote
             event = json.loads(line)
             with self.told:
                 self._take(event["type"], event["object"])
@@ -35,10 +38,10 @@ class Watch:
     def _take(self, kind: str, pod: dict[str, Any]) -> None:
         name = pod["metadata"]["name"]
         if kind == "DELETED":
-            self.pods.pop(name, None)
+            self.pods = {other: kept for other, kept in self.pods.items() if other != name}
             self.went.setdefault(name, time.monotonic())
         else:
-            self.pods[name] = pod
+            self.pods = {**self.pods, name: pod}
             if is_going(pod):
                 self.went.setdefault(name, time.monotonic())
         self.fewest = min(self.fewest, self.serving())
@@ -71,13 +74,17 @@ def watching(community: Community) -> Iterator[Watch]:
     watch = Watch()
     selector = f"bapsang.dev/community={community.name},{API}"
     arguments = ("get", "pods", "-n", community.namespace, "-l", selector, "--watch", "--output-watch-events")
-    with community.cluster.following(*arguments, "-o", "json") as lines:
-        thread = threading.Thread(target=watch.follow, args=(lines,))
+    with community.cluster.following(*arguments, "-o", "json") as process:
+        thread = threading.Thread(target=watch.follow, args=(process.stdout,))
         thread.start()
-        # Counted anew each time: one that was on its way out may have gone before the watch began.
-        eventually(
-            lambda: len(watch.pods) >= len(community.items("pods", "-l", selector)), 60, what="the watch knows all"
-        )
-        watch.fewest = watch.serving()
-        yield watch
-    thread.join()
+        try:
+            # Counted anew each time: one that was on its way out may have gone before the watch began.
+            eventually(
+                lambda: len(watch.pods) >= len(community.items("pods", "-l", selector)), 60, what="the watch knows all"
+            )
+            watch.fewest = watch.serving()
+            yield watch
+        finally:
+            # What is closed under a thread that still reads it breaks there.
+            process.terminate()
+            thread.join()

@@ -58,16 +58,16 @@ class Cluster:
     @contextmanager
     def forwarded(self, namespace: str, target: str, port: int) -> Iterator[int]:
         """Forward a port of this machine to `port` of `target` (`service/name`) and yield its number. Raises Failure."""
-        with self.following("port-forward", "-n", namespace, target, f":{port}") as lines:
-            line = lines.readline()  # ends when the process does
+        with self.following("port-forward", "-n", namespace, target, f":{port}") as process:
+            line = cast(TextIO, process.stdout).readline()  # ends when the process does
             found = re.match(r"Forwarding from 127\.0\.0\.1:(\d+) ", line)
             if not found:
                 raise Failure(f"{target} in namespace {namespace} cannot be reached: {line.strip()}")
             yield int(found[1])
 
     @contextmanager
-    def following(self, *arguments: str | Path) -> Iterator[TextIO]:
-        """Run a `kubectl` that does not end by itself, yield what it prints, and end it."""
+    def following(self, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+        """Run a `kubectl` that does not end by itself, yield it, and end it. A thread that reads it ends it first."""
         with subprocess.Popen(
             [str(word) for word in self._command(*arguments)],
             env={**os.environ, **self._environment()},
@@ -77,7 +77,7 @@ class Cluster:
             text=True,
         ) as process:
             try:
-                yield cast(TextIO, process.stdout)
+                yield process
             finally:
                 process.terminate()
 
