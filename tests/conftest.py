@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -37,6 +39,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("parts")
     for name in sorted(_seconds):
         terminalreporter.write_line(f"{name:<28}{_count[name]:>6} tests{_seconds[name]:>9.1f} s")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """What a test's command line set up for its process would write to a stream that is closed by the next test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

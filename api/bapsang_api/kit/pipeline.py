@@ -1,19 +1,23 @@
 """Redis commands of concurrent requests, sent together.
 
 What is asked for in one turn of the event loop, and what comes while an answer is under way, goes out in one write. A
-command then costs a fraction of one sent alone, and few connections suffice. Only for short commands that all requests
+command then costs a fraction of one sent alone, and one connection suffices. Only for short commands that all requests
 need: one that blocks Redis or the connection holds up the others.
+
+The client's library connects and signs in; from then on bytes go from the socket to the parser, and answers from there to
+who waits for them: no stream, task or time-out of its own for each exchange, which cost more than the rest of it.
 """
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Final
 
 import redis.exceptions
-from hiredis import pack_command
+from hiredis import Reader, pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.commands.core import AsyncScript
@@ -22,9 +26,8 @@ from bapsang_api.kit.redis import OUTAGE
 
 log = logging.getLogger(__name__)
 
-_LANES: Final = 2  # connections
 _MOST: Final = 500  # commands an exchange
-_IDLE_SECONDS: Final = 1.0  # after which a connection is looked at before it is used: the other end may have closed it
+_NOTHING_YET: Final = object()
 
 
 class Pipeline:
@@ -36,10 +39,14 @@ class Pipeline:
 
     def __init__(self, redis: Redis, *, seconds: float = 1.0, queue: int = 10_000) -> None:
         self._redis, self._seconds, self._queue = redis, seconds, queue
+        self._connection: AbstractConnection | None = None
+        self._link: _Link | _EmbeddedLink | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._waiting: list[_Asked] = []
-        self._idle = [_Lane(redis) for _ in range(_LANES)]
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._wakes = False
+        self._sent: list[_Asked] = []
+        self._began = 0.0  # of the exchange under way
+        self._watch: asyncio.TimerHandle | None = None
+        self._busy = False
         self._closed_until = 0.0
         self._failing = False
 
@@ -60,11 +67,13 @@ class Pipeline:
         self._put(_Asked(("EVALSHA", script.sha, keys, *keys_and_arguments), None, script))
 
     def close(self) -> None:
-        """Refuse what waits. The connections are closed with `redis`, which has them in its pool."""
-        for task in self._tasks:
-            task.cancel()
+        """Refuse what waits. The connection is closed with `redis`, which has it in its pool."""
+        if self._connecting is not None:
+            self._connecting.cancel()
         self._failing = True  # on purpose, so nothing to tell of
         self._fail(redis.exceptions.ConnectionError("closed"))
+        if self._watch is not None:
+            self._watch.cancel()
 
     def _put(self, asked: "_Asked") -> None:
         if self._closed_until and time.monotonic() < self._closed_until:
@@ -72,41 +81,72 @@ class Pipeline:
         if len(self._waiting) >= self._queue:
             raise redis.exceptions.ConnectionError("too many commands wait for Redis")
         self._waiting.append(asked)
-        if self._idle and not self._wakes:
-            self._wakes = True
-            asyncio.get_running_loop().call_soon(self._start, context=Context())
+        if not self._busy:
+            self._busy = True
+            # In a context of its own: it works for many callers and must not act as one of them.
+            asyncio.get_running_loop().call_soon(self._send, context=Context())
 
-    def _start(self) -> None:
-        self._wakes = False
-        while self._waiting and self._idle:
-            asked, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-            task = asyncio.get_running_loop().create_task(self._exchange(self._idle.pop(), asked))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    def _send(self) -> None:
+        """Send what waits; the next goes out when that is answered."""
+        if not self._waiting:
+            self._busy = False
+        elif self._link is None or self._link.closed:
+            self._connecting = asyncio.get_running_loop().create_task(self._connect())
+        else:
+            self._sent, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            self._began = time.monotonic()
+            if self._watch is None:
+                self._watch = asyncio.get_running_loop().call_later(self._seconds, self._look)
+            self._link.send(self._sent)
 
-    async def _exchange(self, lane: "_Lane", asked: list["_Asked"]) -> None:
+    async def _connect(self) -> None:
         try:
             async with asyncio.timeout(self._seconds):
-                unknown = await lane.exchange(asked)
-            self._closed_until, self._failing = 0.0, False
-            self._waiting += unknown
+                if self._connection is None:
+                    self._connection = await self._redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+                else:
+                    await self._connection.disconnect(nowait=True)
+                    await self._connection.connect()  # type: ignore[no-untyped-call]
+            self._link = _linked(self._connection, self._answered, self._fail)
         except (TimeoutError, *OUTAGE) as error:
-            outage = error if isinstance(error, OUTAGE) else redis.exceptions.TimeoutError("Redis did not answer")
-            _refuse(asked, outage)
-            self._fail(outage)
+            self._fail(error if isinstance(error, OUTAGE) else redis.exceptions.TimeoutError("Redis did not answer"))
         except BaseException as error:
-            _refuse(asked, error)
+            self._refuse_all(error)
             raise
-        finally:
-            self._idle.append(lane)
-            self._start()
+        else:
+            self._send()
+
+    def _answered(self, unknown: list["_Asked"]) -> None:
+        self._closed_until, self._failing = 0.0, False
+        self._sent = []
+        self._waiting += unknown
+        self._send()
+
+    def _look(self) -> None:
+        """See to it that the exchange under way ends in time: one timer for all of them."""
+        self._watch = None
+        if not self._sent:
+            return
+        left = self._began + self._seconds - time.monotonic()
+        if left <= 0:
+            self._fail(redis.exceptions.TimeoutError("Redis did not answer"))
+        else:
+            self._watch = asyncio.get_running_loop().call_later(left, self._look)
 
     def _fail(self, error: Exception) -> None:
+        if self._link is not None:
+            # Answers of these commands may still come: they must not be taken for those of others.
+            self._link.drop()
         if not self._failing:  # once per outage
             log.warning("redis.down", extra={"error": type(error).__name__})
         self._failing, self._closed_until = True, time.monotonic() + self._seconds
-        waiting, self._waiting = self._waiting, []
-        _refuse(waiting, error)
+        self._refuse_all(error)
+
+    def _refuse_all(self, error: BaseException) -> None:
+        refused = self._sent + self._waiting
+        self._sent, self._waiting, self._busy = [], [], False
+        for one in refused:
+            one.refuse(error)
 
 
 @dataclass(slots=True)
@@ -131,58 +171,110 @@ class _Asked:
         return _Asked(("EVAL", self.script.script, *self.command[2:]), self.future)
 
 
-class _Lane:
-    """One connection, used by one exchange at a time."""
+_Answered = Callable[[list[_Asked]], None]  # told of those that have to be sent once more: Redis did nothing for them
+_Lost = Callable[[Exception], None]
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._connection: AbstractConnection | None = None
-        self._used = 0.0
 
-    async def exchange(self, asked: list[_Asked]) -> list[_Asked]:
-        """Send the commands and hand out the answers as they come.
+def _packed(asked: list[_Asked]) -> bytes:
+    # By the parser's own library: the client's packing is Python, and costs as much as the rest of a command.
+    return b"".join([pack_command(one.command) for one in asked])
 
-        Returns those that have to be sent once more, because Redis does not know their script: it has done nothing for
-        them. Raises Redis errors, when the connection is of no use.
-        """
-        connection, unknown = await self._connected(), []
+
+def _linked(connection: AbstractConnection, answered: _Answered, lost: _Lost) -> "_Link | _EmbeddedLink":
+    """Return what exchanges commands over a connection; `answered` is called after each exchange, `lost` after a failed one."""
+    writer: object = connection._writer
+    if isinstance(writer, asyncio.StreamWriter):
+        return _Link(connection, writer.transport, answered, lost)
+    return _EmbeddedLink(connection, answered, lost)
+
+
+class _Link(asyncio.Protocol):
+    """A connection to a server, one exchange at a time."""
+
+    def __init__(
+        self, connection: AbstractConnection, transport: asyncio.WriteTransport, answered: _Answered, lost: _Lost
+    ) -> None:
+        self._transport, self._answered, self._lost = transport, answered, lost
+        parser = connection._parser
+        self._reader = Reader(
+            replyError=parser.parse_error,
+            protocolError=redis.exceptions.InvalidResponse,
+            encoding="utf-8",
+            notEnoughData=_NOTHING_YET,
+        )
+        self._asked: list[_Asked] = []
+        self._next = 0
+        self._unknown: list[_Asked] = []
+        self.closed = False
+        # Whoever closes the connection by the client's library waits for this one to hear of it.
+        self._client = transport.get_protocol()
+        transport.set_protocol(self)
+
+    def send(self, asked: list[_Asked]) -> None:
+        self._asked, self._next, self._unknown = asked, 0, []
+        self._transport.write(_packed(asked))
+
+    def drop(self) -> None:
+        self.closed = True
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self.closed:
+            return
+        self._reader.feed(data)
+        while (answer := self._reader.gets()) is not _NOTHING_YET:
+            one = self._asked[self._next]
+            self._next += 1
+            if not isinstance(answer, Exception):
+                one.answer(answer)
+            elif isinstance(answer, redis.exceptions.NoScriptError):
+                self._unknown.append(one.in_full())
+            elif isinstance(answer, redis.exceptions.ResponseError):
+                one.refuse(answer)
+            else:  # not of this command: Redis is loading, or lets nobody in
+                self._lost(answer)
+                return
+        if self._asked and self._next == len(self._asked):
+            self._asked = []
+            self._answered(self._unknown)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._client.connection_lost(error)
+        if not self.closed:
+            self.closed = True
+            if self._asked:
+                self._lost(redis.exceptions.ConnectionError(f"Redis closed the connection: {error or 'at its end'}"))
+
+
+class _EmbeddedLink:
+    """A connection to the Redis within this process."""
+
+    closed = False
+
+    def __init__(self, connection: AbstractConnection, answered: _Answered, lost: _Lost) -> None:
+        self._connection, self._answered, self._lost = connection, answered, lost
+        self._task: asyncio.Task[None] | None = None
+
+    def send(self, asked: list[_Asked]) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._exchange(asked))
+
+    def drop(self) -> None:
+        self.closed = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _exchange(self, asked: list[_Asked]) -> None:
+        unknown = []
         try:
-            # By the parser's own library: the client's packing is Python, and costs as much as the rest of a command.
-            packed = b"".join(pack_command(one.command) for one in asked)
-            await connection.send_packed_command(packed, check_health=False)
+            await self._connection.send_packed_command(_packed(asked), check_health=False)
             for one in asked:
                 try:
-                    one.answer(await connection.read_response())
+                    one.answer(await self._connection.read_response())
                 except redis.exceptions.NoScriptError:
                     unknown.append(one.in_full())
                 except redis.exceptions.ResponseError as error:
                     one.refuse(error)
-        except BaseException:
-            # Answers of these commands may still come: they must not be taken for those of others.
-            await connection.disconnect(nowait=True)
-            raise
-        self._used = time.monotonic()
-        return unknown
-
-    async def _connected(self) -> AbstractConnection:
-        if self._connection is None:
-            self._connection = await self._redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
-            # The exchange has one time-out for all; one around each answer would cost as much as the answer.
-            self._connection.socket_timeout = None
-        elif time.monotonic() - self._used > _IDLE_SECONDS and await _is_stale(self._connection):
-            await self._connection.disconnect(nowait=True)
-        if not self._connection.is_connected:
-            await self._connection.connect()
-        return self._connection
-
-
-async def _is_stale(connection: AbstractConnection) -> bool:
-    try:
-        return await connection.can_read()
-    except OUTAGE:
-        return True
-
-
-def _refuse(asked: list[_Asked], error: BaseException) -> None:
-    for one in asked:
-        one.refuse(error)
+        except OUTAGE as error:
+            self._lost(error)
+        else:
+            self._answered(unknown)
