@@ -6,18 +6,17 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
-from bapsang_operator import build, drift, names, plan, prewarm, problems, progress, spec, status
-from bapsang_operator.child import Child, Manifest
+from bapsang_operator import build, drift, names, plan, prewarm, problems, progress, sight, spec, status
+from bapsang_operator.child import Manifest
 from bapsang_operator.keep import Keep, Kept
 from bapsang_operator.kinds import SCALED_OBJECT, Key, key_of
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.metrics import Metrics
-from bapsang_operator.names import Component, EventReason, Reason
+from bapsang_operator.names import EventReason, Reason
 from bapsang_operator.plan import Apply, Cause, Ownership, Plan
 from bapsang_operator.problems import Problem
-from bapsang_operator.progress import Progress
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey, Store
 
@@ -44,6 +43,16 @@ class _Outcome:
     restored: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class _Basis:
+    """All that a pass decides from. Prices, which a status may show, are those of a day."""
+
+    revision: int
+    kept: Kept
+    lacking: str
+    day: date
+
+
 class Reconciler:
     """Makes Communities what their specs say."""
 
@@ -66,6 +75,7 @@ class Reconciler:
         self._now = now
         self._has_keda = has_keda
         self._uids: dict[CommunityKey, str] = {}
+        self._settled: dict[CommunityKey, _Basis] = {}
 
     async def __call__(self, key: CommunityKey) -> bool:
         """Reconcile one Community; False when it should be tried again soon."""
@@ -88,6 +98,7 @@ class Reconciler:
         return result in {"success", "gone"}
 
     async def _reconcile(self, key: CommunityKey) -> bool:
+        revision = self._store.revision(key)  # before anything is read, so that no change is taken for seen
         resource = self._store.community(key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._forget(key)
@@ -107,11 +118,14 @@ class Reconciler:
         change = prewarm.next_change(community, now)
         if change is not None:
             self._later(key, (change - now).total_seconds())
-        return await self._converge(resource, community, key)
+        return await self._converge(resource, community, key, revision)
 
-    async def _converge(self, resource: Manifest, community: Community, key: CommunityKey) -> bool:
+    async def _converge(self, resource: Manifest, community: Community, key: CommunityKey, revision: int) -> bool:
         kept = await self._keep.ensure(community, create=community.paused is None)
         lacking = await self._look_for_keda(community)
+        basis = _Basis(revision, kept, lacking, self._now().date())
+        if self._settled.get(key) == basis:
+            return True
         children = build.children(community, kept.digests, has_keda=not lacking)
         self._store.remember(children)
         lost = self._store.take_lost(key)
@@ -126,8 +140,12 @@ class Reconciler:
         if planned.applies or planned.scales:
             live = self._store.children(key)
             rollout = progress.observe(community, children, live)
-        seen = _see(community, children, live, rollout, planned, kept, outcome, self._now())
+        seen = sight.see(community, children, live, rollout, planned, kept, outcome.problems, self._now())
         new = status.compute(seen, resource.get("status", {}), self._now())
+        if new == resource.get("status", {}) and sight.is_settled(community, planned, live):
+            self._settled[key] = basis
+        else:
+            self._settled.pop(key, None)
         restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]
         await self._report(resource, new, restored)
         # Objects without our label are not watched: look again soon instead of being told that they are gone.
@@ -215,59 +233,10 @@ class Reconciler:
 
     def _forget(self, key: CommunityKey) -> None:
         self._store.forget(key)
+        self._settled.pop(key, None)
         uid = self._uids.pop(key, None)
         if uid is not None:
             self._keep.forget(key, uid)
-
-
-def _see(
-    community: Community,
-    children: list[Child],
-    live: dict[Key, Manifest],
-    rollout: Progress,
-    planned: Plan,
-    kept: Kept,
-    outcome: _Outcome,
-    now: datetime,
-) -> status.Seen:
-    """Gather everything the status is computed from."""
-    pods = [found for key, found in sorted(live.items()) if key.kind == "Pod"]
-    foreign = [*planned.foreign, *kept.foreign]
-    # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
-    unfit = {key.name for key in (*kept.foreign, *kept.vanishing)}
-    missing = [ref for ref in problems.missing_secrets(children) if ref.name not in unfit]
-    last = _last_run(live, Component.LIKE_SYNC)
-    found = [
-        *problems.of_secrets(community, missing),
-        *problems.of_foreign(community, foreign),
-        *outcome.problems,
-        *problems.of_migration(community, rollout, pods),
-        *problems.of_pods(community, pods, now),
-        *problems.of_rollout(community, rollout),
-        *problems.of_refused_pods(live.values()),
-    ]
-    found += problems.of_windows(prewarm.unusable(community, now))
-    if last is False and not community.like_sync.suspend:
-        found.append(problems.of_like_sync(community))
-    if _is_collecting(community) and _last_run(live, Component.IMAGE_COLLECTOR) is False:
-        found.append(problems.of_image_collector(community))
-    return status.Seen(community, rollout, planned, problems.ranked(found), last, prewarm.openings(community, now))
-
-
-def _is_collecting(community: Community) -> bool:
-    return community.storage is not None and not community.image_collector.suspend
-
-
-def _last_run(live: dict[Key, Manifest], component: Component) -> bool | None:
-    """Tell whether the run of a CronJob that ended last succeeded; None when none has ended."""
-    ended: list[tuple[str, bool]] = []
-    for key, job in live.items():
-        if key.kind == "Job" and job["metadata"].get("labels", {}).get(names.LABEL_COMPONENT) == component:
-            for kind, succeeded in (("Complete", True), ("Failed", False)):
-                condition = progress.job_condition(job, kind)
-                if condition is not None:
-                    ended.append((condition["lastTransitionTime"], succeeded))
-    return max(ended)[1] if ended else None
 
 
 def _event(resource: Manifest, event: status.Event, now: datetime) -> Manifest:

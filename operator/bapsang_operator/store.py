@@ -7,7 +7,7 @@ again.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, MutableMapping
 from typing import NamedTuple
 
@@ -92,12 +92,13 @@ class Store:
         self._objects = Packed()
         self._by_community: dict[CommunityKey, set[Key]] = defaultdict(set)
         self._lost: dict[CommunityKey, set[Key]] = defaultdict(set)
+        self._revisions: Counter[CommunityKey] = Counter()
 
     def put(self, resource: Manifest) -> None:
         """Remember an object unless a newer version of it is known."""
         key = key_of(resource)
         known = self._objects.get(key)
-        if known is not None and _version(known) > _version(resource):
+        if known is not None and _version(known) >= _version(resource):
             return
         if known is not None:
             self._unlink(key, known)
@@ -105,6 +106,7 @@ class Store:
         community = community_of(resource)
         if community is not None:
             self._by_community[community].add(key)
+            self._revisions[community] += 1
 
     def drop(self, resource: Manifest) -> None:
         """Forget an object that was deleted, unless another of its name exists by now."""
@@ -135,6 +137,7 @@ class Store:
     def forget(self, community: CommunityKey) -> None:
         """Forget what is remembered for a Community that is gone."""
         self._lost.pop(community, None)
+        self._revisions.pop(community, None)
         in_namespace = [key for key in self.applied if key.namespace == community.namespace]
         for key in [key for key in in_namespace if community_of(self.applied[key]) == community]:
             del self.applied[key]
@@ -145,6 +148,10 @@ class Store:
             known = self._objects.get(child.key) if child.key not in self.applied else None
             if known is not None and drift.applied_digest(known) == child.digest:
                 self.applied[child.key] = child.manifest
+
+    def revision(self, community: CommunityKey) -> int:
+        """Return a number that changes with every change of a Community, its children, their Jobs and their pods."""
+        return self._revisions[community]
 
     def community(self, key: CommunityKey) -> Manifest | None:
         """Return a Community as last seen."""
@@ -180,6 +187,7 @@ class Store:
         community = community_of(resource)
         if community is None:
             return
+        self._revisions[community] += 1
         keys = self._by_community[community]
         keys.discard(key)
         if not keys:

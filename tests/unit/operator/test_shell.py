@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,25 @@ def test_store_keeps_of_pods_only_what_ails_them() -> None:
     assert "spec" not in found
     assert found["status"] == {"phase": "Running"}
     assert {"managedFields", "annotations"}.isdisjoint(found["metadata"])
+
+
+def test_revision_of_a_community_moves_with_each_change_of_what_it_has_and_with_nothing_else() -> None:
+    store, other = Store(), CommunityKey("ns", "other")
+    of_other = {"bapsang.dev/community": "other"}
+
+    def moves(change: Callable[[], None], community: CommunityKey = KEY) -> bool:
+        before = store.revision(community)
+        change()
+        return store.revision(community) != before
+
+    assert moves(lambda: store.put(resource()))
+    assert moves(lambda: store.put(_object("Service", "s", 1, labels=LABELS)))
+    assert not moves(lambda: store.put(_object("Service", "s", 1, labels=LABELS)))
+    assert not moves(lambda: store.put(_object("Service", "t", 1, labels=of_other)))
+    assert moves(lambda: store.put(_object("Service", "s", 2, labels=LABELS)))
+    assert moves(lambda: store.put(_object("Service", "s", 3, labels=of_other)))  # which it loses
+    assert moves(lambda: store.put(_object("Service", "s", 4, labels=LABELS)), other)
+    assert moves(lambda: store.drop(_object("Service", "s", 5, labels=LABELS)))
 
 
 def test_forgotten_community_leaves_no_memory() -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import problems, progress, status
+from bapsang_operator import problems, progress, sight, status
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.names import Component, Reason
+from bapsang_operator.plan import Plan
 from bapsang_operator.problems import Problem
 from bapsang_operator.spec import SecretRef
 
@@ -312,3 +313,23 @@ def test_stuck_rollout_is_told() -> None:
     seen = progress.observe(cluster.community, children(cluster.community), cluster.live)
     (found,) = problems.of_rollout(cluster.community, seen)
     assert found.reason is Reason.ROLLOUT_STUCK
+
+
+def test_a_community_rests_when_nothing_is_to_be_done_and_nothing_waits_for_a_time() -> None:
+    def rests(pods: list[Manifest] | None = None, planned: Plan | None = None, **changes: Any) -> bool:
+        live = dict(UP.live) | {Key("Pod", "ns", one["metadata"]["name"]): one for one in pods or ()}
+        return sight.is_settled(community(**changes), planned or Plan(), live)
+
+    assert rests()
+    assert rests(
+        [pod(Component.API, tier="burst", phase="Running"), pod(Component.LIKE_SYNC, name="q", phase="Failed")]
+    )
+    # After a minute it is a problem that a pod finds no node, and nobody tells of a minute.
+    assert not rests([pod(Component.API, tier="burst", phase="Pending")])
+    assert not rests([pod(Component.API, tier="burst")])
+    assert not rests(planned=Plan(vanishing=[Key("Service", "ns", "c-api")]))
+    window = {
+        **{"name": "dinner", "schedule": "30 17 * * *", "timeZone": "Asia/Seoul"},
+        **{"duration": "2h", "replicas": 8},
+    }
+    assert not rests(prewarm=[window])
