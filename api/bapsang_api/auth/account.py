@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.auth import secrets, store
 from bapsang_api.auth.revocation import RevokedSessions
@@ -40,12 +40,12 @@ class AccountService:
         """Set a new password and end every session, the caller's too. Raises NotFound."""
         password_hash = await self._passwords.hash(password)
 
-        def change(session: Session) -> list[str]:
-            account = accounts.account_of(session, user_id, lock=True)
+        def change(connection: Connection) -> list[str]:
+            account = accounts.account_of(connection, user_id, lock=True)
             if account is None or account.status != STATUS_ACTIVE:
                 raise NotFound
-            accounts.set_password(session, user_id, password_hash)
-            return store.revoke_all(session, user_id, self._clock.now())
+            accounts.set_password(connection, user_id, password_hash)
+            return store.revoke_all(connection, user_id, self._clock.now())
 
         await self._revoked.announce(*await self._database.write(change))
 
@@ -53,12 +53,12 @@ class AccountService:
         """Give the account up for good and end every session. Raises Conflict for a wrong password, and NotFound."""
         await self.require_password(user_id, password)
 
-        def leave(session: Session) -> list[str]:
-            account = accounts.account_of(session, user_id, lock=True)
+        def leave(connection: Connection) -> list[str]:
+            account = accounts.account_of(connection, user_id, lock=True)
             if account is None:
                 raise NotFound
-            withdraw(session, account, self._clock.now())
-            return store.revoke_all(session, user_id, self._clock.now())
+            withdraw(connection, account, self._clock.now())
+            return store.revoke_all(connection, user_id, self._clock.now())
 
         await self._revoked.announce(*await self._database.write(leave))
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.auth import secrets, store
 from bapsang_api.auth.models import AuthSession, RefreshToken
@@ -95,16 +95,16 @@ class AuthService:
             raise Forbidden
         session_id, refresh, now = self._ids.new(), secrets.new_token(), self._clock.now()
 
-        def start(session: Session) -> int:
+        def start(connection: Connection) -> int:
             # Looked at again under a lock: a password change or a block in between has revoked every session there
             # was, and must not miss this one.
-            current = accounts.account_of(session, login.user_id, lock=True)
+            current = accounts.account_of(connection, login.user_id, lock=True)
             if current is None or current.password_hash != login.password_hash:
                 raise NotAuthenticated
             if current.status != STATUS_ACTIVE:
                 raise Forbidden
             store.add_session(
-                session,
+                connection,
                 AuthSession(
                     id=session_id, user_id=login.user_id, created_at=now, last_used_at=now, user_agent=user_agent
                 ),
@@ -114,7 +114,7 @@ class AuthService:
                     expires_at=now + secrets.REFRESH_LIFETIME,
                 ),
             )
-            return accounts.number_of(session, login.user_id)
+            return accounts.number_of(connection, login.user_id)
 
         number = await self._database.write(start)
         access = self._issuer.issue(Principal(login.user_id, login.role, session_id, number))
@@ -151,27 +151,27 @@ class AuthService:
         await self._database.write(partial(store.revoke_session, session_id=session_id, now=self._clock.now()))
         await self._revoked.announce(session_id)
 
-    def _rotate(self, session: Session, token: str) -> _Rotated | _Reused | None:
+    def _rotate(self, connection: Connection, token: str) -> _Rotated | _Reused | None:
         now, token_hash = self._clock.now(), secrets.hash_of(token)
-        session_id = store.session_of(session, token_hash)
+        session_id = store.session_of(connection, token_hash)
         if session_id is None:
             return None
-        family = store.lock_family(session, session_id)
-        current = store.token_of(session, token_hash)  # read after the lock: a rival may just have rotated it
+        family = store.lock_family(connection, session_id)
+        current = store.token_of(connection, token_hash)  # read after the lock: a rival may just have rotated it
         if family is None or not family.usable or current is None or current.expires_at <= now:
             return None
-        number = accounts.number_of(session, family.user_id)
+        number = accounts.number_of(connection, family.user_id)
         principal = Principal(family.user_id, family.role, session_id, number)
         if current.rotated_at is not None:
             if now - current.rotated_at > GRACE or current.sealed_successor is None:
                 return _Reused(session_id)
             return _Rotated(principal, secrets.unseal(current.sealed_successor, token))
-        store.tidy_family(session, session_id, expired_by=now, grace_over_by=now - GRACE)
+        store.tidy_family(connection, session_id, expired_by=now, grace_over_by=now - GRACE)
         successor = secrets.new_token()
-        store.mark_used(session, session_id, now)
-        store.mark_rotated(session, token_hash, now, secrets.seal(successor, token))
+        store.mark_used(connection, session_id, now)
+        store.mark_rotated(connection, token_hash, now, secrets.seal(successor, token))
         store.add_token(
-            session,
+            connection,
             RefreshToken(
                 token_hash=secrets.hash_of(successor), session_id=session_id, expires_at=now + secrets.REFRESH_LIFETIME
             ),

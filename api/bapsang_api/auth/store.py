@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
-from sqlalchemy import and_, delete, exists, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from bapsang_api.auth.models import AuthSession, RefreshToken
 from bapsang_api.kit.columns import table_of
@@ -51,28 +50,26 @@ class StoredToken:
     sealed_successor: bytes | None
 
 
-def add_session(session: Session, family: AuthSession, first: RefreshToken) -> None:
-    session.add(family)
-    session.flush()
-    session.add(first)
+def add_session(connection: Connection, family: AuthSession, first: RefreshToken) -> None:
+    connection.execute(insert(sessions), family.model_dump())
+    add_token(connection, first)
 
 
-def add_token(session: Session, token: RefreshToken) -> None:
-    session.add(token)
-    session.flush()
+def add_token(connection: Connection, token: RefreshToken) -> None:
+    connection.execute(insert(tokens), token.model_dump())
 
 
-def session_of(session: Session, token_hash: str) -> str | None:
+def session_of(connection: Connection, token_hash: str) -> str | None:
     """Return the id of the session that a refresh token belongs to, revoked or not."""
-    return session.scalar(select(tokens.c.session_id).where(tokens.c.token_hash == token_hash))
+    return connection.scalar(select(tokens.c.session_id).where(tokens.c.token_hash == token_hash))
 
 
-def lock_family(session: Session, session_id: str) -> Family | None:
+def lock_family(connection: Connection, session_id: str) -> Family | None:
     """Return the session and lock its row; None when it was purged a moment ago.
 
     Everything that changes a family takes this one lock first: no deadlocks.
     """
-    row = session.execute(
+    row = connection.execute(
         select(sessions.c.id, sessions.c.user_id, sessions.c.revoked_at, users.c.user_role, users.c.user_status)
         .join(users, users.c.id == sessions.c.user_id)
         .where(sessions.c.id == session_id)
@@ -83,8 +80,8 @@ def lock_family(session: Session, session_id: str) -> Family | None:
     return Family(row.id, row.user_id, row.user_role, row.revoked_at is None and row.user_status == STATUS_ACTIVE)
 
 
-def token_of(session: Session, token_hash: str) -> StoredToken | None:
-    row = session.execute(
+def token_of(connection: Connection, token_hash: str) -> StoredToken | None:
+    row = connection.execute(
         select(tokens.c.expires_at, tokens.c.rotated_at, tokens.c.sealed_successor).where(
             tokens.c.token_hash == token_hash
         )
@@ -92,52 +89,52 @@ def token_of(session: Session, token_hash: str) -> StoredToken | None:
     return None if row is None else StoredToken(*row)
 
 
-def mark_used(session: Session, session_id: str, now: datetime) -> None:
-    session.execute(update(sessions).where(sessions.c.id == session_id).values(last_used_at=now))
+def mark_used(connection: Connection, session_id: str, now: datetime) -> None:
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(last_used_at=now))
 
 
-def mark_rotated(session: Session, token_hash: str, now: datetime, sealed_successor: bytes) -> None:
-    session.execute(
+def mark_rotated(connection: Connection, token_hash: str, now: datetime, sealed_successor: bytes) -> None:
+    connection.execute(
         update(tokens)
         .where(tokens.c.token_hash == token_hash)
         .values(rotated_at=now, sealed_successor=sealed_successor)
     )
 
 
-def tidy_family(session: Session, session_id: str, *, expired_by: datetime, grace_over_by: datetime) -> None:
+def tidy_family(connection: Connection, session_id: str, *, expired_by: datetime, grace_over_by: datetime) -> None:
     """Drop a family's expired tokens, and the sealed successors that may no longer be given."""
-    session.execute(delete(tokens).where(tokens.c.session_id == session_id, tokens.c.expires_at < expired_by))
-    session.execute(
+    connection.execute(delete(tokens).where(tokens.c.session_id == session_id, tokens.c.expires_at < expired_by))
+    connection.execute(
         update(tokens)
         .where(tokens.c.session_id == session_id, tokens.c.rotated_at < grace_over_by)
         .values(sealed_successor=None)
     )
 
 
-def revoke_session(session: Session, session_id: str, now: datetime) -> None:
-    session.execute(
+def revoke_session(connection: Connection, session_id: str, now: datetime) -> None:
+    connection.execute(
         update(sessions).where(sessions.c.id == session_id, sessions.c.revoked_at.is_(None)).values(revoked_at=now)
     )
 
 
-def revoke_all(session: Session, user_id: str, now: datetime) -> list[str]:
+def revoke_all(connection: Connection, user_id: str, now: datetime) -> list[str]:
     """Revoke all of a user's sessions and return those whose access tokens may still be unexpired.
 
     That includes the ones revoked a moment ago: when their announcement failed, doing all of it again makes up for it.
     """
     alive = or_(sessions.c.revoked_at.is_(None), sessions.c.revoked_at > now - LIFETIME)
     found = list(
-        session.scalars(select(sessions.c.id).where(sessions.c.user_id == user_id, alive).order_by(sessions.c.id))
+        connection.scalars(select(sessions.c.id).where(sessions.c.user_id == user_id, alive).order_by(sessions.c.id))
     )
-    session.execute(
+    connection.execute(
         update(sessions).where(sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None)).values(revoked_at=now)
     )
     return found
 
 
-def devices_of(session: Session, user_id: str, used_after: datetime, limit: int) -> list[Device]:
+def devices_of(connection: Connection, user_id: str, used_after: datetime, limit: int) -> list[Device]:
     """Return a user's sessions that can still be refreshed, the most recently used first."""
-    rows = session.execute(
+    rows = connection.execute(
         select(sessions.c.id, sessions.c.created_at, _last_use, sessions.c.user_agent)
         .where(sessions.c.user_id == user_id, sessions.c.revoked_at.is_(None), _last_use > used_after)
         .order_by(_last_use.desc(), sessions.c.id.desc())
@@ -146,11 +143,11 @@ def devices_of(session: Session, user_id: str, used_after: datetime, limit: int)
     return [Device(*row) for row in rows]
 
 
-def owns_session(session: Session, user_id: str, session_id: str) -> bool:
-    return bool(session.scalar(select(exists().where(sessions.c.id == session_id, sessions.c.user_id == user_id))))
+def owns_session(connection: Connection, user_id: str, session_id: str) -> bool:
+    return bool(connection.scalar(select(exists().where(sessions.c.id == session_id, sessions.c.user_id == user_id))))
 
 
-def purge(session: Session, unused_since: datetime, now: datetime, limit: int) -> int:
+def purge(connection: Connection, unused_since: datetime, now: datetime, limit: int) -> int:
     """Delete up to `limit` sessions that nobody can refresh any more, with their tokens; return how many.
 
     Rows that somebody else holds are left for the next time.
@@ -162,7 +159,7 @@ def purge(session: Session, unused_since: datetime, now: datetime, limit: int) -
     # An older image rotates tokens without noting the use, so the tokens have the last word.
     refreshable = exists().where(tokens.c.session_id == sessions.c.id, tokens.c.expires_at > now)
     found = list(
-        session.scalars(
+        connection.scalars(
             select(sessions.c.id)
             .where(unused, ~refreshable)
             .limit(limit)
@@ -170,8 +167,8 @@ def purge(session: Session, unused_since: datetime, now: datetime, limit: int) -
         )
     )
     if found:
-        session.execute(delete(tokens).where(tokens.c.session_id.in_(found)))
-        session.execute(delete(sessions).where(sessions.c.id.in_(found)))
+        connection.execute(delete(tokens).where(tokens.c.session_id.in_(found)))
+        connection.execute(delete(sessions).where(sessions.c.id.in_(found)))
     return len(found)
 
 

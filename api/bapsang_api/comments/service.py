@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.comments import store, tree
 from bapsang_api.comments.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Comment
@@ -67,12 +67,12 @@ class CommentService:
         if not is_ulid(post_id):
             raise NotFound
 
-        def read(session: Session) -> tuple[list[CommentRow], list[CommentRow]] | None:
-            rows = store.roots(session, post_id, before, size + 1)
-            if not rows and not store.post_visible(session, post_id):
+        def read(connection: Connection) -> tuple[list[CommentRow], list[CommentRow]] | None:
+            rows = store.roots(connection, post_id, before, size + 1)
+            if not rows and not store.post_visible(connection, post_id):
                 return None
             answered = [row.comment_id for row in rows[:size] if row.reply_count]
-            return rows, store.first_replies(session, answered, MOST_INLINE + 1)
+            return rows, store.first_replies(connection, answered, MOST_INLINE + 1)
 
         found = await self._database.find_lagging(read)
         if found is None:
@@ -89,10 +89,10 @@ class CommentService:
         if not (is_ulid(post_id) and is_ulid(comment_id)):
             raise NotFound
 
-        def read(session: Session) -> list[CommentRow] | None:
-            if not store.group_listed(session, post_id, comment_id):
+        def read(connection: Connection) -> list[CommentRow] | None:
+            if not store.group_listed(connection, post_id, comment_id):
                 return None
-            return store.replies(session, comment_id, after, size + 1)
+            return store.replies(connection, comment_id, after, size + 1)
 
         rows = await self._database.find_lagging(read)
         if rows is None:
@@ -104,11 +104,11 @@ class CommentService:
         """Write a comment, or a reply to `parent_id`. Raises NotFound, and InvalidInput for a parent that cannot be one."""
         comment_id, now = self._ids.new(), self._clock.now()
 
-        def add(session: Session) -> CommentRow:
-            _lock_post(session, post_id)
-            parent = None if parent_id is None else _parent(session, post_id, parent_id)
-            tree.add(session, _comment(comment_id, post_id, user_id, content, now, parent))
-            return store.row(session, comment_id)
+        def add(connection: Connection) -> CommentRow:
+            _lock_post(connection, post_id)
+            parent = None if parent_id is None else _parent(connection, post_id, parent_id)
+            tree.add(connection, _comment(comment_id, post_id, user_id, content, now, parent))
+            return store.row(connection, comment_id)
 
         return await self._database.write(add)
 
@@ -116,9 +116,9 @@ class CommentService:
         """Change the text of a comment. Raises NotFound, and Forbidden for another's."""
         now = self._clock.now()
 
-        def rewrite(session: Session) -> None:
-            _lock_own(session, post_id, comment_id, user_id)
-            store.change(session, comment_id, content=content, updated_at=now)
+        def rewrite(connection: Connection) -> None:
+            _lock_own(connection, post_id, comment_id, user_id)
+            store.change(connection, comment_id, content=content, updated_at=now)
 
         await self._database.write(rewrite)
         return Edited(comment_id, content, now)
@@ -127,52 +127,52 @@ class CommentService:
         """Delete a comment; an answered one stays as a place in the tree. Raises NotFound, and Forbidden for another's."""
         now = self._clock.now()
 
-        def remove(session: Session) -> None:
-            node = _lock_own(session, post_id, comment_id, user_id)
-            tree.take_from_sight(session, node, STATUS_DELETED, deleted_at=now)
+        def remove(connection: Connection) -> None:
+            node = _lock_own(connection, post_id, comment_id, user_id)
+            tree.take_from_sight(connection, node, STATUS_DELETED, deleted_at=now)
 
         await self._database.write(remove)
 
 
-def hide(session: Session, comment_id: str) -> None:
+def hide(connection: Connection, comment_id: str) -> None:
     """Take a comment from sight within the caller's transaction; again changes nothing. Raises NotFound."""
-    node = _lock_moderated(session, comment_id)
+    node = _lock_moderated(connection, comment_id)
     if node.status == STATUS_ACTIVE:
-        tree.take_from_sight(session, node, STATUS_HIDDEN)
+        tree.take_from_sight(connection, node, STATUS_HIDDEN)
 
 
-def show(session: Session, comment_id: str) -> None:
+def show(connection: Connection, comment_id: str) -> None:
     """Bring a hidden comment back within the caller's transaction; again changes nothing. Raises NotFound."""
-    node = _lock_moderated(session, comment_id)
+    node = _lock_moderated(connection, comment_id)
     if node.status == STATUS_HIDDEN:
-        tree.bring_back(session, node)
+        tree.bring_back(connection, node)
 
 
-def erase(session: Session, user_id: str, *, now: datetime, limit: int) -> int:
+def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) -> int:
     """Delete up to `limit` comments of a user within the caller's transaction and overwrite what they said.
 
     Those that were deleted or hidden before are overwritten too. Returns how many there were.
     """
-    places = store.unerased(session, user_id, limit)
+    places = store.unerased(connection, user_id, limit)
     for post_id in sorted({post_id for post_id, _ in places}):  # two that meet wait in a row, not in a circle
-        posts.lock(session, post_id, (POST_ACTIVE, POST_HIDDEN, POST_DELETED))
+        posts.lock(connection, post_id, (POST_ACTIVE, POST_HIDDEN, POST_DELETED))
     for _, comment_id in places:
-        node = store.node(session, comment_id)  # now that nobody else can change it
+        node = store.node(connection, comment_id)  # now that nobody else can change it
         if node is not None and node.status == STATUS_ACTIVE:
-            tree.take_from_sight(session, node, STATUS_DELETED, deleted_at=now, content="")
+            tree.take_from_sight(connection, node, STATUS_DELETED, deleted_at=now, content="")
         else:
-            store.erase(session, comment_id, now)
+            store.erase(connection, comment_id, now)
     return len(places)
 
 
-def _lock_post(session: Session, post_id: str) -> None:
-    if not is_ulid(post_id) or posts.lock(session, post_id) is None:
+def _lock_post(connection: Connection, post_id: str) -> None:
+    if not is_ulid(post_id) or posts.lock(connection, post_id) is None:
         raise NotFound
 
 
-def _lock_own(session: Session, post_id: str, comment_id: str, user_id: str) -> Node:
-    _lock_post(session, post_id)
-    node = store.node(session, comment_id) if is_ulid(comment_id) else None
+def _lock_own(connection: Connection, post_id: str, comment_id: str, user_id: str) -> Node:
+    _lock_post(connection, post_id)
+    node = store.node(connection, comment_id) if is_ulid(comment_id) else None
     if node is None or node.post_id != post_id or node.status != STATUS_ACTIVE:
         raise NotFound
     if node.user_id != user_id:
@@ -180,18 +180,18 @@ def _lock_own(session: Session, post_id: str, comment_id: str, user_id: str) -> 
     return node
 
 
-def _lock_moderated(session: Session, comment_id: str) -> Node:
-    place = store.node(session, comment_id) if is_ulid(comment_id) else None
-    if place is None or posts.lock(session, place.post_id, (POST_ACTIVE, POST_HIDDEN)) is None:
+def _lock_moderated(connection: Connection, comment_id: str) -> Node:
+    place = store.node(connection, comment_id) if is_ulid(comment_id) else None
+    if place is None or posts.lock(connection, place.post_id, (POST_ACTIVE, POST_HIDDEN)) is None:
         raise NotFound
-    node = store.node(session, comment_id)  # again, now that nobody else can change it
+    node = store.node(connection, comment_id)  # again, now that nobody else can change it
     if node is None or node.status == STATUS_DELETED:
         raise NotFound
     return node
 
 
-def _parent(session: Session, post_id: str, parent_id: str) -> Node:
-    parent = store.node(session, parent_id) if is_ulid(parent_id) else None
+def _parent(connection: Connection, post_id: str, parent_id: str) -> Node:
+    parent = store.node(connection, parent_id) if is_ulid(parent_id) else None
     if parent is None or parent.post_id != post_id or parent.status != STATUS_ACTIVE:
         raise InvalidInput(FieldError("parentId", "이 게시글에 없거나 삭제된 댓글입니다."))
     if parent.depth >= DEEPEST:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Connection,
     Integer,
     Select,
     bindparam,
@@ -18,7 +19,6 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.orm import Session
 
 from bapsang_api.comments.models import STATUS_DELETED, Comment
 from bapsang_api.kit.changes import note
@@ -159,30 +159,30 @@ _FIRST_LATERAL: Final = _first_lateral()
 _FIRST_NUMBERED: Final = _first_numbered()
 
 
-def post_visible(session: Session, post_id: str) -> bool:
-    return bool(session.scalar(_POST_VISIBLE, {"post_id": post_id}))
+def post_visible(connection: Connection, post_id: str) -> bool:
+    return bool(connection.scalar(_POST_VISIBLE, {"post_id": post_id}))
 
 
-def roots(session: Session, post_id: str, before: Keyset | None, limit: int) -> list[CommentRow]:
+def roots(connection: Connection, post_id: str, before: Keyset | None, limit: int) -> list[CommentRow]:
     """Return up to `limit` listed top-level comments of a visible post that are older than `before`, newest first."""
-    return [CommentRow(*row) for row in _ROOTS.rows(session, before, limit, post_id=post_id)]
+    return [CommentRow(*row) for row in _ROOTS.rows(connection, before, limit, post_id=post_id)]
 
 
-def replies(session: Session, group: str, after: Keyset | None, limit: int) -> list[CommentRow]:
+def replies(connection: Connection, group: str, after: Keyset | None, limit: int) -> list[CommentRow]:
     """Return up to `limit` listed replies of a group that are newer than `after`, oldest first."""
-    return [CommentRow(*row) for row in _REPLIES_TO.rows(session, after, limit, comment_group=group)]
+    return [CommentRow(*row) for row in _REPLIES_TO.rows(connection, after, limit, comment_group=group)]
 
 
-def first_replies(session: Session, groups: Sequence[str], limit: int) -> list[CommentRow]:
+def first_replies(connection: Connection, groups: Sequence[str], limit: int) -> list[CommentRow]:
     """Return the oldest `limit` listed replies of each group, oldest first, in one statement."""
     if not groups:
         return []
-    statement = _FIRST_LATERAL if session.get_bind().dialect.name == "mysql" else _FIRST_NUMBERED
+    statement = _FIRST_LATERAL if connection.dialect.name == "mysql" else _FIRST_NUMBERED
     values = {"groups": list(groups), "most": limit}
-    return [CommentRow(*row) for row in session.execute(statement, values)]
+    return [CommentRow(*row) for row in connection.execute(statement, values)]
 
 
-def group_listed(session: Session, post_id: str, comment_id: str) -> bool:
+def group_listed(connection: Connection, post_id: str, comment_id: str) -> bool:
     """Return whether that is a listed top-level comment of that post, and the post visible."""
     found = (
         select(comments.c.comment_id)
@@ -190,48 +190,50 @@ def group_listed(session: Session, post_id: str, comment_id: str) -> bool:
         .where(comments.c.comment_id == comment_id, comments.c.post_id == post_id, comments.c.depth == 0)
         .where(comments.c.listed == true(), posts.c.post_status == POST_ACTIVE)
     )
-    return session.scalar(found) is not None
+    return connection.scalar(found) is not None
 
 
-def row(session: Session, comment_id: str) -> CommentRow:
-    return CommentRow(*session.execute(_ROW, {"one": comment_id}).one())
+def row(connection: Connection, comment_id: str) -> CommentRow:
+    return CommentRow(*connection.execute(_ROW, {"one": comment_id}).one())
 
 
-def node(session: Session, comment_id: str) -> Node | None:
-    found = session.execute(_ONE_NODE, {"one": comment_id}).one_or_none()
+def node(connection: Connection, comment_id: str) -> Node | None:
+    found = connection.execute(_ONE_NODE, {"one": comment_id}).one_or_none()
     return None if found is None else Node(*found)
 
 
-def has_listed_reply(session: Session, comment_id: str) -> bool:
-    return bool(session.scalar(select(exists().where(comments.c.parent_id == comment_id, comments.c.listed == true()))))
+def has_listed_reply(connection: Connection, comment_id: str) -> bool:
+    return bool(
+        connection.scalar(select(exists().where(comments.c.parent_id == comment_id, comments.c.listed == true())))
+    )
 
 
-def add(session: Session, comment: Comment) -> None:
-    session.execute(_INSERT, comment.model_dump())
+def add(connection: Connection, comment: Comment) -> None:
+    connection.execute(_INSERT, comment.model_dump())
 
 
-def change(session: Session, comment_id: str, **values: Any) -> None:
+def change(connection: Connection, comment_id: str, **values: Any) -> None:
     """Set columns of a comment."""
-    session.execute(update(comments).where(comments.c.comment_id == comment_id).values(values))
+    connection.execute(update(comments).where(comments.c.comment_id == comment_id).values(values))
 
 
-def unerased(session: Session, user_id: str, limit: int) -> list[tuple[str, str]]:
+def unerased(connection: Connection, user_id: str, limit: int) -> list[tuple[str, str]]:
     """Return up to `limit` comments of a user, deleted ones too, whose text is still there: ids of post and comment."""
     left = select(comments.c.post_id, comments.c.comment_id).where(
         comments.c.user_id == user_id, comments.c.content != ""
     )
-    return [(post_id, comment_id) for post_id, comment_id in session.execute(left.limit(limit))]
+    return [(post_id, comment_id) for post_id, comment_id in connection.execute(left.limit(limit))]
 
 
-def erase(session: Session, comment_id: str, now: datetime) -> None:
+def erase(connection: Connection, comment_id: str, now: datetime) -> None:
     """Overwrite the text of a comment that is not ACTIVE and delete it, if it was only hidden."""
     deleted_at = func.coalesce(comments.c.deleted_at, now)
-    change(session, comment_id, content="", comment_status=STATUS_DELETED, deleted_at=deleted_at)
+    change(connection, comment_id, content="", comment_status=STATUS_DELETED, deleted_at=deleted_at)
 
 
-def add_to_counts(session: Session, post_id: str, group: str, *, visible: int, listed: int) -> None:
+def add_to_counts(connection: Connection, post_id: str, group: str, *, visible: int, listed: int) -> None:
     """Change the post's count of ACTIVE comments by `visible`, the group's of listed replies by `listed`."""
-    session.execute(_ADD_VISIBLE, {"one": post_id, "more": visible})
-    note(session, post_id)
+    connection.execute(_ADD_VISIBLE, {"one": post_id, "more": visible})
+    note(connection, post_id)
     if listed:
-        session.execute(_ADD_LISTED, {"one": group, "more": listed})
+        connection.execute(_ADD_LISTED, {"one": group, "more": listed})

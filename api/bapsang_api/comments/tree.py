@@ -6,43 +6,43 @@ carries that up to the top of its group.
 
 from typing import Any
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.comments import store
 from bapsang_api.comments.models import STATUS_ACTIVE, Comment
 from bapsang_api.comments.store import Node
 
 
-def add(session: Session, comment: Comment) -> None:
+def add(connection: Connection, comment: Comment) -> None:
     """Insert a comment below a listed one, or on top."""
-    store.add(session, comment)
-    store.add_to_counts(session, comment.post_id, comment.comment_group, visible=1, listed=int(comment.depth > 0))
+    store.add(connection, comment)
+    store.add_to_counts(connection, comment.post_id, comment.comment_group, visible=1, listed=int(comment.depth > 0))
 
 
-def take_from_sight(session: Session, node: Node, status: str, **changes: Any) -> None:
+def take_from_sight(connection: Connection, node: Node, status: str, **changes: Any) -> None:
     """Give an ACTIVE comment another status. It goes, unless it has been answered, and with it what only led to it."""
-    store.change(session, node.comment_id, comment_status=status, **changes)
+    store.change(connection, node.comment_id, comment_status=status, **changes)
     gone = 0
     ended: Node | None = node
-    while ended is not None and not store.has_listed_reply(session, ended.comment_id):
-        store.change(session, ended.comment_id, listed=False)
+    while ended is not None and not store.has_listed_reply(connection, ended.comment_id):
+        store.change(connection, ended.comment_id, listed=False)
         gone += int(ended.depth > 0)
-        parent = _parent(session, ended)
+        parent = _parent(connection, ended)
         ended = parent if parent is not None and parent.status != STATUS_ACTIVE else None
-    store.add_to_counts(session, node.post_id, node.comment_group, visible=-1, listed=-gone)
+    store.add_to_counts(connection, node.post_id, node.comment_group, visible=-1, listed=-gone)
 
 
-def bring_back(session: Session, node: Node) -> None:
+def bring_back(connection: Connection, node: Node) -> None:
     """Make a comment ACTIVE again, and list what leads to it."""
-    store.change(session, node.comment_id, comment_status=STATUS_ACTIVE)
+    store.change(connection, node.comment_id, comment_status=STATUS_ACTIVE)
     back = 0
     missing: Node | None = node
     while missing is not None and not missing.listed:
-        store.change(session, missing.comment_id, listed=True)
+        store.change(connection, missing.comment_id, listed=True)
         back += int(missing.depth > 0)
-        missing = _parent(session, missing)
-    store.add_to_counts(session, node.post_id, node.comment_group, visible=1, listed=back)
+        missing = _parent(connection, missing)
+    store.add_to_counts(connection, node.post_id, node.comment_group, visible=1, listed=back)
 
 
-def _parent(session: Session, node: Node) -> Node | None:
-    return None if node.parent_id is None else store.node(session, node.parent_id)
+def _parent(connection: Connection, node: Node) -> Node | None:
+    return None if node.parent_id is None else store.node(connection, node.parent_id)

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Select, select
 
 from bapsang_api.posts.models import STATUS_ACTIVE
 from bapsang_api.posts.shown.store import LIST_COLUMNS, PostRow, post_contents, posts, users
@@ -29,7 +28,7 @@ _NEWEST: Final[Select[Any]] = (
 )
 
 
-def newest(session: Session, limit: int) -> list[NewPost]:
+def newest(connection: Connection, limit: int) -> list[NewPost]:
     """Return the newest visible posts."""
-    rows = session.execute(_NEWEST.limit(limit))
+    rows = connection.execute(_NEWEST.limit(limit))
     return [NewPost(updated_at, content, PostRow(*row)) for updated_at, content, *row in rows]

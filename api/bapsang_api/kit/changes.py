@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from redis.asyncio import Redis
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.kit.pipeline import Pipeline
 from bapsang_api.kit.redis import OUTAGE
@@ -24,14 +24,14 @@ _RETRY_SECONDS: Final = 1.0
 Listener = Callable[[Collection[str]], None]
 
 
-def note(session: Session, *names: str) -> None:
+def note(connection: Connection, *names: str) -> None:
     """Note in a transaction what it changes."""
-    session.info.setdefault(_NOTES, set()).update(names)
+    connection.info.setdefault(_NOTES, set()).update(names)
 
 
-def noted(session: Session) -> Collection[str]:
-    """Return what was noted in a transaction."""
-    notes: set[str] = session.info.get(_NOTES, set())
+def take_notes(connection: Connection) -> Collection[str]:
+    """Return what was noted on a connection since this was called last."""
+    notes: set[str] = connection.info.pop(_NOTES, set())
     return notes
 
 

@@ -11,9 +11,8 @@ from typing import TypeVar, cast
 from sqlalchemy import Connection, Engine, QueuePool, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
 
-from bapsang_api.kit.changes import Changes, noted
+from bapsang_api.kit.changes import Changes, take_notes
 from bapsang_api.kit.connections import DEFAULT_LIMITS, Limits, open_engine, take_mysql_lock
 from bapsang_api.kit.dberrors import RETRY_WRITE, code_of, translated
 from bapsang_api.kit.problem import Unavailable
@@ -63,7 +62,7 @@ class Database:
         """Run a blocking job on the database's threads, the one hop of a request. Raises Unavailable on overload."""
         return await self._pool.run(job)
 
-    async def read(self, work: Callable[[Session], T]) -> T:
+    async def read(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` reads, as it stands in the writer.
 
         For whatever decides something: who may do what, what is free, what is revoked, what Redis is filled with. A
@@ -71,18 +70,18 @@ class Database:
         """
         return await self.run(partial(self.reading, work))
 
-    async def read_lagging(self, work: Callable[[Session], T]) -> T:
+    async def read_lagging(self, work: Callable[[Connection], T]) -> T:
         """Like read, for what is only shown: a replica, where there is one, may answer as of a moment ago.
 
         Whoever has just written still sees it. Without a replica this is read.
         """
         return await self.read(work)
 
-    async def find_lagging(self, work: Callable[[Session], T | None]) -> T | None:
+    async def find_lagging(self, work: Callable[[Connection], T | None]) -> T | None:
         """Like read_lagging, for one thing by its name: None only when the writer has none either."""
         return await self.read(work)
 
-    async def write(self, work: Callable[[Session], T]) -> T:
+    async def write(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` returns after its transaction is committed; roll back on any error.
 
         `work` may run twice (deadlock), so it must have no effect outside of its transaction. A connection lost in a
@@ -91,10 +90,11 @@ class Database:
         """
         notes: set[str] = set()
 
-        def noting(session: Session) -> T:
-            written = work(session)
+        def noting(connection: Connection) -> T:
+            take_notes(connection)  # of a transaction before this one that failed
+            written = work(connection)
             notes.clear()  # of an attempt before this one
-            notes.update(noted(session))
+            notes.update(take_notes(connection))
             return written
 
         written = await self.run(partial(self._in_transaction, self._writing, noting))
@@ -136,17 +136,18 @@ class Database:
         self._pool.close()
         self.engine.dispose()
 
-    def reading(self, work: Callable[[Session], T]) -> T:
+    def reading(self, work: Callable[[Connection], T]) -> T:
         """Like read, on a thread of the caller's."""
         try:
-            return self._once(self._reading, work)
+            with self._reading.connect() as connection:
+                return work(connection)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise translated(error) from error
             log.info("db.read_retried", extra={"code": code_of(error)})
         return self._in_transaction(self._reading, work)
 
-    def _in_transaction(self, bind: Engine | Connection, work: Callable[[Session], T]) -> T:
+    def _in_transaction(self, bind: Engine | Connection, work: Callable[[Connection], T]) -> T:
         try:
             return self._once(bind, work)
         except DBAPIError as error:
@@ -161,9 +162,12 @@ class Database:
             raise translated(error) from error
 
     @staticmethod
-    def _once(bind: Engine | Connection, work: Callable[[Session], T]) -> T:
-        with Session(bind, expire_on_commit=False) as session, session.begin():
-            return work(session)
+    def _once(bind: Engine | Connection, work: Callable[[Connection], T]) -> T:
+        if isinstance(bind, Engine):
+            with bind.begin() as connection:
+                return work(connection)
+        with bind.begin():
+            return work(bind)
 
     def _lock(self, name: str) -> Connection | None:
         if self.dialect != "mysql":
@@ -187,7 +191,7 @@ class Lane:
         self._database = database
         self._connection = connection
 
-    async def write(self, work: Callable[[Session], T]) -> T:
+    async def write(self, work: Callable[[Connection], T]) -> T:
         """Like Database.write, on this connection. Raises Unavailable once it is lost, and the lock with it."""
         if self._connection.invalidated:
             raise Unavailable  # used again it would reconnect, and write without the lock

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, ColumnElement, Integer, Row, Select, Subquery, and_, bindparam, or_
-from sqlalchemy.orm import Session
+from sqlalchemy import BindParameter, ColumnElement, Connection, Integer, Row, Select, Subquery, and_, bindparam, or_
 
 from bapsang_api.kit.cursor import Keyset
 
@@ -28,11 +27,11 @@ class Pages:
         self._no_id = no_id
 
     def rows(
-        self, session: Session, after: Keyset | None, most: int, **values: object
+        self, connection: Connection, after: Keyset | None, most: int, **values: object
     ) -> Sequence[Row[*tuple[Any, ...]]]:
         """Return up to `most` rows, those strictly beyond `after` if there is one. `values` are the statement's own parameters."""
         statement, where = self._form(after, most)
-        return session.execute(statement, {**values, **where}).all()
+        return connection.execute(statement, {**values, **where}).all()
 
     def subquery(self, name: str, after: Keyset | None, most: int) -> Subquery:
         """Return such rows as a part of another statement."""

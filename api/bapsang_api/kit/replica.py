@@ -13,8 +13,8 @@ from functools import partial
 from typing import Final, TypeVar
 
 from redis.asyncio import Redis
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from bapsang_api.kit.caller import current_user_id
 from bapsang_api.kit.changes import Changes
@@ -107,17 +107,17 @@ class ReplicatedDatabase(Database):
         self._circuit = circuit or Circuit()
         self._fallbacks = 0
 
-    async def read_lagging(self, work: Callable[[Session], T]) -> T:
+    async def read_lagging(self, work: Callable[[Connection], T]) -> T:
         if await self._must_be_current() or not self._circuit.admit():
             return await self.read(work)
         return await self._ask(work)
 
-    async def find_lagging(self, work: Callable[[Session], T | None]) -> T | None:
+    async def find_lagging(self, work: Callable[[Connection], T | None]) -> T | None:
         found = await self.read_lagging(work)
         # A link may be faster than the replica: what is not there yet is looked for where it was written.
         return await self.read(work) if found is None else found
 
-    async def write(self, work: Callable[[Session], T]) -> T:
+    async def write(self, work: Callable[[Connection], T]) -> T:
         written = await super().write(work)
         if user_id := current_user_id():
             await self._pins.put(user_id)
@@ -143,14 +143,14 @@ class ReplicatedDatabase(Database):
         user_id = current_user_id()
         return user_id is not None and await self._pins.hold(user_id)
 
-    async def _ask(self, work: Callable[[Session], T]) -> T:
+    async def _ask(self, work: Callable[[Connection], T]) -> T:
         try:
             return await self._replica.run(partial(self._asking, work, self._circuit.failures))
         except _UnansweredError:
             self._fallbacks += 1
             return await self.read(work)
 
-    def _asking(self, work: Callable[[Session], T], failures: int) -> T:
+    def _asking(self, work: Callable[[Connection], T], failures: int) -> T:
         # Those who wait behind a caller that found the replica down must not find it out one after the other.
         if self._circuit.failures != failures:
             raise _UnansweredError

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.auth import store as logins
 from bapsang_api.auth.revocation import RevokedSessions
@@ -93,9 +93,9 @@ class ModerationService:
     async def reports(self, actor: Actor, status: ReportStatus, before: Keyset | None, size: int) -> Reports:
         """Return up to `size` reports in that state, older than `before`, newest first."""
 
-        def read(session: Session) -> list[reports.ReportRow]:
-            self._authorise(session, actor)
-            return reports.page(session, status, before, size + 1)
+        def read(connection: Connection) -> list[reports.ReportRow]:
+            self._authorise(connection, actor)
+            return reports.page(connection, status, before, size + 1)
 
         rows = await self._database.read(read)
         return Reports(*cut(rows, size, lambda row: Following(row.created_at, row.report_id)))
@@ -112,17 +112,17 @@ class ModerationService:
             actor, "report.dismiss", report_id, partial(self._close_report, report_id, ReportStatus.DISMISSED)
         )
 
-    async def _act(self, actor: Actor, action: str, target_id: str, change: Callable[[Session], list[str]]) -> None:
+    async def _act(self, actor: Actor, action: str, target_id: str, change: Callable[[Connection], list[str]]) -> None:
         entry_id, now = self._ids.new(), self._clock.now()
         request_id = current_request_id() or None  # here, because the database's threads do not know the request
 
-        def act(session: Session) -> list[str]:
-            self._authorise(session, actor)
+        def act(connection: Connection) -> list[str]:
+            self._authorise(connection, actor)
             if not is_ulid(target_id):  # MySQL would refuse to compare some text with an id
                 raise NotFound
-            ended = change(session)
+            ended = change(connection)
             store.append(
-                session,
+                connection,
                 AuditEntry(
                     id=entry_id,
                     actor_id=actor.user_id,
@@ -138,42 +138,42 @@ class ModerationService:
         await self._revoked.announce(*await self._database.write(act))
 
     @staticmethod
-    def _authorise(session: Session, actor: Actor) -> None:
+    def _authorise(connection: Connection, actor: Actor) -> None:
         # The token names the role of up to half an hour ago; the row decides.
         if actor.user_id is None:
             return
-        account = accounts.account_of(session, actor.user_id)
+        account = accounts.account_of(connection, actor.user_id)
         if account is None or account.status != STATUS_ACTIVE or account.role != ROLE_ADMIN:
             raise Forbidden
 
-    def _set_status(self, user_id: str, status: str, session: Session) -> list[str]:
-        self._require_account(session, user_id)
-        accounts.set_status(session, user_id, status, self._clock.now())
-        return logins.revoke_all(session, user_id, self._clock.now()) if status == STATUS_BLOCKED else []
+    def _set_status(self, user_id: str, status: str, connection: Connection) -> list[str]:
+        self._require_account(connection, user_id)
+        accounts.set_status(connection, user_id, status, self._clock.now())
+        return logins.revoke_all(connection, user_id, self._clock.now()) if status == STATUS_BLOCKED else []
 
-    def _set_role(self, user_id: str, role: str, session: Session) -> list[str]:
-        self._require_account(session, user_id)
-        accounts.set_role(session, user_id, role, self._clock.now())
-        return logins.revoke_all(session, user_id, self._clock.now()) if role == ROLE_USER else []
+    def _set_role(self, user_id: str, role: str, connection: Connection) -> list[str]:
+        self._require_account(connection, user_id)
+        accounts.set_role(connection, user_id, role, self._clock.now())
+        return logins.revoke_all(connection, user_id, self._clock.now()) if role == ROLE_USER else []
 
     @staticmethod
-    def _set_post_status(post_id: str, status: str, session: Session) -> list[str]:
-        if not posts.set_visibility(session, post_id, status):
+    def _set_post_status(post_id: str, status: str, connection: Connection) -> list[str]:
+        if not posts.set_visibility(connection, post_id, status):
             raise NotFound
         return []
 
-    def _close_report(self, report_id: str, status: ReportStatus, session: Session) -> list[str]:
-        if not is_ulid(report_id) or not reports.close(session, report_id, status, self._clock.now()):
+    def _close_report(self, report_id: str, status: ReportStatus, connection: Connection) -> list[str]:
+        if not is_ulid(report_id) or not reports.close(connection, report_id, status, self._clock.now()):
             raise NotFound
         return []
 
     @staticmethod
-    def _moderate(change: Callable[[Session, str], None], comment_id: str, session: Session) -> list[str]:
-        change(session, comment_id)
+    def _moderate(change: Callable[[Connection, str], None], comment_id: str, connection: Connection) -> list[str]:
+        change(connection, comment_id)
         return []
 
     @staticmethod
-    def _require_account(session: Session, user_id: str) -> None:
-        account = accounts.account_of(session, user_id, lock=True)
+    def _require_account(connection: Connection, user_id: str) -> None:
+        account = accounts.account_of(connection, user_id, lock=True)
         if account is None or account.status == STATUS_DELETED:
             raise NotFound

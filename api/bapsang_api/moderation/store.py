@@ -2,16 +2,20 @@
 
 from datetime import datetime
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, insert
 
+from bapsang_api.kit.columns import table_of
 from bapsang_api.moderation.models import AuditEntry
 
-
-def append(session: Session, entry: AuditEntry) -> None:
-    session.add(entry)
-    session.flush()
+audit_log = table_of(AuditEntry)
 
 
-def record(session: Session, entry_id: str, *, action: str, target_id: str, reason: str | None, now: datetime) -> None:
+def append(connection: Connection, entry: AuditEntry) -> None:
+    connection.execute(insert(audit_log), entry.model_dump())
+
+
+def record(
+    connection: Connection, entry_id: str, *, action: str, target_id: str, reason: str | None, now: datetime
+) -> None:
     """Append an act of whoever runs the platform, which has no actor and no request."""
-    append(session, AuditEntry(id=entry_id, action=action, target_id=target_id, reason=reason, created_at=now))
+    append(connection, AuditEntry(id=entry_id, action=action, target_id=target_id, reason=reason, created_at=now))

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.cursor import Following, Keyset, cut
@@ -102,15 +102,15 @@ class PostService:
         published = await self._published(pictures, user_id)
         post_id, now = self._ids.new(), self._clock.now()
 
-        def add(session: Session) -> PostDetailRow | None:
-            attach(session, published.values(), owner_id=user_id, now=now)
+        def add(connection: Connection) -> PostDetailRow | None:
+            attach(connection, published.values(), owner_id=user_id, now=now)
             store.add(
-                session,
+                connection,
                 Post(id=post_id, user_id=user_id, title=title, created_at=now, tags=tags),
                 PostContent(id=post_id, content=content),
                 pictures.applied((), published),
             )
-            return shown.detail(session, post_id)
+            return shown.detail(connection, post_id)
 
         row = await self._database.write(add)
         if row is None:
@@ -134,17 +134,17 @@ class PostService:
         published = await self._published(pictures, user_id)
         now = self._clock.now()
 
-        def rewrite(session: Session) -> PostDetailRow | None:
-            self._lock_own(session, post_id, user_id)
-            current = shown.pictures_of(session, post_id)
+        def rewrite(connection: Connection) -> PostDetailRow | None:
+            self._lock_own(connection, post_id, user_id)
+            current = shown.pictures_of(connection, post_id)
             wanted = pictures.applied(current, published)
             if wanted != list(current):
-                detach(session, (picture.object_key for picture in current), now)
-                attach(session, (picture.object_key for picture in wanted), owner_id=user_id, now=now)
-                store.set_pictures(session, post_id, wanted)
+                detach(connection, (picture.object_key for picture in current), now)
+                attach(connection, (picture.object_key for picture in wanted), owner_id=user_id, now=now)
+                store.set_pictures(connection, post_id, wanted)
             if wanted != list(current) or any(given is not None for given in (title, content, tags)):
-                store.change(session, post_id, title=title, content=content, names=tags, now=now)
-            return shown.detail(session, post_id)
+                store.change(connection, post_id, title=title, content=content, names=tags, now=now)
+            return shown.detail(connection, post_id)
 
         row = await self._database.write(rewrite)
         if row is None:
@@ -155,10 +155,10 @@ class PostService:
         """Take a post from sight for good, with its comments and likes. Raises NotFound, and Forbidden for another's."""
         now = self._clock.now()
 
-        def remove(session: Session) -> None:
-            self._lock_own(session, post_id, user_id)
-            detach(session, (picture.object_key for picture in shown.pictures_of(session, post_id)), now)
-            store.delete(session, post_id, now)
+        def remove(connection: Connection) -> None:
+            self._lock_own(connection, post_id, user_id)
+            detach(connection, (picture.object_key for picture in shown.pictures_of(connection, post_id)), now)
+            store.delete(connection, post_id, now)
 
         await self._database.write(remove)
         # After the commit: likes that Redis lost can be loaded again only while the post is visible.
@@ -214,8 +214,8 @@ class PostService:
         return Page([with_count(row, counts) for row in listed], following)
 
     @staticmethod
-    def _lock_own(session: Session, post_id: str, user_id: str) -> None:
-        author_id = store.lock(session, post_id) if is_ulid(post_id) else None
+    def _lock_own(connection: Connection, post_id: str, user_id: str) -> None:
+        author_id = store.lock(connection, post_id) if is_ulid(post_id) else None
         if author_id is None:
             raise NotFound
         if author_id != user_id:
@@ -238,16 +238,16 @@ class PostService:
             log.warning("posts.view_not_counted", extra={"post_id": post_id, "error": type(error).__name__})
 
 
-def erase(session: Session, user_id: str, *, now: datetime, limit: int) -> list[str]:
+def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) -> list[str]:
     """Delete up to `limit` posts of a user within the caller's transaction and overwrite what they said.
 
     Those that were deleted before are overwritten too. Returns the ids; their likes are for the caller to forget.
     """
-    post_ids = store.unerased(session, user_id, limit)
+    post_ids = store.unerased(connection, user_id, limit)
     if post_ids:
-        pictures = (picture for post_id in post_ids for picture in shown.pictures_of(session, post_id))
-        detach(session, [picture.object_key for picture in pictures], now)
-        store.erase(session, post_ids, now)
+        pictures = (picture for post_id in post_ids for picture in shown.pictures_of(connection, post_id))
+        detach(connection, [picture.object_key for picture in pictures], now)
+        store.erase(connection, post_ids, now)
     return post_ids
 
 

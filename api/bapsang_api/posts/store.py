@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, bindparam, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, func, insert, or_, select, update
 from sqlalchemy import delete as delete_from
-from sqlalchemy.orm import Session
 
 from bapsang_api.kit import counters
 from bapsang_api.kit.changes import note
@@ -31,34 +30,34 @@ _INSERT: Final = insert(posts)
 _INSERT_CONTENT: Final = insert(post_contents)
 
 
-def add(session: Session, post: Post, content: PostContent, pictures: Sequence[Picture]) -> None:
-    session.execute(_INSERT, post.model_dump(exclude={"changed_at"}))
-    session.execute(_INSERT_CONTENT, content.model_dump())
-    texts.add(session, post.id, post.title, content.content)
+def add(connection: Connection, post: Post, content: PostContent, pictures: Sequence[Picture]) -> None:
+    connection.execute(_INSERT, post.model_dump(exclude={"changed_at"}))
+    connection.execute(_INSERT_CONTENT, content.model_dump())
+    texts.add(connection, post.id, post.title, content.content)
     if post.tags:
-        tags.put(session, post.id, post.created_at, post.tags)
+        tags.put(connection, post.id, post.created_at, post.tags)
     if pictures:
-        set_pictures(session, post.id, pictures)
-    note(session, post.id, TOP)
+        set_pictures(connection, post.id, pictures)
+    note(connection, post.id, TOP)
 
 
-def set_pictures(session: Session, post_id: str, pictures: Sequence[Picture]) -> None:
+def set_pictures(connection: Connection, post_id: str, pictures: Sequence[Picture]) -> None:
     """Give a post these pictures in place of those it has."""
-    session.execute(delete_from(post_images).where(post_images.c.post_id == post_id))
+    connection.execute(delete_from(post_images).where(post_images.c.post_id == post_id))
     if pictures:
         rows = [
             {"post_id": post_id, "position": position, "object_key": picture.object_key, "alt": picture.alt}
             for position, picture in enumerate(pictures)
         ]
-        session.execute(insert(post_images), rows)
+        connection.execute(insert(post_images), rows)
     first = pictures[0].object_key if pictures else None
-    session.execute(update(post_contents).where(post_contents.c.id == post_id).values(post_image_key=first))
+    connection.execute(update(post_contents).where(post_contents.c.id == post_id).values(post_image_key=first))
 
 
-def images_in_use(session: Session, images: Sequence[UnusedImage]) -> set[str]:
+def images_in_use(connection: Connection, images: Sequence[UnusedImage]) -> set[str]:
     """Return those of these images, by their object keys, that a post shows or, hidden, may show again."""
     return set(
-        session.scalars(
+        connection.scalars(
             select(post_images.c.object_key)
             .join(posts, posts.c.id == post_images.c.post_id)
             .where(
@@ -69,18 +68,18 @@ def images_in_use(session: Session, images: Sequence[UnusedImage]) -> set[str]:
     )
 
 
-def lock(session: Session, post_id: str, statuses: tuple[str, ...] = (STATUS_ACTIVE,)) -> str | None:
+def lock(connection: Connection, post_id: str, statuses: tuple[str, ...] = (STATUS_ACTIVE,)) -> str | None:
     """Return the author of a post in one of these states, None without one.
 
     Nobody else writes to the post until the end of the transaction. Whoever changes something that hangs on a post takes
     this lock first: two that meet then wait in a row, not in a circle.
     """
-    author_id: str | None = session.scalar(_LOCKED, {"post_id": post_id, "statuses": list(statuses)})
+    author_id: str | None = connection.scalar(_LOCKED, {"post_id": post_id, "statuses": list(statuses)})
     return author_id
 
 
 def change(
-    session: Session,
+    connection: Connection,
     post_id: str,
     *,
     title: str | None,
@@ -91,28 +90,28 @@ def change(
     """Set what is given; `names` are the tags."""
     given: dict[str, Any] = {"title": title, "tags": names}
     changes = {name: value for name, value in given.items() if value is not None}
-    session.execute(update(posts).where(posts.c.id == post_id).values(**changes, updated_at=now))
+    connection.execute(update(posts).where(posts.c.id == post_id).values(**changes, updated_at=now))
     if content is not None:
-        session.execute(update(post_contents).where(post_contents.c.id == post_id).values(content=content))
+        connection.execute(update(post_contents).where(post_contents.c.id == post_id).values(content=content))
     if title is not None or content is not None:
-        (words,) = words_of(session, [post_id])
-        texts.put(session, *words)
+        (words,) = words_of(connection, [post_id])
+        texts.put(connection, *words)
     if names is not None:
-        _list_by_tags(session, post_id)
-    note(session, post_id, *([] if names is None else [LISTS]))
+        _list_by_tags(connection, post_id)
+    note(connection, post_id, *([] if names is None else [LISTS]))
 
 
-def delete(session: Session, post_id: str, now: datetime) -> None:
+def delete(connection: Connection, post_id: str, now: datetime) -> None:
     """Take a post from sight for good; its row stays."""
-    session.execute(update(posts).where(posts.c.id == post_id).values(post_status=STATUS_DELETED, deleted_at=now))
-    texts.remove(session, [post_id])
-    tags.remove(session, [post_id])
-    note(session, post_id, LISTS)
+    connection.execute(update(posts).where(posts.c.id == post_id).values(post_status=STATUS_DELETED, deleted_at=now))
+    texts.remove(connection, [post_id])
+    tags.remove(connection, [post_id])
+    note(connection, post_id, LISTS)
 
 
-def words_of(session: Session, post_ids: Sequence[str]) -> list[tuple[str, str, str]]:
+def words_of(connection: Connection, post_ids: Sequence[str]) -> list[tuple[str, str, str]]:
     """Return id, title and content of those of the posts that are not deleted."""
-    rows = session.execute(
+    rows = connection.execute(
         select(posts.c.id, posts.c.title, post_contents.c.content)
         .join(post_contents, post_contents.c.id == posts.c.id)
         .where(posts.c.id.in_(post_ids), posts.c.post_status != STATUS_DELETED)
@@ -120,54 +119,54 @@ def words_of(session: Session, post_ids: Sequence[str]) -> list[tuple[str, str, 
     return [(post_id, title, content) for post_id, title, content in rows]
 
 
-def unerased(session: Session, author_id: str, limit: int) -> list[str]:
+def unerased(connection: Connection, author_id: str, limit: int) -> list[str]:
     """Return and lock up to `limit` posts of a user, deleted ones too, whose words are still there."""
     left = or_(posts.c.post_status != STATUS_DELETED, posts.c.title != "")
     statement = select(posts.c.id).where(posts.c.user_id == author_id, left).order_by(posts.c.id).limit(limit)
-    return list(session.scalars(statement.with_for_update()))
+    return list(connection.scalars(statement.with_for_update()))
 
 
-def erase(session: Session, post_ids: Sequence[str], now: datetime) -> None:
+def erase(connection: Connection, post_ids: Sequence[str], now: datetime) -> None:
     """Delete posts with their pictures and overwrite what they said.
 
     The rows stay, empty, for the likes and comments of others that hang on them.
     """
-    session.execute(delete_from(post_images).where(post_images.c.post_id.in_(post_ids)))
+    connection.execute(delete_from(post_images).where(post_images.c.post_id.in_(post_ids)))
     emptied = update(post_contents).where(post_contents.c.id.in_(post_ids)).values(content="", post_image_key=None)
-    session.execute(emptied)
+    connection.execute(emptied)
     deleted_at = func.coalesce(posts.c.deleted_at, now)
-    session.execute(
+    connection.execute(
         update(posts)
         .where(posts.c.id.in_(post_ids))
         .values(title="", tags=(), post_status=STATUS_DELETED, deleted_at=deleted_at)
     )
-    texts.remove(session, post_ids)
-    tags.remove(session, post_ids)
-    note(session, *post_ids, LISTS)
+    texts.remove(connection, post_ids)
+    tags.remove(connection, post_ids)
+    note(connection, *post_ids, LISTS)
 
 
-def set_visibility(session: Session, post_id: str, status: str) -> bool:
+def set_visibility(connection: Connection, post_id: str, status: str) -> bool:
     """Make a post ACTIVE or HIDDEN. Returns False when there is none that could be either: unknown or deleted."""
-    changed = session.execute(
+    changed = connection.execute(
         update(posts)
         .where(posts.c.id == post_id, posts.c.post_status.in_((STATUS_ACTIVE, STATUS_HIDDEN)))
         .values(post_status=status)
     )
-    if not changed.rowcount:  # type: ignore[attr-defined]
+    if not changed.rowcount:
         return False
     if status == STATUS_ACTIVE:
-        _list_by_tags(session, post_id)
+        _list_by_tags(connection, post_id)
     else:
-        tags.remove(session, [post_id])
-    note(session, post_id, LISTS)
+        tags.remove(connection, [post_id])
+    note(connection, post_id, LISTS)
     return True
 
 
-def _list_by_tags(session: Session, post_id: str) -> None:
+def _list_by_tags(connection: Connection, post_id: str) -> None:
     """Put a visible post into the lists of the tags that it shows, and of no others."""
-    created_at, names = session.execute(select(posts.c.created_at, posts.c.tags).where(posts.c.id == post_id)).one()
-    tags.put(session, post_id, created_at, names)
+    created_at, names = connection.execute(select(posts.c.created_at, posts.c.tags).where(posts.c.id == post_id)).one()
+    tags.put(connection, post_id, created_at, names)
 
 
-def add_views(session: Session, views: Mapping[str, int]) -> None:
-    counters.add(session, posts.c.view_count, views)
+def add_views(connection: Connection, views: Mapping[str, int]) -> None:
+    counters.add(connection, posts.c.view_count, views)

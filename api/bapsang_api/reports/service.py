@@ -1,6 +1,6 @@
 """Use cases of reports: what users do. What becomes of a report is decided by administrators (`moderation`)."""
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.comments import store as comments
 from bapsang_api.comments.models import STATUS_ACTIVE
@@ -27,19 +27,19 @@ class ReportService:
         report_id, now = self._ids.new(), self._clock.now()
         kind, target_id = (TargetKind.POST, post_id) if comment_id is None else (TargetKind.COMMENT, comment_id)
 
-        def add(session: Session) -> None:
+        def add(connection: Connection) -> None:
             # Locks the post: the same report that comes twice at once waits for itself.
-            author_id = posts.lock(session, post_id) if is_ulid(post_id) else None
+            author_id = posts.lock(connection, post_id) if is_ulid(post_id) else None
             if author_id is not None and comment_id is not None:
-                author_id = _author_of_comment(session, post_id, comment_id)
+                author_id = _author_of_comment(connection, post_id, comment_id)
             if author_id is None:
                 raise NotFound
             if author_id == user_id:
                 raise Forbidden
-            if store.reported(session, user_id, target_id):
+            if store.reported(connection, user_id, target_id):
                 return
             store.add(
-                session,
+                connection,
                 Report(
                     id=report_id,
                     reporter_id=user_id,
@@ -55,9 +55,9 @@ class ReportService:
         await self._database.write(add)
 
 
-def _author_of_comment(session: Session, post_id: str, comment_id: str) -> str | None:
+def _author_of_comment(connection: Connection, post_id: str, comment_id: str) -> str | None:
     """Return the author of a comment that can be read below that post, None without one."""
-    node = comments.node(session, comment_id) if is_ulid(comment_id) else None
+    node = comments.node(connection, comment_id) if is_ulid(comment_id) else None
     if node is None or node.post_id != post_id or node.status != STATUS_ACTIVE:
         return None
     return node.user_id

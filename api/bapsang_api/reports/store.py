@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, and_, bindparam, case, exists, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Select, and_, bindparam, case, exists, func, insert, select, update
 
 from bapsang_api.comments.models import Comment
 from bapsang_api.kit.columns import table_of
@@ -71,25 +70,24 @@ _IN_STATE: Final = newest_first(
 )
 
 
-def add(session: Session, report: Report) -> None:
-    session.add(report)
-    session.flush()
+def add(connection: Connection, report: Report) -> None:
+    connection.execute(insert(reports), report.model_dump())
 
 
-def reported(session: Session, reporter_id: str, target_id: str) -> bool:
+def reported(connection: Connection, reporter_id: str, target_id: str) -> bool:
     """Return whether the user has reported it before."""
     found = exists().where(reports.c.reporter_id == reporter_id, reports.c.target_id == target_id)
-    return bool(session.scalar(select(found)))
+    return bool(connection.scalar(select(found)))
 
 
-def page(session: Session, status: ReportStatus, before: Keyset | None, limit: int) -> list[ReportRow]:
+def page(connection: Connection, status: ReportStatus, before: Keyset | None, limit: int) -> list[ReportRow]:
     """Return up to `limit` reports in that state that are older than `before`, newest first."""
-    return [ReportRow(*row) for row in _IN_STATE.rows(session, before, limit, status=status)]
+    return [ReportRow(*row) for row in _IN_STATE.rows(connection, before, limit, status=status)]
 
 
-def close(session: Session, report_id: str, status: ReportStatus, now: datetime) -> bool:
+def close(connection: Connection, report_id: str, status: ReportStatus, now: datetime) -> bool:
     """Give a report another state, or again the one it has. Returns False when there is none."""
-    current = session.scalar(select(reports.c.report_status).where(reports.c.id == report_id).with_for_update())
+    current = connection.scalar(select(reports.c.report_status).where(reports.c.id == report_id).with_for_update())
     if current is not None and current != status:
-        session.execute(update(reports).where(reports.c.id == report_id).values(report_status=status, closed_at=now))
+        connection.execute(update(reports).where(reports.c.id == report_id).values(report_status=status, closed_at=now))
     return current is not None

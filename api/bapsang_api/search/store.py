@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 from sqlalchemy.dialects.mysql import match
-from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.search.models import PostText
@@ -20,35 +19,35 @@ TIME_LIMIT: Final = "/*+ MAX_EXECUTION_TIME(2000) */"
 _INSERT: Final = insert(post_texts)
 
 
-def add(session: Session, post_id: str, title: str, content: str) -> None:
+def add(connection: Connection, post_id: str, title: str, content: str) -> None:
     """Make a new post found by these words."""
-    session.execute(_INSERT, {"post_id": post_id, "words": _words(title, content)})
+    connection.execute(_INSERT, {"post_id": post_id, "words": _words(title, content)})
 
 
-def put(session: Session, post_id: str, title: str, content: str) -> None:
+def put(connection: Connection, post_id: str, title: str, content: str) -> None:
     """Make a post found by these words. The caller holds the lock on the post."""
     words = _words(title, content)
-    changed = session.execute(update(post_texts).where(post_texts.c.post_id == post_id).values(words=words))
-    if not changed.rowcount:  # type: ignore[attr-defined]
-        add(session, post_id, title, content)
+    changed = connection.execute(update(post_texts).where(post_texts.c.post_id == post_id).values(words=words))
+    if not changed.rowcount:
+        add(connection, post_id, title, content)
 
 
-def remove(session: Session, post_ids: Sequence[str]) -> None:
-    session.execute(delete(post_texts).where(post_texts.c.post_id.in_(post_ids)))
+def remove(connection: Connection, post_ids: Sequence[str]) -> None:
+    connection.execute(delete(post_texts).where(post_texts.c.post_id.in_(post_ids)))
 
 
-def known(session: Session, post_ids: Sequence[str]) -> set[str]:
+def known(connection: Connection, post_ids: Sequence[str]) -> set[str]:
     """Return which of the posts can be found."""
-    return set(session.scalars(select(post_texts.c.post_id).where(post_texts.c.post_id.in_(post_ids))))
+    return set(connection.scalars(select(post_texts.c.post_id).where(post_texts.c.post_id.in_(post_ids))))
 
 
-def holds(session: Session, query: Query) -> ColumnElement[bool]:
+def holds(connection: Connection, query: Query) -> ColumnElement[bool]:
     """Return the condition on a text that has all the words.
 
     The pairs of letters, looked up in the index, only narrow it down to a few texts: what decides is the same everywhere.
     """
     condition = and_(*(post_texts.c.words.contains(word, autoescape=True) for word in query.words))
-    if session.get_bind().dialect.name != "mysql":
+    if connection.dialect.name != "mysql":
         return condition
     grams = " ".join(f"+{gram}" for gram in query.grams)
     return and_(match(post_texts.c.words, against=grams, in_boolean_mode=True), condition)

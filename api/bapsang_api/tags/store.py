@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.tags.models import PostTag, Tag
@@ -24,28 +23,28 @@ class TagRow:
     post_count: int
 
 
-def put(session: Session, post_id: str, created_at: datetime, names: Sequence[str]) -> None:
+def put(connection: Connection, post_id: str, created_at: datetime, names: Sequence[str]) -> None:
     """Give a visible post these tags in place of those it has. The caller holds the lock on the post."""
     wanted = {name.lower(): name for name in names}
-    current = {name.lower(): name for name in _names_of(session, [post_id])}
+    current = {name.lower(): name for name in _names_of(connection, [post_id])}
     gone = [name for key, name in current.items() if key not in wanted]
     new = [name for key, name in wanted.items() if key not in current]
     if gone:
-        session.execute(delete(post_tags).where(post_tags.c.post_id == post_id, post_tags.c.tag.in_(gone)))
+        connection.execute(delete(post_tags).where(post_tags.c.post_id == post_id, post_tags.c.tag.in_(gone)))
     if new:
         rows = [{"tag": name, "created_at": created_at, "post_id": post_id} for name in new]
-        session.execute(insert(post_tags), rows)
-    _add_to_counts(session, dict.fromkeys(gone, -1) | dict.fromkeys(new, 1))
+        connection.execute(insert(post_tags), rows)
+    _add_to_counts(connection, dict.fromkeys(gone, -1) | dict.fromkeys(new, 1))
 
 
-def remove(session: Session, post_ids: Sequence[str]) -> None:
+def remove(connection: Connection, post_ids: Sequence[str]) -> None:
     """Take posts out of the lists of their tags."""
-    names = Counter(name.lower() for name in _names_of(session, post_ids))
-    session.execute(delete(post_tags).where(post_tags.c.post_id.in_(post_ids)))
-    _add_to_counts(session, {name: -count for name, count in names.items()})
+    names = Counter(name.lower() for name in _names_of(connection, post_ids))
+    connection.execute(delete(post_tags).where(post_tags.c.post_id.in_(post_ids)))
+    _add_to_counts(connection, {name: -count for name, count in names.items()})
 
 
-def popular(session: Session, prefix: str, limit: int) -> list[TagRow]:
+def popular(connection: Connection, prefix: str, limit: int) -> list[TagRow]:
     """Return up to `limit` tags that begin so, those with the most posts first."""
     statement = (
         select(tags.c.name, tags.c.post_count)
@@ -55,24 +54,26 @@ def popular(session: Session, prefix: str, limit: int) -> list[TagRow]:
     )
     if prefix:
         statement = statement.where(tags.c.name.startswith(prefix, autoescape=True))
-    return [TagRow(*row) for row in session.execute(statement)]
+    return [TagRow(*row) for row in connection.execute(statement)]
 
 
-def _names_of(session: Session, post_ids: Sequence[str]) -> list[str]:
-    return list(session.scalars(select(post_tags.c.tag).where(post_tags.c.post_id.in_(post_ids))))
+def _names_of(connection: Connection, post_ids: Sequence[str]) -> list[str]:
+    return list(connection.scalars(select(post_tags.c.tag).where(post_tags.c.post_id.in_(post_ids))))
 
 
-def _add_to_counts(session: Session, changes: Mapping[str, int]) -> None:
+def _add_to_counts(connection: Connection, changes: Mapping[str, int]) -> None:
     """Change the counts, in one order: two writers wait in a row, never in a circle."""
     if not changes:
         return
     rows = [{"name": name, "post_count": changes[name]} for name in sorted(changes, key=str.lower)]
-    if session.get_bind().dialect.name == "mysql":
+    if connection.dialect.name == "mysql":
         on_mysql = mysql.insert(tags).values(rows)
-        session.execute(on_mysql.on_duplicate_key_update(post_count=tags.c.post_count + on_mysql.inserted.post_count))
+        connection.execute(
+            on_mysql.on_duplicate_key_update(post_count=tags.c.post_count + on_mysql.inserted.post_count)
+        )
     else:
         on_sqlite = sqlite.insert(tags).values(rows)
-        session.execute(
+        connection.execute(
             on_sqlite.on_conflict_do_update(
                 index_elements=["name"], set_={"post_count": tags.c.post_count + on_sqlite.excluded.post_count}
             )

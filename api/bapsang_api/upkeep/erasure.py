@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.auth import store as logins
 from bapsang_api.auth.revocation import RevokedSessions
@@ -50,14 +50,14 @@ class Erasure:
         """
         entry_id, now = self._ids.new(), self._clock.now()
 
-        def erase(session: Session) -> tuple[bool, list[str]]:
-            account = accounts.account_of(session, user_id, lock=True)
+        def erase(connection: Connection) -> tuple[bool, list[str]]:
+            account = accounts.account_of(connection, user_id, lock=True)
             if account is None:
                 raise NotFound
-            withdraw(session, account, now)
-            ended = logins.revoke_all(session, user_id, now)
-            store.forget_login(session, user_id)
-            audit.record(session, entry_id, action="user.erase", target_id=user_id, reason=reason, now=now)
+            withdraw(connection, account, now)
+            ended = logins.revoke_all(connection, user_id, now)
+            store.forget_login(connection, user_id)
+            audit.record(connection, entry_id, action="user.erase", target_id=user_id, reason=reason, now=now)
             return account.status != STATUS_DELETED, ended
 
         was_active, ended = await self._database.write(erase)

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from redis.asyncio import Redis
-from sqlalchemy import ScalarSelect, func, select, true, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, ScalarSelect, func, select, true, tuple_, update
 
 from bapsang_api.auth.models import AuthSession
 from bapsang_api.comments.models import STATUS_ACTIVE, Comment
@@ -50,8 +49,8 @@ class Loaded:
     pending: Mapping[str, bool]  # user id -> liked, not known to be in the database
 
 
-def existing(session: Session, post_ids: Sequence[str]) -> list[str]:
-    return list(session.scalars(select(posts.c.id).where(posts.c.id.in_(post_ids)).order_by(posts.c.id)))
+def existing(connection: Connection, post_ids: Sequence[str]) -> list[str]:
+    return list(connection.scalars(select(posts.c.id).where(posts.c.id.in_(post_ids)).order_by(posts.c.id)))
 
 
 _LIKES: Final = select(func.count()).where(likes.c.post_id == posts.c.id).correlate(posts).scalar_subquery()
@@ -72,45 +71,47 @@ def _replies() -> ScalarSelect[int]:
 _REPLIES: Final = _replies()
 
 
-def differences(session: Session, post_ids: Sequence[str]) -> list[Difference]:
+def differences(connection: Connection, post_ids: Sequence[str]) -> list[Difference]:
     """Return which counters of the posts, and of the groups of their comments, differ from their rows."""
     found = []
     for counter, counted in ((LIKES, _LIKES), (COMMENTS, _COMMENTS)):
         statement = select(posts.c.id, posts.c[counter], counted).where(posts.c.id.in_(post_ids)).order_by(posts.c.id)
-        found += [Difference(row[0], counter, row[1], row[2]) for row in session.execute(statement) if row[1] != row[2]]
+        found += [
+            Difference(row[0], counter, row[1], row[2]) for row in connection.execute(statement) if row[1] != row[2]
+        ]
     tops = select(comments.c.post_id, comments.c.comment_id, comments.c.reply_count, _REPLIES.label("counted"))
     groups = tops.where(comments.c.post_id.in_(post_ids), comments.c.depth == 0).subquery("groups")
     differing = select(groups).where(groups.c.reply_count != groups.c.counted).order_by(groups.c.comment_id)
-    found += [Difference(row[0], REPLIES, row[2], row[3], row[1]) for row in session.execute(differing)]
+    found += [Difference(row[0], REPLIES, row[2], row[3], row[1]) for row in connection.execute(differing)]
     return found
 
 
-def correct(session: Session, post_ids: Sequence[str]) -> None:
+def correct(connection: Connection, post_ids: Sequence[str]) -> None:
     """Set the counters of the posts, and of the groups of their comments, to the number of their rows.
 
     The posts are locked first: whoever adds a row has to wait, and adds to the corrected count.
     """
-    session.execute(select(posts.c.id).where(posts.c.id.in_(post_ids)).order_by(posts.c.id).with_for_update()).all()
-    for difference in differences(session, post_ids):
+    connection.execute(select(posts.c.id).where(posts.c.id.in_(post_ids)).order_by(posts.c.id).with_for_update()).all()
+    for difference in differences(connection, post_ids):
         if difference.comment_id is None:
             whose = update(posts).where(posts.c.id == difference.post_id)
         else:
             whose = update(comments).where(comments.c.comment_id == difference.comment_id)
-        session.execute(whose.values({difference.counter: difference.counted}))
+        connection.execute(whose.values({difference.counter: difference.counted}))
 
 
-def like_rows(session: Session, post_ids: Sequence[str]) -> dict[str, int]:
+def like_rows(connection: Connection, post_ids: Sequence[str]) -> dict[str, int]:
     """Return how many likes of each post are in the database; posts without any are left out."""
     statement = select(likes.c.post_id, func.count()).where(likes.c.post_id.in_(post_ids)).group_by(likes.c.post_id)
-    return {row[0]: row[1] for row in session.execute(statement)}
+    return {row[0]: row[1] for row in connection.execute(statement)}
 
 
-def stored_pairs(session: Session, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+def stored_pairs(connection: Connection, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
     """Return which of these likes (post id, user id) are in the database."""
     if not pairs:
         return set()
     statement = select(likes.c.post_id, likes.c.user_id).where(tuple_(likes.c.post_id, likes.c.user_id).in_(pairs))
-    return {(post_id, user_id) for post_id, user_id in session.execute(statement)}
+    return {(post_id, user_id) for post_id, user_id in connection.execute(statement)}
 
 
 async def loaded(redis: Redis, post_ids: Sequence[str]) -> list[Loaded]:
@@ -135,24 +136,24 @@ async def loaded(redis: Redis, post_ids: Sequence[str]) -> list[Loaded]:
     return found
 
 
-def forget_login(session: Session, user_id: str) -> None:
+def forget_login(connection: Connection, user_id: str) -> None:
     """Remove what could still tell who a withdrawn account belonged to: traces of the e-mail, password, devices."""
-    session.execute(
+    connection.execute(
         update(user_auth)
         .where(user_auth.c.user_id == user_id)
         .values(withdrawn_email_hash=None, withdrawn_at=None, password_hash=None)
     )
-    session.execute(update(sessions).where(sessions.c.user_id == user_id).values(user_agent=None))
+    connection.execute(update(sessions).where(sessions.c.user_id == user_id).values(user_agent=None))
 
 
-def make_found(session: Session, post_ids: Sequence[str]) -> int:
+def make_found(connection: Connection, post_ids: Sequence[str]) -> int:
     """Make those of the posts that cannot be found yet searchable; return how many there were.
 
     They are locked first: somebody who changes one at the same moment has to wait, and writes over what is written here.
     """
-    missing = sorted(set(post_ids) - texts.known(session, post_ids))
-    session.execute(select(posts.c.id).where(posts.c.id.in_(missing)).order_by(posts.c.id).with_for_update()).all()
-    words = words_of(session, missing)
+    missing = sorted(set(post_ids) - texts.known(connection, post_ids))
+    connection.execute(select(posts.c.id).where(posts.c.id.in_(missing)).order_by(posts.c.id).with_for_update()).all()
+    words = words_of(connection, missing)
     for post in words:
-        texts.put(session, *post)
+        texts.put(connection, *post)
     return len(words)

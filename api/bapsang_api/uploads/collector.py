@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
@@ -21,7 +21,7 @@ GRACE_HOURS: Final = 24
 BATCH: Final = 500
 # Answers which of these images something refers to, by their object keys. Given by the domains that refer to images,
 # which this one does not know.
-References = Callable[[Session, Sequence[UnusedImage]], set[str]]
+References = Callable[[Connection, Sequence[UnusedImage]], set[str]]
 
 
 @dataclass
@@ -69,18 +69,18 @@ class ImageCollector:
                 await self._database.write(partial(store.forget, image_ids=[image.image_id for image in unused]))
 
     def _condemn(
-        self, session: Session, *, before: datetime, after: UnusedImage | None, dry_run: bool
+        self, connection: Connection, *, before: datetime, after: UnusedImage | None, dry_run: bool
     ) -> tuple[list[UnusedImage], list[UnusedImage]]:
         """Return a batch of images noted as unused, and those that really are, after ending their use for good.
 
         Under the lock that `attach` takes: who attached before is seen here, who comes later finds it collected.
         """
-        batch = store.unused(session, before, after, BATCH, lock=not dry_run)
-        used = {key for references in self._references for key in references(session, batch)} if batch else set()
+        batch = store.unused(connection, before, after, BATCH, lock=not dry_run)
+        used = {key for references in self._references for key in references(connection, batch)} if batch else set()
         unused = [image for image in batch if image.object_key not in used]
         if not dry_run:
-            store.keep(session, [image.image_id for image in batch if image.object_key in used])
-            store.collect(session, [image.image_id for image in unused], self._clock.now())
+            store.keep(connection, [image.image_id for image in batch if image.object_key in used])
+            store.collect(connection, [image.image_id for image in unused], self._clock.now())
         return batch, unused
 
     async def _collect_uploads(self, prefix: str, report: Report, before: datetime, *, dry_run: bool) -> None:

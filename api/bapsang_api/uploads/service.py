@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
@@ -150,19 +150,19 @@ class ImageService:
         return dict(zip(keys, await asyncio.gather(*jobs), strict=True))
 
 
-def attach(session: Session, keys: Iterable[str], *, owner_id: str, now: datetime) -> None:
+def attach(connection: Connection, keys: Iterable[str], *, owner_id: str, now: datetime) -> None:
     """Keep published images for good; within the transaction that refers to them. Raises Unavailable.
 
     That is when the collector took one that was unused for a day in this very moment; sent again, the request finds
     that out in time.
     """
-    if (image_ids := _ids_of(keys)) and not store.claim(session, owner_id, image_ids, now):
+    if (image_ids := _ids_of(keys)) and not store.claim(connection, owner_id, image_ids, now):
         raise Unavailable
 
 
-def detach(session: Session, keys: Iterable[str], now: datetime) -> None:
+def detach(connection: Connection, keys: Iterable[str], now: datetime) -> None:
     """Note that something ceased to refer to these images; within the transaction in which it does."""
-    store.release(session, _ids_of(keys), now)
+    store.release(connection, _ids_of(keys), now)
 
 
 def _publish(objects: Objects, upload_key: str, object_key: str) -> str | _Refused:

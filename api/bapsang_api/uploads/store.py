@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.uploads.models import Image
@@ -32,11 +31,13 @@ class UnusedImage:
     unused_since: datetime
 
 
-def add(session: Session, rows: Sequence[Image]) -> None:
-    session.execute(insert(images), [row.model_dump() for row in rows])
+def add(connection: Connection, rows: Sequence[Image]) -> None:
+    connection.execute(insert(images), [row.model_dump() for row in rows])
 
 
-def published(session: Session, *, upload_keys: Collection[str], image_ids: Collection[str]) -> list[PublishedImage]:
+def published(
+    connection: Connection, *, upload_keys: Collection[str], image_ids: Collection[str]
+) -> list[PublishedImage]:
     """Return those images that were used before, by the key of their upload or by their own id."""
     usable = (
         select(images.c.owner_id, images.c.upload_key, images.c.object_key)
@@ -47,13 +48,13 @@ def published(session: Session, *, upload_keys: Collection[str], image_ids: Coll
     # Two statements, each with its own index, and mostly only one of them: an OR would leave the choice to chance.
     for column, values in ((images.c.upload_key, upload_keys), (images.c.id, image_ids)):
         if values:
-            found += [PublishedImage(*row) for row in session.execute(usable.where(column.in_(values)))]
+            found += [PublishedImage(*row) for row in connection.execute(usable.where(column.in_(values)))]
     return found
 
 
-def claim(session: Session, owner_id: str, image_ids: Collection[str], now: datetime) -> bool:
+def claim(connection: Connection, owner_id: str, image_ids: Collection[str], now: datetime) -> bool:
     """Mark images as used and keep them until the end of the transaction; False when one cannot be used any more."""
-    found = session.scalars(
+    found = connection.scalars(
         select(images.c.id)
         .where(images.c.id.in_(image_ids), images.c.owner_id == owner_id, images.c.collected_at.is_(None))
         .order_by(images.c.id)  # two writers never wait for each other in a circle
@@ -61,7 +62,7 @@ def claim(session: Session, owner_id: str, image_ids: Collection[str], now: date
     ).all()
     if set(found) != set(image_ids):
         return False
-    session.execute(
+    connection.execute(
         update(images)
         .where(images.c.id.in_(found))
         .values(unused_since=None, confirmed_at=func.coalesce(images.c.confirmed_at, now))
@@ -69,14 +70,14 @@ def claim(session: Session, owner_id: str, image_ids: Collection[str], now: date
     return True
 
 
-def release(session: Session, image_ids: Iterable[str], now: datetime) -> None:
+def release(connection: Connection, image_ids: Iterable[str], now: datetime) -> None:
     """Note that something ceased to refer to these images."""
     for image_id in sorted(image_ids):
-        session.execute(update(images).where(images.c.id == image_id).values(unused_since=now))
+        connection.execute(update(images).where(images.c.id == image_id).values(unused_since=now))
 
 
 def unused(
-    session: Session, before: datetime, after: UnusedImage | None, limit: int, *, lock: bool
+    connection: Connection, before: datetime, after: UnusedImage | None, limit: int, *, lock: bool
 ) -> list[UnusedImage]:
     """Return images unused since before a moment, in the order of that time, those that come after `after`.
 
@@ -92,20 +93,20 @@ def unused(
     if after is not None:
         later = and_(images.c.unused_since == after.unused_since, images.c.id > after.image_id)
         statement = statement.where(or_(images.c.unused_since > after.unused_since, later))
-    rows = session.execute(statement.with_for_update(skip_locked=True) if lock else statement)
+    rows = connection.execute(statement.with_for_update(skip_locked=True) if lock else statement)
     return [UnusedImage(*row) for row in rows]
 
 
-def keep(session: Session, image_ids: Collection[str]) -> None:
+def keep(connection: Connection, image_ids: Collection[str]) -> None:
     """Note that something does refer to these images."""
-    session.execute(update(images).where(images.c.id.in_(image_ids)).values(unused_since=None))
+    connection.execute(update(images).where(images.c.id.in_(image_ids)).values(unused_since=None))
 
 
-def collect(session: Session, image_ids: Collection[str], now: datetime) -> None:
+def collect(connection: Connection, image_ids: Collection[str], now: datetime) -> None:
     """End the use of these images for good."""
-    session.execute(update(images).where(images.c.id.in_(image_ids)).values(collected_at=now))
+    connection.execute(update(images).where(images.c.id.in_(image_ids)).values(collected_at=now))
 
 
-def forget(session: Session, image_ids: Collection[str]) -> None:
+def forget(connection: Connection, image_ids: Collection[str]) -> None:
     """Remove the rows of images whose objects are gone."""
-    session.execute(delete(images).where(images.c.id.in_(image_ids)))
+    connection.execute(delete(images).where(images.c.id.in_(image_ids)))

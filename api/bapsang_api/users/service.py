@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
@@ -50,10 +50,10 @@ class UserService:
         named = [image] if image else []
         keys = await self._images.publish(named, owner_id=user_id, category=Category.TEMP_PROFILE_IMAGE)
 
-        def add(session: Session) -> None:
-            attach(session, keys, owner_id=user_id, now=now)
+        def add(connection: Connection) -> None:
+            attach(connection, keys, owner_id=user_id, now=now)
             store.add(
-                session,
+                connection,
                 User(id=user_id, nickname=nickname, profile_image_key=next(iter(keys), None), created_at=now),
                 UserAuth(id=auth_id, user_id=user_id, email=email, password_hash=password_hash),
             )
@@ -98,11 +98,11 @@ class UserService:
         if keys or remove_image:
             changes["profile_image_key"] = next(iter(keys), None)
 
-        def change(session: Session) -> bool:
+        def change(connection: Connection) -> bool:
             if "profile_image_key" in changes:
-                _drop_image(session, user_id, now)
-                attach(session, keys, owner_id=user_id, now=now)
-            return store.change_profile(session, user_id, changes, now)
+                _drop_image(connection, user_id, now)
+                attach(connection, keys, owner_id=user_id, now=now)
+            return store.change_profile(connection, user_id, changes, now)
 
         try:
             changed = await self._database.write(change)
@@ -120,24 +120,24 @@ class UserService:
         return len(auth_ids)
 
 
-def withdraw(session: Session, account: store.Login, now: datetime) -> None:
+def withdraw(connection: Connection, account: store.Login, now: datetime) -> None:
     """Withdraw an account within the caller's transaction, which has locked it. Doing it again changes nothing."""
     if account.status == STATUS_DELETED:
         return
     # A sign no nickname may hold, then 10^14 possibilities.
     nickname = "~" + "".join(secrets.choice(_PLACEHOLDER_LETTERS) for _ in range(9))
-    email_hash = _hash_of(store.email_of(session, account.user_id))
-    _drop_image(session, account.user_id, now)
-    store.anonymise(session, account.user_id, nickname=nickname, email_hash=email_hash, now=now)
+    email_hash = _hash_of(store.email_of(connection, account.user_id))
+    _drop_image(connection, account.user_id, now)
+    store.anonymise(connection, account.user_id, nickname=nickname, email_hash=email_hash, now=now)
 
 
 def _hash_of(email: str) -> str:
     return hashlib.sha256(email.lower().encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _drop_image(session: Session, user_id: str, now: datetime) -> None:
-    if (key := store.image_of(session, user_id)) is not None:
-        detach(session, [key], now)
+def _drop_image(connection: Connection, user_id: str, now: datetime) -> None:
+    if (key := store.image_of(connection, user_id)) is not None:
+        detach(connection, [key], now)
 
 
 async def user_id_of(database: Database, user: str) -> str:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, bindparam, case, exists, insert, literal, select, union_all, update
+from sqlalchemy import BindParameter, Connection, bindparam, case, exists, insert, literal, select, union_all, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from bapsang_api.kit.changes import note
 from bapsang_api.kit.columns import table_of
@@ -51,6 +50,8 @@ class Profile:
     image_key: str | None
 
 
+_INSERT: Final = insert(users)
+_INSERT_AUTH: Final = insert(user_auth)
 _THESE: Final[BindParameter[str]] = bindparam("user_ids", expanding=True)
 _NUMBERS: Final = select(user_numbers.c.user_id, user_numbers.c.number).where(user_numbers.c.user_id.in_(_THESE))
 _LOGIN = select(
@@ -58,29 +59,27 @@ _LOGIN = select(
 ).join_from(users, user_auth, user_auth.c.user_id == users.c.id)
 
 
-def add(session: Session, user: User, auth: UserAuth) -> None:
+def add(connection: Connection, user: User, auth: UserAuth) -> None:
     """Insert an account. The unique indexes decide: raises NicknameTakenError or EmailTakenError."""
-    session.add(user)
     try:
-        session.flush()
+        connection.execute(_INSERT, user.model_dump(exclude={"changed_at"}))
     except IntegrityError as error:
         raise NicknameTakenError from error
-    session.add(auth)
     try:
-        session.flush()
+        connection.execute(_INSERT_AUTH, auth.model_dump())
     except IntegrityError as error:
         raise EmailTakenError from error
 
 
-def nickname_taken(session: Session, nickname: str) -> bool:
-    return bool(session.scalar(select(exists().where(users.c.nickname == nickname))))
+def nickname_taken(connection: Connection, nickname: str) -> bool:
+    return bool(connection.scalar(select(exists().where(users.c.nickname == nickname))))
 
 
-def email_taken(session: Session, email: str) -> bool:
-    return bool(session.scalar(select(exists().where(user_auth.c.email == email))))
+def email_taken(connection: Connection, email: str) -> bool:
+    return bool(connection.scalar(select(exists().where(user_auth.c.email == email))))
 
 
-def login_of(session: Session, email: str, email_hash: str) -> Login | None:
+def login_of(connection: Connection, email: str, email_hash: str) -> Login | None:
     """Return the account that has this e-mail, else the last one withdrawn that had it (`email_hash`).
 
     One statement for both: an unknown e-mail must not take longer than a known one.
@@ -88,47 +87,47 @@ def login_of(session: Session, email: str, email_hash: str) -> Login | None:
     present = _LOGIN.add_columns(literal(0).label("rank")).where(user_auth.c.email == email)
     withdrawn = _LOGIN.add_columns(literal(1).label("rank")).where(user_auth.c.withdrawn_email_hash == email_hash)
     found = union_all(present, withdrawn).subquery()
-    row = session.execute(select(found).order_by(found.c.rank, found.c.id.desc()).limit(1)).one_or_none()
+    row = connection.execute(select(found).order_by(found.c.rank, found.c.id.desc()).limit(1)).one_or_none()
     return None if row is None else Login(*row[:-1])
 
 
-def account_of(session: Session, user_id: str, *, lock: bool = False) -> Login | None:
+def account_of(connection: Connection, user_id: str, *, lock: bool = False) -> Login | None:
     """Return an account; with `lock` nobody changes its password or status until the end of the transaction."""
     statement = _LOGIN.where(users.c.id == user_id)
-    row = session.execute(statement.with_for_update() if lock else statement).one_or_none()
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
     return None if row is None else Login(*row)
 
 
-def id_of(session: Session, email: str) -> str | None:
-    return session.scalar(select(user_auth.c.user_id).where(user_auth.c.email == email))
+def id_of(connection: Connection, email: str) -> str | None:
+    return connection.scalar(select(user_auth.c.user_id).where(user_auth.c.email == email))
 
 
-def numbers_of(session: Session, user_ids: Sequence[str]) -> dict[str, int]:
+def numbers_of(connection: Connection, user_ids: Sequence[str]) -> dict[str, int]:
     """Return the numbers of those users that have one."""
-    rows = session.execute(_NUMBERS, {"user_ids": list(user_ids)})
+    rows = connection.execute(_NUMBERS, {"user_ids": list(user_ids)})
     return {str(row.user_id): int(row.number) for row in rows}
 
 
-def give_numbers(session: Session, user_ids: Sequence[str]) -> dict[str, int]:
+def give_numbers(connection: Connection, user_ids: Sequence[str]) -> dict[str, int]:
     """Give the users numbers that have none, and return the numbers of those that exist."""
     candidates = select(users.c.id).where(users.c.id.in_(user_ids)).order_by(users.c.id)
-    session.execute(
+    connection.execute(
         insert(user_numbers)
         # Another process may just have given one.
         .prefix_with("IGNORE", dialect="mysql")
         .prefix_with("OR IGNORE", dialect="sqlite")
         .from_select(["user_id"], candidates)
     )
-    return numbers_of(session, user_ids)
+    return numbers_of(connection, user_ids)
 
 
-def number_of(session: Session, user_id: str) -> int:
+def number_of(connection: Connection, user_id: str) -> int:
     """Return the number of a user that exists."""
-    return (numbers_of(session, [user_id]) or give_numbers(session, [user_id]))[user_id]
+    return (numbers_of(connection, [user_id]) or give_numbers(connection, [user_id]))[user_id]
 
 
-def profile_of(session: Session, user_id: str) -> Profile | None:
-    row = session.execute(
+def profile_of(connection: Connection, user_id: str) -> Profile | None:
+    row = connection.execute(
         select(users.c.nickname, user_auth.c.email, users.c.profile_image_key)
         .join(user_auth, user_auth.c.user_id == users.c.id)
         .where(users.c.id == user_id, users.c.user_status == STATUS_ACTIVE)
@@ -136,71 +135,71 @@ def profile_of(session: Session, user_id: str) -> Profile | None:
     return None if row is None else Profile(*row)
 
 
-def change_profile(session: Session, user_id: str, changes: dict[str, Any], now: datetime) -> bool:
+def change_profile(connection: Connection, user_id: str, changes: dict[str, Any], now: datetime) -> bool:
     """Set columns of an active account; False when there is none. Raises NicknameTakenError."""
     try:
-        changed = session.execute(
+        changed = connection.execute(
             update(users)
             .where(users.c.id == user_id, users.c.user_status == STATUS_ACTIVE)
             .values(**changes, updated_at=now)
         )
     except IntegrityError as error:
         raise NicknameTakenError from error
-    note(session, user_id)
-    return bool(changed.rowcount)  # type: ignore[attr-defined]
+    note(connection, user_id)
+    return bool(changed.rowcount)
 
 
-def image_of(session: Session, user_id: str) -> str | None:
+def image_of(connection: Connection, user_id: str) -> str | None:
     """Return the key of a user's picture, which nobody changes until the end of the transaction."""
-    return session.scalar(select(users.c.profile_image_key).where(users.c.id == user_id).with_for_update())
+    return connection.scalar(select(users.c.profile_image_key).where(users.c.id == user_id).with_for_update())
 
 
-def images_in_use(session: Session, images: Sequence[UnusedImage]) -> set[str]:
+def images_in_use(connection: Connection, images: Sequence[UnusedImage]) -> set[str]:
     """Return those of these images, by their object keys, that are somebody's picture."""
-    pictures = session.scalars(select(users.c.profile_image_key).where(users.c.id.in_({i.owner_id for i in images})))
+    pictures = connection.scalars(select(users.c.profile_image_key).where(users.c.id.in_({i.owner_id for i in images})))
     return {image.object_key for image in images} & set(filter(None, pictures))
 
 
-def set_password(session: Session, user_id: str, password_hash: str) -> None:
-    session.execute(update(user_auth).where(user_auth.c.user_id == user_id).values(password_hash=password_hash))
+def set_password(connection: Connection, user_id: str, password_hash: str) -> None:
+    connection.execute(update(user_auth).where(user_auth.c.user_id == user_id).values(password_hash=password_hash))
 
 
-def set_status(session: Session, user_id: str, status: str, now: datetime) -> None:
-    session.execute(update(users).where(users.c.id == user_id).values(user_status=status, updated_at=now))
+def set_status(connection: Connection, user_id: str, status: str, now: datetime) -> None:
+    connection.execute(update(users).where(users.c.id == user_id).values(user_status=status, updated_at=now))
 
 
-def set_role(session: Session, user_id: str, role: str, now: datetime) -> None:
-    session.execute(update(users).where(users.c.id == user_id).values(user_role=role, updated_at=now))
+def set_role(connection: Connection, user_id: str, role: str, now: datetime) -> None:
+    connection.execute(update(users).where(users.c.id == user_id).values(user_role=role, updated_at=now))
 
 
-def email_of(session: Session, user_id: str) -> str:
-    return str(session.scalars(select(user_auth.c.email).where(user_auth.c.user_id == user_id)).one())
+def email_of(connection: Connection, user_id: str) -> str:
+    return str(connection.scalars(select(user_auth.c.email).where(user_auth.c.user_id == user_id)).one())
 
 
-def anonymise(session: Session, user_id: str, *, nickname: str, email_hash: str, now: datetime) -> None:
+def anonymise(connection: Connection, user_id: str, *, nickname: str, email_hash: str, now: datetime) -> None:
     """Mark an account as withdrawn and free its e-mail and nickname; `nickname` takes the old one's place."""
-    session.execute(
+    connection.execute(
         update(users)
         .where(users.c.id == user_id)
         .values(nickname=nickname, profile_image_key=None, user_status=STATUS_DELETED, deleted_at=now, updated_at=now)
     )
-    session.execute(
+    connection.execute(
         update(user_auth)
         .where(user_auth.c.user_id == user_id)
         # No @, so nobody can sign up with it.
         .values(email=f"~{user_id}", withdrawn_email_hash=email_hash, withdrawn_at=now)
     )
-    note(session, user_id)
+    note(connection, user_id)
 
 
-def withdrawn_before(session: Session, moment: datetime, limit: int) -> list[str]:
+def withdrawn_before(connection: Connection, moment: datetime, limit: int) -> list[str]:
     """Return logins of accounts that were withdrawn before `moment` and still have traces of it."""
-    return list(session.scalars(select(user_auth.c.id).where(user_auth.c.withdrawn_at < moment).limit(limit)))
+    return list(connection.scalars(select(user_auth.c.id).where(user_auth.c.withdrawn_at < moment).limit(limit)))
 
 
-def forget(session: Session, auth_ids: list[str]) -> None:
+def forget(connection: Connection, auth_ids: list[str]) -> None:
     """Remove what could still tell who a withdrawn account belonged to."""
-    session.execute(
+    connection.execute(
         update(user_auth)
         .where(user_auth.c.id.in_(auth_ids))
         .values(withdrawn_email_hash=None, withdrawn_at=None, password_hash=None)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.comments.models import Comment
 from bapsang_api.likes.models import UserPostLike
@@ -103,10 +103,10 @@ async def fill(world: World, author: Person, post_id: str, top: str) -> None:
     comments = [Comment(comment_id=made, comment_group=made, **on) for made in ids[101:202]]
     replies = [Comment(comment_id=made, comment_group=top, parent_id=top, depth=1, **on) for made in ids[202:]]
 
-    def write(session: Session) -> None:
+    def write(connection: Connection) -> None:
         for rows in (posts, contents, likes, comments, replies):
-            session.add_all(rows)
-            session.flush()
+            connection.add_all(rows)
+            connection.flush()
 
     await world.runtime.database.write(write)
 

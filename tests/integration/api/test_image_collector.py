@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.uploads import store as images
@@ -153,7 +153,7 @@ async def test_image_collected_before_its_post_was_written_is_refused(photos: Ph
     async def write(person: Person) -> None:
         now = photos.world.clock.now()
         await photos.world.runtime.database.write(
-            lambda session: attach(session, keys, owner_id=person.user_id, now=now)
+            lambda connection: attach(connection, keys, owner_id=person.user_id, now=now)
         )
 
     with pytest.raises(Unavailable):
@@ -174,8 +174,8 @@ async def test_image_that_somebody_is_about_to_use_is_not_collected(servers: Bac
         attached, commit = asyncio.Event(), threading.Event()
         loop = asyncio.get_running_loop()
 
-        def use(session: Session) -> None:
-            attach(session, [image["key"]], owner_id=alice.user_id, now=photos.world.clock.now())
+        def use(connection: Connection) -> None:
+            attach(connection, [image["key"]], owner_id=alice.user_id, now=photos.world.clock.now())
             loop.call_soon_threadsafe(attached.set)
             assert commit.wait(60)
 
@@ -197,16 +197,16 @@ async def test_image_that_is_being_collected_cannot_be_used_any_more(servers: Ba
         condemned, commit = asyncio.Event(), threading.Event()
         loop = asyncio.get_running_loop()
 
-        def condemn(session: Session) -> None:
-            ids = [unused.image_id for unused in images.unused(session, now + LATER, None, 10, lock=True)]
-            images.collect(session, ids, now)
+        def condemn(connection: Connection) -> None:
+            ids = [unused.image_id for unused in images.unused(connection, now + LATER, None, 10, lock=True)]
+            images.collect(connection, ids, now)
             loop.call_soon_threadsafe(condemned.set)
             assert commit.wait(60)
 
         collecting = asyncio.create_task(database.write(condemn))
         await condemned.wait()
         using = asyncio.create_task(
-            database.write(lambda session: attach(session, [image["key"]], owner_id=alice.user_id, now=now))
+            database.write(lambda connection: attach(connection, [image["key"]], owner_id=alice.user_id, now=now))
         )
         done, _ = await asyncio.wait({using}, timeout=0.5)
         assert not done

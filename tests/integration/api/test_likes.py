@@ -7,8 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from sqlalchemy import insert, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, insert, update
 
 from bapsang_api.likes.store import EPOCH, IDLE, Claim, LikeStore
 from bapsang_api.likes.sync import LOCK, LikeSync
@@ -141,10 +140,10 @@ async def test_counts_are_right_though_somebody_writes_likes_by_hand(
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (1, 1)
     await alice.toggle(post_id)
 
-    def seen_before_it_came(session: Session, pairs: Sequence[store.Pair]) -> set[store.Pair]:
+    def seen_before_it_came(connection: Connection, pairs: Sequence[store.Pair]) -> set[store.Pair]:
         rows = [{"post_id": post, "user_id": user, "created_at": world.clock.now()} for post, user in pairs]
-        session.execute(insert(store.likes), rows)
-        session.execute(update(store.posts).values(like_count=2))
+        connection.execute(insert(store.likes), rows)
+        connection.execute(update(store.posts).values(like_count=2))
         return set()
 
     monkeypatch.setattr(store, "_stored", seen_before_it_came)

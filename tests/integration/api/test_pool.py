@@ -5,9 +5,8 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from bapsang_api.kit.connections import Limits, open_engine
 from bapsang_api.kit.db import Database
@@ -46,8 +45,8 @@ def let_go() -> threading.Event:
 async def held(small: World, let_go: threading.Event) -> AsyncIterator[World]:
     """The same with both connections busy until `let_go` or the end of the test."""
 
-    def hold(session: Session) -> None:
-        session.execute(text("SELECT 1"))
+    def hold(connection: Connection) -> None:
+        connection.execute(text("SELECT 1"))
         let_go.wait(10)
 
     holding = [asyncio.create_task(small.runtime.database.read(hold)) for _ in range(2)]
@@ -79,18 +78,19 @@ async def test_requests_beyond_the_connections_wait_and_beyond_the_queue_are_ref
 
 async def test_a_statement_that_takes_too_long_is_ended_by_the_server(servers: Backend) -> None:
     database = Database(servers.environment["BAPSANG_DATABASE_URL"], SMALL)
-    connection_id = await database.read(lambda session: session.execute(text("SELECT CONNECTION_ID()")).scalar())
+    connection_id = await database.read(lambda connection: connection.execute(text("SELECT CONNECTION_ID()")).scalar())
     endless = "SELECT COUNT(*) FROM information_schema.collations" + " JOIN information_schema.collations c{}" * 4
     endless = endless.format(*range(4))
     with pytest.raises(Unavailable) as slow:
-        await database.read(lambda session: session.execute(text(endless)).scalar())
+        await database.read(lambda connection: connection.execute(text(endless)).scalar())
     # Ended by the server, so that nothing goes on there for nobody, and the connection is still good.
     assert isinstance(slow.value.__cause__, DBAPIError)
     assert code_of(slow.value.__cause__) == OUT_OF_TIME
     running = "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT COUNT(*) FROM information_schema.coll%'"
-    assert await database.read(lambda session: session.execute(text(running)).scalar()) == 0
+    assert await database.read(lambda connection: connection.execute(text(running)).scalar()) == 0
     assert (
-        await database.read(lambda session: session.execute(text("SELECT CONNECTION_ID()")).scalar()) == connection_id
+        await database.read(lambda connection: connection.execute(text("SELECT CONNECTION_ID()")).scalar())
+        == connection_id
     )
     database.close()
 
@@ -147,13 +147,13 @@ async def test_reads_end_no_transaction_and_writes_are_rolled_back(servers: Back
     # One connection, because a temporary table and these counters belong to one.
     database = Database(servers.environment["BAPSANG_DATABASE_URL"], SMALL.replace(connections=1))
 
-    def counters(session: Session) -> dict[str, int]:
-        rows = session.execute(text("SHOW SESSION STATUS WHERE Variable_name IN ('Com_commit', 'Com_rollback')"))
+    def counters(connection: Connection) -> dict[str, int]:
+        rows = connection.execute(text("SHOW SESSION STATUS WHERE Variable_name IN ('Com_commit', 'Com_rollback')"))
         return {name: int(value) for name, value in rows}
 
-    def fail(session: Session) -> None:
-        session.execute(text("CREATE TEMPORARY TABLE tried (n INT) ENGINE = InnoDB"))
-        session.execute(text("INSERT INTO tried VALUES (1)"))
+    def fail(connection: Connection) -> None:
+        connection.execute(text("CREATE TEMPORARY TABLE tried (n INT) ENGINE = InnoDB"))
+        connection.execute(text("INSERT INTO tried VALUES (1)"))
         raise LookupError
 
     before = await database.read(counters)
@@ -161,6 +161,8 @@ async def test_reads_end_no_transaction_and_writes_are_rolled_back(servers: Back
         assert await database.read(counters) == before
     with pytest.raises(LookupError):
         await database.write(fail)
-    assert (await database.read(lambda session: session.execute(text("SELECT COUNT(*) FROM tried")).scalar())) == 0
+    assert (
+        await database.read(lambda connection: connection.execute(text("SELECT COUNT(*) FROM tried")).scalar())
+    ) == 0
     assert (await database.read(counters))["Com_rollback"] == before["Com_rollback"] + 1
     database.close()

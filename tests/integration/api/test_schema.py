@@ -10,9 +10,8 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from bapsang_api.comments import store as comments
 from bapsang_api.kit.connections import open_engine, take_mysql_lock
@@ -139,21 +138,21 @@ async def test_lists_of_comments_and_own_posts_and_likes_are_read_off_their_inde
         place = Keyset(world.clock.now(), "Z" * 26)
         plans: list[str] = []
 
-        def explain(session: Session) -> None:
+        def explain(connection: Connection) -> None:
             asked: list[tuple[str, Any]] = []
 
             def note(_c: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
                 asked.append((statement, values))
 
-            event.listen(session.get_bind(), "before_cursor_execute", note)
-            comments.roots(session, post_id, place, 21)
-            comments.replies(session, top, Keyset(datetime(2000, 1, 1, tzinfo=UTC), None), 21)
-            comments.first_replies(session, [top], 51)
-            posts.written_by(session, alice.user_id, place, 21)
-            likes.page(session, alice.user_id, place, 21)
-            event.remove(session.get_bind(), "before_cursor_execute", note)
+            event.listen(connection.get_bind(), "before_cursor_execute", note)
+            comments.roots(connection, post_id, place, 21)
+            comments.replies(connection, top, Keyset(datetime(2000, 1, 1, tzinfo=UTC), None), 21)
+            comments.first_replies(connection, [top], 51)
+            posts.written_by(connection, alice.user_id, place, 21)
+            likes.page(connection, alice.user_id, place, 21)
+            event.remove(connection.get_bind(), "before_cursor_execute", note)
             for statement, values in asked:
-                plan = session.connection().exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
+                plan = connection.connection().exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
                 plans.append(str(plan.scalar()))
 
         await world.runtime.database.read(explain)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, event
 
 from bapsang_api.jobs import reindex
 from bapsang_api.posts.shown import store as posts
@@ -165,16 +164,16 @@ async def test_search_reads_the_index_of_words_for_a_limited_time(servers: Backe
         asked: list[tuple[str, Any]] = []
         plans: list[str] = []
 
-        def explain(session: Session) -> None:
+        def explain(connection: Connection) -> None:
             def note(_c: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
                 if "post_texts" in statement:  # not what the process asks of its own accord
                     asked.append((statement, values))
 
-            event.listen(session.get_bind(), "before_cursor_execute", note)
-            posts.found(session, Query.of("된장찌개"), None, 21)
-            event.remove(session.get_bind(), "before_cursor_execute", note)
+            event.listen(connection.get_bind(), "before_cursor_execute", note)
+            posts.found(connection, Query.of("된장찌개"), None, 21)
+            event.remove(connection.get_bind(), "before_cursor_execute", note)
             for statement, values in asked:
-                plan = session.connection().exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
+                plan = connection.connection().exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
                 plans.append(str(plan.scalar()))
 
         await world.runtime.database.read(explain)

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 import redis
-from sqlalchemy import Engine, create_engine, event, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.likes.rows import store as likes
@@ -164,7 +163,7 @@ def filled(servers: Backend) -> Iterator[Engine]:
     engine.dispose()
 
 
-def plans(engine: Engine, work: Callable[[Session], object]) -> dict[str, dict[str, Any]]:
+def plans(engine: Engine, work: Callable[[Connection], object]) -> dict[str, dict[str, Any]]:
     """Run `work` and return how MySQL reads each table of its statements, by table name."""
     statements: list[tuple[str, Any]] = []
 
@@ -172,14 +171,12 @@ def plans(engine: Engine, work: Callable[[Session], object]) -> dict[str, dict[s
         statements.append((statement, parameters))
 
     event.listen(engine, "before_cursor_execute", note)
-    with Session(engine) as session:
-        work(session)
+    with engine.connect() as connection:
+        work(connection)
         event.remove(engine, "before_cursor_execute", note)
         found: dict[str, dict[str, Any]] = {}
         for statement, parameters in statements:
-            for row in (
-                session.connection().exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", parameters).mappings()
-            ):
+            for row in connection.exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", parameters).mappings():
                 found[str(row["table"])] = dict(row)
     assert found
     return found
@@ -191,19 +188,21 @@ def test_every_page_of_the_feed_is_read_off_its_index_however_deep(filled: Engin
         newest_first = text("SELECT created_at, id FROM posts ORDER BY created_at DESC LIMIT 1 OFFSET :depth")
         created_at, post_id = connection.execute(newest_first, {"depth": depth}).one()
     before = Keyset(created_at.replace(tzinfo=UTC), post_id) if depth else None
-    plan = plans(filled, lambda session: posts.places(session, None, before, 21))
+    plan = plans(filled, lambda connection: posts.places(connection, None, before, 21))
     assert plan["posts"]["key"] == "ix_posts_feed", plan
     for table in plan.values():
         assert "filesort" not in str(table["Extra"])
         assert "temporary" not in str(table["Extra"])
 
-    def pages(session: Session) -> None:
-        session.execute(text("FLUSH STATUS"))
-        posts.places(session, None, before, 21)
+    def pages(connection: Connection) -> None:
+        connection.execute(text("FLUSH STATUS"))
+        posts.places(connection, None, before, 21)
 
-    with Session(filled) as session:
-        pages(session)
-        read = {name: int(value) for name, value in session.execute(text("SHOW SESSION STATUS LIKE 'Handler_read%'"))}
+    with filled.connect() as connection:
+        pages(connection)
+        read = {
+            name: int(value) for name, value in connection.execute(text("SHOW SESSION STATUS LIKE 'Handler_read%'"))
+        }
     # 21 posts, at any depth; an OFFSET would step over all that come before.
     assert sum(read.values()) < 100, read
 
@@ -211,21 +210,21 @@ def test_every_page_of_the_feed_is_read_off_its_index_however_deep(filled: Engin
 @pytest.mark.parametrize(
     ("work", "keys"),
     [
-        (lambda session, post_id: posts.standings(session, [post_id]), {"posts": "PRIMARY", "users": "PRIMARY"}),
+        (lambda connection, post_id: posts.standings(connection, [post_id]), {"posts": "PRIMARY", "users": "PRIMARY"}),
         (posts.detail, {"posts": "PRIMARY", "users": "PRIMARY", "post_contents": "PRIMARY"}),
-        (lambda session, post_id: likes.stored(session, [(post_id, post_id)]), {}),
-        (lambda session, post_id: likes.stored_users(session, post_id, "", 20), {"user_post_likes": "PRIMARY"}),
-        (lambda session, _: users.nickname_taken(session, "x"), {}),
-        (lambda session, _: users.id_of(session, "seed1@example.com"), {"user_auth": "uq_user_auth_email"}),
+        (lambda connection, post_id: likes.stored(connection, [(post_id, post_id)]), {}),
+        (lambda connection, post_id: likes.stored_users(connection, post_id, "", 20), {"user_post_likes": "PRIMARY"}),
+        (lambda connection, _: users.nickname_taken(connection, "x"), {}),
+        (lambda connection, _: users.id_of(connection, "seed1@example.com"), {"user_auth": "uq_user_auth_email"}),
     ],
     ids=["standing", "detail", "liked", "likers", "nickname", "id"],
 )
 def test_hot_look_ups_scan_no_table(
-    filled: Engine, work: Callable[[Session, str], object], keys: dict[str, str]
+    filled: Engine, work: Callable[[Connection, str], object], keys: dict[str, str]
 ) -> None:
     with filled.connect() as connection:
         post_id = str(connection.execute(text("SELECT id FROM posts ORDER BY id LIMIT 1")).scalar_one())
-    plan = plans(filled, lambda session: work(session, post_id))
+    plan = plans(filled, lambda connection: work(connection, post_id))
     for name, table in plan.items():
         assert table["type"] not in {"ALL", "index"}, (name, table)
     assert {name: plan[name]["key"] for name in keys} == keys

@@ -6,8 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, event
 
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.posts.shown import store as posts
@@ -178,18 +177,18 @@ async def test_a_tags_list_is_read_off_its_key(servers: Backend) -> None:
         await world.change("ANALYZE TABLE users, posts, post_tags, tags")
         plans: list[str] = []
 
-        def explain(session: Session) -> None:
+        def explain(connection: Connection) -> None:
             asked: list[tuple[str, Any]] = []
 
             def note(_c: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
                 asked.append((statement, values))
 
-            event.listen(session.get_bind(), "before_cursor_execute", note)
-            posts.tagged(session, "집밥", Keyset(world.clock.now(), "Z" * 26), 21)
-            tags.popular(session, "", 20)
-            event.remove(session.get_bind(), "before_cursor_execute", note)
+            event.listen(connection.get_bind(), "before_cursor_execute", note)
+            posts.tagged(connection, "집밥", Keyset(world.clock.now(), "Z" * 26), 21)
+            tags.popular(connection, "", 20)
+            event.remove(connection.get_bind(), "before_cursor_execute", note)
             for statement, values in asked:
-                plan = session.connection().exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
+                plan = connection.connection().exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
                 plans.append(str(plan.scalar()))
 
         await world.runtime.database.read(explain)

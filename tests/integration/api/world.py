@@ -145,12 +145,12 @@ class World:
     async def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Return what a query finds in the service's database."""
         return await self.runtime.database.read(
-            lambda session: [tuple(row) for row in session.execute(text(statement), values)]
+            lambda connection: [tuple(row) for row in connection.execute(text(statement), values)]
         )
 
     async def change(self, statement: str, **values: Any) -> None:
         """Change the service's database behind its back."""
-        await self.runtime.database.write(lambda session: session.execute(text(statement), values))
+        await self.runtime.database.write(lambda connection: connection.execute(text(statement), values))
 
     async def numbers(self, people: list[Person]) -> set[str]:
         """Return the people's numbers, as Redis shows them."""

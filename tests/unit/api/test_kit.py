@@ -91,23 +91,23 @@ def database(tmp_path: Path) -> Database:
 
 
 async def test_write_is_rolled_back_as_a_whole(database: Database) -> None:
-    await database.write(lambda session: session.execute(text("CREATE TABLE t (n INTEGER UNIQUE)")))
+    await database.write(lambda connection: connection.execute(text("CREATE TABLE t (n INTEGER UNIQUE)")))
     with pytest.raises(IntegrityError):
-        await database.write(lambda session: session.execute(text("INSERT INTO t VALUES (1), (2), (1)")))
-    assert await database.read(lambda session: session.execute(text("SELECT n FROM t")).all()) == []
+        await database.write(lambda connection: connection.execute(text("INSERT INTO t VALUES (1), (2), (1)")))
+    assert await database.read(lambda connection: connection.execute(text("SELECT n FROM t")).all()) == []
     database.close()
 
 
 async def test_parallel_writers_wait_for_each_other(database: Database) -> None:
-    await database.write(lambda session: session.execute(text("CREATE TABLE t (n INTEGER)")))
-    await database.write(lambda session: session.execute(text("INSERT INTO t VALUES (0)")))
+    await database.write(lambda connection: connection.execute(text("CREATE TABLE t (n INTEGER)")))
+    await database.write(lambda connection: connection.execute(text("INSERT INTO t VALUES (0)")))
 
-    def increment(session) -> None:  # type: ignore[no-untyped-def]
-        number = session.execute(text("SELECT n FROM t")).scalar()
-        session.execute(text("UPDATE t SET n = :n"), {"n": number + 1})
+    def increment(connection) -> None:  # type: ignore[no-untyped-def]
+        number = connection.execute(text("SELECT n FROM t")).scalar()
+        connection.execute(text("UPDATE t SET n = :n"), {"n": number + 1})
 
     await asyncio.gather(*(database.write(increment) for _ in range(40)))
-    assert await database.read(lambda session: session.execute(text("SELECT n FROM t")).scalar()) == 40
+    assert await database.read(lambda connection: connection.execute(text("SELECT n FROM t")).scalar()) == 40
     database.close()
 
 
@@ -123,7 +123,7 @@ async def test_exclusive_lane_is_given_to_one_at_a_time(database: Database) -> N
 async def test_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/missing/test.sqlite3")
     with pytest.raises(Unavailable):
-        await database.read(lambda session: session.execute(text("SELECT 1")).scalar())
+        await database.read(lambda connection: connection.execute(text("SELECT 1")).scalar())
     database.close()
 
 

@@ -4,8 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BindParameter, Integer, bindparam, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import BindParameter, Connection, Integer, bindparam, select, tuple_
 
 from bapsang_api.kit.columns import table_of
 from bapsang_api.kit.cursor import Keyset
@@ -64,23 +63,23 @@ _LIKED_POSTS = newest_first(
 )
 
 
-def page(session: Session, user_id: str, before: Keyset | None, limit: int) -> list[LikedPost]:
+def page(connection: Connection, user_id: str, before: Keyset | None, limit: int) -> list[LikedPost]:
     """Return up to `limit` visible posts that the user likes, liked before `before`, the last liked first."""
-    rows = _LIKED_POSTS.rows(session, before, limit, user_id=user_id)
+    rows = _LIKED_POSTS.rows(connection, before, limit, user_id=user_id)
     return [LikedPost(liked_at, PostRow(*row)) for liked_at, *row in rows]
 
 
-def stored(session: Session, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], bool]:
+def stored(connection: Connection, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], bool]:
     """Return which of these (post, user) likes are in the database."""
-    rows = session.execute(_OF_PAIRS, {"pairs": list(pairs)})
+    rows = connection.execute(_OF_PAIRS, {"pairs": list(pairs)})
     return dict.fromkeys(((post_id, user_id) for post_id, user_id in rows), True)
 
 
-def first_stored(session: Session, post_ids: Collection[str], limit: int) -> dict[str, Stored]:
+def first_stored(connection: Connection, post_ids: Collection[str], limit: int) -> dict[str, Stored]:
     """Return what is stored of each of these posts that is visible, with `limit` users in all at most."""
-    counts = session.execute(_VISIBLE_COUNTS, {"post_ids": list(post_ids)})
+    counts = connection.execute(_VISIBLE_COUNTS, {"post_ids": list(post_ids)})
     found = {post_id: Stored(count, [], whole=True) for post_id, count in counts}
-    rows = session.execute(_FIRST_STORED, {"post_ids": list(found), "most": limit}).all() if found else []
+    rows = connection.execute(_FIRST_STORED, {"post_ids": list(found), "most": limit}).all() if found else []
     for post_id, user_id, number in rows:
         found[post_id].users.append((user_id, number))
     if len(rows) == limit:
@@ -90,10 +89,10 @@ def first_stored(session: Session, post_ids: Collection[str], limit: int) -> dic
     return found
 
 
-def stored_users(session: Session, post_id: str, after: str, limit: int) -> list[tuple[str, int | None]]:
+def stored_users(connection: Connection, post_id: str, after: str, limit: int) -> list[tuple[str, int | None]]:
     """Return up to `limit` users whose like of the post is in the database, those with ids above `after`, in order.
 
     Each comes with the number, None of a user who has none yet.
     """
-    rows = session.execute(_LATER_STORED, {"post_id": post_id, "after": after, "most": limit})
+    rows = connection.execute(_LATER_STORED, {"post_id": post_id, "after": after, "most": limit})
     return [(user_id, number) for _, user_id, number in rows]

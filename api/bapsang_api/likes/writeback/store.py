@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from sqlalchemy import delete, func, insert, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from bapsang_api.kit import counters
 from bapsang_api.kit.columns import table_of
@@ -84,49 +83,49 @@ class ReconcileStore:
             await self._redis.delete(*(PostKeys.of(post_id).size for post_id in post_ids))
 
 
-def post_ids_after(session: Session, after: str, limit: int) -> list[str]:
+def post_ids_after(connection: Connection, after: str, limit: int) -> list[str]:
     """Return the next `limit` posts in the order of their ids, deleted ones too."""
-    return list(session.scalars(select(posts.c.id).where(posts.c.id > after).order_by(posts.c.id).limit(limit)))
+    return list(connection.scalars(select(posts.c.id).where(posts.c.id > after).order_by(posts.c.id).limit(limit)))
 
 
-def counted(session: Session, post_ids: Sequence[str]) -> list[Counted]:
+def counted(connection: Connection, post_ids: Sequence[str]) -> list[Counted]:
     """Return counts and rows of the posts as of one moment: a single statement."""
     rows = select(func.count()).select_from(likes).where(likes.c.post_id == posts.c.id).scalar_subquery()
     statement = select(posts.c.id, posts.c.like_count, rows).where(posts.c.id.in_(post_ids))
-    return [Counted(*row) for row in session.execute(statement)]
+    return [Counted(*row) for row in connection.execute(statement)]
 
 
-def recount(session: Session, post_ids: Sequence[str]) -> None:
+def recount(connection: Connection, post_ids: Sequence[str]) -> None:
     """Set the posts' counts to the number of their likes. Only under LOCK: nobody else writes likes then."""
     rows = select(func.count()).select_from(likes).where(likes.c.post_id == posts.c.id).scalar_subquery()
     for post_id in sorted(post_ids):
-        session.execute(update(posts).where(posts.c.id == post_id).values(like_count=rows))
+        connection.execute(update(posts).where(posts.c.id == post_id).values(like_count=rows))
 
 
-def apply(session: Session, claims: Mapping[str, Mapping[str, bool]], now: datetime) -> tuple[int, int]:
+def apply(connection: Connection, claims: Mapping[str, Mapping[str, bool]], now: datetime) -> tuple[int, int]:
     """Write claims (post id -> user id -> liked) and return how many likes were (added, removed).
 
     Idempotent: a claim that is already written changes no row and so no count. Likes of a post or user that no longer
     exists are dropped. A handful of statements, however many posts there are.
     """
-    post_ids = _locked_posts(session, claims)
-    known = _existing_users(session, {user_id for changes in claims.values() for user_id in changes})
+    post_ids = _locked_posts(connection, claims)
+    known = _existing_users(connection, {user_id for changes in claims.values() for user_id in changes})
     pairs = [(post_id, user_id) for post_id in post_ids for user_id in sorted(claims[post_id])]
-    there = _stored(session, pairs)
+    there = _stored(connection, pairs)
     new = [pair for pair in pairs if _wanted(claims, pair) and pair not in there and pair[1] in known]
     gone = [pair for pair in pairs if not _wanted(claims, pair) and pair in there]
-    added, removed = _insert(session, new, now), _delete(session, gone)
+    added, removed = _insert(connection, new, now), _delete(connection, gone)
     if (added, removed) == (len(new), len(gone)):
         changes = Counter(post_id for post_id, _ in new)
         changes.subtract(post_id for post_id, _ in gone)
-        counters.add(session, posts.c.like_count, {post_id: change for post_id, change in changes.items() if change})
+        counters.add(connection, posts.c.like_count, {post_id: change for post_id, change in changes.items() if change})
     else:
         # Nobody else writes likes while LOCK is held. Somebody has: by hand, or a tool that restores them.
-        recount(session, post_ids)
+        recount(connection, post_ids)
     return added, removed
 
 
-def _locked_posts(session: Session, post_ids: Iterable[str]) -> list[str]:
+def _locked_posts(connection: Connection, post_ids: Iterable[str]) -> list[str]:
     """Return those of the posts that are not deleted, locked in the order of their ids.
 
     The lock comes before the first like: inserting one locks its post for reading, and two writers that both hold that
@@ -135,36 +134,38 @@ def _locked_posts(session: Session, post_ids: Iterable[str]) -> list[str]:
     found: list[str] = []
     for chunk in chunks(sorted(post_ids)):
         present = select(posts.c.id).where(posts.c.id.in_(chunk), posts.c.post_status != STATUS_DELETED)
-        found.extend(session.scalars(present.order_by(posts.c.id).with_for_update()))
+        found.extend(connection.scalars(present.order_by(posts.c.id).with_for_update()))
     return found
 
 
-def _existing_users(session: Session, user_ids: Iterable[str]) -> set[str]:
+def _existing_users(connection: Connection, user_ids: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for chunk in chunks(sorted(user_ids)):
-        found.update(session.scalars(select(users.c.id).where(users.c.id.in_(chunk))))
+        found.update(connection.scalars(select(users.c.id).where(users.c.id.in_(chunk))))
     return found
 
 
-def _stored(session: Session, pairs: Sequence[Pair]) -> set[Pair]:
+def _stored(connection: Connection, pairs: Sequence[Pair]) -> set[Pair]:
     """Return those of these likes that are in the database. Their posts are locked, so it stays like that."""
     found: set[Pair] = set()
     for chunk in chunks(pairs):
-        found.update(stored(session, chunk))
+        found.update(stored(connection, chunk))
     return found
 
 
-def _insert(session: Session, pairs: Sequence[Pair], now: datetime) -> int:
+def _insert(connection: Connection, pairs: Sequence[Pair], now: datetime) -> int:
     # A row that is there already is skipped and not counted among the affected ones.
     statement = insert(likes).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
     return sum(
-        _row_count(session, statement, [{"post_id": post, "user_id": user, "created_at": now} for post, user in chunk])
+        _row_count(
+            connection, statement, [{"post_id": post, "user_id": user, "created_at": now} for post, user in chunk]
+        )
         for chunk in chunks(pairs)
     )
 
 
-def _delete(session: Session, pairs: Sequence[Pair]) -> int:
-    return sum(_row_count(session, delete(likes).where(_ID.in_(chunk))) for chunk in chunks(pairs))
+def _delete(connection: Connection, pairs: Sequence[Pair]) -> int:
+    return sum(_row_count(connection, delete(likes).where(_ID.in_(chunk))) for chunk in chunks(pairs))
 
 
 def _wanted(claims: Mapping[str, Mapping[str, bool]], pair: Pair) -> bool:
@@ -172,5 +173,5 @@ def _wanted(claims: Mapping[str, Mapping[str, bool]], pair: Pair) -> bool:
     return claims[post_id][user_id]
 
 
-def _row_count(session: Session, *statement: Any) -> int:
-    return int(session.execute(*statement).rowcount)  # type: ignore[attr-defined]
+def _row_count(connection: Connection, *statement: Any) -> int:
+    return int(connection.execute(*statement).rowcount)

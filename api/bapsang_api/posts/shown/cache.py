@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.kit.batch import Batch
 from bapsang_api.kit.db import Database
@@ -271,12 +271,12 @@ class PostCache:
                 del self._written_by[copy.standing.author_id]
 
 
-def _reading(versions: Mapping[str, object], post_ids: list[str], before: _Look, session: Session) -> _Look:
+def _reading(versions: Mapping[str, object], post_ids: list[str], before: _Look, connection: Connection) -> _Look:
     known = [name for name in post_ids if name in versions]
-    standings = store.standings(session, known) if known else {}
+    standings = store.standings(connection, known) if known else {}
     changed = [name for name, standing in standings.items() if versions[name] != standing.version]
     new = changed + [name for name in post_ids if name not in versions]
-    details = store.details(session, new) if new else {}
+    details = store.details(connection, new) if new else {}
     standings |= {name: standing for name, (standing, _) in details.items()}
     return _Look(before.standings | standings, before.details | {name: row for name, (_, row) in details.items()})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from bapsang_api.kit.batch import Batch
 from bapsang_api.kit.cursor import Following, Keyset, cut
@@ -116,5 +116,5 @@ class PostLists:
         return [copy for copy in copies if copy is not None]
 
 
-def _read(asked_for: list[Wanted], session: Session) -> dict[Wanted, list[Following]]:
-    return {wanted: store.places(session, wanted.tag, wanted.before, wanted.size + 1) for wanted in asked_for}
+def _read(asked_for: list[Wanted], connection: Connection) -> dict[Wanted, list[Following]]:
+    return {wanted: store.places(connection, wanted.tag, wanted.before, wanted.size + 1) for wanted in asked_for}

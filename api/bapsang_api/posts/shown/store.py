@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Connection,
     Integer,
     Select,
     bindparam,
@@ -18,7 +19,6 @@ from sqlalchemy import (
     text,
     union_all,
 )
-from sqlalchemy.orm import Session
 
 from bapsang_api.kit.columns import UtcDateTime, table_of
 from bapsang_api.kit.cursor import Following, Keyset
@@ -170,39 +170,39 @@ _CHANGED: Final = union_all(
 ).limit(_MOST)
 
 
-def changed(session: Session, since: datetime | None, most: int) -> Changed:
+def changed(connection: Connection, since: datetime | None, most: int) -> Changed:
     """Return what was changed since then, by the clock of MySQL; without a time within the last FIRST_SECONDS."""
-    (_, now), *rows = session.execute(_CHANGED, {"since": since, "most": most + 1})
+    (_, now), *rows = connection.execute(_CHANGED, {"since": since, "most": most + 1})
     return Changed(now, dict(rows), whole=len(rows) < most)
 
 
-def written_by(session: Session, author_id: str, before: Keyset | None, limit: int) -> list[PostRow]:
+def written_by(connection: Connection, author_id: str, before: Keyset | None, limit: int) -> list[PostRow]:
     """Return up to `limit` visible posts of an author that are older than `before`, newest first."""
-    return [PostRow(*row) for row in _WRITTEN_BY.rows(session, before, limit, author_id=author_id)]
+    return [PostRow(*row) for row in _WRITTEN_BY.rows(connection, before, limit, author_id=author_id)]
 
 
-def tagged(session: Session, tag: str, before: Keyset | None, limit: int) -> list[PostRow]:
+def tagged(connection: Connection, tag: str, before: Keyset | None, limit: int) -> list[PostRow]:
     """Return up to `limit` visible posts with the tag that are older than `before`, newest first."""
-    return [PostRow(*row) for row in _TAGGED.rows(session, before, limit, tag=tag)]
+    return [PostRow(*row) for row in _TAGGED.rows(connection, before, limit, tag=tag)]
 
 
-def places(session: Session, tag: str | None, before: Keyset | None, limit: int) -> list[Following]:
+def places(connection: Connection, tag: str | None, before: Keyset | None, limit: int) -> list[Following]:
     """Return up to `limit` visible posts, of all or of those with the tag, that are older than `before`, newest first."""
     if tag is not None:
-        return [Following(row.created_at, row.post_id) for row in tagged(session, tag, before, limit)]
-    return [Following(*row) for row in _PLACES.rows(session, before, limit)]
+        return [Following(row.created_at, row.post_id) for row in tagged(connection, tag, before, limit)]
+    return [Following(*row) for row in _PLACES.rows(connection, before, limit)]
 
 
-def standings(session: Session, post_ids: Collection[str]) -> dict[str, Standing]:
+def standings(connection: Connection, post_ids: Collection[str]) -> dict[str, Standing]:
     """Return the standing of each of these posts that is visible."""
-    rows = session.execute(_STANDING, {"post_ids": list(post_ids)})
+    rows = connection.execute(_STANDING, {"post_ids": list(post_ids)})
     return {row[0]: Standing(row[1], row[2], row[3], row[4], (row[5], row[6])) for row in rows}
 
 
-def details(session: Session, post_ids: Collection[str]) -> dict[str, tuple[Standing, PostDetailRow]]:
+def details(connection: Connection, post_ids: Collection[str]) -> dict[str, tuple[Standing, PostDetailRow]]:
     """Return each of these posts that is visible, and its standing."""
-    rows = list(session.execute(_DETAIL, {"post_ids": list(post_ids)}))
-    pictures = _pictures_of_all(session, [row.id for row in rows if row.image_key])
+    rows = list(connection.execute(_DETAIL, {"post_ids": list(post_ids)}))
+    pictures = _pictures_of_all(connection, [row.id for row in rows if row.image_key])
     shown: dict[str, tuple[Standing, PostDetailRow]] = {}
     for *columns, author_id, author_updated_at in rows:
         whole: tuple[Any, ...] = (*columns, pictures.get(columns[0], ()))
@@ -212,34 +212,34 @@ def details(session: Session, post_ids: Collection[str]) -> dict[str, tuple[Stan
     return shown
 
 
-def found(session: Session, query: Query, before: Keyset | None, limit: int) -> list[PostRow]:
+def found(connection: Connection, query: Query, before: Keyset | None, limit: int) -> list[PostRow]:
     """Return up to `limit` visible posts that hold the words and are older than `before`, newest first."""
     # Apart from what a list shows of them: of many that hold the words, only those of the page are looked up.
     ids = (
         select(posts.c.id)
         .join_from(texts.post_texts, posts, posts.c.id == texts.post_texts.c.post_id)
-        .where(texts.holds(session, query), posts.c.post_status == STATUS_ACTIVE)
+        .where(texts.holds(connection, query), posts.c.post_status == STATUS_ACTIVE)
         .order_by(posts.c.created_at.desc(), posts.c.id.desc())
     )
     shown = newest_first(ids, posts.c.created_at, posts.c.id).subquery("found", before, limit)
     statement = _LIST.join(shown, shown.c.id == posts.c.id).prefix_with(texts.TIME_LIMIT, dialect="mysql")
-    return [PostRow(*row) for row in session.execute(statement)]
+    return [PostRow(*row) for row in connection.execute(statement)]
 
 
-def detail(session: Session, post_id: str) -> PostDetailRow | None:
-    _, found = details(session, [post_id]).get(post_id, (None, None))
+def detail(connection: Connection, post_id: str) -> PostDetailRow | None:
+    _, found = details(connection, [post_id]).get(post_id, (None, None))
     return found
 
 
-def pictures_of(session: Session, post_id: str) -> tuple[Picture, ...]:
+def pictures_of(connection: Connection, post_id: str) -> tuple[Picture, ...]:
     """Return the pictures of a post in their order."""
-    return _pictures_of_all(session, [post_id]).get(post_id, ())
+    return _pictures_of_all(connection, [post_id]).get(post_id, ())
 
 
-def _pictures_of_all(session: Session, post_ids: Collection[str]) -> dict[str, tuple[Picture, ...]]:
+def _pictures_of_all(connection: Connection, post_ids: Collection[str]) -> dict[str, tuple[Picture, ...]]:
     if not post_ids:
         return {}
-    rows = session.execute(_PICTURES, {"post_ids": list(post_ids)})
+    rows = connection.execute(_PICTURES, {"post_ids": list(post_ids)})
     return {
         post_id: tuple(Picture(row.object_key, row.alt) for row in pictures)
         for post_id, pictures in itertools.groupby(rows, lambda row: row.post_id)
