@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert
 
 from bapsang_api.comments.models import Comment
+from bapsang_api.kit.columns import table_of
 from bapsang_api.likes.models import UserPostLike
 from bapsang_api.posts.models import Post, PostContent
 
@@ -105,8 +106,9 @@ async def fill(world: World, author: Person, post_id: str, top: str) -> None:
 
     def write(connection: Connection) -> None:
         for rows in (posts, contents, likes, comments, replies):
-            connection.add_all(rows)
-            connection.flush()
+            connection.execute(
+                insert(table_of(type(rows[0]))), [row.model_dump(exclude={"changed_at"}) for row in rows]
+            )
 
     await world.runtime.database.write(write)
 

@@ -213,7 +213,12 @@ def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without
         job = subprocess.Popen(
             [*PROGRAM, "like-sync"], env={**BARE, **servers.environment}, cwd=tmp_path, stderr=subprocess.DEVNULL
         )
-        eventually(lambda: likes.exists(f"like:claim:{post_id}"))
+        waiting = text(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%FOR UPDATE' AND id <> CONNECTION_ID()"
+        )
+        # Not only claimed: before its transaction it asks Redis once more, which the pause would hold up.
+        eventually(lambda: holder.execute(waiting).scalar() == 1)
+        assert likes.exists(f"like:claim:{post_id}")
         likes.client_pause(120_000, all=False)  # writes only: the acknowledgement will not get through
         holder.execute(text("COMMIT"))
         eventually(lambda: count() == 3)

@@ -144,15 +144,15 @@ async def test_lists_of_comments_and_own_posts_and_likes_are_read_off_their_inde
             def note(_c: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
                 asked.append((statement, values))
 
-            event.listen(connection.get_bind(), "before_cursor_execute", note)
+            event.listen(connection, "before_cursor_execute", note)
             comments.roots(connection, post_id, place, 21)
             comments.replies(connection, top, Keyset(datetime(2000, 1, 1, tzinfo=UTC), None), 21)
             comments.first_replies(connection, [top], 51)
             posts.written_by(connection, alice.user_id, place, 21)
             likes.page(connection, alice.user_id, place, 21)
-            event.remove(connection.get_bind(), "before_cursor_execute", note)
+            event.remove(connection, "before_cursor_execute", note)
             for statement, values in asked:
-                plan = connection.connection().exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
+                plan = connection.exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
                 plans.append(str(plan.scalar()))
 
         await world.runtime.database.read(explain)

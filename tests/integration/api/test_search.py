@@ -169,11 +169,11 @@ async def test_search_reads_the_index_of_words_for_a_limited_time(servers: Backe
                 if "post_texts" in statement:  # not what the process asks of its own accord
                     asked.append((statement, values))
 
-            event.listen(connection.get_bind(), "before_cursor_execute", note)
+            event.listen(connection, "before_cursor_execute", note)
             posts.found(connection, Query.of("된장찌개"), None, 21)
-            event.remove(connection.get_bind(), "before_cursor_execute", note)
+            event.remove(connection, "before_cursor_execute", note)
             for statement, values in asked:
-                plan = connection.connection().exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
+                plan = connection.exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
                 plans.append(str(plan.scalar()))
 
         await world.runtime.database.read(explain)

@@ -183,12 +183,12 @@ async def test_a_tags_list_is_read_off_its_key(servers: Backend) -> None:
             def note(_c: object, _cursor: object, statement: str, values: Any, *_: object) -> None:
                 asked.append((statement, values))
 
-            event.listen(connection.get_bind(), "before_cursor_execute", note)
+            event.listen(connection, "before_cursor_execute", note)
             posts.tagged(connection, "집밥", Keyset(world.clock.now(), "Z" * 26), 21)
             tags.popular(connection, "", 20)
-            event.remove(connection.get_bind(), "before_cursor_execute", note)
+            event.remove(connection, "before_cursor_execute", note)
             for statement, values in asked:
-                plan = connection.connection().exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
+                plan = connection.exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
                 plans.append(str(plan.scalar()))
 
         await world.runtime.database.read(explain)
