@@ -157,8 +157,13 @@ class _Asked:
     future: asyncio.Future[Any] | None
     script: AsyncScript | None = None
 
-    def answer(self, answer: Any) -> None:
-        if self.future is not None and not self.future.done():
+    def take(self, answer: Any, unknown: list["_Asked"]) -> None:
+        """Hand Redis's answer to who waits for it; a call of a script that Redis does not know joins `unknown` instead."""
+        if isinstance(answer, redis.exceptions.NoScriptError):
+            unknown.append(self.in_full())
+        elif isinstance(answer, Exception):
+            self.refuse(answer)
+        elif self.future is not None and not self.future.done():
             self.future.set_result(answer)
 
     def refuse(self, error: BaseException) -> None:
@@ -225,15 +230,10 @@ class _Link(asyncio.Protocol):
         while (answer := self._reader.gets()) is not _NOTHING_YET:
             one = self._asked[self._next]
             self._next += 1
-            if not isinstance(answer, Exception):
-                one.answer(answer)
-            elif isinstance(answer, redis.exceptions.NoScriptError):
-                self._unknown.append(one.in_full())
-            elif isinstance(answer, redis.exceptions.ResponseError):
-                one.refuse(answer)
-            else:  # not of this command: Redis is loading, or lets nobody in
-                self._lost(answer)
+            if isinstance(answer, Exception) and not isinstance(answer, redis.exceptions.ResponseError):
+                self._lost(answer)  # not of this command: Redis is loading, or lets nobody in
                 return
+            one.take(answer, self._unknown)
         if self._asked and self._next == len(self._asked):
             self._asked = []
             self._answered(self._unknown)
@@ -264,16 +264,15 @@ class _EmbeddedLink:
             self._task.cancel()
 
     async def _exchange(self, asked: list[_Asked]) -> None:
-        unknown = []
+        unknown: list[_Asked] = []
         try:
             await self._connection.send_packed_command(_packed(asked), check_health=False)
             for one in asked:
                 try:
-                    one.answer(await self._connection.read_response())
-                except redis.exceptions.NoScriptError:
-                    unknown.append(one.in_full())
+                    answer = await self._connection.read_response()
                 except redis.exceptions.ResponseError as error:
-                    one.refuse(error)
+                    answer = error
+                one.take(answer, unknown)
         except OUTAGE as error:
             self._lost(error)
         else:
