@@ -89,7 +89,7 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
         log.error("like_sync.failed", exc_info=error)
         return False
     finally:
-        database.close()
+        await database.close()
         await redis.aclose()
     extra = {**report.fields(), "views": views, "purged_sessions": sessions, "forgotten_users": withdrawn}
     log.info("like_sync.done" if report.ran else "like_sync.skipped", extra=extra)
@@ -112,8 +112,8 @@ async def collect_images(settings: Settings, *, grace: timedelta, dry_run: bool)
         log.error("image_collector.failed", extra={"error": describe(error)})
         return False
     finally:
-        storage.close()
-        database.close()
+        await storage.close()
+        await database.close()
     log.info("image_collector.done", extra={**report.fields(), "dry_run": dry_run})
     return True
 
@@ -146,7 +146,7 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
         log.error("admin.failed", extra={"act": act, "error": type(error).__name__})
         return False
     finally:
-        database.close()
+        await database.close()
         await redis.aclose()
     log.info("admin.done", extra={"act": act, "target_id": target_id})
     return True
@@ -167,7 +167,7 @@ async def recount(settings: Settings, *, post_ids: Sequence[str] | None, dry_run
         log.error("recount.failed", extra={"error": "unknown post" if isinstance(error, NotFound) else describe(error)})
         return False
     finally:
-        database.close()
+        await database.close()
         await redis.aclose()
     log.info("recount.done", extra=report.fields())
     return not (dry_run and report.differences)
@@ -182,7 +182,7 @@ async def reindex(settings: Settings) -> bool:
         log.error("reindex.failed", extra={"error": describe(error)})
         return False
     finally:
-        database.close()
+        await database.close()
     log.info("reindex.done", extra=asdict(report))
     return True
 
@@ -207,7 +207,7 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
         )
         return False
     finally:
-        database.close()
+        await database.close()
         await redis.aclose()
     log.info("erase_user.done", extra={"user_id": user_id, **asdict(erased)})
     return True
@@ -235,7 +235,7 @@ async def seed(settings: Settings, sizes: Sizes, *, wipe: bool, append: bool) ->
         return False
     finally:
         seeder.close()
-        passwords.close()
+        await passwords.close()
         await redis.aclose()
     done = {"rows": progress.done, "seconds": round(progress.seconds, 1), "rows_per_second": round(progress.rate)}
     log.info("seed.done", extra={**done, "login": login})

@@ -158,10 +158,10 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, changes)
     finally:
         await _end(tasks)
-        passwords.close()
+        await passwords.close()
         if storage is not None:
-            storage.close()
-        database.close()
+            await storage.close()
+        await database.close()
         pipeline.close()
         await redis.aclose()
 

@@ -120,5 +120,5 @@ async def _opened(cast: Cast) -> AsyncIterator[tuple[Database, Any]]:
     try:
         yield database, redis
     finally:
-        database.close()
+        await database.close()
         await redis.aclose()

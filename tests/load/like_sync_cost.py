@@ -108,7 +108,7 @@ async def cost(mysql: MysqlServer, redis_server: RedisServer, posts: int) -> Cos
         redis_server.client().config_set("appendfsync", "everysec")
         assert report.posts == DIRTY
         assert report.differences == 0
-    database.close()
+    await database.close()
     await redis.aclose()
     milliseconds = (round(1000 * median(values), 1) for values in (walls, cpus, disks))
     return Cost(posts, DIRTY, *milliseconds)

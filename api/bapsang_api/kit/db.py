@@ -132,8 +132,8 @@ class Database:
             )
         ]
 
-    def close(self) -> None:
-        self._pool.close()
+    async def close(self) -> None:
+        await self._pool.close()
         self.engine.dispose()
 
     def reading(self, work: Callable[[Connection], T]) -> T:

@@ -34,8 +34,8 @@ class Passwords:
         matches = await self._pool.run(partial(_matches, password_hash or self._nobody, password))
         return matches and password_hash is not None
 
-    def close(self) -> None:
-        self._pool.close()
+    async def close(self) -> None:
+        await self._pool.close()
 
 
 def _matches(password_hash: str, password: str) -> bool:

@@ -135,9 +135,9 @@ class ReplicatedDatabase(Database):
         """How many reads the writer took over since the start because the replica could not answer them."""
         return self._fallbacks
 
-    def close(self) -> None:
-        self._replica.close()
-        super().close()
+    async def close(self) -> None:
+        await self._replica.close()
+        await super().close()
 
     async def _must_be_current(self) -> bool:
         user_id = current_user_id()

@@ -73,9 +73,9 @@ class BoundedPool:
         finally:
             giving_up.cancel()
 
-    def close(self) -> None:
-        """Drop what waits and let running jobs end."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> None:
+        """Drop what waits, and wait for running jobs: what they use can be closed then."""
+        await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
 
     def _leave(self, _: object) -> None:
         with self._lock:

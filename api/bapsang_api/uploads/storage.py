@@ -74,9 +74,9 @@ class Storage:
         if left:
             raise Unavailable
 
-    def close(self) -> None:
-        self._pool.close()
-        self._signing.close()
+    async def close(self) -> None:
+        await self._pool.close()
+        await self._signing.close()
         self._client.close()
 
     @staticmethod

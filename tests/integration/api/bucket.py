@@ -174,7 +174,7 @@ async def collect(photos: PhotoWorld, *, dry_run: bool = False, **environment: s
     try:
         return await collector.run(dry_run=dry_run)
     finally:
-        storage.close()
+        await storage.close()
 
 
 def photo(colour: str = "brown", form: str = "JPEG", **options: Any) -> bytes:

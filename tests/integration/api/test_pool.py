@@ -92,7 +92,7 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(servers: B
         await database.read(lambda connection: connection.execute(text("SELECT CONNECTION_ID()")).scalar())
         == connection_id
     )
-    database.close()
+    await database.close()
 
 
 async def test_killed_connections_cost_no_read(small: World) -> None:
@@ -165,4 +165,4 @@ async def test_reads_end_no_transaction_and_writes_are_rolled_back(servers: Back
         await database.read(lambda connection: connection.execute(text("SELECT COUNT(*) FROM tried")).scalar())
     ) == 0
     assert (await database.read(counters))["Com_rollback"] == before["Com_rollback"] + 1
-    database.close()
+    await database.close()

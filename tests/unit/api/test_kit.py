@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ async def test_pool_refuses_what_does_not_fit_its_queue() -> None:
     assert await waiting
     pool.require_room()
     assert await pool.run(lambda: 7) == 7
-    pool.close()
+    await pool.close()
 
 
 async def test_pool_gives_up_waiting_after_its_deadline() -> None:
@@ -41,7 +42,7 @@ async def test_pool_gives_up_waiting_after_its_deadline() -> None:
     with pytest.raises(Unavailable):
         await pool.run(go.wait)
     go.set()
-    pool.close()
+    await pool.close()
 
 
 async def test_pool_never_begins_what_waited_too_long() -> None:
@@ -54,7 +55,28 @@ async def test_pool_never_begins_what_waited_too_long() -> None:
     go.set()
     assert await running
     assert await pool.run(begun.is_set) is False
-    pool.close()
+    await pool.close()
+
+
+async def test_closing_a_pool_waits_for_what_runs_and_drops_what_waits() -> None:
+    pool = BoundedPool("test", threads=1, queue=1, queue_seconds=5, seconds=5)
+    go, ended, begun = threading.Event(), threading.Event(), threading.Event()
+
+    def job() -> None:
+        go.wait()
+        time.sleep(0.05)
+        ended.set()
+
+    running, waiting = asyncio.create_task(pool.run(job)), asyncio.create_task(pool.run(begun.set))
+    await asyncio.sleep(0)
+    running.cancel()  # its caller is gone, which does not end it
+    closing = asyncio.create_task(pool.close())
+    with pytest.raises(Unavailable):
+        await waiting
+    go.set()
+    await closing
+    assert ended.is_set()
+    assert not begun.is_set()
 
 
 async def test_single_flight_runs_once_for_all_waiters_and_shares_errors() -> None:
@@ -82,7 +104,7 @@ async def test_password_check_does_the_same_for_nobody() -> None:
     assert await passwords.verify(hashed, "Bapsang-2026!")
     assert not await passwords.verify(hashed, "bapsang-2026!")
     assert not await passwords.verify(None, "no such user")
-    passwords.close()
+    await passwords.close()
 
 
 @pytest.fixture
@@ -95,7 +117,7 @@ async def test_write_is_rolled_back_as_a_whole(database: Database) -> None:
     with pytest.raises(IntegrityError):
         await database.write(lambda connection: connection.execute(text("INSERT INTO t VALUES (1), (2), (1)")))
     assert await database.read(lambda connection: connection.execute(text("SELECT n FROM t")).all()) == []
-    database.close()
+    await database.close()
 
 
 async def test_parallel_writers_wait_for_each_other(database: Database) -> None:
@@ -108,7 +130,7 @@ async def test_parallel_writers_wait_for_each_other(database: Database) -> None:
 
     await asyncio.gather(*(database.write(increment) for _ in range(40)))
     assert await database.read(lambda connection: connection.execute(text("SELECT n FROM t")).scalar()) == 40
-    database.close()
+    await database.close()
 
 
 async def test_exclusive_lane_is_given_to_one_at_a_time(database: Database) -> None:
@@ -117,14 +139,14 @@ async def test_exclusive_lane_is_given_to_one_at_a_time(database: Database) -> N
         assert second is None
     async with database.exclusive("job") as again:
         assert again is not None
-    database.close()
+    await database.close()
 
 
 async def test_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/missing/test.sqlite3")
     with pytest.raises(Unavailable):
         await database.read(lambda connection: connection.execute(text("SELECT 1")).scalar())
-    database.close()
+    await database.close()
 
 
 def test_log_line_is_json_with_request_id_and_without_what_errors_quote() -> None:
