@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
+import os
+import socket
+import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -17,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
+_births: dict[int, str] = {}
 _seconds: defaultdict[str, float] = defaultdict(float)
 _count: defaultdict[str, int] = defaultdict(int)
 
@@ -25,6 +31,20 @@ def pytest_collection_finish() -> None:
     """What has been imported stays until the end: the collector need not look at it again and again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_configure() -> None:
+    """Let a socket that nobody closed say where it was made: the collector finds it long after the test that left it."""
+    make, show = socket.socket.__init__, socket.socket.__repr__
+
+    def made(self: socket.socket, *arguments: Any, **options: Any) -> None:
+        make(self, *arguments, **options)
+        frames = traceback.walk_stack(None)
+        places = [f"{Path(frame.f_code.co_filename).name}:{line}" for frame, line in itertools.islice(frames, 25)]
+        _births[self.fileno()] = f"{os.environ.get('PYTEST_CURRENT_TEST', '')} {' '.join(places)}"
+
+    socket.socket.__init__ = made  # type: ignore[method-assign]
+    socket.socket.__repr__ = lambda self: f"{show(self)} made in {_births.get(self.fileno(), '?')}"  # type: ignore[method-assign]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

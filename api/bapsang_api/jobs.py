@@ -90,6 +90,7 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
         return False
     finally:
         await database.close()
+        await pipeline.close()
         await redis.aclose()
     extra = {**report.fields(), "views": views, "purged_sessions": sessions, "forgotten_users": withdrawn}
     log.info("like_sync.done" if report.ran else "like_sync.skipped", extra=extra)
@@ -147,6 +148,7 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
         return False
     finally:
         await database.close()
+        await pipeline.close()
         await redis.aclose()
     log.info("admin.done", extra={"act": act, "target_id": target_id})
     return True
@@ -208,6 +210,7 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
         return False
     finally:
         await database.close()
+        await pipeline.close()
         await redis.aclose()
     log.info("erase_user.done", extra={"user_id": user_id, **asdict(erased)})
     return True

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,6 +33,7 @@ from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.kit.replica import Pins, ReplicatedDatabase
 from bapsang_api.kit.shedding import Shedder
+from bapsang_api.kit.tasks import ended
 from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.server import UnsuitableRedisError, check_redis
@@ -157,12 +158,12 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     try:
         yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, changes)
     finally:
-        await _end(tasks)
+        await ended(tasks)
         await passwords.close()
         if storage is not None:
             await storage.close()
         await database.close()
-        pipeline.close()
+        await pipeline.close()
         await redis.aclose()
 
 
@@ -204,15 +205,6 @@ def signing_keys(settings: Settings) -> list[SigningKey]:
         return SigningKey.load_all(settings.signing_key_file)
     except SigningKeyError as error:
         raise SettingsError(variable, f"names {settings.signing_key_file}, which {error}", remedy) from error
-
-
-async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel until they have ended: on Python 3.11 `asyncio.wait_for` inside a library can lose a cancellation."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=0.5)
 
 
 async def _sync_for_ever(

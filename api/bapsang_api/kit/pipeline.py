@@ -23,6 +23,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.commands.core import AsyncScript
 
 from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.tasks import ended
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +67,11 @@ class Pipeline:
         """Like call, for what nobody waits for. Raises Redis errors when it cannot even be sent."""
         self._put(_Asked(("EVALSHA", script.sha, keys, *keys_and_arguments), None, script))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Refuse what waits. The connection is closed with `redis`, which has it in its pool."""
-        if self._connecting is not None:
-            self._connecting.cancel()
         self._failing = True  # on purpose, so nothing to tell of
+        if self._connecting is not None:
+            await ended([self._connecting])  # or it would connect once more after `redis` was closed
         self._fail(redis.exceptions.ConnectionError("closed"))
         if self._watch is not None:
             self._watch.cancel()

@@ -24,7 +24,7 @@ async def client(empty_redis: str) -> AsyncIterator[Redis]:
 async def pipeline(client: Redis) -> AsyncIterator[Pipeline]:
     opened = Pipeline(client)
     yield opened
-    opened.close()
+    await opened.close()
 
 
 async def test_everybody_gets_their_own_answer_over_one_connection(client: Redis, pipeline: Pipeline) -> None:
@@ -82,7 +82,7 @@ async def test_a_redis_that_does_not_answer_is_waited_for_once(empty_redis: str)
             return False
 
     await eventually(answers)
-    pipeline.close()
+    await pipeline.close()
     await client.aclose()
     await other.aclose()
 
@@ -120,7 +120,7 @@ async def test_a_connection_lost_under_way_fails_what_was_sent_and_nothing_else_
             return False
 
     await eventually(answers_its_own)
-    pipeline.close()
+    await pipeline.close()
     await other.aclose()
 
 
@@ -145,4 +145,4 @@ async def test_the_queue_has_an_end(client: Redis) -> None:
     refused = await asyncio.gather(*calls, return_exceptions=True)
     assert any(isinstance(answer, redis.exceptions.ConnectionError) for answer in refused)
     assert await asyncio.gather(*waiting) == ["PONG"] * 2
-    pipeline.close()
+    await pipeline.close()

@@ -48,24 +48,13 @@ class Watch:
             return
         while True:
             try:
-                await self._look_to_the_end()
+                await self.look()
                 self._failing = False
             except (Unavailable, DBAPIError) as error:
                 if not self._failing:  # once per outage
                     log.warning("posts.not_watched", extra={"error": type(error).__name__})
                 self._failing = True
             await asyncio.sleep(LOOK_SECONDS)
-
-    async def _look_to_the_end(self) -> None:
-        look = asyncio.create_task(self.look())
-        try:
-            await asyncio.shield(look)
-        except asyncio.CancelledError:
-            # Its thread would go on and leave an open connection in a pool that is closed.
-            await asyncio.wait({look})
-            raise
-        finally:
-            look.cancel()
 
     async def look(self) -> None:
         """Tell what has changed since the last look. Raises Unavailable, and DBAPIError before the database is migrated."""
