@@ -149,6 +149,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         limiter.follow(),
         changes.follow(),
         posts.follow(),
+        posts.fill(),
         shedder.follow(),
     ]
     if settings.embedded_redis:

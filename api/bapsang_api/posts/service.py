@@ -21,6 +21,7 @@ from bapsang_api.posts.models import Post, PostContent
 from bapsang_api.posts.pictures import PictureChange
 from bapsang_api.posts.shown import store as shown
 from bapsang_api.posts.shown.cache import PostCache
+from bapsang_api.posts.shown.fill import fill
 from bapsang_api.posts.shown.lists import PostLists, Wanted
 from bapsang_api.posts.shown.store import PostDetailRow, PostRow
 from bapsang_api.posts.shown.watch import Watch
@@ -94,6 +95,10 @@ class PostService:
     async def follow(self) -> None:
         """Watch for ever what changes in the database; cancelled when the process ends."""
         await self._watch.follow()
+
+    async def fill(self) -> None:
+        """Have the newest posts at hand before they are asked for."""
+        await fill(self._cache, self._database)
 
     async def create(
         self, *, user_id: str, title: str, content: str, pictures: PictureChange, tags: tuple[str, ...]

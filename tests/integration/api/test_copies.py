@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from bapsang_api.kit.changes import Changes
+from bapsang_api.posts.shown import fill
 from bapsang_api.posts.shown.cache import USABLE
 
 from .databases import connected
@@ -35,6 +36,44 @@ async def test_hits_ask_the_database_nothing(world: World) -> None:
     # 200 requests; the copies are looked at every half a second by a statement or two each.
     assert len(asked) < 50, asked
     assert not [statement for statement in asked if "content" in statement], asked
+
+
+async def test_the_newest_posts_are_at_hand_before_anybody_asks(
+    servers: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fill, "_AT_ONCE", 2)
+    async with open_world(servers) as world:
+        alice = await world.person()
+        post_ids = [await alice.write_post(f"밥상 {number}") for number in range(5)]
+    async with open_world(servers) as world:
+        copies = world.runtime.posts._cache
+
+        async def filled() -> bool:
+            return len(copies) == len(post_ids)
+
+        await eventually(filled)
+        with world.statements() as asked:
+            shown = [await title(world, post_id) for post_id in post_ids]
+        assert shown == [f"밥상 {number}" for number in range(5)]
+        assert not [statement for statement in asked if "content" in statement], asked
+
+
+async def test_copies_are_taken_once_the_database_can_answer(servers: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fill, "_RETRY_SECONDS", 0.1)
+    async with open_world(servers) as world:
+        await (await world.person()).write_post()
+    with connected(servers.environment["BAPSANG_DATABASE_URL"]) as connection:
+        connection.execute(text("RENAME TABLE posts TO elsewhere"))
+        async with open_world(servers) as world:
+            copies = world.runtime.posts._cache
+            await asyncio.sleep(0.5)  # some attempts
+            assert len(copies) == 0
+            connection.execute(text("RENAME TABLE elsewhere TO posts"))
+
+            async def filled() -> bool:
+                return len(copies) == 1
+
+            await eventually(filled)
 
 
 async def test_what_nobody_changes_is_not_asked_for_again(servers: Backend) -> None:

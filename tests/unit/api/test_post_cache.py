@@ -1,7 +1,9 @@
 """How long copies of posts are shown, and what happens to those that change or are evicted meanwhile."""
 
 import asyncio
-from collections.abc import Collection
+import json
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,11 +11,13 @@ import pytest
 from ulid import ULID
 
 from bapsang_api.kit.problem import Unavailable
+from bapsang_api.posts.shown import cache
 from bapsang_api.posts.shown.cache import FRESH, LONGEST, USABLE, WITHOUT_DATABASE, PostCache
+from bapsang_api.posts.shown.copies import Copy, Shelf
 from bapsang_api.posts.shown.recent import Recent
-from bapsang_api.posts.shown.store import Changed, Standing
+from bapsang_api.posts.shown.store import Changed, PostDetailRow, Standing
 from bapsang_api.posts.shown.watch import OVERLAP, Watch
-from bapsang_api.posts.shown.wire import Parts
+from bapsang_api.posts.shown.wire import Parts, item_bytes, parts_of
 from bapsang_api.posts.store import TOP
 
 PARTS = Parts((b"<", b">"), (b"<", b">"))
@@ -37,6 +41,7 @@ class Unchanged:
 
     lags = False
     up = True
+    new: Callable[[str], PostDetailRow] | None = None  # what is read of each post
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -46,7 +51,8 @@ class Unchanged:
             raise Unavailable
         post_ids, before = work.args[1:3]
         self.asked += post_ids
-        return type(before)({name: _standing() for name in post_ids}, {})
+        rows = {name: self.new(name) for name in post_ids} if self.new else {}
+        return type(before)({name: _standing() for name in post_ids}, rows)
 
 
 class Kept:
@@ -59,7 +65,7 @@ class Kept:
         self.keep()
 
     def keep(self) -> None:
-        self.cache._keep("p", PARTS, _standing(), 1, self.now)
+        self.cache._keep("p", self.cache._shelf.pack(PARTS), _standing(), 1, self.now)
 
     def later(self, seconds: float) -> None:
         self.now += seconds + 1e-6  # more than what is rounded away
@@ -75,6 +81,18 @@ class Kept:
         """Return what the database is asked for, once the background has had its time."""
         await asyncio.sleep(0.15)
         return self.database.asked
+
+
+def _row(post_id: str) -> PostDetailRow:
+    now = datetime(2026, 11, 28, tzinfo=UTC)
+    return PostDetailRow(post_id, "t", now, "n", None, None, 0, 0, 0, (), None, "c", ())
+
+
+class Urls:
+    """Where pictures are."""
+
+    def url(self, key: str | None) -> str | None:
+        return key and f"https://photos.example/{key}"
 
 
 def _standing() -> Standing:
@@ -98,8 +116,8 @@ async def test_a_post_whose_copy_goes_while_it_is_looked_at_is_still_found(kept:
     kept.likes.evicts = kept.cache
     found = await kept.cache.find("p")
     assert found is not None
-    assert found.parts.item == (b"<", b">")
-    assert kept.cache._written_by == {"a": {"p"}}
+    assert found.item() == item_bytes(PARTS, 5, 2, 3)
+    assert kept.cache._written_by == {"a": ("p",)}
 
 
 async def test_what_nobody_watches_is_looked_at_by_itself(kept: Kept) -> None:
@@ -148,7 +166,7 @@ async def test_what_changed_while_it_was_looked_at_is_looked_at_again(kept: Kept
     began = kept.now
     kept.later(0.1)
     kept.watched("p")
-    kept.cache._keep("p", PARTS, _standing(), 1, began)
+    kept.cache._keep("p", kept.cache._shelf.pack(PARTS), _standing(), 1, began)
     assert not kept.shown
 
 
@@ -249,3 +267,27 @@ async def test_a_new_post_that_nobody_told_of_is_a_new_top_of_the_lists() -> Non
     log.answer = Changed(now, {old: now, new: now}, whole=True)
     await watch.look()
     assert log.noted == [([old, told], False), ([new, TOP], True)]
+
+
+def test_packed_copies_are_small_and_give_back_what_was_put_in() -> None:
+    shelf = Shelf(lambda row: parts_of(row, Urls()))
+    contents = [
+        "",
+        '밥 \0 국 \ud55c " \\ 😋',
+        *(f"오늘은 담백한 {number}번째 비빔밥" * number for number in range(1, 2_100)),
+    ]
+    rows = [replace(_row("p"), content=text, tags=("집밥",)) for text in contents]
+    copies = [Copy(shelf, shelf.pack(parts_of(row, Urls())), _standing(), 1, 0, 0) for row in rows]
+    for _ in range(2):  # the first are packed again by then
+        for row, copy in zip(rows, copies, strict=True):
+            assert json.loads(copy.detail(is_liked=True))["contentDetail"]["content"] == row.content
+    assert sum(copy.parts is not None for copy in copies) <= 2_000
+    assert len(copies[0].packed) < len(copies[0].detail(is_liked=True)) / 4
+
+
+async def test_what_nobody_asked_for_goes_first(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_MOST", 3)
+    kept.database.new = _row
+    assert not await kept.cache.take(["newest", "older"])
+    kept.cache._keep("q", kept.cache._shelf.pack(PARTS), _standing(), 1, kept.now)
+    assert [name for name in ("p", "q", "newest", "older") if kept.cache.peek(name)] == ["p", "q", "newest"]

@@ -20,9 +20,10 @@ from bapsang_api.kit.batch import Batch
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
+from bapsang_api.posts.shown.copies import Copy, Shelf
 from bapsang_api.posts.shown.recent import CURRENT_SECONDS, Recent
 from bapsang_api.posts.shown.store import PostDetailRow, Standing
-from bapsang_api.posts.shown.wire import Parts, detail_bytes, item_bytes
+from bapsang_api.posts.shown.wire import Parts
 from bapsang_api.posts.store import LISTS
 
 K = TypeVar("K")
@@ -35,8 +36,8 @@ USABLE: Final = 1.4  # shown, and looked at meanwhile
 LONGEST: Final = 300.0
 # While the database does not answer nothing can change in it either.
 WITHOUT_DATABASE: Final = 300.0
-_MOST: Final = 10_000  # posts
-_MOST_BYTES: Final = 16 * 1024 * 1024
+_MOST: Final = 20_000  # posts
+_MOST_BYTES: Final = 12 * 1024 * 1024  # of what is packed
 
 
 def may_show(age: float, looks: Batch[K, V], key: K) -> bool:
@@ -53,27 +54,6 @@ class LiveCounts(Protocol):
 
     async def counts(self, post_ids: list[str]) -> dict[str, int]:
         """Return the live counts of those posts that have one; the others' rows are up to date."""
-
-
-@dataclass(slots=True)
-class Copy:
-    """A post as it was `checked`, and its likes as they were `counted` (monotonic seconds, before it was asked for)."""
-
-    parts: Parts
-    standing: Standing
-    likes: int
-    checked: float
-    counted: float
-    changed: bool = False  # since then
-
-    def item(self) -> bytes:
-        standing = self.standing
-        return item_bytes(self.parts, self.likes, standing.comment_count, standing.view_count)
-
-    def detail(self, *, is_liked: bool) -> bytes:
-        standing = self.standing
-        counts = self.likes, standing.comment_count, standing.view_count
-        return detail_bytes(self.parts, *counts, is_liked=is_liked)
 
 
 @dataclass(slots=True)
@@ -96,7 +76,9 @@ class PostCache:
     ) -> None:
         self._database, self._likes, self._render, self._timer = database, likes, render, timer
         self._copies: OrderedDict[str, Copy] = OrderedDict()
-        self._written_by: dict[str, set[str]] = {}
+        self._shelf = Shelf(render)
+        # Tuples, because most have one, and a set of one takes four times the room.
+        self._written_by: dict[str, tuple[str, ...]] = {}
         self._bytes = 0
         self._looks: Batch[str, Copy] = Batch(self._look)
         self._counts: Batch[str, Copy] = Batch(self._count)
@@ -139,6 +121,15 @@ class PostCache:
         if self.peek(post_id) is None:
             return await self.find(post_id)
         return await self._counts.get(post_id) or await self.find(post_id)
+
+    async def take(self, post_ids: Collection[str]) -> bool:
+        """Take copies of posts before anybody asks for them; return whether there is room for more. Raises Unavailable."""
+        new = [post_id for post_id in post_ids if post_id not in self._copies]
+        await self._look(new)
+        for post_id in new:
+            if post_id in self._copies:
+                self._copies.move_to_end(post_id, last=False)  # the first to go
+        return len(self._copies) + len(post_ids) <= _MOST and self._bytes < 0.9 * _MOST_BYTES
 
     def change(self, names: Collection[str]) -> None:
         """Show none of these posts, nor posts of these authors, before they have been looked at again."""
@@ -218,12 +209,12 @@ class PostCache:
                 continue
             row, copy = look.details.get(post_id), known.get(post_id)
             if row is not None:
-                parts = self._render(row)
+                packed = self._shelf.pack(self._render(row))
             elif copy is not None and copy.standing.version == standing.version:
-                parts = copy.parts
+                packed = copy.packed
             else:  # deleted between the two statements
                 continue
-            found[post_id] = self._keep(post_id, parts, standing, counts.get(post_id, standing.like_count), asked)
+            found[post_id] = self._keep(post_id, packed, standing, counts.get(post_id, standing.like_count), asked)
         return found
 
     async def _read(self, post_ids: Collection[str], known: Mapping[str, Copy], asked: float) -> _Look:
@@ -246,16 +237,16 @@ class PostCache:
         names = (post_id,) if copy is None else (post_id, copy.standing.author_id)
         return self.recent.since(asked - CURRENT_SECONDS, *names)
 
-    def _keep(self, post_id: str, parts: Parts, standing: Standing, likes: int, asked: float) -> Copy:
+    def _keep(self, post_id: str, packed: bytes, standing: Standing, likes: int, asked: float) -> Copy:
         known, checked = self._copies.get(post_id), asked
         if self.recent.since(asked, post_id, standing.author_id):
             checked = -WITHOUT_DATABASE  # changed while it was read: whoever asks next has it looked at again
         if known is not None and self.recent.since(asked, _likes_of(post_id)):
             likes = known.likes
         self._drop(post_id)
-        copy = self._copies[post_id] = Copy(parts, standing, likes, checked, asked)
-        self._written_by.setdefault(standing.author_id, set()).add(post_id)
-        self._bytes += parts.size
+        copy = self._copies[post_id] = Copy(self._shelf, packed, standing, likes, checked, asked)
+        self._written_by[standing.author_id] = (*self._written_by.get(standing.author_id, ()), post_id)
+        self._bytes += len(packed)
         while len(self._copies) > _MOST or self._bytes > _MOST_BYTES:
             oldest, _ = next(iter(self._copies.items()))
             self._drop(oldest)
@@ -264,11 +255,11 @@ class PostCache:
     def _drop(self, post_id: str) -> None:
         copy = self._copies.pop(post_id, None)
         if copy is not None:
-            self._bytes -= copy.parts.size
-            written = self._written_by[copy.standing.author_id]
-            written.discard(post_id)
-            if not written:
-                del self._written_by[copy.standing.author_id]
+            self._bytes -= len(copy.packed)
+            author_id = copy.standing.author_id
+            written = tuple(name for name in self._written_by.pop(author_id) if name != post_id)
+            if written:
+                self._written_by[author_id] = written
 
 
 def _reading(versions: Mapping[str, object], post_ids: list[str], before: _Look, connection: Connection) -> _Look:

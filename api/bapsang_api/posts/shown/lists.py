@@ -15,7 +15,8 @@ from bapsang_api.kit.cursor import Following, Keyset, cut
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
-from bapsang_api.posts.shown.cache import WITHOUT_DATABASE, Copy, PostCache, may_show
+from bapsang_api.posts.shown.cache import WITHOUT_DATABASE, PostCache, may_show
+from bapsang_api.posts.shown.copies import Copy
 from bapsang_api.posts.shown.recent import CURRENT_SECONDS
 from bapsang_api.posts.shown.wire import page_bytes
 from bapsang_api.posts.store import LISTS, TOP

@@ -40,10 +40,6 @@ class Parts:
     item: tuple[bytes, bytes]
     detail: tuple[bytes, bytes]
 
-    @property
-    def size(self) -> int:
-        return sum(map(len, (*self.item, *self.detail)))
-
 
 def item_of(row: PostRow, images: Urls) -> PostItem:
     return PostItem(
