@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from bapsang_api.kit.onewrite import OneWriteProtocol
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.runtime import running
 from bapsang_api.settings import Settings
@@ -100,7 +101,7 @@ def _listener(app: Any) -> _Listener:
     config = uvicorn.Config(
         app,
         backlog=BACKLOG,
-        http="httptools",
+        http=OneWriteProtocol,
         loop="none",
         lifespan="off",
         access_log=False,
