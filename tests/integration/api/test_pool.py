@@ -1,6 +1,7 @@
 """The limits of a process's connections: what waits, what is refused, and what survives a server that goes away."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -12,6 +13,7 @@ from bapsang_api.kit.connections import Limits, open_engine
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.dberrors import OUT_OF_TIME, code_of
 from bapsang_api.kit.problem import Unavailable
+from bapsang_api.posts.shown import watch
 
 from .world import API, Backend, World, assert_problem, eventually, open_world
 
@@ -28,11 +30,16 @@ def usage_shows(world: World, **wanted: int) -> Callable[[], Awaitable[bool]]:
     return shown
 
 
+def open_small(servers: Backend) -> contextlib.AbstractAsyncContextManager[World]:
+    """Run a service that may open two connections and lets three requests wait."""
+    environment = {"BAPSANG_DATABASE_POOL_SIZE": "2", "BAPSANG_DATABASE_QUEUE_SIZE": "3"}
+    return open_world(Backend("small", {**servers.environment, **environment}))
+
+
 @pytest.fixture
 async def small(servers: Backend) -> AsyncIterator[World]:
-    """A service that may open two connections and lets three requests wait."""
-    environment = {"BAPSANG_DATABASE_POOL_SIZE": "2", "BAPSANG_DATABASE_QUEUE_SIZE": "3"}
-    async with open_world(Backend("small", {**servers.environment, **environment})) as opened:
+    """Such a service."""
+    async with open_small(servers) as opened:
         yield opened
 
 
@@ -42,18 +49,23 @@ def let_go() -> threading.Event:
 
 
 @pytest.fixture
-async def held(small: World, let_go: threading.Event) -> AsyncIterator[World]:
-    """The same with both connections busy until `let_go` or the end of the test."""
+async def held(servers: Backend, let_go: threading.Event, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """The same with both connections busy until `let_go` or the end of the test, and nobody else who asks."""
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 60)
+    both = threading.Barrier(3)
 
     def hold(connection: Connection) -> None:
         connection.execute(text("SELECT 1"))
+        both.wait(10)
         let_go.wait(10)
 
-    holding = [asyncio.create_task(small.runtime.database.read(hold)) for _ in range(2)]
-    await eventually(usage_shows(small, in_use=2))
-    yield small
-    let_go.set()
-    await asyncio.gather(*holding)
+    async with open_small(servers) as small:
+        holding = [asyncio.create_task(small.runtime.database.read(hold)) for _ in range(2)]
+        await asyncio.to_thread(both.wait, 10)
+        await eventually(usage_shows(small, in_use=2, waiting=0))
+        yield small
+        let_go.set()
+        await asyncio.gather(*holding)
 
 
 async def test_requests_beyond_the_connections_wait_and_beyond_the_queue_are_refused(

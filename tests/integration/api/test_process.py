@@ -220,13 +220,15 @@ def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without
         eventually(lambda: holder.execute(waiting).scalar() == 1)
         assert likes.exists(f"like:claim:{post_id}")
         likes.client_pause(120_000, all=False)  # writes only: the acknowledgement will not get through
-        holder.execute(text("COMMIT"))
-        eventually(lambda: count() == 3)
-    job.kill()
-    job.wait()
-    # Redis must have noticed the death: an acknowledgement that it has read and holds back would be carried out.
-    eventually(lambda: len(likes.client_list()) == 1)
-    likes.client_unpause()
+        try:
+            holder.execute(text("COMMIT"))
+            eventually(lambda: count() == 3)
+            job.kill()
+            job.wait()
+            # Redis must have noticed the death: an acknowledgement that it has read and holds back would be carried out.
+            eventually(lambda: len(likes.client_list()) == 1, what=f"clients of Redis: {likes.client_list()}")
+        finally:
+            likes.client_unpause()  # or it would fail other tests, too
     assert likes.hlen(f"like:claim:{post_id}") == 3 + 1  # and the id of the claim
 
     def lock_is_free() -> bool:  # MySQL notices the death of the connection that held it

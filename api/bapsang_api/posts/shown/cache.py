@@ -125,7 +125,8 @@ class PostCache:
     async def take(self, post_ids: Collection[str]) -> bool:
         """Take copies of posts before anybody asks for them; return whether there is room for more. Raises Unavailable."""
         new = [post_id for post_id in post_ids if post_id not in self._copies]
-        await self._look(new)
+        if new:
+            await self._look(new)
         for post_id in new:
             if post_id in self._copies:
                 self._copies.move_to_end(post_id, last=False)  # the first to go
