@@ -66,7 +66,12 @@ async def test_copies_are_taken_once_the_database_can_answer(servers: Backend, m
         connection.execute(text("RENAME TABLE posts TO elsewhere"))
         async with open_world(servers) as world:
             copies = world.runtime.posts._cache
-            await asyncio.sleep(0.5)  # some attempts
+
+            async def asked_again() -> bool:
+                return len(asked) > 1
+
+            with world.statements() as asked:
+                await eventually(asked_again)
             assert len(copies) == 0
             connection.execute(text("RENAME TABLE elsewhere TO posts"))
 

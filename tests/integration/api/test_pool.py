@@ -1,7 +1,6 @@
 """The limits of a process's connections: what waits, what is refused, and what survives a server that goes away."""
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -30,16 +29,11 @@ def usage_shows(world: World, **wanted: int) -> Callable[[], Awaitable[bool]]:
     return shown
 
 
-def open_small(servers: Backend) -> contextlib.AbstractAsyncContextManager[World]:
-    """Run a service that may open two connections and lets three requests wait."""
-    environment = {"BAPSANG_DATABASE_POOL_SIZE": "2", "BAPSANG_DATABASE_QUEUE_SIZE": "3"}
-    return open_world(Backend("small", {**servers.environment, **environment}))
-
-
 @pytest.fixture
 async def small(servers: Backend) -> AsyncIterator[World]:
-    """Such a service."""
-    async with open_small(servers) as opened:
+    """A service that may open two connections and lets three requests wait."""
+    environment = {"BAPSANG_DATABASE_POOL_SIZE": "2", "BAPSANG_DATABASE_QUEUE_SIZE": "3"}
+    async with open_world(Backend("small", {**servers.environment, **environment})) as opened:
         yield opened
 
 
@@ -49,9 +43,14 @@ def let_go() -> threading.Event:
 
 
 @pytest.fixture
-async def held(servers: Backend, let_go: threading.Event, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    """The same with both connections busy until `let_go` or the end of the test, and nobody else who asks."""
+def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that is opened after this asks for what has changed only once."""
     monkeypatch.setattr(watch, "LOOK_SECONDS", 60)
+
+
+@pytest.fixture
+async def held(unwatched: None, small: World, let_go: threading.Event) -> AsyncIterator[World]:
+    """The same with both connections busy until `let_go` or the end of the test, and nobody else who asks."""
     both = threading.Barrier(3)
 
     def hold(connection: Connection) -> None:
@@ -59,13 +58,12 @@ async def held(servers: Backend, let_go: threading.Event, monkeypatch: pytest.Mo
         both.wait(10)
         let_go.wait(10)
 
-    async with open_small(servers) as small:
-        holding = [asyncio.create_task(small.runtime.database.read(hold)) for _ in range(2)]
-        await asyncio.to_thread(both.wait, 10)
-        await eventually(usage_shows(small, in_use=2, waiting=0))
-        yield small
-        let_go.set()
-        await asyncio.gather(*holding)
+    holding = [asyncio.create_task(small.runtime.database.read(hold)) for _ in range(2)]
+    await asyncio.to_thread(both.wait, 10)
+    await eventually(usage_shows(small, in_use=2, waiting=0))
+    yield small
+    let_go.set()
+    await asyncio.gather(*holding)
 
 
 async def test_requests_beyond_the_connections_wait_and_beyond_the_queue_are_refused(

@@ -193,6 +193,11 @@ def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without
     likes = redis.Redis.from_url(servers.environment["BAPSANG_REDIS_URL"], decode_responses=True)
     engine = create_engine(servers.environment["BAPSANG_DATABASE_URL"], isolation_level="AUTOCOMMIT")
 
+    def only_this_client() -> bool:
+        clients = likes.client_list()
+        assert len(clients) == 1, clients
+        return True
+
     def count() -> Any:
         with engine.connect() as connection:
             return connection.execute(text("SELECT like_count FROM posts WHERE id = :p"), {"p": post_id}).scalar()
@@ -226,7 +231,7 @@ def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without
             job.kill()
             job.wait()
             # Redis must have noticed the death: an acknowledgement that it has read and holds back would be carried out.
-            eventually(lambda: len(likes.client_list()) == 1, what=f"clients of Redis: {likes.client_list()}")
+            eventually(only_this_client, errors=(AssertionError,))
         finally:
             likes.client_unpause()  # or it would fail other tests, too
     assert likes.hlen(f"like:claim:{post_id}") == 3 + 1  # and the id of the claim

@@ -77,8 +77,7 @@ class PostCache:
         self._database, self._likes, self._render, self._timer = database, likes, render, timer
         self._copies: OrderedDict[str, Copy] = OrderedDict()
         self._shelf = Shelf(render)
-        # Tuples, because most have one, and a set of one takes four times the room.
-        self._written_by: dict[str, tuple[str, ...]] = {}
+        self._written_by: dict[str, set[str]] = {}
         self._bytes = 0
         self._looks: Batch[str, Copy] = Batch(self._look)
         self._counts: Batch[str, Copy] = Batch(self._count)
@@ -246,7 +245,7 @@ class PostCache:
             likes = known.likes
         self._drop(post_id)
         copy = self._copies[post_id] = Copy(self._shelf, packed, standing, likes, checked, asked)
-        self._written_by[standing.author_id] = (*self._written_by.get(standing.author_id, ()), post_id)
+        self._written_by.setdefault(standing.author_id, set()).add(post_id)
         self._bytes += len(packed)
         while len(self._copies) > _MOST or self._bytes > _MOST_BYTES:
             oldest, _ = next(iter(self._copies.items()))
@@ -257,10 +256,10 @@ class PostCache:
         copy = self._copies.pop(post_id, None)
         if copy is not None:
             self._bytes -= len(copy.packed)
-            author_id = copy.standing.author_id
-            written = tuple(name for name in self._written_by.pop(author_id) if name != post_id)
-            if written:
-                self._written_by[author_id] = written
+            written = self._written_by[copy.standing.author_id]
+            written.discard(post_id)
+            if not written:
+                del self._written_by[copy.standing.author_id]
 
 
 def _reading(versions: Mapping[str, object], post_ids: list[str], before: _Look, connection: Connection) -> _Look:

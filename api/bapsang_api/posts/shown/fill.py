@@ -4,7 +4,6 @@ import asyncio
 from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from bapsang_api.kit.cursor import Following
@@ -25,14 +24,10 @@ async def fill(copies: PostCache, database: Database) -> None:
     more = database.dialect == "mysql"
     while more:
         try:
-            places = await database.read_lagging(partial(_places, before=before))
+            places = await database.read_lagging(partial(store.places, tag=None, before=before, limit=_AT_ONCE))
             more = await copies.take([place.item_id for place in places]) and len(places) == _AT_ONCE
         except (Unavailable, DBAPIError, *OUTAGE):  # of a database that is not migrated yet, too
             await asyncio.sleep(_RETRY_SECONDS)
             continue
         before = places[-1] if places else None
         await asyncio.sleep(_PAUSE)
-
-
-def _places(connection: Connection, before: Following | None) -> list[Following]:
-    return store.places(connection, None, before, _AT_ONCE)
