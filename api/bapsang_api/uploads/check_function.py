@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
+from boto3.session import Session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bapsang_api.uploads import rules
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 def _objects() -> Objects:
     """Return the bucket of this process; made once, because a container of the function serves many batches."""
     bucket = Bucket.of_function(os.environ)
-    return Objects(bucket.name, open_client(bucket, bucket.endpoint))
+    return Objects(bucket.name, open_client(Session(), bucket, bucket.endpoint))
 
 
 def handler(batch: Mapping[str, Any], _context: object) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from boto3.session import Session
 from botocore.exceptions import BotoCoreError
 
 from bapsang_api.kit.clock import SystemClock
@@ -51,7 +52,7 @@ class _RefusedError(Exception):
 @functools.cache
 def _signer() -> Signer:
     """Return the signer of this process; made once, because a container of the function serves many requests."""
-    return Signer(Bucket.of_function(os.environ))
+    return Signer(Session(), Bucket.of_function(os.environ))
 
 
 @functools.cache

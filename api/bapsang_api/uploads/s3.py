@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
+from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -34,8 +34,11 @@ class TooLargeError(Exception):
     """The object is larger than it may be."""
 
 
-def open_client(bucket: Bucket, origin: str | None, *, connections: int = 1) -> "S3Client":
-    """Return a client for S3 at `origin` (None: AWS). Credentials are found by boto3's own chain, when they are needed."""
+def open_client(session: Session, bucket: Bucket, origin: str | None, *, connections: int = 1) -> "S3Client":
+    """Return a client for S3 at `origin` (None: AWS). Credentials are found by boto3's own chain, when they are needed.
+
+    A session holds S3's whole description, 12 MiB, for all clients that are opened with it.
+    """
     config = Config(
         region_name=bucket.region,
         signature_version="s3v4",
@@ -49,15 +52,15 @@ def open_client(bucket: Bucket, origin: str | None, *, connections: int = 1) -> 
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.session.Session().client("s3", endpoint_url=origin, config=config)
+    return session.client("s3", endpoint_url=origin, config=config)
 
 
 class Signer:
     """Signs uploads. No request is sent for it, but credentials may have to be renewed, which blocks."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, session: Session, bucket: Bucket) -> None:
         self._bucket = bucket.name
-        self._client = open_client(bucket, bucket.upload_origin)
+        self._client = open_client(session, bucket, bucket.upload_origin)
 
     def sign(self, upload: Upload) -> str:
         """Return a URL for exactly this upload: S3 refuses another method, key, type or length, and a later time.

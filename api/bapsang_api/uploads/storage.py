@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
 
+from boto3.session import Session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bapsang_api.kit.problem import Unavailable
@@ -38,9 +39,10 @@ class Storage:
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
-        self._client = open_client(bucket, bucket.endpoint, connections=THREADS)
+        session = Session()
+        self._client = open_client(session, bucket, bucket.endpoint, connections=THREADS)
         self.objects = Objects(bucket.name, self._client)
-        self._signer = Signer(bucket)
+        self._signer = Signer(session, bucket)
         self._pool = BoundedPool("s3", threads=THREADS, queue=QUEUE, queue_seconds=QUEUE_SECONDS, seconds=SECONDS)
         # Its own thread: who only asks for a URL must not wait behind the transfers of others.
         self._signing = BoundedPool("s3-sign", threads=1, queue=QUEUE, queue_seconds=QUEUE_SECONDS, seconds=SECONDS)

@@ -1,6 +1,7 @@
 """The rules for uploads: which keys are whose. Against a real S3 server: tests/integration/api/test_uploads.py."""
 
 import pytest
+from boto3.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +78,6 @@ def test_url_for_aws_names_the_regions_own_host(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     bucket = Bucket.of("media", "ap-northeast-2", endpoint=None, upload_origin=None, public_url=None)
-    url = Signer(bucket).sign(Upload(f"temp/{ID}.png", "image/png", 5))
+    url = Signer(Session(), bucket).sign(Upload(f"temp/{ID}.png", "image/png", 5))
     assert url.startswith(f"https://media.s3.ap-northeast-2.amazonaws.com/temp/{ID}.png?")
     assert "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost" in url
