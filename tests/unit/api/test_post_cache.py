@@ -117,7 +117,7 @@ async def test_a_post_whose_copy_goes_while_it_is_looked_at_is_still_found(kept:
     found = await kept.cache.find("p")
     assert found is not None
     assert found.item() == item_bytes(PARTS, 5, 2, 3)
-    assert kept.cache._written_by == {"a": {"p"}}
+    assert list(kept.cache._written.of("a")) == ["p"]
 
 
 async def test_what_nobody_watches_is_looked_at_by_itself(kept: Kept) -> None:

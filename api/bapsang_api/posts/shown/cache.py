@@ -24,6 +24,7 @@ from bapsang_api.posts.shown.copies import Copy, Shelf
 from bapsang_api.posts.shown.recent import CURRENT_SECONDS, Recent
 from bapsang_api.posts.shown.store import PostDetailRow, Standing
 from bapsang_api.posts.shown.wire import Parts
+from bapsang_api.posts.shown.written import Written
 from bapsang_api.posts.store import LISTS
 
 K = TypeVar("K")
@@ -77,7 +78,7 @@ class PostCache:
         self._database, self._likes, self._render, self._timer = database, likes, render, timer
         self._copies: OrderedDict[str, Copy] = OrderedDict()
         self._shelf = Shelf(render)
-        self._written_by: dict[str, set[str]] = {}
+        self._written = Written()
         self._bytes = 0
         self._looks: Batch[str, Copy] = Batch(self._look)
         self._counts: Batch[str, Copy] = Batch(self._count)
@@ -179,7 +180,7 @@ class PostCache:
         if not names:
             return []
         # A list knows its posts, not who wrote them.
-        changed = set(names).union(*(self._written_by.get(name, ()) for name in names))
+        changed = set(names).union(*(self._written.of(name) for name in names))
         self.recent.note(changed)
         return [copy for name in changed if (copy := self._copies.get(name)) is not None]
 
@@ -245,7 +246,7 @@ class PostCache:
             likes = known.likes
         self._drop(post_id)
         copy = self._copies[post_id] = Copy(self._shelf, packed, standing, likes, checked, asked)
-        self._written_by.setdefault(standing.author_id, set()).add(post_id)
+        self._written.add(standing.author_id, post_id)
         self._bytes += len(packed)
         while len(self._copies) > _MOST or self._bytes > _MOST_BYTES:
             oldest, _ = next(iter(self._copies.items()))
@@ -256,10 +257,7 @@ class PostCache:
         copy = self._copies.pop(post_id, None)
         if copy is not None:
             self._bytes -= len(copy.packed)
-            written = self._written_by[copy.standing.author_id]
-            written.discard(post_id)
-            if not written:
-                del self._written_by[copy.standing.author_id]
+            self._written.remove(copy.standing.author_id, post_id)
 
 
 def _reading(versions: Mapping[str, object], post_ids: list[str], before: _Look, connection: Connection) -> _Look:
