@@ -28,6 +28,7 @@ type client struct {
 	body   []byte // of the request
 	in     []byte // the answer
 	chosen [8]int
+	jobs   chan job // open runs: what is due, while it has nothing to do
 }
 
 // send fills the template, sends it and reads the answer. The body of the answer is valid until the next call.

@@ -95,7 +95,7 @@ func (r *run) do() time.Duration {
 
 func (r *run) client(number int) *client {
 	target := r.Targets[number%len(r.Targets)]
-	return &client{run: r, target: target, random: rand.New(rand.NewPCG(r.Seed, uint64(number)+1))}
+	return &client{run: r, target: target, random: rand.New(rand.NewPCG(r.Seed, uint64(number)+1)), jobs: make(chan job, 1)}
 }
 
 func (r *run) end() time.Time { return r.started.Add(time.Duration(r.Seconds * float64(time.Second))) }
@@ -110,15 +110,10 @@ func (r *run) loop(c *client) {
 	}
 }
 
-// dispatch sends requests when they are due, each to a target by chance, as a Service does. Whoever has nothing to do takes
-// them; when all are waiting for answers, one more connection is opened, as another user would: up to `connections`.
+// dispatch sends requests when they are due, each to a target by chance, as a Service does, on a connection that has nothing to
+// do; when all are waiting for answers, one more is opened, as another user would: up to `connections`.
 func (r *run) dispatch() {
-	idle := make([]chan job, len(r.Targets)) // those who have nothing to do wait here
-	late := make([]chan job, len(r.Targets)) // what nobody could take at once
-	for i := range idle {
-		idle[i], late[i] = make(chan job), make(chan job, 1<<17)
-	}
-	clients := make([]int, len(r.Targets))
+	pools := make([]pool, len(r.Targets))
 	random := rand.New(rand.NewPCG(r.Seed, 0))
 	mean := float64(time.Second) / r.Rate
 	end := r.end()
@@ -130,22 +125,15 @@ func (r *run) dispatch() {
 				break
 			}
 			r.sent++
-			next, target := job{due, r.choose(random)}, random.IntN(len(idle))
+			next, target := job{due, r.choose(random)}, random.IntN(len(pools))
 			r.lag.add(now.Sub(due).Microseconds())
-			select {
-			case idle[target] <- next:
-			default:
-				if clients[target] < r.Connections/len(r.Targets) {
-					c := r.client(clients[target]*len(r.Targets) + target)
-					clients[target]++
-					r.working.Go(func() { r.serve(c, next, idle[target], late[target]) })
-					break
-				}
-				select {
-				case late[target] <- next:
-				default:
-					next.request.stats.failed(r.window(due), "backlog")
-				}
+			p := &pools[target]
+			open, taken := p.give(next, r.Connections/len(r.Targets))
+			if open {
+				c := r.client(p.clients*len(r.Targets) + target)
+				r.working.Go(func() { r.serve(c, next, p) })
+			} else if !taken {
+				next.request.stats.failed(r.window(due), "backlog")
 			}
 			gap := mean
 			if r.Arrivals != "uniform" {
@@ -155,25 +143,16 @@ func (r *run) dispatch() {
 		}
 		time.Sleep(max(tick, time.Until(due)))
 	}
-	for i := range idle {
-		close(late[i])
-		close(idle[i])
+	for i := range pools {
+		pools[i].end()
 	}
 }
 
 // serve sends what is due, what could not be taken at once first, until there is no more.
-func (r *run) serve(c *client, next job, idle, late <-chan job) {
+func (r *run) serve(c *client, next job, p *pool) {
 	defer c.drop()
-	for more := true; more; {
+	for more := true; more; next, more = p.next(c) {
 		r.exchange(c, next)
-		select {
-		case next, more = <-late:
-		default:
-			select {
-			case next, more = <-late:
-			case next, more = <-idle:
-			}
-		}
 	}
 }
 
