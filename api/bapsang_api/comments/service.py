@@ -102,10 +102,13 @@ class CommentService:
 
     async def create(self, post_id: str, *, user_id: str, content: str, parent_id: str | None) -> CommentRow:
         """Write a comment, or a reply to `parent_id`. Raises NotFound, and InvalidInput for a parent that cannot be one."""
+        if not is_ulid(post_id):
+            raise NotFound
         comment_id, now = self._ids.new(), self._clock.now()
 
         def add(connection: Connection) -> CommentRow:
-            _lock_post(connection, post_id)
+            if not tree.count_in(connection, post_id):
+                raise NotFound
             parent = None if parent_id is None else _parent(connection, post_id, parent_id)
             tree.add(connection, _comment(comment_id, post_id, user_id, content, now, parent))
             return store.row(connection, comment_id)

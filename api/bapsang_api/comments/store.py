@@ -119,6 +119,11 @@ _ONE_NODE = _NODE.where(comments.c.comment_id == bindparam("one"))
 _INSERT = insert(comments)
 _MORE: Final = bindparam("more", type_=Integer())
 _ADD_VISIBLE = update(posts).where(posts.c.id == bindparam("one")).values(comment_count=posts.c.comment_count + _MORE)
+_COUNT_IN = (
+    update(posts)
+    .where(posts.c.id == bindparam("one"), posts.c.post_status == POST_ACTIVE)
+    .values(comment_count=posts.c.comment_count + 1)
+)
 _ADD_LISTED = (
     update(comments).where(comments.c.comment_id == bindparam("one")).values(reply_count=comments.c.reply_count + _MORE)
 )
@@ -231,9 +236,20 @@ def erase(connection: Connection, comment_id: str, now: datetime) -> None:
     change(connection, comment_id, content="", comment_status=STATUS_DELETED, deleted_at=deleted_at)
 
 
+def count_in(connection: Connection, post_id: str) -> bool:
+    """Count one more ACTIVE comment of a visible post; False without one."""
+    note(connection, post_id)
+    return connection.execute(_COUNT_IN, {"one": post_id}).rowcount == 1
+
+
 def add_to_counts(connection: Connection, post_id: str, group: str, *, visible: int, listed: int) -> None:
     """Change the post's count of ACTIVE comments by `visible`, the group's of listed replies by `listed`."""
     connection.execute(_ADD_VISIBLE, {"one": post_id, "more": visible})
     note(connection, post_id)
+    add_to_group(connection, group, listed=listed)
+
+
+def add_to_group(connection: Connection, group: str, *, listed: int) -> None:
+    """Change a group's count of listed replies."""
     if listed:
         connection.execute(_ADD_LISTED, {"one": group, "more": listed})

@@ -13,9 +13,9 @@ V = TypeVar("V")
 
 _MOST: Final = 200  # keys a look-up
 _LANES: Final = 2  # look-ups at once: one that is slow does not hold up all others
-# A look-up has its price whatever it is for. Waiting this long for company makes it fifty a second at most, and nobody
+# A look-up has its price whatever it is for. Waiting this long for company makes it a hundred a second at most, and nobody
 # notices; what nobody waits for yet may wait longer.
-_GATHER_SECONDS: Final = 0.02
+_GATHER_SECONDS: Final = 0.01
 _LATER_SECONDS: Final = 0.1
 
 

@@ -98,10 +98,10 @@ def _measure(
     engine = engines.ensure(settings)
     if engine.docker("ps", "--quiet", "--filter", "label=io.x-k8s.kind.cluster"):
         say("A local cluster runs beside this: `make down` first, for figures that are worth keeping.")
-    for image in (servers.MYSQL, servers.REDIS, *([given.image] if given.image else [])):
+    for image in (servers.MYSQL, servers.REDIS, *(() if given.python else (given.image,))):
         if not engine.tries("image", "inspect", image):
             raise Failure(f"The engine has no image {image}.", "Run `make up` once.")
-    python: Interpreter = OfImage(given.image, engine, cache_of(settings)) if given.image else OfMachine(given.python)
+    python: Interpreter = OfMachine(given.python) if given.python else OfImage(given.image, engine, cache_of(settings))
     result["versions"] = {
         **python.versions(machine.PACKAGES),
         "mysql_image": servers.MYSQL,
@@ -140,7 +140,7 @@ def _heading(given: argparse.Namespace, posts: int, options: Options) -> dict[st
         "machine": machine.describe(),
         "settings": {
             **{"posts": posts, "people": given.people, "processes": given.processes, "buffer_pool": given.buffer_pool},
-            **{"connections": options.connections, "image": given.image},
+            **{"connections": options.connections, "python": given.python or given.image},
             **{"mysql": list(servers.MYSQL_SETTINGS), "redis": list(servers.REDIS_SETTINGS), "quick": options.quick},
         },
         "parts": {},
@@ -167,10 +167,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=32, help="of closed runs (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=CORES, help="of the API (default: %(default)s, one a core)")
     parser.add_argument("--buffer-pool", default="1G", help="of MySQL (default: %(default)s)")
-    parser.add_argument("--python", default=sys.executable, help="the interpreter of the API (default: this one)")
     parser.add_argument(
-        "--image", help="run the API's code by the Python and packages of this image, as pods do: bapsang/api:0.1.0"
+        "--image",
+        default="bapsang/api:0.1.0",
+        help="whose Python and packages run the API's code, as in a pod (default: %(default)s)",
     )
+    parser.add_argument("--python", help="run the API's code by this interpreter and its packages instead")
     parser.add_argument(
         "--out",
         type=Path,
