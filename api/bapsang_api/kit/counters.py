@@ -9,10 +9,15 @@ from sqlalchemy import Column, Connection, case, update
 _ROWS: Final = 100
 
 
-def add(connection: Connection, counter: Column[Any], changes: Mapping[str, int]) -> None:
-    """Add to a column of the rows with these ids, in the order of the ids: two writers never wait for each other in a circle."""
+def add(connection: Connection, counter: Column[Any], changes: Mapping[str, int], **unchanged: Column[Any]) -> None:
+    """Add to a column of the rows with these ids, in the order of the ids: two writers never wait for each other in a circle.
+
+    The columns `unchanged` keep what they hold, even if the database sets them by itself at a change.
+    """
     row_id, ordered = counter.table.c.id, sorted(changes)
     for start in range(0, len(ordered), _ROWS):
         row_ids = ordered[start : start + _ROWS]
         change = case({name: changes[name] for name in row_ids}, value=row_id)
-        connection.execute(update(counter.table).where(row_id.in_(row_ids)).values({counter: counter + change}))
+        connection.execute(
+            update(counter.table).where(row_id.in_(row_ids)).values({counter: counter + change, **unchanged})
+        )

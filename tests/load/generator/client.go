@@ -10,7 +10,11 @@ import (
 	"time"
 )
 
-const mostAnswer = 8 << 20
+const (
+	mostAnswer = 8 << 20
+	// What lay idle for longer is not used again, as an ingress does: the server ends it after 75 s.
+	longestIdle = 60 * time.Second
+)
 
 var (
 	errMalformed = errors.New("malformed")
@@ -28,7 +32,8 @@ type client struct {
 	body   []byte // of the request
 	in     []byte // the answer
 	chosen [8]int
-	jobs   chan job // open runs: what is due, while it has nothing to do
+	used   time.Time // the connection, last
+	jobs   chan job  // open runs: what is due, while it has nothing to do
 }
 
 // send fills the template, sends it and reads the answer. The body of the answer is valid until the next call.
@@ -45,6 +50,9 @@ func (c *client) send(r *Request, deadline time.Time) (status int, body []byte, 
 	}
 	c.out = append(c.out, '\r', '\n')
 	c.out = append(c.out, c.body...)
+	if c.conn != nil && time.Since(c.used) > longestIdle {
+		c.drop()
+	}
 	if c.conn == nil {
 		dialer := net.Dialer{Deadline: deadline}
 		if c.conn, err = dialer.Dial("tcp", c.target); err != nil {
@@ -58,6 +66,7 @@ func (c *client) send(r *Request, deadline time.Time) (status int, body []byte, 
 		return 0, nil, err
 	}
 	status, body, keep, err := c.read(r.Method == "HEAD")
+	c.used = time.Now()
 	if err != nil || !keep {
 		c.drop()
 	}

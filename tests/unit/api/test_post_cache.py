@@ -129,7 +129,7 @@ async def test_what_nobody_watches_is_looked_at_by_itself(kept: Kept) -> None:
 
 
 async def test_what_is_watched_and_has_not_changed_is_shown_without_a_question(watched: Kept) -> None:
-    for _ in range(100):
+    for _ in range(80):
         watched.later(FRESH * 0.99)
         assert watched.shown
         watched.watched("another", "b")
@@ -229,7 +229,7 @@ class Log:
 
     def __init__(self) -> None:
         self.since: list[datetime | None] = []
-        self.answer = Changed(datetime(2026, 11, 28, tzinfo=UTC), {}, whole=True)
+        self.answer = Changed(datetime(2026, 11, 28, tzinfo=UTC), set(), whole=True)
         self.noted: list[tuple[list[str], bool]] = []
 
     async def read(self, work: Any) -> Changed:
@@ -244,13 +244,13 @@ async def test_the_watch_goes_back_a_little_and_tells_each_change_once() -> None
     log = Log()
     watch = Watch(log, log)  # type: ignore[arg-type]
     start = log.answer.now
-    seen = {"00p": start, "00q": start}
-    for passed, when in ((0, seen), (1, seen), (2, seen | {"00q": start + timedelta(seconds=1)})):
-        log.answer = Changed(start + timedelta(seconds=passed), when, whole=True)
+    seen = {"00p 10:00", "00q 10:00"}
+    for passed, changes in ((0, seen), (1, seen), (2, {"00p 10:00", "00q 10:01"})):
+        log.answer = Changed(start + timedelta(seconds=passed), changes, whole=True)
         await watch.look()
     assert log.noted == [(["00p", "00q"], False), ([], True), (["00q"], True)]
     assert log.since == [None, start - OVERLAP, start + timedelta(seconds=1) - OVERLAP]
-    log.answer = Changed(start, {"00r": start}, whole=False)
+    log.answer = Changed(start, {"00r 10:02"}, whole=False)
     await watch.look()
     assert log.noted[-1] == (["00r"], False)
 
@@ -262,9 +262,9 @@ async def test_a_new_post_that_nobody_told_of_is_a_new_top_of_the_lists() -> Non
     now = log.answer.now
     old, told, new = (str(ULID.from_datetime(now - timedelta(seconds=age))) for age in (60, 1, 1))
     log.recent.note([told])
-    log.answer = Changed(now, {old: now, told: now}, whole=True)
+    log.answer = Changed(now, {f"{old} 10:00", f"{told} 10:00"}, whole=True)
     await watch.look()
-    log.answer = Changed(now, {old: now, new: now}, whole=True)
+    log.answer = Changed(now, {f"{old} 10:00", f"{new} 10:00"}, whole=True)
     await watch.look()
     assert log.noted == [([old, told], False), ([new, TOP], True)]
 

@@ -32,9 +32,9 @@ V = TypeVar("V")
 
 FRESH: Final = 0.7  # seconds: shown as it is
 USABLE: Final = 1.4  # shown, and looked at meanwhile
-# A copy is looked at anew after this long, whatever is said to have changed: by a transaction that took longer to commit than
-# the watch looks back, or read from a replica that lagged by more than CURRENT_SECONDS.
-LONGEST: Final = 300.0
+# A copy is looked at anew after this long, whatever is said to have changed: its views are written without a word, a transaction
+# took longer to commit than the watch looks back, or it was read from a replica that lagged by more than CURRENT_SECONDS.
+LONGEST: Final = 60.0
 # While the database does not answer nothing can change in it either.
 WITHOUT_DATABASE: Final = 300.0
 _MOST: Final = 20_000  # posts

@@ -7,7 +7,7 @@ has committed, but carries the time of its statement: so each look goes back a f
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -30,7 +30,7 @@ OVERLAP: Final = timedelta(seconds=3)
 # Ids made within this time before are of new posts: the first pages of lists have changed.
 NEW: Final = timedelta(seconds=10)
 # More changes than this at once, and every copy is looked at by itself.
-MOST: Final = 5_000
+MOST: Final = 10_000
 
 
 class Watch:
@@ -39,7 +39,7 @@ class Watch:
     def __init__(self, database: Database, copies: PostCache, timer: Callable[[], float] = time.monotonic) -> None:
         self._database, self._copies, self._timer = database, copies, timer
         self._until: datetime | None = None  # changes up to here are told, by the database's clock
-        self._told: dict[str, datetime] = {}
+        self._told: Set[str] = frozenset()
         self._failing = False
 
     async def follow(self) -> None:
@@ -61,10 +61,10 @@ class Watch:
         asked = self._timer()
         since = None if self._until is None else self._until - OVERLAP
         found = await self._database.read(partial(store.changed, since=since, most=MOST))
-        new = [name for name, when in found.when.items() if self._told.get(name) != when]
+        new = sorted(change.partition(" ")[0] for change in found.changes - self._told)
         # Of those that were told of already the lists know.
         youngest, told = made_since(found.now - NEW), self._copies.recent
         if any(name > youngest and not told.since(asked - CURRENT_SECONDS, name) for name in new):
             new.append(TOP)
         self._copies.watch(new, asked, since_last=since is not None and found.whole)
-        self._told, self._until = found.when, found.now
+        self._told, self._until = found.changes, found.now
