@@ -56,7 +56,7 @@ async def list_posts(_: OptionalPrincipal, posts: Posts, paging: RequestedPage, 
 
 @router.get("/{post_id}", response_model=PostDetail, responses=problems(401, 404), openapi_extra=TOKEN_OPTIONAL)
 async def read_post(post_id: str, request: Request, principal: OptionalPrincipal, posts: Posts) -> Response:
-    """Read one post. Counts a view, at most one per viewer and minute, which shows within a minute after the next write-back."""
+    """Read one post. Counts a view, at most one per viewer and minute, which shows a minute or so after the next write-back."""
     return json_bytes(await posts.detail(post_id, principal, _viewer(request.scope, principal)))
 
 

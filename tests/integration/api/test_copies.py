@@ -2,12 +2,18 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
 
+from bapsang_api.kit import counters
 from bapsang_api.kit.changes import Changes
+from bapsang_api.kit.columns import table_of
+from bapsang_api.posts import store as posts
+from bapsang_api.posts.models import Post
 from bapsang_api.posts.shown import fill
+from bapsang_api.posts.shown import store as shown
 from bapsang_api.posts.shown.cache import USABLE
 
 from .databases import connected
@@ -116,6 +122,30 @@ async def test_a_change_by_hand_is_seen(servers: Backend) -> None:
             return (shown["stats"]["commentCount"], shown["author"]["nickname"]) == (7, "손으로")
 
         await eventually(seen)
+
+
+async def test_views_are_written_without_a_word_and_likes_are_not(servers: Backend) -> None:
+    """Were views told as changes, each process would look at most of its copies after each write-back."""
+    async with open_world(servers) as world:
+        alice = await world.person()
+        seen, liked = await alice.write_post(), await alice.write_post()
+    with connected(servers.environment["BAPSANG_DATABASE_URL"]) as connection:
+        since = shown.changed(connection, None, 1_000).now
+        posts.add_views(connection, {seen: 5})
+        counters.add(connection, table_of(Post).c.like_count, {liked: 1})
+        told = {change.partition(" ")[0] for change in shown.changed(connection, since, 1_000).changes}
+        assert (seen in told, liked in told) == (False, True)
+        assert connection.scalar(text("SELECT view_count FROM posts WHERE id = :id"), {"id": seen}) == 5
+
+
+async def test_as_many_changes_as_may_be_told_are_not_all(servers: Backend) -> None:
+    async with open_world(servers) as world:
+        for number in range(3):
+            await (await world.person()).write_post(f"밥상 {number}")
+    with connected(servers.environment["BAPSANG_DATABASE_URL"]) as connection:
+        since = datetime(2026, 1, 1, tzinfo=UTC)
+        found = [shown.changed(connection, since, most) for most in (5, 1_000)]  # three people, three posts
+    assert [(len(answer.changes), answer.whole) for answer in found] == [(5, False), (6, True)]
 
 
 async def test_a_cold_page_is_three_statements_whatever_is_on_it(world: World) -> None:
