@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,23 @@ def test_the_rate_of_an_open_run_does_not_follow_the_server(
     never.set()
     assert run.outcome().kinds() == {"timeout": 200}
     assert stuck.connections > 20  # each waits on a connection of its own
+
+
+def test_what_a_stall_has_opened_lies_idle_afterwards(serve: Callable[..., Server], send: Callable[..., Run]) -> None:
+    """As at an ingress: were all connections used by turns, each request would come on one that no cache knows."""
+    first, used = threading.Semaphore(20), list[int]()
+
+    def answer(_: bytes) -> bytes:
+        used.append(threading.get_ident())  # each connection has a thread of its own
+        if first.acquire(blocking=False):
+            time.sleep(0.5)
+        return OK
+
+    server = serve(answer)
+    run = send(opened([(GET, 1.0)], rate=100, seconds=2), server)
+    assert run.outcome().errors == 0
+    assert server.connections >= 20
+    assert len(set(used[-50:])) <= 5
 
 
 def test_the_share_of_a_class_and_of_the_first_of_a_list(
