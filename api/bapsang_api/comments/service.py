@@ -107,7 +107,7 @@ class CommentService:
         comment_id, now = self._ids.new(), self._clock.now()
 
         def add(connection: Connection) -> CommentRow:
-            if not tree.count_in(connection, post_id):
+            if not store.count_in(connection, post_id):
                 raise NotFound
             parent = None if parent_id is None else _parent(connection, post_id, parent_id)
             tree.add(connection, _comment(comment_id, post_id, user_id, content, now, parent))

@@ -119,11 +119,7 @@ _ONE_NODE = _NODE.where(comments.c.comment_id == bindparam("one"))
 _INSERT = insert(comments)
 _MORE: Final = bindparam("more", type_=Integer())
 _ADD_VISIBLE = update(posts).where(posts.c.id == bindparam("one")).values(comment_count=posts.c.comment_count + _MORE)
-_COUNT_IN = (
-    update(posts)
-    .where(posts.c.id == bindparam("one"), posts.c.post_status == POST_ACTIVE)
-    .values(comment_count=posts.c.comment_count + 1)
-)
+_COUNT_IN = _ADD_VISIBLE.where(posts.c.post_status == POST_ACTIVE)
 _ADD_LISTED = (
     update(comments).where(comments.c.comment_id == bindparam("one")).values(reply_count=comments.c.reply_count + _MORE)
 )
@@ -237,9 +233,12 @@ def erase(connection: Connection, comment_id: str, now: datetime) -> None:
 
 
 def count_in(connection: Connection, post_id: str) -> bool:
-    """Count one more ACTIVE comment of a visible post; False without one."""
+    """Count one more ACTIVE comment of a visible post; False without one.
+
+    An update locks the post's row as well as a look for it would, and spares that.
+    """
     note(connection, post_id)
-    return connection.execute(_COUNT_IN, {"one": post_id}).rowcount == 1
+    return connection.execute(_COUNT_IN, {"one": post_id, "more": 1}).rowcount == 1
 
 
 def add_to_counts(connection: Connection, post_id: str, group: str, *, visible: int, listed: int) -> None:

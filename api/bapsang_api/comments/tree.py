@@ -13,16 +13,8 @@ from bapsang_api.comments.models import STATUS_ACTIVE, Comment
 from bapsang_api.comments.store import Node
 
 
-def count_in(connection: Connection, post_id: str) -> bool:
-    """Count a comment in that is added next; False when there is no such post to be seen.
-
-    An update locks the post's row as well as a look for it would, and spares that.
-    """
-    return store.count_in(connection, post_id)
-
-
 def add(connection: Connection, comment: Comment) -> None:
-    """Insert a comment that is counted in, below a listed one or on top."""
+    """Insert a comment that the post has been made to count (store.count_in), below a listed one or on top."""
     store.add(connection, comment)
     store.add_to_group(connection, comment.comment_group, listed=int(comment.depth > 0))
 

@@ -146,7 +146,7 @@ class Comments(Shelf):
         if parent_id is not None:
             parent = self.node(parent_id)
             comment.parent_id, comment.comment_group, comment.depth = parent_id, parent.comment_group, parent.depth + 1
-        assert tree.count_in(self.connection, self.post_id)
+        assert comment_store.count_in(self.connection, self.post_id)
         tree.add(self.connection, comment)
         self.parents[comment_id], self.depths[comment_id] = (
             parent_id,

@@ -129,7 +129,7 @@ async def test_what_nobody_watches_is_looked_at_by_itself(kept: Kept) -> None:
 
 
 async def test_what_is_watched_and_has_not_changed_is_shown_without_a_question(watched: Kept) -> None:
-    for _ in range(80):
+    for _ in range(int(LONGEST / FRESH)):
         watched.later(FRESH * 0.99)
         assert watched.shown
         watched.watched("another", "b")
