@@ -18,6 +18,8 @@ from .missing_types import TYPES
 
 STACK = "bapsang"
 _BUCKET = "templates"
+#: What stays when the stack is deleted, and goes when its creation is rolled back.
+KEPT = "RetainExceptOnCreate"
 _NESTED = "AWS::CloudFormation::Stack"
 
 #: How each type that moto's CloudFormation makes by itself is found through its own API: service, operation, argument.
@@ -68,9 +70,12 @@ class Account:
 
     def _readable(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return a template as `aws cloudformation package` and moto's parser need it: addresses of nested templates,
-        no Fn::Cidr, ports in every rule, and an instance that names its image besides its launch template."""
+        no Fn::Cidr, ports in every rule, an instance that names its image besides its launch template, and `Retain` for
+        what is kept: moto rolls no creation back, so that the difference does not show."""
         changed: dict[str, Any] = self._without_cidr(body)
         for one in changed["Resources"].values():
+            if one.get("DeletionPolicy") == KEPT:
+                one["DeletionPolicy"] = "Retain"
             if one["Type"] == _NESTED:
                 one["Properties"]["TemplateURL"] = (
                     f"https://{_BUCKET}.s3.amazonaws.com/{one['Properties']['TemplateURL']}"

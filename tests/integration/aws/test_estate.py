@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from bapsang_aws import template
 
-from .account import Account
+from .account import KEPT, Account
 from .drive import client
 
 
@@ -40,6 +40,6 @@ def test_estate_is_created_whole_changed_by_nothing_and_leaves_what_is_kept(acco
         client("rds").modify_db_instance(DBInstanceIdentifier=one["DBInstanceIdentifier"], DeletionProtection=False)
     account.delete()
     left = {address for address, (kind, identity) in created.items() if account.lives(kind, identity)}
-    assert left == {one.address for one in account.estate.resources if one.body.get("DeletionPolicy") == "Retain"}
+    assert left == {one.address for one in account.estate.resources if one.body.get("DeletionPolicy") == KEPT}
     snapshots = client("rds").describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
     assert [one["DBInstanceIdentifier"] for one in snapshots] == [account.estate.parameters["Name"]]

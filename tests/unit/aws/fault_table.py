@@ -17,6 +17,10 @@ def _append(rule: dict[str, Any]) -> Callable[[Any], Any]:
     return lambda old: [*old, rule]
 
 
+def _without(action: str) -> Callable[[Any], Any]:
+    return lambda old: [one for one in old if one != action]
+
+
 #: Type (or Type@LogicalId), path below Properties, and the bad values, one fault each.
 BAD: list[tuple[str, str, list[Any]]] = [
     # network
@@ -42,7 +46,8 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("EC2::SecurityGroup@CacheSecurityGroup", "SecurityGroupIngress/0/ToPort", [65535]),
     ("EC2::SecurityGroup@DatabaseSecurityGroup", "SecurityGroupIngress/0/IpProtocol", ["-1"]),
     ("EC2::SecurityGroup@DatabaseSecurityGroup", "SecurityGroupIngress/0/SourceSecurityGroupId", [GONE, "sg-1"]),
-    ("EC2::NetworkInterface", "SourceDestCheck", [True, GONE]),
+    ("EC2::Instance", "SourceDestCheck", [True, GONE]),
+    ("EC2::Instance", "NetworkInterfaces/0", [{"DeviceIndex": "0", "NetworkInterfaceId": "eni-0123456789abcdef0"}]),
     # machines
     ("EC2::LaunchTemplate", "LaunchTemplateData/MetadataOptions/HttpTokens", ["optional", GONE]),
     ("EC2::LaunchTemplate", "LaunchTemplateData/MetadataOptions/HttpPutResponseHopLimit", [2]),
@@ -84,6 +89,8 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("IAM::Role@NodeRole", "Policies", [[{"PolicyName": "s3", "PolicyDocument": {"Statement": [READ]}}]]),
     ("IAM::Role@AutoscalerRole", "Policies/0/PolicyDocument/Statement/1/Condition", [GONE]),
     ("IAM::Role@LoadBalancerRole", "Policies/0/PolicyDocument/Statement/4/Condition", [GONE]),
+    ("IAM::Role@LoadBalancerRole", "Policies/0/PolicyDocument/Statement/0/Action", [_without("ec2:GetSecurityGroupsForVpc")]),
+    ("IAM::Role@LoadBalancerRole", "Policies/0/PolicyDocument/Statement/4/Action", [_without("elasticloadbalancing:SetRulePriorities")]),
     ("IAM::Role@ApiRole", "Policies/0/PolicyDocument/Statement/0/Resource", ["*", "arn:aws:s3:::other/*"]),
     ("IAM::Role@PresignRole", "Policies/0/PolicyDocument/Statement/0/Action", [["s3:PutObject", "s3:GetObject"]]),
     ("IAM::Role@PresignRole", "Policies/0/PolicyDocument/Statement/0/Resource", [{"Fn::Sub": "arn:aws:s3:::${MediaBucket}/*"}]),
@@ -254,3 +261,5 @@ KEPT = (
     "KMS::Key",
     "SecretsManager::Secret@*",
 )
+#: Resources that write to log groups of a name that they would also make by themselves.
+ORDERED = ("RDS::DBInstance@Database", "EKS::Cluster")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .fault_table import BAD, GONE, KEPT, REMOVED
+from .fault_table import BAD, GONE, KEPT, ORDERED, REMOVED
 
 Templates = dict[str, dict[str, Any]]
 
@@ -79,6 +79,11 @@ def _generate(templates: Templates) -> Iterator[Fault]:
                 ):
                     yield Fault(where, (key,), GONE)
                     yield Fault(where, (key,), "Delete")
+                    if key[0] == "D":
+                        yield Fault(where, (key,), "Retain")
+    for target in ORDERED:
+        for where, _ in _places(templates, target):
+            yield Fault(where, ("DependsOn",), GONE)
 
 
 def _without_gone(value: Any) -> Any:

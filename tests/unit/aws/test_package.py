@@ -31,7 +31,7 @@ def test_functions_load_from_the_files_of_the_archive_alone(tmp_path: Path) -> N
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
     command = [sys.executable, "-P", "-c", LOOK, str(tmp_path), json.dumps(package.HANDLERS)]
-    loaded = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    loaded = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout)
     own = {name: path for name, path in loaded.items() if name.partition(".")[0] == "bapsang_api"}
     assert own
     assert [path for path in own.values() if not path.startswith(str(tmp_path))] == []

@@ -20,7 +20,9 @@ LEAN = template.parameters(template.ROOT / "params/lean.json")
 
 
 def _lint(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LINTER, "--regions", "ap-northeast-2", *arguments], capture_output=True, text=True)
+    return subprocess.run(
+        [LINTER, "--regions", "ap-northeast-2", *arguments], capture_output=True, text=True, timeout=240
+    )
 
 
 def test_templates_pass_the_linter() -> None:

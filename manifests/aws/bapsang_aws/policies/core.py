@@ -73,3 +73,15 @@ def dig(value: Any, *path: str | int) -> Any:
 def true(value: Any) -> bool:
     """Tell whether CloudFormation reads a value as true."""
     return str(value).lower() == "true"
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the dotted path and the text of every value below `value`."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            yield from leaves(below, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            yield from leaves(below, f"{path}.{index}" if path else str(index))
+    else:
+        yield path, str(value)

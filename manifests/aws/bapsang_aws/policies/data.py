@@ -9,12 +9,13 @@ from bapsang_aws.policies.core import dig, each, listed, policy, true
 from bapsang_aws.render import Estate, Resource
 
 Found = Iterator[tuple[Resource | str, str]]
-#: What becomes of each kind of data when it is deleted or replaced. A replica holds nothing of its own.
+#: What becomes of each kind of data when it is deleted, and when it is replaced. A replica holds nothing of its own.
+#: Kept, but not when the creation of the stack is rolled back: a bucket of a fixed name would block the next try.
 _KEPT: Final = {
-    "AWS::RDS::DBInstance": "Snapshot",
-    "AWS::ElastiCache::ReplicationGroup": "Snapshot",
-    "AWS::S3::Bucket": "Retain",
-    "AWS::KMS::Key": "Retain",
+    "AWS::RDS::DBInstance": ("Snapshot", "Snapshot"),
+    "AWS::ElastiCache::ReplicationGroup": ("Snapshot", "Snapshot"),
+    "AWS::S3::Bucket": ("RetainExceptOnCreate", "Retain"),
+    "AWS::KMS::Key": ("RetainExceptOnCreate", "Retain"),
 }
 
 
@@ -36,18 +37,35 @@ def _kept(estate: Estate) -> Found:
         wanted = _KEPT.get(one.type)
         if wanted is None or "SourceDBInstanceIdentifier" in one.properties:
             continue
-        for key in ("DeletionPolicy", "UpdateReplacePolicy"):
-            if one.body.get(key) != wanted:
-                yield one, f"{key} must be {wanted}"
+        for key, value in zip(("DeletionPolicy", "UpdateReplacePolicy"), wanted, strict=True):
+            if one.body.get(key) != value:
+                yield one, f"{key} must be {value}"
 
 
 @policy("generated-secrets-are-kept")
 def _secrets_kept(estate: Estate) -> Found:
     for one in estate.of("SecretsManager::Secret"):
         # A snapshot is restored with its password; a URL is made anew with its database.
-        wanted = "Retain" if "GenerateSecretString" in one.properties else "Delete"
+        wanted = "RetainExceptOnCreate" if "GenerateSecretString" in one.properties else "Delete"
         if one.body.get("DeletionPolicy") != wanted:
             yield one, f"DeletionPolicy must be {wanted}"
+
+
+@policy("log-groups-go-after-their-writers")
+def _log_groups(estate: Estate) -> Found:
+    """A writer that outlives its log groups makes them again by itself, and the next creation finds their names taken."""
+    groups = estate.of("Logs::LogGroup")
+    for kind, key, prefix in (
+        ("RDS::DBInstance", "DBInstanceIdentifier", "/aws/rds/instance/"),
+        ("EKS::Cluster", "Name", "/aws/eks/"),
+    ):
+        for one in estate.of(kind):
+            own = f"{prefix}{one.properties.get(key)}/"
+            first = listed(one.body.get("DependsOn", []))
+            for group in groups:
+                is_own = str(group.properties.get("LogGroupName")).startswith(own)
+                if is_own and group.address.rpartition(".")[2] not in first:
+                    yield one, f"does not depend on {group}, which it writes to"
 
 
 each(

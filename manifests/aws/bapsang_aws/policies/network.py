@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from bapsang_aws.policies.core import each, policy, true
+from bapsang_aws.policies.core import each, leaves, policy, true
 from bapsang_aws.render import Estate, Resource
 
 Found = Iterator[tuple[Resource | str, str]]
 _WORLD: Final = {"0.0.0.0/0", "::/0"}
+#: Values that change without a change of ours: public parameters, and versions of a launch template that hold one.
+_MOVING: Final = re.compile(r"^/aws/service/|\{\{resolve:ssm:|\.(Latest|Default)VersionNumber\}|^\$(Latest|Default)$")
 #: Without these a cluster that has no way to the internet cannot start a pod or move its load balancer.
 _NEEDED_ENDPOINTS: Final = ("ec2", "ecr.api", "ecr.dkr", "eks-auth", "elasticloadbalancing", "autoscaling")
 
@@ -143,7 +146,7 @@ def _egress(estate: Estate) -> Found:
     ways: set[str] = set()
     for table in tables:
         own = {
-            str(route.properties.get("NatGatewayId") or route.properties.get("NetworkInterfaceId"))
+            str(route.properties.get("NatGatewayId") or route.properties.get("InstanceId"))
             for route in _routes(estate, {table})
             if route.properties.get("DestinationCidrBlock") == "0.0.0.0/0"
         }
@@ -177,11 +180,23 @@ each(
     lambda p: true(p.get("EnableDnsSupport")) and true(p.get("EnableDnsHostnames")),
 )
 each(
-    "nat-interfaces-forward",
-    "EC2::NetworkInterface",
+    "nat-instances-forward",
+    "EC2::Instance",
     "the source check drops what the NAT instance should forward",
     lambda p: str(p.get("SourceDestCheck")).lower() == "false",
 )
+
+
+@policy("fixed-interfaces-have-a-fixed-owner")
+def _fixed_interfaces(estate: Estate) -> Found:
+    """CloudFormation starts the replacement of an instance before it ends the old one, and EC2 attaches an interface
+    once: an instance that both owns an interface by id and follows an image fails at the update after the next image."""
+    attached = {str(one.properties.get("InstanceId")) for one in estate.of("EC2::NetworkInterfaceAttachment")}
+    for one in estate.of("EC2::Instance"):
+        owned = any("NetworkInterfaceId" in interface for interface in one.properties.get("NetworkInterfaces", ()))
+        moving = [path for path, value in leaves(one.properties) if _MOVING.search(value)]
+        if (owned or one.ref in attached) and moving:
+            yield one, f"owns a fixed network interface and is replaced when {', '.join(moving)} changes"
 
 
 @policy("vpc-flow-logs")
