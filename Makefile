@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
+# Where `make up` keeps its logs, too.
+LOGS := $(or $(BAPSANG_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bapsang)/logs
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
 .PHONY: help up down purge cluster smoke seed browser kubeconfig dev test test-unit test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
@@ -44,7 +46,7 @@ dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://
 	@env $$(compgen -e BAPSANG_ | grep -E '^BAPSANG_(HOME|CONTEXT|INGRESS_PORT|IMAGES)$$' | sed 's/^/-u /') $(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
 
 test: lint up browser ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
-	@$(PYTEST) tests/unit tests/integration tests/faults tests/e2e
+	@$(PYTEST) --junitxml="$(LOGS)/junit.xml" tests/unit tests/integration tests/faults tests/e2e
 
 test-unit: $(VENV)/ready ## Unit tests only: seconds, nothing to start
 	@$(PYTEST) tests/unit

@@ -22,6 +22,9 @@ from bapsang_local.smoke import Client
 
 Found = TypeVar("Found")
 OPERATOR = "deployment/bapsang-operator"
+#: `spec.api.drainSeconds` of the tests' own Communities: Contour hears of an endpoint at once, and each rollout waits for
+#: this. The tests that hold endpoints back for longer take the default.
+DRAIN_SECONDS = 3
 
 
 def eventually(look: Callable[[], Found], seconds: float, *, what: str) -> Found:

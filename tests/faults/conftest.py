@@ -9,6 +9,11 @@ import pytest
 from .servers import MysqlServer, RedisServer, mysql_server, redis_server
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Harnesses run for minutes on purpose."""
+    item.add_marker(pytest.mark.timeout(600))
+
+
 @pytest.fixture(scope="session")
 def redis() -> Iterator[RedisServer]:
     with redis_server() as server:

@@ -118,7 +118,7 @@ class Bench:
         # JSON: a checksum such as 12e4567890123456 is a text to PyYAML and a number to kubectl.
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
         begun = time.time()
-        done = subprocess.run(command, input=text, text=True, capture_output=True)
+        done = subprocess.run(command, input=text, text=True, capture_output=True, timeout=300)
         elapsed = time.time() - begun
         if done.returncode:
             raise RuntimeError(f"kubectl apply: {done.stderr}")

@@ -46,7 +46,7 @@ def _workload(pod: dict[str, Any]) -> str:
 def _package(ref: str, folder: Path) -> Path:
     """Unpack the operator as it was at a commit; returns what PYTHONPATH must name."""
     command = ["git", "-C", str(ROOT), "archive", ref, "operator"]
-    packed = subprocess.run(command, check=True, capture_output=True).stdout
+    packed = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
     return folder / "operator"

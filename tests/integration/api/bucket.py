@@ -60,7 +60,7 @@ def serving_s3(folder: Path, *options: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.kill()
-        process.wait()
+        process.wait(10)
 
 
 def _versitygw() -> str:

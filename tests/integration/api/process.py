@@ -66,6 +66,6 @@ def serving(cwd: Path, *arguments: str, **environment: str) -> Iterator[Service]
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait()
+        process.wait(10)
         assert process.stderr is not None
         process.stderr.close()

@@ -19,6 +19,8 @@ from .world import API, Backend
 HOOKS = Path(__file__).parents[2] / "fuzz" / "hooks.py"
 ADMIN = {"email": "fuzz@example.com", "password": "Fuzz-2026!", "nickname": "fuzz"}
 LONG = os.environ.get("BAPSANG_TEST_FUZZ_EXAMPLES")
+#: Several times what the short run takes; below pytest's own limit, so that its output is shown.
+FUZZ_SECONDS = 240
 PHASES = "examples,coverage,fuzzing,stateful" if LONG else "examples,fuzzing,stateful"
 # Checks that the contract contradicts. A request may fit the schema and still be refused (an image that was never uploaded,
 # an Idempotency-Key used before); empty parameters count as absent instead of being refused; an administrator's
@@ -47,6 +49,7 @@ def test_nothing_that_is_sent_breaks_the_api(tmp_path: Path, backend: Backend, b
             cwd=tmp_path,
             capture_output=True,
             text=True,
+            timeout=None if LONG else FUZZ_SECONDS,
         )
         assert httpx.get(f"{service.url}{API}/health").status_code == 200
     sys.stdout.write("\n".join(re.findall(r"^  .*(?:generated|Tested).*$|^=+ .* in .*$", fuzzed.stdout, re.MULTILINE)))

@@ -229,7 +229,7 @@ def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without
             holder.execute(text("COMMIT"))
             eventually(lambda: count() == 3)
             job.kill()
-            job.wait()
+            job.wait(10)
             # Redis must have noticed the death: an acknowledgement that it has read and holds back would be carried out.
             eventually(only_this_client, errors=(AssertionError,))
         finally:

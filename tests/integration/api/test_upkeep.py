@@ -136,7 +136,13 @@ async def test_counts_stay_exact_while_people_like_and_a_recount_runs(servers: B
 )
 def test_wrong_usage_exits_2_and_says_what_to_do(tmp_path: Path, arguments: list[str], says: str) -> None:
     ended = subprocess.run(
-        [*PROGRAM, *arguments], env=BARE, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        [*PROGRAM, *arguments],
+        env=BARE,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert ended.returncode == 2
     assert says in ended.stderr

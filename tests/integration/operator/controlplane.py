@@ -200,7 +200,7 @@ def process(name: str, command: Sequence[str], folder: Path) -> Iterator[subproc
                 child.wait(10)
             except subprocess.TimeoutExpired:
                 child.kill()
-                child.wait()
+                child.wait(10)
 
 
 def _wait_for_apiserver(server: str, token: str, process: subprocess.Popen[bytes], folder: Path) -> None:

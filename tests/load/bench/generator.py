@@ -78,7 +78,7 @@ class Sending:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
+            self.process.wait(10)
 
     def result(self) -> Run:
         out, complaint = self.process.communicate(timeout=self.seconds)

@@ -22,6 +22,8 @@ BARE = {name: value for name, value in os.environ.items() if not name.startswith
 # In the environment of every process that is started here: of which run it is part.
 MARK = "BENCH_RUN"
 _IN_IMAGE = "/opt/venv/bin/python"
+#: Longer than a million posts take to seed.
+_RUN_SECONDS = 3600
 _STOP_SECONDS = 15
 _VERSIONS = """
 import importlib.metadata as metadata, json, platform, sys
@@ -75,7 +77,12 @@ class OfMachine:
         with log.open("ab") as file:
             command = ["sh", "-c", _AS_A_JOB, self.python, *arguments]
             code = subprocess.run(
-                command, env={**BARE, **environment}, stdout=file, stderr=file, start_new_session=True
+                command,
+                env={**BARE, **environment},
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+                timeout=_RUN_SECONDS,
             ).returncode
         if code:
             raise SystemExit(f"{' '.join(arguments[:4])} exited with {code}:\n{_end(log)}")
@@ -105,7 +112,7 @@ class OfMachine:
 
     def versions(self, packages: Sequence[str]) -> dict[str, str]:
         command = [self.python, "-c", _VERSIONS, *packages]
-        found: dict[str, str] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        found: dict[str, str] = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
         return found
 
 
@@ -129,7 +136,7 @@ class OfImage:
         command = ["docker", "run", *options, self.image, *arguments]
         with log.open("ab") as file:
             code = subprocess.run(
-                command, env={**os.environ, **self.engine.environment()}, stdout=file, stderr=file
+                command, env={**os.environ, **self.engine.environment()}, stdout=file, stderr=file, timeout=_RUN_SECONDS
             ).returncode
         if code:
             raise SystemExit(f"{' '.join(arguments[:4])} exited with {code}:\n{_end(log)}")

@@ -44,4 +44,4 @@ def describe() -> dict[str, Any]:
 def revision(root: Path) -> str:
     """Return the commit that is measured, with a mark when files differ from it."""
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=10"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stdout.strip() or "unknown"

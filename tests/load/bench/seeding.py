@@ -92,4 +92,4 @@ def provide(size: Size, cache: Path, engine: Engine, python: Interpreter, logs: 
 def copy(folder: Path, to: Path) -> None:
     """Copy seeded data, by reference where the file system can."""
     shutil.rmtree(to, ignore_errors=True)
-    subprocess.run(["cp", "-a", "--reflink=auto", str(folder), str(to)], check=True)
+    subprocess.run(["cp", "-a", "--reflink=auto", str(folder), str(to)], check=True, timeout=600)

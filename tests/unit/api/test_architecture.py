@@ -54,7 +54,7 @@ def imported(path: Path) -> set[str]:
 def test_layers_hold() -> None:
     # In a process of its own: the linter's start switches off every logger that exists.
     program = Path(sys.executable).with_name("lint-imports")
-    linted = subprocess.run([program, "--no-cache"], cwd=PROJECT, capture_output=True, text=True)
+    linted = subprocess.run([program, "--no-cache"], cwd=PROJECT, capture_output=True, text=True, timeout=240)
     assert linted.returncode == 0, linted.stdout
 
 

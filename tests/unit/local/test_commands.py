@@ -46,7 +46,9 @@ def test_a_failure_ends_the_command_with_exit_code_1_and_advice(tmp_path: Path) 
         "BAPSANG_HOME": str(tmp_path),
         "BAPSANG_INGRESS_PORT": "0",
     }
-    result = subprocess.run([sys.executable, "-m", "bapsang_local", "up"], capture_output=True, text=True, env=env)
+    result = subprocess.run(
+        [sys.executable, "-m", "bapsang_local", "up"], capture_output=True, text=True, env=env, timeout=60
+    )
     assert result.returncode == 1
     assert "BAPSANG_INGRESS_PORT" in result.stderr
     assert "→" in result.stderr
@@ -136,7 +138,7 @@ def test_the_wrapper_drops_just_the_one_capability(tmp_path: Path) -> None:
     (tmp_path / "runc").chmod(0o755)
     wrapper = ROOT / "manifests/local/runc-without-sys-resource"
     env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    assert subprocess.run([wrapper, "create", "--bundle", tmp_path, "name"], env=env).returncode == 7
+    assert subprocess.run([wrapper, "create", "--bundle", tmp_path, "name"], env=env, timeout=60).returncode == 7
     assert json.loads((tmp_path / "config.json").read_text())["process"]["capabilities"] == {
         "bounding": ["CAP_CHOWN"],
         "effective": [],
