@@ -119,6 +119,7 @@ class Reason(StrEnum):
     WINDOW_NEVER_OPENS = "WindowNeverOpens"
     KEDA_MISSING = "KedaMissing"
     IMAGE_COLLECTOR_FAILED = "ImageCollectorFailed"
+    DRAIN_TOO_SHORT = "DrainTooShort"
     # Migrated
     MIGRATION_SUCCEEDED = "MigrationSucceeded"
     MIGRATION_RUNNING = "MigrationRunning"

@@ -77,10 +77,13 @@ class RateLimits:
 
 @dataclass(frozen=True)
 class Api:
+    """`drain_seconds`: for how long a pod takes requests after its deletion began."""
+
     base_replicas: int
     base_resources: Resources
     burst: Burst
     autoscaling: Autoscaling
+    drain_seconds: int
     arch: str
     spot: Spot
     cors_origins: tuple[str, ...]

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from bapsang_operator import names
-from bapsang_operator.build import migration
+from bapsang_operator.build import ingress, migration
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.names import Component, Reason
@@ -21,6 +21,9 @@ from bapsang_operator.spec import Community, SecretRef
 
 #: A pod that waits for its volume is unschedulable for a moment: it is a problem only after this time.
 UNSCHEDULABLE_AFTER: Final = timedelta(seconds=30)
+
+#: Seconds that pass until a load balancer has begun to take out a pod.
+DRAIN_MARGIN_SECONDS: Final = 5
 
 _PULL: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
@@ -131,6 +134,22 @@ def of_refused_pods(live: Iterable[Manifest]) -> list[Problem]:
         )
         for found in live
         if found["kind"] == "Deployment" and (told := job_condition(found, "ReplicaFailure")) is not None
+    ]
+
+
+def of_drain(community: Community) -> list[Problem]:
+    """Return the problem of pods that end while their load balancer may still send to them."""
+    drain, delay = community.api.drain_seconds, ingress.deregistration_seconds(community)
+    if delay is None or drain >= delay + DRAIN_MARGIN_SECONDS:
+        return []
+    return [
+        Problem(
+            Reason.DRAIN_TOO_SHORT,
+            f"spec.api.drainSeconds is {drain}, but the load balancer may send to a pod for {delay} s after it was told "
+            f"to stop, so requests can fail at every rollout. Set {ingress.DEREGISTRATION_DELAY} in annotation "
+            f"{ingress.ATTRIBUTES} of spec.ingress to at most {max(0, drain - DRAIN_MARGIN_SECONDS)}, or "
+            f"spec.api.drainSeconds to at least {delay + DRAIN_MARGIN_SECONDS}.",
+        )
     ]
 
 

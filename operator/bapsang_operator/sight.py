@@ -41,6 +41,7 @@ def see(
         *problems.of_rollout(community, rollout),
         *problems.of_refused_pods(live.values()),
     ]
+    found += problems.of_drain(community)
     found += problems.of_windows(prewarm.unusable(community, now))
     if last is False and not community.like_sync.suspend:
         found.append(problems.of_like_sync(community))

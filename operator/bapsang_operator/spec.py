@@ -201,6 +201,7 @@ def _api(api: Mapping[str, Any]) -> Api:
             scale_down_seconds=scaling["scaleDownSeconds"],
             keda=_keda(scaling["keda"]) if "keda" in scaling else None,
         ),
+        drain_seconds=api["drainSeconds"],
         arch=api["arch"],
         spot=Spot(
             enabled=spot["enabled"],

@@ -32,6 +32,11 @@ def eventually(look: Callable[[], Found], seconds: float, *, what: str) -> Found
     return waiting.eventually(look, seconds, what, pause=0.2, errors=(Failure, OSError, AssertionError))
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Nodes that restart and images that are pulled take minutes."""
+    item.add_marker(pytest.mark.timeout(600))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the tests measured on the way, and save it; nothing is asserted on it."""
     passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
@@ -163,19 +168,20 @@ def other_image(cluster: Cluster, sample: Community) -> str:
 @contextmanager
 def communities(cluster: Cluster, settings: Settings, image: str) -> Iterator[Callable[..., Community]]:
     """Yield a function that makes a Community like the sample in a namespace of its own; both are gone afterwards.
+    Its `drain` is spec.api.drainSeconds, the default when None.
 
     Without rate limits: all users of the tests come from one address.
     """
     namespaces: list[str] = []
 
-    def make(**spec: Any) -> Community:
+    def make(drain: int | None = DRAIN_SECONDS, **spec: Any) -> Community:
         tag = secrets.token_hex(3)
         namespace = f"e2e-{tag}"
         community = Community(cluster, namespace, "table", f"{tag}.bapsang.localhost")
         documents = list(yaml.safe_load_all(deploy.sample_text(settings, image)))
         wanted = next(document for document in documents if document["kind"] == "Community")
         wanted["metadata"] = {"name": community.name, "namespace": namespace}
-        wanted["spec"]["api"]["rateLimits"] = {"enabled": False}
+        wanted["spec"]["api"] |= {"rateLimits": {"enabled": False}, "drainSeconds": drain}
         wanted["spec"] |= {
             "host": community.host,
             "publicUrl": f"http://{community.host}:{settings.ingress_port}",

@@ -12,16 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bapsang_local.cluster import Cluster
-from bapsang_operator.build.api import PRE_STOP_SECONDS
 
 from .conftest import Community
 from .watching import Watch
 
 CONTROL_PLANE = "bapsang-control-plane"
-#: How long the API serves on after SIGTERM (`--drain-seconds`).
-DRAIN_SECONDS = 5
-#: Longer than the drain alone covers, shorter than preStop and drain together, with the same room on both sides.
-LATE_SECONDS = DRAIN_SECONDS + PRE_STOP_SECONDS / 2
 #: In which Contour catches up before it stands still again.
 CATCH_UP_SECONDS = 1.5
 #: Contour goes on by itself after this, also when the tests are killed while it stands still.
@@ -44,7 +39,7 @@ def process(cluster: Cluster, command: str) -> str:
 
 
 @contextmanager
-def late_endpoints(community: Community, watch: Watch, seconds: float = LATE_SECONDS) -> Iterator[None]:
+def late_endpoints(community: Community, watch: Watch, seconds: float) -> Iterator[None]:
     """Let Envoy send to each pod that goes for `seconds` more (to one that goes while another one does: for less)."""
     cluster = community.cluster
     contour = process(cluster, "contour serve ")

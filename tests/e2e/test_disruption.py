@@ -16,7 +16,6 @@ from bapsang_local.cluster import Cluster
 from bapsang_local.settings import Settings
 
 from .conftest import Community, communities, eventually
-from .propagation import late_endpoints
 from .traffic import USERS, Request, outcome, served, traffic
 from .watching import Watch, is_going, is_ready, watching
 
@@ -82,7 +81,7 @@ def drained(cluster: Cluster, node: str) -> Iterator[None]:
 
 
 def test_every_pod_is_evicted_at_once_and_no_request_fails(own: Community, settings: Settings) -> None:
-    with watching(own) as watch, traffic(settings, own.host) as source, late_endpoints(own, watch):
+    with watching(own) as watch, traffic(settings, own.host) as source:
         begin(watch)
         left = set(watch.pods)
 
@@ -101,7 +100,7 @@ def test_every_pod_is_evicted_at_once_and_no_request_fails(own: Community, setti
 def test_a_spot_node_is_drained_and_burst_goes_on_elsewhere(
     own: Community, cluster: Cluster, settings: Settings
 ) -> None:
-    with watching(own) as watch, traffic(settings, own.host) as source, late_endpoints(own, watch):
+    with watching(own) as watch, traffic(settings, own.host) as source:
         begin(watch)
         assert set(nodes_of(watch, "base")) == {ON_DEMAND}
         assert SPOT in nodes_of(watch, "burst"), "burst prefers spot"

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from bapsang_local import s3
+from bapsang_local.cluster import Cluster
 from bapsang_local.settings import Settings
 
-from .conftest import Community, eventually
+from .conftest import DRAIN_SECONDS, Community, communities, eventually
 from .propagation import late_endpoints
 from .traffic import served, traffic
 from .watching import Watch, is_going, watching
@@ -37,13 +38,27 @@ def became_ready(pod: dict[str, Any]) -> str:
     return next(str(found["lastTransitionTime"]) for found in pod["status"]["conditions"] if found["type"] == "Ready")
 
 
+@pytest.fixture(scope="module")
+def own(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Community]:
+    """A ready Community of the module's own, with the default drain."""
+    with communities(cluster, settings, sample.get("community")["spec"]["image"]) as make:
+        made = make(drain=None)
+        made.wait_ready()
+        yield made
+
+
+@pytest.mark.parametrize(("late", "drain_afterwards"), [(25, None), (15, DRAIN_SECONDS)])
 def test_a_changed_image_rolls_after_its_migration_and_no_request_fails(
-    own: Community, settings: Settings, other_image: str
+    own: Community, sample: Community, settings: Settings, other_image: str, late: float, drain_afterwards: int | None
 ) -> None:
-    with watching(own) as watch, traffic(settings, own.host) as source, late_endpoints(own, watch):
-        own.patch({"image": other_image})
-        everywhere = {other_image}
-        eventually(lambda: images(own, "base") == images(own, "burst") == everywhere, 180, what="both tiers run it")
+    """What load balancers need until they stop sending is reported between 15 and 70 s; the default drain is 35."""
+    image = other_image if drain_afterwards is None else sample.get("community")["spec"]["image"]
+    assert own.get("community")["spec"]["api"]["drainSeconds"] == 35
+    with watching(own) as watch, traffic(settings, own.host) as source, late_endpoints(own, watch, late):
+        # Pods that go have the old drain: what is patched beside the image counts for those that come.
+        own.patch({"image": image, "api": {"drainSeconds": drain_afterwards}})
+        everywhere = {image}
+        eventually(lambda: images(own, "base") == images(own, "burst") == everywhere, 240, what="both tiers run it")
         own.wait_ready()
         all_gone(watch)
     served(source)
@@ -65,7 +80,11 @@ def test_the_same_rollout_without_pre_stop_loses_requests(own: Community, settin
         without = [{"op": "remove", "path": "/spec/template/spec/containers/0/lifecycle"}]
         kubectl("patch", base, *here, "--type=json", "-p", json.dumps(without))
         kubectl("rollout", "status", base, *here, "--timeout=120s")
-        with watching(own) as watch, traffic(settings, own.host) as source, late_endpoints(own, watch):
+        with (
+            watching(own) as watch,
+            traffic(settings, own.host) as source,
+            late_endpoints(own, watch, DRAIN_SECONDS + 2),
+        ):
             kubectl("rollout", "restart", base, *here)
             kubectl("rollout", "status", base, *here, "--timeout=120s")
             all_gone(watch)
@@ -83,7 +102,7 @@ def pre_stop(community: Community) -> object:
 
 def all_gone(watch: Watch) -> None:
     """Wait until every pod that was on its way out has ended: only then has traffic met all of its end."""
-    assert watch.wait(lambda: not any(is_going(pod) for pod in watch.pods.values()), 60)
+    assert watch.wait(lambda: not any(is_going(pod) for pod in watch.pods.values()), 90)
 
 
 def test_an_image_that_cannot_be_pulled_is_told_and_the_old_pods_serve_on(own: Community, settings: Settings) -> None:

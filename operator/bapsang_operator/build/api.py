@@ -11,8 +11,17 @@ from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.spec import Community, Resources, SecretRef
 
-#: Seconds that a pod still serves before SIGTERM: ingress and kube-proxy need them to stop sending.
-PRE_STOP_SECONDS = 3
+#: Seconds at the end of the drain in which the process knows of it: readiness fails and answers close their connections.
+CLOSING_SECONDS = 5
+#: Seconds after the drain until the kubelet kills: requests in flight get 10, closing 5, a busy node 2.
+ENDING_SECONDS = 17
+
+
+def drain(community: Community) -> tuple[int, int]:
+    """Return how `spec.api.drainSeconds` is split: seconds of preStop, in which the process serves without knowing of its
+    end, and seconds between SIGTERM and the end of its listener. Both together are what load balancers are given."""
+    closing = min(CLOSING_SECONDS, community.api.drain_seconds // 2)
+    return community.api.drain_seconds - closing, closing
 
 
 def checksum(refs: list[SecretRef], digests: wiring.Digests) -> str:
@@ -112,6 +121,7 @@ def _deployment(
                     _volumes(community),
                     serviceAccountName=names.api(community.name),
                     tolerations=placement.tolerations(community, spot=tier == "burst"),
+                    terminationGracePeriodSeconds=community.api.drain_seconds + ENDING_SECONDS,
                     **place,
                     **placement.spread(community),
                 ),
@@ -121,11 +131,13 @@ def _deployment(
 
 
 def _container(community: Community, resources: Resources) -> Manifest:
+    pre_stop, closing = drain(community)
+    listen = ["--host", "0.0.0.0", "--port", str(wiring.HTTP_PORT)]  # noqa: S104 - a pod's own address
     return {
         "name": "api",
         "image": community.image,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["serve", "--host", "0.0.0.0", "--port", str(wiring.HTTP_PORT)],  # noqa: S104 - a pod's own address
+        "args": ["serve", *listen, "--drain-seconds", str(closing)],
         "env": wiring.api_env(community),
         "ports": [
             {"name": "http", "containerPort": wiring.HTTP_PORT, "protocol": "TCP"},
@@ -134,7 +146,7 @@ def _container(community: Community, resources: Resources) -> Manifest:
         "startupProbe": _probe("/readyz", period=1, failures=60),
         "readinessProbe": _probe("/readyz", period=2, failures=2),
         "livenessProbe": _probe("/livez", period=10, failures=3),
-        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": pre_stop}}},
         "resources": pod.resources(resources),
         "securityContext": pod.container_security(),
         # The last lines of a crash become the container's message, and so reach the Community's conditions.

@@ -8,6 +8,25 @@ from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.spec import Community
 
+#: Annotations of the AWS Load Balancer Controller, and the one that holds attributes of its target groups.
+_ALB = "alb.ingress.kubernetes.io/"
+ATTRIBUTES = f"{_ALB}target-group-attributes"
+DEREGISTRATION_DELAY = "deregistration_delay.timeout_seconds"
+#: What Elastic Load Balancing takes where the attribute is absent (API reference, TargetGroupAttribute).
+_DEFAULT_DELAY_SECONDS = 300
+
+
+def deregistration_seconds(community: Community) -> int | None:
+    """Return for how many seconds the load balancer may go on sending to a pod that it was told to take out; None where
+    the annotations of the ingress say nothing about it."""
+    ingress, annotations = community.ingress, community.ingress.annotations
+    if community.host is None or not (ingress.class_name == "alb" or any(key.startswith(_ALB) for key in annotations)):
+        return None
+    attributes = dict(pair.strip().partition("=")[::2] for pair in annotations.get(ATTRIBUTES, "").split(","))
+    value = attributes.get(DEREGISTRATION_DELAY, str(_DEFAULT_DELAY_SECONDS)).strip()
+    # Anything else is refused by the controller, with an Event of its own on the Ingress.
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
+
 
 def ingress(community: Community, host: str) -> Child:
     """Return the Ingress that sends everything for `host` to the API."""

@@ -9,8 +9,7 @@ from bapsang_operator.spec import Resources
 API_USER = 65532
 #: User of the MySQL and Redis images.
 STORE_USER = 999
-#: Seconds from a pod's deletion until the kubelet kills it. The API needs 23: three of preStop and 20 of its own.
-#: Not more, and the same for stores and jobs: a deleted namespace is looked at again after half of the longest grace in it.
+#: Seconds from the deletion of a store's or a job's pod until the kubelet kills it. Pods of the API have their own.
 GRACE_SECONDS = 25
 
 
@@ -37,7 +36,7 @@ def container_security() -> Manifest:
 
 
 def spec(user: int, containers: list[Manifest], volumes: list[Manifest], **more: object) -> Manifest:
-    """Return a pod spec without an API token, with the common grace.
+    """Return a pod spec without an API token; `more` replaces what is common, such as the grace.
 
     Service links are off: they would inject BAPSANG_… variables for a Service of that name, and the API refuses
     variables it does not know.

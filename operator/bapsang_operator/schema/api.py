@@ -211,6 +211,13 @@ API: Final = obj(
             },
             default={},
         ),
+        "drainSeconds": integer(
+            "Seconds that a pod goes on taking requests after its deletion began, until no load balancer sends any more: "
+            "at least its deregistration delay + 5. Below 90 where spot nodes end two minutes after their notice.",
+            1,
+            600,
+            default=35,
+        ),
         "arch": {
             "type": "string",
             "description": "CPU architecture of the nodes; any when the image is built for both.",

@@ -138,6 +138,9 @@ ROWS: dict[str, Row] = {
     "api.autoscaling.scaleDownSeconds": Row(60, {HPA: "spec.behavior.scaleDown.stabilizationWindowSeconds"}),
     "api.autoscaling.keda.prometheusUrl": Row("http://q", {SCALED: "spec.triggers[1].metadata.serverAddress"}, KEDA),
     "api.autoscaling.keda.requestsPerPod": Row(60, {SCALED: "spec.triggers[1].metadata.threshold"}, KEDA),
+    "api.drainSeconds": Row(
+        60, _api("lifecycle.preStop.sleep.seconds") | {BURST: f"{POD}.terminationGracePeriodSeconds"}
+    ),
     "api.arch": Row("arm64", WHERE),
     "api.spot.enabled": Row(False, {BURST: NODES}),
     "api.spot.nodeSelector": Row({"capacity": "spot"}, WHERE),

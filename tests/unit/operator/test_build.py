@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bapsang_api.server import REQUEST_SECONDS
 from bapsang_operator import build, names, spec
 from bapsang_operator.build import secret
 from bapsang_operator.kinds import Key
@@ -18,7 +19,9 @@ from bapsang_operator.kinds import Key
 from .announced import restarts
 from .world import AllDigests, children, community, pod_templates, resource
 
-CHART = Path(__file__).resolve().parents[3] / "charts" / "bapsang-operator"
+PROJECT = Path(__file__).resolve().parents[3]
+CHART = PROJECT / "charts" / "bapsang-operator"
+EKS_SAMPLE = PROJECT / "manifests" / "samples" / "community-eks.yaml"
 LOST_NODE = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
 GOLDEN_FILES = Path(__file__).parent / "golden"
 EXTERNAL: dict[str, Any] = {
@@ -200,10 +203,24 @@ def test_there_are_no_placeholders_unless_asked_for_and_none_while_the_community
     assert ("Deployment", "c-headroom") not in _by_key(api=burst, hibernate=True)
 
 
-def test_grace_period_covers_pre_stop_and_drain() -> None:
-    spec = pod_templates(children(community()))["Deployment c-api-base"]["spec"]
-    pre_stop = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert pre_stop + 20 < spec["terminationGracePeriodSeconds"] < 30
+@pytest.mark.parametrize("wanted", [1, 2, 3, 35, 600])
+def test_a_pod_takes_requests_for_as_long_as_the_spec_says_and_then_has_time_to_end(wanted: int) -> None:
+    for name in ("Deployment c-api-base", "Deployment c-api-burst"):
+        spec = pod_templates(children(community(api={"drainSeconds": wanted})))[name]["spec"]
+        (container,) = spec["containers"]
+        pre_stop = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        closing = int(container["args"][container["args"].index("--drain-seconds") + 1])
+        assert pre_stop + closing == wanted
+        assert pre_stop >= 1, "Kubernetes before 1.32 refuses a sleep of 0"
+        assert wanted + REQUEST_SECONDS < spec["terminationGracePeriodSeconds"]
+
+
+def test_the_default_drain_outlasts_the_deregistration_of_the_aws_sample() -> None:
+    sample = next(one for one in yaml.safe_load_all(EKS_SAMPLE.read_text()) if one["kind"] == "Community")
+    attributes = sample["spec"]["ingress"]["annotations"]["alb.ingress.kubernetes.io/target-group-attributes"]
+    delay = int(dict(pair.split("=") for pair in attributes.split(","))["deregistration_delay.timeout_seconds"])
+    assert "drainSeconds" not in sample["spec"]["api"]
+    assert community().api.drain_seconds >= delay + 5
 
 
 def test_external_stores_leave_nothing_to_run() -> None:

@@ -49,6 +49,40 @@ def test_healthy_community_reads_well() -> None:
     }
 
 
+ATTRIBUTES = "alb.ingress.kubernetes.io/target-group-attributes"
+
+
+@pytest.mark.parametrize(
+    ("ingress", "drain", "short_of"),
+    [
+        ({"className": "alb", "annotations": {ATTRIBUTES: "deregistration_delay.timeout_seconds=30"}}, 35, None),
+        ({"className": "alb", "annotations": {ATTRIBUTES: "deregistration_delay.timeout_seconds=30"}}, 34, 35),
+        ({"annotations": {ATTRIBUTES: "stickiness.enabled=false, deregistration_delay.timeout_seconds=60"}}, 35, 65),
+        ({"annotations": {"alb.ingress.kubernetes.io/scheme": "internal"}}, 35, 305),
+        ({"className": "alb"}, 305, None),
+        ({"className": "alb", "annotations": {ATTRIBUTES: "deregistration_delay.timeout_seconds=soon"}}, 35, None),
+        ({"className": "nginx"}, 1, None),
+    ],
+)
+def test_a_drain_that_ends_before_the_load_balancer_stops_is_told(
+    ingress: dict[str, Any], drain: int, short_of: int | None
+) -> None:
+    """Elastic Load Balancing takes 300 s where the attribute is absent."""
+    cluster = copy.deepcopy(UP)
+    cluster.community = community(ingress=ingress, api={"drainSeconds": drain})
+    found = condition_of(status_of(cluster, found=problems.of_drain(cluster.community)), "Degraded")
+    if short_of is None:
+        assert (found["status"], found["reason"]) == ("False", "AsExpected")
+    else:
+        assert (found["status"], found["reason"]) == ("True", "DrainTooShort")
+        assert f"spec.api.drainSeconds is {drain}" in found["message"]
+        assert f"to at least {short_of}." in found["message"]
+
+
+def test_without_a_host_there_is_no_load_balancer_to_wait_for() -> None:
+    assert problems.of_drain(community(host=None, ingress={"className": "alb"})) == []
+
+
 def test_unchanged_world_yields_an_unchanged_status_later_on() -> None:
     first = status_of(UP)
     assert status_of(UP, first, now=NOW + timedelta(hours=1)) == first
