@@ -17,7 +17,7 @@ from bapsang_api.uploads.s3 import Objects, Signer, open_client
 
 T = TypeVar("T")
 
-# Each thread holds a picture or two of up to 10 MiB, so their number is what bounds the memory.
+# Their number bounds the memory: each holds up to 30 MiB (an upload of 10 MiB, its copy, an unpacked colour profile).
 THREADS: Final = 2
 QUEUE: Final = 32
 QUEUE_SECONDS: Final = 5

@@ -4,13 +4,18 @@ it was taken and what took it, is nobody's business."""
 import struct
 from typing import Final
 
+from bapsang_api.uploads.pictures.picture import Budget
+
 UPRIGHT: Final = 1
 _ORIENTATION_TAG: Final = 0x0112
 _SHORT: Final = 3
 
 
-def orientation_of(block: bytes | memoryview) -> int:
-    """Return the orientation, 1 to 8, from a TIFF block; UPRIGHT when it does not say or cannot be read."""
+def orientation_of(block: bytes | memoryview, budget: Budget) -> int:
+    """Return the orientation, 1 to 8, from a TIFF block; UPRIGHT when it does not say or cannot be read.
+
+    Raises NotAPictureError when its entries use up the budget: a block has up to 65,535 of them, and a file many blocks.
+    """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(block[:4]))
     if order is None:
         return UPRIGHT
@@ -18,6 +23,7 @@ def orientation_of(block: bytes | memoryview) -> int:
         (start,) = struct.unpack_from(f"{order}I", block, 4)
         (entries,) = struct.unpack_from(f"{order}H", block, start)
         for number in range(entries):
+            budget.part()
             tag, kind, count, value = struct.unpack_from(f"{order}HHIH", block, start + 2 + 12 * number)
             if (tag, kind, count) == (_ORIENTATION_TAG, _SHORT, 1):
                 return value if 1 <= value <= 8 else UPRIGHT

@@ -3,22 +3,23 @@
 import zlib
 from typing import Final
 
-from bapsang_api.uploads.pictures import exif
-from bapsang_api.uploads.pictures.picture import NotAPictureError, Picture, Reader, sized
+from bapsang_api.uploads.pictures import exif, profile
+from bapsang_api.uploads.pictures.picture import Budget, NotAPictureError, Picture, Reader, sized
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _HEADER: Final = b"IHDR"
-_CRITICAL: Final = frozenset({_HEADER, b"PLTE", b"IDAT", b"IEND"})
-_COLOUR: Final = frozenset(
-    {b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"pHYs"}
-)
-_ANIMATION: Final = frozenset({b"acTL", b"fcTL", b"fdAT"})
+_PROFILE: Final = b"iCCP"
+_FRAME: Final = b"fcTL"
+# Not the header: there are decoders that go by a second one, with more pixels than the first admits.
+_CRITICAL: Final = frozenset({b"PLTE", b"IDAT", b"IEND"})
+_COLOUR: Final = frozenset({b"tRNS", b"cHRM", b"gAMA", b"sBIT", b"sRGB", b"cICP", b"mDCV", b"cLLI", b"bKGD", b"pHYs"})
+_ANIMATION: Final = frozenset({b"acTL", _FRAME, b"fdAT"})
 _KEPT: Final = _CRITICAL | _COLOUR | _ANIMATION
 
 
-def clean(content: bytes) -> Picture:
+def clean(content: bytes, budget: Budget) -> Picture:
     """Return the PNG without metadata and without what follows its end. Raises NotAPictureError."""
-    reader = Reader(content)
+    reader = Reader(content, budget)
     reader.expect(_SIGNATURE)
     name, header, first = _chunk(reader)
     if name != _HEADER or len(header) != 13:
@@ -26,12 +27,18 @@ def clean(content: bytes) -> Picture:
     size = sized(int.from_bytes(header[:4]), int.from_bytes(header[4:8]))
     before: list[memoryview] = [first]  # up to the first pixels
     pixels: list[memoryview] = []
-    orientation = exif.UPRIGHT
+    orientation, profiles = exif.UPRIGHT, 0
     while name != b"IEND":
         name, body, chunk = _chunk(reader)
         if name == b"eXIf":
-            orientation = exif.orientation_of(body)
+            orientation = exif.orientation_of(body, budget)
+        elif name == _PROFILE:
+            profiles += 1
+            # The first, before the pixels, as in decoders; to unpack each of thousands would take minutes.
+            if profiles == 1 and not pixels and profile.is_packed_profile(body):
+                before.append(chunk)
         elif name in _KEPT:
+            budget.frames += name == _FRAME
             (pixels if pixels or name == b"IDAT" else before).append(chunk)
         elif not name[0] & 0x20:  # an upper-case first letter: it cannot be shown without this chunk
             raise NotAPictureError(f"it has the unknown chunk {name!r}")
@@ -42,6 +49,7 @@ def clean(content: bytes) -> Picture:
 
 def _chunk(reader: Reader) -> tuple[bytes, memoryview, memoryview]:
     """Return the next chunk: its name, its body, and all of it."""
+    reader.budget.part()
     start = reader.position
     length = int.from_bytes(reader.take(4))
     checked = reader.take(4 + length)

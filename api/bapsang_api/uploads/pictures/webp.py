@@ -2,60 +2,68 @@
 
 from typing import Final
 
-from bapsang_api.uploads.pictures import exif
-from bapsang_api.uploads.pictures.picture import NotAPictureError, Picture, Reader, begins, sized
+from bapsang_api.uploads.pictures import exif, profile
+from bapsang_api.uploads.pictures.picture import Budget, NotAPictureError, Picture, Reader, begins, sized
 
 _STILL: Final = frozenset({b"VP8 ", b"VP8L"})
-_KEPT: Final = _STILL | {b"ALPH", b"ANIM", b"ICCP"}
+_KEPT: Final = _STILL | {b"ALPH", b"ANIM"}
 _FRAME_HEADER: Final = 16  # bytes of a frame before its chunks
-_FLAG_XMP, _FLAG_EXIF = 0x04, 0x08
+_FLAG_XMP, _FLAG_EXIF, _FLAG_PROFILE = 0x04, 0x08, 0x20
+# Views of the content, and headers: every byte of a picture is copied once, when all of it is known.
+Part = bytes | memoryview
 
 
-def clean(content: bytes) -> Picture:
+def clean(content: bytes, budget: Budget) -> Picture:
     """Return the WebP without metadata and without what follows its end. Raises NotAPictureError."""
-    outer = Reader(content)
+    outer = Reader(content, budget)
     outer.expect(b"RIFF")
-    reader = Reader(outer.take(int.from_bytes(outer.take(4), "little")))
+    reader = Reader(outer.take(int.from_bytes(outer.take(4), "little")), budget)
     reader.expect(b"WEBP")
     name, body = _chunk(reader)
     if name in _STILL:
-        return _picture([_packed(name, body)], _still_size(name, body))
+        return _picture(_packed(name, body), _still_size(name, body))
     if name != b"VP8X" or len(body) != 10:
         raise NotAPictureError("it does not begin with its header")
     canvas = (int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1)
-    kept, orientation = _extended(reader, canvas)
+    icc, kept, orientation = _extended(reader, canvas)
     flags = body[0] & ~(_FLAG_XMP | _FLAG_EXIF)
+    if not icc:
+        flags &= ~_FLAG_PROFILE
     if orientation != exif.UPRIGHT:
         flags |= _FLAG_EXIF
-        kept.append(_packed(b"EXIF", exif.only_orientation(orientation)))
-    return _picture([_packed(b"VP8X", bytes((flags,)) + bytes(body[1:])), *kept], canvas)
+        kept += _packed(b"EXIF", exif.only_orientation(orientation))
+    return _picture([*_packed(b"VP8X", bytes((flags,)), body[1:]), *icc, *kept], canvas)
 
 
-def _extended(reader: Reader, canvas: tuple[int, int]) -> tuple[list[bytes], int]:
-    """Return what is kept of the chunks after the header, and the orientation."""
-    kept: list[bytes] = []
+def _extended(reader: Reader, canvas: tuple[int, int]) -> tuple[list[Part], list[Part], int]:
+    """Return what is kept of the chunks after the header: the colour profile, the rest, and the orientation."""
+    icc: list[Part] = []
+    kept: list[Part] = []
     orientation, pictures = exif.UPRIGHT, 0
     while not reader.at_end:
         name, body = _chunk(reader)
         if name == b"EXIF":
             block = body[6:] if begins(body, b"Exif\0\0") else body
-            orientation = exif.orientation_of(block)
+            orientation = exif.orientation_of(block, reader.budget)
+        elif name == b"ICCP":
+            if not icc and profile.is_profile(body):
+                icc = _packed(name, body)
         elif name == b"ANMF":
-            kept.append(_packed(name, _frame(body, canvas)))
+            reader.budget.frames += 1
+            kept += _packed(name, *_frame(Reader(body, reader.budget), canvas))
             pictures += 1
         elif name in _KEPT:
-            kept.append(_packed(name, body))
+            kept += _packed(name, body)
             if name in _STILL:
                 _require_within(_still_size(name, body), canvas)
                 pictures += 1
     if not pictures:
         raise NotAPictureError("it has no picture in it")
-    return kept, orientation
+    return icc, kept, orientation
 
 
-def _frame(body: memoryview, canvas: tuple[int, int]) -> bytes:
-    reader = Reader(body)
-    parts = [bytes(reader.take(_FRAME_HEADER))]
+def _frame(reader: Reader, canvas: tuple[int, int]) -> list[Part]:
+    parts: list[Part] = [reader.take(_FRAME_HEADER)]
     pictures = 0
     while not reader.at_end:
         name, inner = _chunk(reader)
@@ -63,10 +71,10 @@ def _frame(body: memoryview, canvas: tuple[int, int]) -> bytes:
             _require_within(_still_size(name, inner), canvas)
             pictures += 1
         if name in _STILL or name == b"ALPH":
-            parts.append(_packed(name, inner))
+            parts += _packed(name, inner)
     if pictures != 1:
         raise NotAPictureError(f"a frame has {pictures} pictures")
-    return b"".join(parts)
+    return parts
 
 
 def _still_size(name: bytes, body: memoryview) -> tuple[int, int]:
@@ -88,6 +96,7 @@ def _require_within(size: tuple[int, int], canvas: tuple[int, int]) -> None:
 
 def _chunk(reader: Reader) -> tuple[bytes, memoryview]:
     """Return the name and the body of the next chunk."""
+    reader.budget.part()
     name = bytes(reader.take(4))
     length = int.from_bytes(reader.take(4), "little")
     body = reader.take(length)
@@ -96,10 +105,12 @@ def _chunk(reader: Reader) -> tuple[bytes, memoryview]:
     return name, body
 
 
-def _packed(name: bytes, body: bytes | memoryview) -> bytes:
-    return b"".join((name, len(body).to_bytes(4, "little"), body, b"\0" * (len(body) % 2)))
+def _packed(name: bytes, *body: Part) -> list[Part]:
+    """Return a chunk with this body, in parts."""
+    length = sum(map(len, body))
+    return [name + length.to_bytes(4, "little"), *body, b"\0" * (length % 2)]
 
 
-def _picture(chunks: list[bytes], size: tuple[int, int]) -> Picture:
+def _picture(chunks: list[Part], size: tuple[int, int]) -> Picture:
     length = 4 + sum(map(len, chunks))
     return Picture(b"".join((b"RIFF", length.to_bytes(4, "little"), b"WEBP", *chunks)), "image/webp", *size)
