@@ -11,7 +11,6 @@ import cProfile
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -119,8 +118,8 @@ def _limited(check: Callable[[str], str], line: str, answer: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS + 1))
     try:
         said = check(line)
-    except MemoryError:
-        said = "MemoryError"
+    except Exception as error:  # MemoryError is the one to expect
+        said = repr(error)
     os.write(answer, said.encode())
 
 
@@ -143,5 +142,4 @@ def main(job: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.alarm(600)  # a test that was killed does not close its end
     main(sys.argv[1])

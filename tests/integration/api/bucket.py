@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 ACCESS, SECRET, REGION = "tests", "secret-of-the-tests", "ap-northeast-2"
+#: Files of tests.hostile that are refused, and where each is uploaded without a login.
+HOSTILE = {
+    "jpeg: restart intervals": f"temp/{1:026d}.jpg",
+    "jpeg: scans": f"temp/{2:026d}.jpg",
+    "png: profile of ten gigabytes": f"temp/{3:026d}.png",
+    "webp: frames": f"temp/{4:026d}.webp",
+}
 SEOUL = "37.5665,126.9780"
 DAY = timedelta(hours=24)
 

@@ -1,9 +1,13 @@
 """Pictures of people, at the signup and later, on a real S3 server."""
 
+import tracemalloc
 from typing import Any
 
-from .bucket import PhotoWorld
-from .world import API, PASSWORD, UNKNOWN, Person, World, assert_problem
+from tests import confined
+from tests.hostile import FILES
+
+from .bucket import HOSTILE, Bucket, PhotoWorld, open_photo_world
+from .world import API, PASSWORD, UNKNOWN, Backend, Person, World, assert_problem
 
 
 async def sign_up(world: World, key: str | None, number: int = 1) -> Any:
@@ -25,6 +29,21 @@ async def test_picture_of_a_signup_becomes_the_new_users_own(photos: PhotoWorld)
     assert detail["author"]["authorProfileUrl"] == url
     assert (await photos.world.http.get(f"{API}/posts")).json()["items"][0]["author"]["authorProfileUrl"] == url
     assert_problem(await sign_up(photos.world, key, 2), 400, "E400-1")
+
+
+async def test_hostile_picture_of_a_signup_is_refused_within_little_memory(files: Backend, bucket: Bucket) -> None:
+    for name, key in HOSTILE.items():
+        bucket.put(key, FILES[name].make(), FILES[name].content_type)
+    async with open_photo_world(files, bucket) as photos:
+        for number, key in enumerate(HOSTILE.values()):
+            tracemalloc.start()
+            answer = await sign_up(photos.world, key, number)
+            _, most = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            (error,) = assert_problem(answer, 400, "E400-1")["errors"]
+            assert error == {"field": "profileImageKey", "message": "올바른 이미지 파일이 아닙니다."}
+            assert most < confined.MEMORY
+        assert (await sign_up(photos.world, await photos.upload(None))).status_code == 201
 
 
 async def test_signup_takes_no_other_key_than_that_of_a_signup(photos: PhotoWorld) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from socketserver import ThreadingTCPServer
 
 import pytest
+from tests.confined import confined
+from tests.hostile import FILES
 from tests.waiting import eventually
 
 from bapsang_api.uploads import check_function
@@ -21,9 +23,9 @@ from bapsang_api.uploads.checking import Verdict, check
 from bapsang_api.uploads.rules import checked_key
 from bapsang_api.uploads.s3 import Objects
 
-from .bucket import Bucket, PhotoWorld, collect, colour_of, create_bucket, open_photo_world, photo, serving_s3
+from .bucket import HOSTILE, Bucket, PhotoWorld, collect, colour_of, create_bucket, open_photo_world, photo, serving_s3
 from .queues import MOST_RECEIVES, Queue, told
-from .world import Backend, Person, assert_problem
+from .world import UNKNOWN, Backend, Person, assert_problem
 
 #: How many events the storm has; BAPSANG_TEST_UPLOAD_EVENTS=10000 is the full one.
 EVENTS = int(os.environ.get("BAPSANG_TEST_UPLOAD_EVENTS", "1000"))
@@ -131,6 +133,17 @@ async def test_refused_upload_keeps_its_reason_until_it_is_used(photos: PhotoWor
     photos.bucket.put(key, photo())
     assert call(told(key)) == []
     assert photos.bucket.keys("checked/") == [checked_key(key)]
+
+
+def test_function_checks_hostile_uploads_within_little_memory_and_time(bucket: Bucket, tmp_path: Path) -> None:
+    hostile = HOSTILE | {"jpeg: fill bytes": f"users/{UNKNOWN}/post/{UNKNOWN}.jpg"}
+    for name, key in hostile.items():
+        bucket.put(key, FILES[name].make(), FILES[name].content_type)
+    with confined("function", tmp_path) as function:
+        for key in hostile.values():
+            outcome = function.say(told(key))
+            assert (outcome.said, outcome.ended_by) == ('{"batchItemFailures": []}', 0), outcome
+    assert bucket.keys("checked/") == [checked_key(hostile["jpeg: fill bytes"])]
 
 
 async def test_picture_that_was_checked_is_shown_without_reading_the_upload_again(photos: PhotoWorld) -> None:
