@@ -130,6 +130,7 @@ def _digests(live: Manifest | None) -> dict[str, str]:
     for name, value in ((live or {}).get("data") or {}).items():
         try:
             found[name] = hashlib.sha256(base64.b64decode(value)).hexdigest()
-        except binascii.Error:
+        except (binascii.Error, TypeError):
+            # No base 64, or null: counts as missing, and the pods that read it wait.
             continue
     return found

@@ -243,7 +243,8 @@ class Kube:
                     trace_request_ctx=self._fence if writes and fenced else None,
                 ) as response:
                     code = str(response.status)
-                    text = await response.text()
+                    # Never strict: an answer that is cut within a character must not raise something else.
+                    text = (await response.read()).decode(errors="replace")
         except FencedError as error:
             code = "fenced"
             raise KubeError(0, "Fenced", f"{method} {path}: {error}") from error
@@ -274,7 +275,7 @@ def _decode(text: str) -> Manifest | None:
 
 def _error(response: aiohttp.ClientResponse, answer: Manifest, text: str) -> KubeError:
     details = answer.get("details") or {}
-    causes = tuple(str(cause.get("reason")) for cause in details.get("causes", ()))
+    causes = tuple(str(cause.get("reason")) for cause in details.get("causes") or ())
     wait = response.headers.get("Retry-After", "")
     return KubeError(
         response.status,

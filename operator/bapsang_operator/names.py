@@ -105,6 +105,7 @@ class Reason(StrEnum):
     # Degraded
     AS_EXPECTED = "AsExpected"
     INVALID_SPEC = "InvalidSpec"
+    INTERNAL_ERROR = "InternalError"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, no secret
     FOREIGN_OBJECT = "ForeignObject"
     CHILD_REJECTED = "ChildRejected"

@@ -6,9 +6,11 @@ write the status again and again.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from bapsang_operator import names
@@ -68,6 +70,18 @@ def of_foreign(community: Community, keys: Iterable[Key]) -> list[Problem]:
 def of_rejection(key: Key, message: str) -> Problem:
     """Return the problem of a child that the apiserver refused."""
     return Problem(Reason.CHILD_REJECTED, f'{key.kind} "{key.name}" was refused by the apiserver: {_shorten(message)}')
+
+
+def of_exception(error: Exception) -> Problem:
+    """Return the problem of a pass that raised. Type and place only: the text of an exception may hold what a Secret
+    holds, and the log has the traceback."""
+    where = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(where[-1].filename).name}, line {where[-1].lineno}" if where else ""
+    return Problem(
+        Reason.INTERNAL_ERROR,
+        f"The operator met an error that it does not know ({type(error).__name__}{place}). What runs stays in service, "
+        "and the pass is tried again. It is a bug of the operator: report it with the traceback in its log.",
+    )
 
 
 def of_windows(faults: Iterable[str]) -> list[Problem]:

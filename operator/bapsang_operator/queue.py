@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
+
+_log = logging.getLogger(__name__)
 
 FIRST_DELAY = 0.2
 LONGEST_DELAY = 60.0
@@ -79,11 +82,15 @@ class WorkQueue(Generic[Item]):
         self._failures.pop(item, None)
 
     async def work(self, handle: Callable[[Item], Awaitable[bool]]) -> None:
-        """Handle keys for ever. `handle` returns False to see the key again after a growing delay."""
+        """Handle keys for ever. `handle` returns False to see the key again after a growing delay; raising means that
+        too, because a worker that ends takes the process, and every other key, with it."""
         while True:
             item = await self._next()
             try:
                 succeeded = await handle(item)
+            except Exception:
+                _log.exception("handling a key raised", extra={"key": str(item)})
+                succeeded = False
             finally:
                 del self._active[item]
             self._settle(item, succeeded)

@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 #: Longer than any honest pass takes; the work queue tries again.
 _PASS_SECONDS = 60
 _LONGEST_PAUSE = 30
+#: What a pass that ended badly may take to say so; together they stay below what counts as a stuck worker.
+_REPORT_SECONDS = 20
 
 
 def _now() -> datetime:
@@ -94,6 +96,11 @@ class Reconciler:
                 await asyncio.sleep(min(error.retry_after, _LONGEST_PAUSE))
         except TimeoutError:
             _log.warning("reconcile timed out", extra={"community": "/".join(key), "seconds": _PASS_SECONDS})
+        except Exception as error:
+            # One Community that meets a bug must not end the process, and with it all others, leader after leader.
+            result = "internal_error"
+            _log.exception("reconcile raised", extra={"community": "/".join(key)})
+            await self._report_exception(key, error)
         self._metrics.reconciles.labels(result).observe(asyncio.get_running_loop().time() - started)
         return result in {"success", "gone"}
 
@@ -222,6 +229,20 @@ class Reconciler:
             # Would be applied again at every look: a builder writes something that the apiserver rewrites.
             self._metrics.unsettled.labels(key.kind).inc()
             _log.error("applied object came back different", extra=extra | {"fields": unsettled})
+
+    async def _report_exception(self, key: CommunityKey, error: Exception) -> None:
+        """Say in the status that a pass raised; only the log says so when that fails, too."""
+        self._settled.pop(key, None)
+        try:
+            async with asyncio.timeout(_REPORT_SECONDS):
+                resource = self._store.community(key)
+                if resource is None:
+                    return
+                generation, old = resource["metadata"]["generation"], resource.get("status", {})
+                new = status.internal_error(generation, problems.of_exception(error), old, self._now())
+                await self._report(resource, new)
+        except Exception as second:
+            _log.warning("error not reported", extra={"community": "/".join(key), "error": repr(second)[:200]})
 
     async def _report(self, resource: Manifest, new: Manifest, restored: list[str] | None = None) -> None:
         old = resource.get("status", {})

@@ -82,15 +82,27 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
 def invalid(generation: int, problems: list[Problem], old: Manifest, now: datetime) -> Manifest:
     """Return the status of a Community whose spec this operator refuses: everything is left running as it was."""
     blocked = "The spec is not valid: nothing is changed until it is. What runs stays in service."
+    return {**_halted(generation, blocked, problems, old, now), "observedGeneration": generation}
+
+
+def internal_error(generation: int, found: Problem, old: Manifest, now: datetime) -> Manifest:
+    """Return the status of a Community whose pass ended in an exception. `observedGeneration` stays: the generation was
+    not acted on."""
+    return _halted(generation, f"A pass over this Community fails ({found.reason}): see Degraded.", [found], old, now)
+
+
+def _halted(generation: int, blocked: str, problems: list[Problem], old: Manifest, now: datetime) -> Manifest:
+    """Return `old` with the conditions of a Community for which nothing can be done; the others stay as they were."""
     judgements = {
         ConditionType.PROGRESSING: Judgement("False", Reason.BLOCKED, blocked),
         ConditionType.DEGRADED: _degraded(problems),
     }
     kept = [condition for condition in old.get("conditions", ()) if condition["type"] not in judgements]
     changed = _conditions(judgements, generation, old, now)
-    order = list(ConditionType)
-    conditions = sorted([*kept, *changed], key=lambda condition: order.index(ConditionType(condition["type"])))
-    return {**old, "observedGeneration": generation, "conditions": conditions}
+    # By text: a newer version may have written types that this one does not know, and must not raise after a rollback.
+    order = {kind.value: place for place, kind in enumerate(ConditionType)}
+    conditions = sorted([*kept, *changed], key=lambda condition: order.get(condition["type"], len(order)))
+    return {**old, "conditions": conditions}
 
 
 def events(old: Manifest, new: Manifest) -> list[Event]:

@@ -10,7 +10,9 @@ from bapsang_operator.schema.core import Schema, rule
 
 _DNS_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 HOST_PATTERN: Final = rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$"
-URL_PATTERN: Final = rf"^https?://{_DNS_LABEL}(\.{_DNS_LABEL})*(:[0-9]{{1,5}})?$"
+#: 1 to 65535. Parsers raise on a larger one, and the pods that are given it could never connect.
+PORT: Final = "0{0,4}([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+URL_PATTERN: Final = rf"^https?://{_DNS_LABEL}(\.{_DNS_LABEL})*(:{PORT})?$"
 _PATH: Final = r"(/[A-Za-z0-9._~-]+)*"
 SECRET_NAME_PATTERN: Final = rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$"
 
@@ -82,10 +84,12 @@ def immutable(message: str) -> Schema:
     return rule("self == oldSelf", lambda value, old: value == old, message)
 
 
-URL_RULE: Final = matches(URL_PATTERN, "must be http:// or https://, a DNS name and at most a port, without a path")
+URL_RULE: Final = matches(
+    URL_PATTERN, "must be http:// or https://, a DNS name and at most a port (1 to 65535), without a path"
+)
 BASE_URL_RULE: Final = matches(
     URL_PATTERN.removesuffix("$") + _PATH + "$",
-    "must be http:// or https://, a DNS name, at most a port and a path without / at its end",
+    "must be http:// or https://, a DNS name, at most a port (1 to 65535) and a path without / at its end",
 )
 _SECRET_NAME_RULE: Final = matches(SECRET_NAME_PATTERN, "must be a Secret's name: lower case letters, digits, - and .")
 

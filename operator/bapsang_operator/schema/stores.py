@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from bapsang_operator.schema.core import rule
-from bapsang_operator.schema.fields import immutable, matches, obj, resources, rules, secret_ref, text, volume
+from bapsang_operator.schema.fields import PORT, immutable, matches, obj, resources, rules, secret_ref, text, volume
 
 REDIS: Final = obj(
     "Redis: hot reads and likes.",
@@ -23,8 +23,8 @@ REDIS: Final = obj(
             300,
             **rules(
                 matches(
-                    r"^rediss?://[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[0-9]{1,2})?$",
-                    "must be redis:// or rediss://, host, port and database; "
+                    rf"^rediss?://[a-z0-9][a-z0-9.-]*(:{PORT})?(/[0-9]{{1,2}})?$",
+                    "must be redis:// or rediss://, host, port (1 to 65535) and database; "
                     "put a URL with a password into a Secret and name it in secretRef",
                 )
             ),

@@ -41,6 +41,16 @@ BAD: dict[str, tuple[Spec, str]] = {
     ),
     "managed Redis with an address": ({"redis": {"url": "redis://a:6379/0"}}, "spec.redis.mode"),
     "Redis URL with a password": ({"redis": {"mode": "external", "url": "redis://:pw@a:6379/0"}}, "spec.redis.url"),
+    "Redis URL with a port that does not exist": (
+        {"redis": {"mode": "external", "url": "redis://r:70000/0"}},
+        "spec.redis.url",
+    ),
+    **{
+        f"{field} with a port that does not exist": (_storage(**{field: "http://s3:65536"}), f"spec.storage.{field}")
+        for field in ("endpoint", "uploadUrl", "publicUrl")
+    },
+    "public URL at port 0": ({"publicUrl": "http://a.example:0"}, "spec.publicUrl"),
+    "origin with a port that does not exist": ({"api": {"corsOrigins": ["http://a:99999"]}}, "spec.api.corsOrigins[0]"),
     "negative replicas": ({"api": {"base": {"replicas": -1}}}, "spec.api.base.replicas"),
     "no burst floor": ({"api": {"burst": {"minReplicas": 0}}}, "spec.api.burst.minReplicas"),
     "no burst ceiling": ({"api": {"burst": {"maxReplicas": 0}}}, "spec.api.burst.maxReplicas"),
@@ -233,7 +243,10 @@ _WORDS = [
         "밥상",
         "http://a",
         "https://a.b:8080",
+        "https://a.b:65535",
+        "http://a:65536",
         "redis://a",
+        "redis://a:70000/0",
         "* * * * *",
         "5 4 * * sun",
     ),

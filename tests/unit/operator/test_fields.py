@@ -32,15 +32,15 @@ def test_every_field_of_the_spec_has_a_row_and_every_row_a_field() -> None:
     assert set(_leaves(schema.SPEC)) == set(ROWS)
 
 
-def _merged(left: Manifest, right: Manifest) -> Manifest:
+def merged(left: Manifest, right: Manifest) -> Manifest:
     found = dict(left)
     for name, value in right.items():
         before = found.get(name)
-        found[name] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+        found[name] = merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
     return found
 
 
-def _with(given: Manifest, path: str, value: Any) -> Manifest:
+def with_field(given: Manifest, path: str, value: Any) -> Manifest:
     found = copy.deepcopy(given)
     node: Any = found
     *steps, last = path.replace("[]", ".[]").split(".")
@@ -84,7 +84,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize("path", ROWS)
 def test_field_changes_the_children_that_its_row_names_and_no_other(path: str) -> None:
     row = ROWS[path]
-    before, after = _world(row.given), _world(_with(_merged(row.given, row.then), path, row.to))
+    before, after = _world(row.given), _world(with_field(merged(row.given, row.then), path, row.to))
     changed: dict[str, set[str]] = {}
     for name in before.keys() | after.keys():
         left, right = dict(_flat(before.get(name, {}))), dict(_flat(after.get(name, {})))

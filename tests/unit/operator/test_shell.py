@@ -99,14 +99,24 @@ async def test_failed_key_comes_back_by_itself() -> None:
     await _stop(tasks)
 
 
-async def test_worker_that_dies_says_so() -> None:
-    async def fail(_item: str) -> bool:
-        raise RuntimeError("bug")
+async def test_key_that_raises_comes_back_later_and_the_worker_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    queue: WorkQueue[str] = WorkQueue(jitter=lambda: 1.0)
+    handler = Handler(queue)
 
-    queue: WorkQueue[str] = WorkQueue()
-    queue.add("a")
-    with pytest.raises(RuntimeError, match="bug"):
-        await queue.work(fail)
+    async def handle(item: str) -> bool:
+        succeeded = await handler(item)
+        if item == "bad" and handler.seen.count("bad") < 3:
+            raise RuntimeError("bug")
+        return succeeded
+
+    tasks = [asyncio.create_task(queue.work(handle))]
+    queue.add("bad")
+    queue.add("good")
+    await handler.saw(4)
+    assert handler.seen == ["bad", "good", "bad", "bad"]
+    assert not any(task.done() for task in tasks)
+    assert "RuntimeError: bug" in caplog.text
+    await _stop(tasks)
     assert queue.oldest_active() == 0
 
 

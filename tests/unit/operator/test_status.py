@@ -367,3 +367,17 @@ def test_a_community_rests_when_nothing_is_to_be_done_and_nothing_waits_for_a_ti
         **{"duration": "2h", "replicas": 8},
     }
     assert not rests(prewarm=[window])
+
+
+def test_status_of_a_newer_version_is_kept_by_an_older_one_that_refuses_the_spec() -> None:
+    future = {"type": "Brewed", "status": "True", "reason": "Hot", "message": "m", "lastTransitionTime": "t"}
+    old = {"conditions": [future, *status_of(Cluster(community()))["conditions"]]}
+    for new in (
+        status.invalid(2, [Problem(Reason.INVALID_SPEC, "no")], old, NOW),
+        status.internal_error(2, problems.of_exception(ValueError("a secret")), old, NOW),
+    ):
+        assert new["conditions"][-1] == future
+        assert condition_of(new, "Progressing")["reason"] == "Blocked"
+        assert condition_of(new, "Degraded")["observedGeneration"] == 2
+        assert len(status.events(old, new)) == 1
+        assert "a secret" not in str(new)
