@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from bapsang_operator import build, drift, names, plan, prewarm, problems, progress, sight, spec, status
+from bapsang_operator import build, names, plan, prewarm, problems, progress, sight, spec, status
 from bapsang_operator.child import Manifest
+from bapsang_operator.execute import Executor, Outcome
 from bapsang_operator.keep import Keep, Kept
-from bapsang_operator.kinds import SCALED_OBJECT, Key, key_of
+from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import EventReason, Reason
-from bapsang_operator.plan import Apply, Cause, Ownership, Plan
 from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey, Store
@@ -33,16 +33,6 @@ _REPORT_SECONDS = 20
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass
-class _Outcome:
-    """What applying a plan brought to light."""
-
-    problems: list[Problem] = field(default_factory=list)
-    foreign: list[Key] = field(default_factory=list)
-    vanishing: list[Key] = field(default_factory=list)
-    restored: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,6 +66,7 @@ class Reconciler:
         self._later = later
         self._now = now
         self._has_keda = has_keda
+        self._executor = Executor(kube, store, metrics)
         self._uids: dict[CommunityKey, str] = {}
         self._settled: dict[CommunityKey, _Basis] = {}
 
@@ -139,7 +130,7 @@ class Reconciler:
         live = self._store.children(key)
         rollout = progress.observe(community, children, live)
         planned = plan.make(community, children, live, rollout, self._store.applied)
-        outcome = await self._execute(community, planned, lost) if community.paused is None else _Outcome()
+        outcome = await self._executor.run(community, planned, lost) if community.paused is None else Outcome()
         if lacking and community.api.autoscaling.keda is not None:
             outcome.problems.append(problems.of_keda(lacking))
         planned.foreign += outcome.foreign
@@ -174,61 +165,6 @@ class Reconciler:
         if community.api.autoscaling.keda is None or await self._kube.serves(SCALED_OBJECT):
             return ""
         return f"the apiserver does not serve {SCALED_OBJECT.plural}.{SCALED_OBJECT.group}; install KEDA"
-
-    async def _execute(self, community: Community, planned: Plan, lost: set[Key]) -> _Outcome:
-        outcome = _Outcome()
-        # First: KEDA refuses a second autoscaler beside the one that is to go.
-        for live in planned.deletes:
-            await self._kube.delete(live)
-            _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
-        for apply in planned.applies:
-            key = key_of(apply.manifest)
-            if apply.cause is Cause.MISSING and not await self._is_free(community, key, outcome):
-                continue
-            try:
-                await self._apply(community, apply)
-            except KubeError as error:
-                if not error.is_refusal or error.is_namespace_terminating:
-                    raise
-                outcome.problems.append(problems.of_rejection(key, error.message))
-                continue
-            if apply.cause is Cause.DRIFTED:
-                outcome.restored.append(f"{key} was edited ({', '.join(apply.fields[:3])}) and has been restored.")
-            elif apply.cause is Cause.MISSING and key in lost:
-                outcome.restored.append(f"{key} was deleted and has been put back.")
-        for scale in planned.scales:
-            self._store.put(await self._kube.scale(scale.live, scale.replicas))
-            extra = {"community": str(community), "child": str(key_of(scale.live)), "replicas": scale.replicas}
-            _log.info("scaled", extra=extra)
-        return outcome
-
-    async def _is_free(self, community: Community, key: Key, outcome: _Outcome) -> bool:
-        """Tell whether a name may be applied to. The watches see only objects with our label: before the first apply,
-        look whether somebody else's object has the name, because server-side apply would simply take it over."""
-        live = await self._kube.get(key)
-        if live is None:
-            return True
-        whose = plan.ownership(community, live)
-        if whose is Ownership.OURS and "deletionTimestamp" not in live["metadata"]:
-            return True
-        if whose is Ownership.FOREIGN:
-            outcome.foreign.append(key)
-        else:
-            outcome.vanishing.append(key)
-        return False
-
-    async def _apply(self, community: Community, apply: Apply) -> None:
-        key = key_of(apply.manifest)
-        answer = await self._kube.apply(drift.stamped(apply.manifest))
-        self._store.put(answer)
-        self._store.applied[key] = apply.manifest
-        extra = {"community": str(community), "child": str(key), "cause": apply.cause.value}
-        _log.info("applied", extra=extra | ({"fields": list(apply.fields)} if apply.fields else {}))
-        unsettled = drift.differing_fields(apply.manifest, answer)
-        if unsettled:
-            # Would be applied again at every look: a builder writes something that the apiserver rewrites.
-            self._metrics.unsettled.labels(key.kind).inc()
-            _log.error("applied object came back different", extra=extra | {"fields": unsettled})
 
     async def _report_exception(self, key: CommunityKey, error: Exception) -> None:
         """Say in the status that a pass raised; only the log says so when that fails, too."""
