@@ -24,6 +24,8 @@ class Gate(IntEnum):
     MIGRATION = 2
     #: The base tier runs the new pod template and is available.
     BASE = 3
+    #: Never opens in this pass: what the child depends on could not be read.
+    UNREAD = 9
 
 
 @dataclass(frozen=True)

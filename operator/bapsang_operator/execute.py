@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
 from bapsang_operator import drift, plan, problems
+from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key, key_of
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.metrics import Metrics
-from bapsang_operator.plan import Apply, Cause, Ownership, Plan
+from bapsang_operator.plan import Apply, Cause, Ownership, Plan, Scale
 from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
-from bapsang_operator.store import Store
+from bapsang_operator.store import CommunityKey, Store
 
 _log = logging.getLogger(__name__)
+#: Longest pause that an apiserver is given, in seconds, however long it asks to be left alone.
+LONGEST_PAUSE: Final = 30
+#: Seconds that children may fail one after another, slowly, before the rest waits for the next pass. Below what a pass
+#: may take, so that the status is written in any case.
+_PATIENCE_SECONDS: Final = 20.0
 
 
 @dataclass
 class Outcome:
-    """What applying a plan brought to light."""
+    """What carrying out a plan brought to light. `failed` children are tried again soon."""
 
+    failed: set[Key] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     foreign: list[Key] = field(default_factory=list)
     vanishing: list[Key] = field(default_factory=list)
@@ -30,38 +42,77 @@ class Outcome:
 class Executor:
     """Writes to the cluster what a plan says, and keeps the store up with the answers."""
 
-    def __init__(self, kube: Kube, store: Store, metrics: Metrics) -> None:
+    def __init__(self, kube: Kube, store: Store, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube = kube
         self._store = store
         self._metrics = metrics
+        self._clock = clock
+        self._failing: dict[CommunityKey, set[Key]] = {}
+
+    def forget(self, community: CommunityKey) -> None:
+        """Forget a Community that is gone."""
+        self._failing.pop(community, None)
 
     async def run(self, community: Community, planned: Plan, lost: set[Key]) -> Outcome:
-        """Write what the plan says; `lost` children were deleted by somebody. Raises KubeError."""
+        """Write what the plan says; `lost` children were deleted by somebody. A child that fails does not keep the
+        others from their turn. Raises KubeError when no other request would fare better."""
         outcome = Outcome()
+        failing = self._failing.pop(_key(community), set())
+        began = self._clock()
+        # What failed last comes last: when the pass is cut short, everything else has had its turn.
+        for key, step in sorted(self._steps(community, planned, lost, outcome), key=lambda step: step[0] in failing):
+            try:
+                await step()
+            except KubeError as error:
+                if error.ends_the_pass:
+                    raise
+                if error.is_refusal:
+                    outcome.problems.append(problems.of_rejection(key, error.message))
+                    continue
+                outcome.failed.add(key)
+                outcome.problems.append(problems.of_failure(key, error.message))
+                extra = {"community": str(community), "child": str(key), "error": str(error)}
+                _log.warning("child failed", extra=extra)
+                if error.retry_after:
+                    # With the worker in hand: an apiserver that asks for a pause gets one from this process.
+                    await asyncio.sleep(min(error.retry_after, LONGEST_PAUSE))
+                    break
+                if self._clock() - began > _PATIENCE_SECONDS:
+                    break
+        if outcome.failed:
+            self._failing[_key(community)] = outcome.failed
+        return outcome
+
+    def _steps(
+        self, community: Community, planned: Plan, lost: set[Key], outcome: Outcome
+    ) -> Iterator[tuple[Key, Callable[[], Awaitable[None]]]]:
+        """Yield every write by the child that it concerns."""
         # First: KEDA refuses a second autoscaler beside the one that is to go.
         for live in planned.deletes:
-            await self._kube.delete(live)
-            _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
+            yield key_of(live), partial(self._delete, community, live)
         for apply in planned.applies:
-            key = key_of(apply.manifest)
-            if apply.cause is Cause.MISSING and not await self._is_free(community, key, outcome):
-                continue
-            try:
-                await self._apply(community, apply)
-            except KubeError as error:
-                if not error.is_refusal or error.is_namespace_terminating:
-                    raise
-                outcome.problems.append(problems.of_rejection(key, error.message))
-                continue
-            if apply.cause is Cause.DRIFTED:
-                outcome.restored.append(f"{key} was edited ({', '.join(apply.fields[:3])}) and has been restored.")
-            elif apply.cause is Cause.MISSING and key in lost:
-                outcome.restored.append(f"{key} was deleted and has been put back.")
+            yield key_of(apply.manifest), partial(self._carry_out, community, apply, lost, outcome)
         for scale in planned.scales:
-            self._store.put(await self._kube.scale(scale.live, scale.replicas))
-            extra = {"community": str(community), "child": str(key_of(scale.live)), "replicas": scale.replicas}
-            _log.info("scaled", extra=extra)
-        return outcome
+            yield key_of(scale.live), partial(self._scale, community, scale)
+
+    async def _delete(self, community: Community, live: Manifest) -> None:
+        await self._kube.delete(live)
+        _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
+
+    async def _scale(self, community: Community, scale: Scale) -> None:
+        self._store.put(await self._kube.scale(scale.live, scale.replicas))
+        extra = {"community": str(community), "child": str(key_of(scale.live)), "replicas": scale.replicas}
+        _log.info("scaled", extra=extra)
+
+    async def _carry_out(self, community: Community, apply: Apply, lost: set[Key], outcome: Outcome) -> None:
+        key = key_of(apply.manifest)
+        if apply.cause is Cause.MISSING and not await self._is_free(community, key, outcome):
+            return
+        await self._apply(community, apply)
+        if apply.cause is Cause.DRIFTED:
+            outcome.restored.append(f"{key} was edited ({', '.join(apply.fields[:3])}) and has been restored.")
+        elif apply.cause is Cause.MISSING and key in lost:
+            outcome.restored.append(f"{key} was deleted and has been put back.")
 
     async def _is_free(self, community: Community, key: Key, outcome: Outcome) -> bool:
         """Tell whether a name may be applied to. The watches see only objects with our label: before the first apply,
@@ -90,3 +141,7 @@ class Executor:
             # Would be applied again at every look: a builder writes something that the apiserver rewrites.
             self._metrics.unsettled.labels(key.kind).inc()
             _log.error("applied object came back different", extra=extra | {"fields": unsettled})
+
+
+def _key(community: Community) -> CommunityKey:
+    return CommunityKey(community.namespace, community.name)

@@ -13,11 +13,13 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bapsang_operator import problems
 from bapsang_operator.build import secret, secrets_read
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.plan import Ownership, ownership
+from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey
 
@@ -27,13 +29,14 @@ class Kept:
     """Digests of the secret values found.
 
     `foreign` Secrets are somebody else's, `vanishing` ones belong to an earlier Community of this name and are about to
-    go, `restored` ones were deleted by somebody and have been put back.
+    go, `restored` ones were deleted by somebody and have been put back, `failed` ones could not be read or made.
     """
 
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
     foreign: list[Key] = field(default_factory=list)
     vanishing: list[Key] = field(default_factory=list)
     restored: list[Key] = field(default_factory=list)
+    failed: dict[Key, Problem] = field(default_factory=dict)
 
 
 @dataclass
@@ -60,27 +63,40 @@ class Keep:
     async def ensure(self, community: Community, *, create: bool = True) -> Kept:
         """Create what is missing of the generated Secrets, if told so, and return the digests of all that are there.
 
-        Raises KubeError.
+        Raises KubeError when no other request would fare better.
         """
         kept = Kept()
         for name, generate in secret.generators(community).items():
             key = Key("Secret", community.namespace, name)
-            seen = await self._look(community, key)
-            if seen.whose is None and create:
-                if await self._create(community, key, generate):
-                    kept.restored.append(key)
+            try:
+                await self._ensure(community, key, generate if create else None, kept)
+            except KubeError as error:
+                _fail(kept, key, error)
+        for name in sorted({ref.name for ref in secrets_read(community)}):
+            key = Key("Secret", community.namespace, name)
+            try:
                 seen = await self._look(community, key)
-            match seen.whose:
-                case Ownership.OURS:
-                    kept.digests.update({(name, field): digest for field, digest in seen.digests.items()})
-                case Ownership.EARLIER:
-                    kept.vanishing.append(key)
-                case Ownership.FOREIGN:
-                    kept.foreign.append(key)
-        for name in {ref.name for ref in secrets_read(community)}:
-            seen = await self._look(community, Key("Secret", community.namespace, name))
+            except KubeError as error:
+                _fail(kept, key, error)
+                continue
             kept.digests.update({(name, field): digest for field, digest in seen.digests.items()})
         return kept
+
+    async def _ensure(
+        self, community: Community, key: Key, generate: Callable[[], secret.Content] | None, kept: Kept
+    ) -> None:
+        seen = await self._look(community, key)
+        if seen.whose is None and generate is not None:
+            if await self._create(community, key, generate):
+                kept.restored.append(key)
+            seen = await self._look(community, key)
+        match seen.whose:
+            case Ownership.OURS:
+                kept.digests.update({(key.name, field): digest for field, digest in seen.digests.items()})
+            case Ownership.EARLIER:
+                kept.vanishing.append(key)
+            case Ownership.FOREIGN:
+                kept.foreign.append(key)
 
     def forget(self, community: CommunityKey, uid: str) -> None:
         """Forget the Secrets of a Community that is gone."""
@@ -123,6 +139,13 @@ class Keep:
             if error.status != 409:
                 raise
         return remembered is not None
+
+
+def _fail(kept: Kept, key: Key, error: KubeError) -> None:
+    """Note that one Secret could not be read or made: whatever does not need it goes on."""
+    if error.ends_the_pass or error.retry_after or error.reason == "Timeout":
+        raise error
+    kept.failed[key] = problems.of_failure(key, error.message)
 
 
 def _digests(live: Manifest | None) -> dict[str, str]:

@@ -44,6 +44,11 @@ class KubeError(Exception):
         return self.status in {400, 403, 422}
 
     @property
+    def ends_the_pass(self) -> bool:
+        """No other request would fare better: no connection, no lease, no rights at all, no namespace."""
+        return self.reason in {"NoAnswer", "Fenced"} or self.status in {401, 404} or self.is_namespace_terminating
+
+    @property
     def is_namespace_terminating(self) -> bool:
         """The namespace is being deleted, and with it everything we could do."""
         return "NamespaceTerminating" in self._causes
@@ -249,7 +254,10 @@ class Kube:
             code = "fenced"
             raise KubeError(0, "Fenced", f"{method} {path}: {error}") from error
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
-            raise KubeError(0, "NoAnswer", f"{method} {path}: no answer from the apiserver ({error!r})") from error
+            # Connected and no answer in time: that may be one slow webhook, and other objects fare better.
+            is_slow = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError)
+            reason = "Timeout" if is_slow else "NoAnswer"
+            raise KubeError(0, reason, f"{method} {path}: no answer from the apiserver ({error!r})") from error
         finally:
             self._metrics.requests.labels(verb, kind.name, code).inc()
         answer = _decode(text)

@@ -109,6 +109,7 @@ class Reason(StrEnum):
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, no secret
     FOREIGN_OBJECT = "ForeignObject"
     CHILD_REJECTED = "ChildRejected"
+    CHILD_FAILED = "ChildFailed"
     PODS_REFUSED = "PodsRefused"
     MIGRATION_FAILED = "MigrationFailed"
     IMAGE_PULL_FAILED = "ImagePullFailed"

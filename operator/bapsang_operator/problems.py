@@ -6,6 +6,7 @@ write the status again and again.
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -70,6 +71,13 @@ def of_foreign(community: Community, keys: Iterable[Key]) -> list[Problem]:
 def of_rejection(key: Key, message: str) -> Problem:
     """Return the problem of a child that the apiserver refused."""
     return Problem(Reason.CHILD_REJECTED, f'{key.kind} "{key.name}" was refused by the apiserver: {_shorten(message)}')
+
+
+def of_failure(key: Key, message: str) -> Problem:
+    """Return the problem of a child that could not be read or written for now, with the apiserver's words."""
+    # Go names the port that it called from, another one each time: the status would be written at every attempt.
+    text = re.sub(r"\S+:\d+->", "", message)
+    return Problem(Reason.CHILD_FAILED, f'{key.kind} "{key.name}" failed and is tried again: {_shorten(text)}')
 
 
 def of_exception(error: Exception) -> Problem:

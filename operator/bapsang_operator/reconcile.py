@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from bapsang_operator import build, names, plan, prewarm, problems, progress, sight, spec, status
-from bapsang_operator.child import Manifest
-from bapsang_operator.execute import Executor, Outcome
+from bapsang_operator.child import Child, Gate, Manifest
+from bapsang_operator.execute import LONGEST_PAUSE, Executor, Outcome
 from bapsang_operator.keep import Keep, Kept
 from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.kube import Kube, KubeError
@@ -26,7 +26,6 @@ Later = Callable[[CommunityKey, float], None]
 _log = logging.getLogger(__name__)
 #: Longer than any honest pass takes; the work queue tries again.
 _PASS_SECONDS = 60
-_LONGEST_PAUSE = 30
 #: What a pass that ended badly may take to say so; together they stay below what counts as a stuck worker.
 _REPORT_SECONDS = 20
 
@@ -76,7 +75,7 @@ class Reconciler:
         result = "error"
         try:
             async with asyncio.timeout(_PASS_SECONDS):
-                result = "success" if await self._reconcile(key) else "waiting"
+                result = await self._reconcile(key)
         except KubeError as error:
             # 404: the Community was deleted while we worked on it; the watch will tell.
             if error.is_namespace_terminating or error.status == 404:
@@ -84,7 +83,7 @@ class Reconciler:
             else:
                 _log.warning("reconcile failed", extra={"community": "/".join(key), "error": str(error)})
                 # With the worker in hand: an apiserver that asks for a pause gets one from this process.
-                await asyncio.sleep(min(error.retry_after, _LONGEST_PAUSE))
+                await asyncio.sleep(min(error.retry_after, LONGEST_PAUSE))
         except TimeoutError:
             _log.warning("reconcile timed out", extra={"community": "/".join(key), "seconds": _PASS_SECONDS})
         except Exception as error:
@@ -95,12 +94,13 @@ class Reconciler:
         self._metrics.reconciles.labels(result).observe(asyncio.get_running_loop().time() - started)
         return result in {"success", "gone"}
 
-    async def _reconcile(self, key: CommunityKey) -> bool:
+    async def _reconcile(self, key: CommunityKey) -> str:
+        """Return `success`, `waiting` or `error`; what is not a success is tried again soon."""
         revision = self._store.revision(key)  # before anything is read, so that no change is taken for seen
         resource = self._store.community(key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
             self._forget(key)
-            return True
+            return "success"
         uid = resource["metadata"]["uid"]
         if self._uids.get(key, uid) != uid:
             self._forget(key)
@@ -110,7 +110,7 @@ class Reconciler:
             found = [Problem(Reason.INVALID_SPEC, str(violation)) for violation in violations]
             old = resource.get("status", {})
             await self._report(resource, status.invalid(resource["metadata"]["generation"], found, old, self._now()))
-            return True
+            return "success"
         now = self._now()
         community = prewarm.warmed(spec.parse(resource), now)
         change = prewarm.next_change(community, now)
@@ -118,21 +118,26 @@ class Reconciler:
             self._later(key, (change - now).total_seconds())
         return await self._converge(resource, community, key, revision)
 
-    async def _converge(self, resource: Manifest, community: Community, key: CommunityKey, revision: int) -> bool:
+    async def _converge(self, resource: Manifest, community: Community, key: CommunityKey, revision: int) -> str:
         kept = await self._keep.ensure(community, create=community.paused is None)
-        lacking = await self._look_for_keda(community)
+        lacking, unread = await self._look_for_keda(community)
         basis = _Basis(revision, kept, lacking, self._now().date())
         if self._settled.get(key) == basis:
-            return True
+            return "success"
         children = build.children(community, kept.digests, has_keda=not lacking)
+        live = self._store.children(key)
+        if unread is not None and _scaled_object(community) not in live:
+            # Either autoscaler may be the second one beside a ScaledObject that is there and could not be read.
+            children = [_waiting(child) if child.key == _scaled_object(community) else child for child in children]
         self._store.remember(children)
         lost = self._store.take_lost(key)
-        live = self._store.children(key)
         rollout = progress.observe(community, children, live)
         planned = plan.make(community, children, live, rollout, self._store.applied)
         outcome = await self._executor.run(community, planned, lost) if community.paused is None else Outcome()
         if lacking and community.api.autoscaling.keda is not None:
             outcome.problems.append(problems.of_keda(lacking))
+        if unread is not None:
+            outcome.problems.append(unread)
         planned.foreign += outcome.foreign
         planned.vanishing += [*outcome.vanishing, *kept.vanishing]
         if planned.applies or planned.scales:
@@ -140,23 +145,34 @@ class Reconciler:
             rollout = progress.observe(community, children, live)
         seen = sight.see(community, children, live, rollout, planned, kept, outcome.problems, self._now())
         new = status.compute(seen, resource.get("status", {}), self._now())
-        if new == resource.get("status", {}) and sight.is_settled(community, planned, live):
+        failed = bool(kept.failed or unread or outcome.failed)
+        if new == resource.get("status", {}) and sight.is_settled(community, planned, live) and not failed:
             self._settled[key] = basis
         else:
             self._settled.pop(key, None)
         restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]
         await self._report(resource, new, restored)
+        if failed:
+            return "error"
         # Objects without our label are not watched: look again soon instead of being told that they are gone.
-        return not planned.vanishing
+        return "waiting" if planned.vanishing else "success"
 
-    async def _look_for_keda(self, community: Community) -> str:
+    async def _look_for_keda(self, community: Community) -> tuple[str, Problem | None]:
         """Read the Community's ScaledObject, which is not watched: its kind may be absent, and come or go meanwhile.
 
-        Returns what stands in the way of one; nothing does when it is there.
+        Returns what stands in the way of one, nothing when it is there; and the problem of one that cannot be read.
         """
         if not self._has_keda:
-            return "the operator has no rights on KEDA's ScaledObjects; set keda.enabled in its chart"
-        key = Key(SCALED_OBJECT.name, community.namespace, names.api_burst(community.name))
+            return "the operator has no rights on KEDA's ScaledObjects; set keda.enabled in its chart", None
+        try:
+            return await self._read_scaled_object(community), None
+        except KubeError as error:
+            if error.ends_the_pass or error.retry_after:
+                raise
+            return "", problems.of_failure(_scaled_object(community), error.message)
+
+    async def _read_scaled_object(self, community: Community) -> str:
+        key = _scaled_object(community)
         live = await self._kube.get(key)
         if live is not None:
             self._store.put(live)
@@ -186,14 +202,28 @@ class Reconciler:
             self._store.put(await self._kube.write_status(resource, new))
         posts = [status.Event("Normal", EventReason.CHILD_RESTORED, text) for text in restored or ()]
         for event in posts + status.events(old, new):
-            await self._kube.post_event(_event(resource, event, self._now()))
+            try:
+                await self._kube.post_event(_event(resource, event, self._now()))
+            except KubeError as error:
+                # The status is written, so the next pass would not post it either: an Event is no reason for one.
+                _log.warning("event not posted", extra={"event": event.reason, "error": str(error)})
+                return
 
     def _forget(self, key: CommunityKey) -> None:
         self._store.forget(key)
         self._settled.pop(key, None)
+        self._executor.forget(key)
         uid = self._uids.pop(key, None)
         if uid is not None:
             self._keep.forget(key, uid)
+
+
+def _waiting(child: Child) -> Child:
+    return replace(child, gate=Gate.UNREAD)
+
+
+def _scaled_object(community: Community) -> Key:
+    return Key(SCALED_OBJECT.name, community.namespace, names.api_burst(community.name))
 
 
 def _event(resource: Manifest, event: status.Event, now: datetime) -> Manifest:

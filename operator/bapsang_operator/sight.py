@@ -29,12 +29,13 @@ def see(
     pods = [found for key, found in sorted(live.items()) if key.kind == "Pod"]
     foreign = [*planned.foreign, *kept.foreign]
     # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
-    unfit = {key.name for key in (*kept.foreign, *kept.vanishing)}
+    unfit = {key.name for key in (*kept.foreign, *kept.vanishing, *kept.failed)}
     missing = [ref for ref in problems.missing_secrets(children) if ref.name not in unfit]
     last = _last_run(live, Component.LIKE_SYNC)
     found = [
         *problems.of_secrets(community, missing),
         *problems.of_foreign(community, foreign),
+        *kept.failed.values(),
         *hindrances,
         *problems.of_migration(community, rollout, pods),
         *problems.of_pods(community, pods, now),
