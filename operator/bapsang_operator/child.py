@@ -30,11 +30,13 @@ class Gate(IntEnum):
 
 @dataclass(frozen=True)
 class Child:
-    """One desired child. While `gate` is closed or a secret in `missing` is absent, the live object stays as it is."""
+    """One desired child. While `gate` is closed or a secret in `missing` is absent, the live object stays as it is, its
+    count of pods and its suspension aside. It is not created before the object that `requires` names."""
 
     manifest: Manifest
     gate: Gate = Gate.NOTHING
     missing: tuple[SecretRef, ...] = ()
+    requires: Key | None = None
 
     @property
     def key(self) -> Key:

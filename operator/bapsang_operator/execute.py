@@ -15,7 +15,7 @@ from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key, key_of
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.metrics import Metrics
-from bapsang_operator.plan import Apply, Cause, Ownership, Plan, Scale
+from bapsang_operator.plan import Adjust, Apply, Cause, Ownership, Plan, Scale
 from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey, Store
@@ -94,6 +94,8 @@ class Executor:
             yield key_of(apply.manifest), partial(self._carry_out, community, apply, lost, outcome)
         for scale in planned.scales:
             yield key_of(scale.live), partial(self._scale, community, scale)
+        for adjust in planned.adjusts:
+            yield key_of(adjust.live), partial(self._adjust, community, adjust)
 
     async def _delete(self, community: Community, live: Manifest) -> None:
         await self._kube.delete(live)
@@ -103,6 +105,11 @@ class Executor:
         self._store.put(await self._kube.scale(scale.live, scale.replicas))
         extra = {"community": str(community), "child": str(key_of(scale.live)), "replicas": scale.replicas}
         _log.info("scaled", extra=extra)
+
+    async def _adjust(self, community: Community, adjust: Adjust) -> None:
+        self._store.put(await self._kube.merge(adjust.live, {"spec": adjust.fields}))
+        extra = {"community": str(community), "child": str(key_of(adjust.live)), "fields": adjust.fields}
+        _log.info("adjusted", extra=extra)
 
     async def _carry_out(self, community: Community, apply: Apply, lost: set[Key], outcome: Outcome) -> None:
         key = key_of(apply.manifest)

@@ -42,6 +42,17 @@ def prewarmed(community: Community, openings: list[Opening]) -> Judgement:
     return Judgement("False", Reason.NO_WINDOW_OPEN, text)
 
 
+def raised(prewarmed: Judgement, community: Community, live_floor: int | None) -> Judgement:
+    """Return `prewarmed` unless it claims a floor that the live autoscaler does not have."""
+    floor = community.api.burst.min_replicas
+    if prewarmed.status != "True" or (live_floor is not None and live_floor >= floor):
+        return prewarmed
+    has = "no autoscaler" if live_floor is None else f"a floor of {live_floor} pods"
+    opened = prewarmed.message.partition("Open: ")[2]
+    text = f"The burst tier has {has} instead of a floor of {floor}: see Progressing. Open: {opened}"
+    return Judgement("False", Reason.FLOOR_NOT_RAISED, text)
+
+
 def paused(community: Community) -> Judgement:
     """Tell whether the annotation keeps the operator from changing anything, and why."""
     if community.paused is None:

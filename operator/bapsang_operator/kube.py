@@ -14,44 +14,17 @@ import aiohttp
 from bapsang_operator import names
 from bapsang_operator.child import Manifest
 from bapsang_operator.credentials import Credentials
+from bapsang_operator.errors import KubeError, refused
 from bapsang_operator.fence import Fence, FencedError
 from bapsang_operator.kinds import BY_NAME, COMMUNITY, EVENT, LEASE, Key, Kind, key_of
 from bapsang_operator.metrics import Metrics
+
+__all__ = ["Kube", "KubeError"]
 
 _READ_SECONDS = 15.0
 _PAGE = 500
 #: Whole objects are about fifty times the size of their metadata.
 _OBJECTS_PAGE = 100
-
-
-class KubeError(Exception):
-    """A request that failed. `status` is the HTTP status, 0 when there was no answer; `retry_after` are the seconds
-    that an overloaded apiserver asks to be left alone, 0 when it asks for nothing."""
-
-    def __init__(
-        self, status: int, reason: str, message: str, causes: tuple[str, ...] = (), retry_after: int = 0
-    ) -> None:
-        super().__init__(f"{status} {reason}: {message}" if status else message)
-        self.status = status
-        self.reason = reason
-        self.message = message
-        self.retry_after = retry_after
-        self._causes = causes
-
-    @property
-    def is_refusal(self) -> bool:
-        """The apiserver will not have this object, however often it is sent."""
-        return self.status in {400, 403, 422}
-
-    @property
-    def ends_the_pass(self) -> bool:
-        """No other request would fare better: no connection, no lease, no rights at all, no namespace."""
-        return self.reason in {"NoAnswer", "Fenced"} or self.status in {401, 404} or self.is_namespace_terminating
-
-    @property
-    def is_namespace_terminating(self) -> bool:
-        """The namespace is being deleted, and with it everything we could do."""
-        return "NamespaceTerminating" in self._causes
 
 
 class Kube:
@@ -185,6 +158,21 @@ class Kube:
         }
         return {**live, "metadata": {**metadata, **changed}, "spec": {**live["spec"], "replicas": replicas}}
 
+    async def merge(self, live: Manifest, patch: Manifest) -> Manifest:
+        """Change single fields of exactly this object (by uid) by a JSON merge patch and return it as it is now."""
+        key = key_of(live)
+        kind = BY_NAME[key.kind]
+        metadata = {"uid": live["metadata"]["uid"], **patch.get("metadata", {})}
+        return await self._request(
+            "patch",
+            "PATCH",
+            kind,
+            kind.path(key.namespace, key.name),
+            params={"fieldManager": names.MANAGER},
+            body={**patch, "metadata": metadata},
+            content="application/merge-patch+json",
+        )
+
     async def write_status(self, community: Manifest, status: Manifest) -> Manifest:
         """Replace the status of a Community and return the Community as it is now."""
         key = key_of(community)
@@ -262,7 +250,7 @@ class Kube:
             self._metrics.requests.labels(verb, kind.name, code).inc()
         answer = _decode(text)
         if response.status >= 400:
-            raise _error(response, answer or {}, text)
+            raise refused(response.status, response.headers.get("Retry-After", ""), answer or {}, text)
         if answer is None:
             raise KubeError(0, "BadAnswer", f"{method} {path}: the answer is cut off or no JSON object")
         return answer
@@ -279,16 +267,3 @@ def _decode(text: str) -> Manifest | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def _error(response: aiohttp.ClientResponse, answer: Manifest, text: str) -> KubeError:
-    details = answer.get("details") or {}
-    causes = tuple(str(cause.get("reason")) for cause in details.get("causes") or ())
-    wait = response.headers.get("Retry-After", "")
-    return KubeError(
-        response.status,
-        answer.get("reason", ""),
-        answer.get("message") or text[:200],
-        causes,
-        int(wait) if wait.isascii() and wait.isdigit() else 0,
-    )

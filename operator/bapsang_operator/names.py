@@ -139,6 +139,7 @@ class Reason(StrEnum):
     # Prewarmed
     WINDOW_OPEN = "WindowOpen"
     NO_WINDOW_OPEN = "NoWindowOpen"
+    FLOOR_NOT_RAISED = "FloorNotRaised"
     # Paused
     BY_ANNOTATION = "ByAnnotation"
     NOT_PAUSED = "NotPaused"

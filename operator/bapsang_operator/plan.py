@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
+from typing import Final
 
 from bapsang_operator import drift, names
 from bapsang_operator.child import Child, Manifest
-from bapsang_operator.kinds import BY_NAME, Key
+from bapsang_operator.kinds import BY_NAME, Key, key_of
 from bapsang_operator.names import Component
 from bapsang_operator.progress import Live, MigrationState, Progress
 from bapsang_operator.spec import Community
@@ -52,6 +53,14 @@ class Scale:
     replicas: int
 
 
+@dataclass(frozen=True)
+class Adjust:
+    """Fields of `spec` to set at once on an object whose other changes must wait."""
+
+    live: Manifest
+    fields: Manifest
+
+
 @dataclass
 class Plan:
     """What to write, and what stands in the way.
@@ -63,6 +72,7 @@ class Plan:
     applies: list[Apply] = field(default_factory=list)
     deletes: list[Manifest] = field(default_factory=list)
     scales: list[Scale] = field(default_factory=list)
+    adjusts: list[Adjust] = field(default_factory=list)
     held: list[Child] = field(default_factory=list)
     vanishing: list[Key] = field(default_factory=list)
     foreign: list[Key] = field(default_factory=list)
@@ -95,7 +105,7 @@ def make(
     that, so that a failed migration does not leave the running version unguarded."""
     plan = Plan()
     for child in children:
-        _consider(plan, community, child, live.get(child.key), progress, applied)
+        _consider(plan, community, child, live, progress, applied)
     wanted = {child.key for child in children}
     # One autoscaler stays until the other one may take its place.
     awaited = {child.key.name for child in plan.held}
@@ -123,10 +133,11 @@ def _consider(
     plan: Plan,
     community: Community,
     child: Child,
-    live: Manifest | None,
+    found: Live,
     progress: Progress,
     applied: Mapping[Key, Manifest],
 ) -> None:
+    live = found.get(child.key)
     if live is not None:
         whose = ownership(community, live)
         if whose is Ownership.FOREIGN:
@@ -135,27 +146,32 @@ def _consider(
         if whose is Ownership.EARLIER or "deletionTimestamp" in live["metadata"]:
             plan.vanishing.append(child.key)
             return
-    if not _is_held(child, live, progress):
+    if not _is_held(plan, child, live, found, progress):
         _compare(plan, child.manifest, child.digest, live)
         return
     plan.held.append(child)
-    manifest = _resized(applied.get(child.key), child.manifest)
-    if manifest is not None:
+    ungated = {name: value for name, value in child.manifest.get("spec", {}).items() if name in _UNGATED}
+    before = applied.get(child.key)
+    if before is not None:
+        manifest = {**before, "spec": {**before["spec"], **ungated}} if ungated else before
         _compare(plan, manifest, drift.digest(manifest), live)
+    elif live is not None:
+        # After a restart nothing tells what was applied before the change that waits.
+        differing = {name: value for name, value in ungated.items() if live["spec"].get(name) != value}
+        if differing:
+            plan.adjusts.append(Adjust(live, differing))
 
 
-def _resized(applied: Manifest | None, wanted: Manifest) -> Manifest | None:
-    """Return what was applied last with the count of pods that is wanted now: going to sleep, waking and growing never
-    wait for a migration."""
-    if applied is None or "replicas" not in wanted.get("spec", {}):
-        return applied
-    return {**applied, "spec": {**applied["spec"], "replicas": wanted["spec"]["replicas"]}}
+#: Fields of `spec` that no gate holds: going to sleep, waking, growing and suspending a job wait for nothing.
+_UNGATED: Final = frozenset({"replicas", "suspend"})
 
 
-def _is_held(child: Child, live: Manifest | None, progress: Progress) -> bool:
+def _is_held(plan: Plan, child: Child, live: Manifest | None, found: Live, progress: Progress) -> bool:
     """Tell whether a change must wait; putting back what was edited by hand never does."""
     if live is not None and drift.applied_digest(live) == child.digest:
         return False
+    if live is None and child.requires is not None and child.requires not in found:
+        return child.requires not in {key_of(apply.manifest) for apply in plan.applies}
     return bool(child.missing) or not progress.passed(child.gate)
 
 

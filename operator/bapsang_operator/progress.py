@@ -9,7 +9,7 @@ from enum import StrEnum
 from bapsang_operator import drift, names
 from bapsang_operator.build import migration
 from bapsang_operator.child import Child, Gate, Manifest
-from bapsang_operator.kinds import Key
+from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.spec import Community
 
 Live = Mapping[Key, Manifest]
@@ -47,13 +47,17 @@ class Tier:
 
 @dataclass(frozen=True)
 class Progress:
-    """What the live objects show. `database_ready` and `redis_ready` are None where an external one is not observed."""
+    """What the live objects show. `database_ready` and `redis_ready` are None where an external one is not observed.
+
+    `floor`: the fewest burst pods that the live autoscaler allows; None when there is none.
+    """
 
     database_ready: bool | None
     redis_ready: bool | None
     migration: MigrationState
     base: Tier
     burst: Tier
+    floor: int | None = None
 
     def passed(self, gate: Gate) -> bool:
         """Tell whether everything up to and including `gate` has happened."""
@@ -87,7 +91,17 @@ def observe(community: Community, children: list[Child], live: Live) -> Progress
         migration=_migration(job),
         base=tier(names.api_base(community.name)),
         burst=tier(names.api_burst(community.name)),
+        floor=_floor(community, live),
     )
+
+
+def _floor(community: Community, live: Live) -> int | None:
+    name = names.api_burst(community.name)
+    for kind, bound in ((SCALED_OBJECT.name, "minReplicaCount"), ("HorizontalPodAutoscaler", "minReplicas")):
+        found = live.get(Key(kind, community.namespace, name))
+        if found is not None and bound in found["spec"]:
+            return int(found["spec"][bound])
+    return None
 
 
 def job_condition(job: Manifest, kind: str) -> Manifest | None:

@@ -140,7 +140,7 @@ class Reconciler:
             outcome.problems.append(unread)
         planned.foreign += outcome.foreign
         planned.vanishing += [*outcome.vanishing, *kept.vanishing]
-        if planned.applies or planned.scales:
+        if planned.applies or planned.scales or planned.adjusts:
             live = self._store.children(key)
             rollout = progress.observe(community, children, live)
         seen = sight.see(community, children, live, rollout, planned, kept, outcome.problems, self._now())

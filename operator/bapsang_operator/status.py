@@ -54,7 +54,9 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
         ConditionType.DATABASE_READY: _database(progress.database_ready),
         ConditionType.REDIS_READY: _store("The managed Redis", progress.redis_ready),
         ConditionType.LIKE_SYNC_HEALTHY: _like_sync(seen),
-        ConditionType.PREWARMED: judgement.prewarmed(community, seen.windows),
+        ConditionType.PREWARMED: judgement.raised(
+            judgement.prewarmed(community, seen.windows), community, progress.floor
+        ),
         ConditionType.PAUSED: judgement.paused(community),
     }
     cost = None if community.estate is None else costing.assess(community, community.estate, now.date())
@@ -137,7 +139,9 @@ def _transition(kind: str, before: Manifest | None, after: Manifest) -> Event | 
                 return Event("Normal", EventReason.ROLLOUT_COMPLETED, message)
         case ConditionType.MIGRATED if status == "True" and was != "True":
             return Event("Normal", EventReason.MIGRATION_SUCCEEDED, message)
-        case ConditionType.PREWARMED if status != was and "True" in {status, was}:
+        case ConditionType.PREWARMED if (
+            status != was and "True" in {status, was} and after["reason"] != Reason.FLOOR_NOT_RAISED
+        ):
             opened = status == "True"
             return Event("Normal", EventReason.WINDOW_OPENED if opened else EventReason.WINDOW_CLOSED, message)
         case ConditionType.PAUSED if status != was and "True" in {status, was}:

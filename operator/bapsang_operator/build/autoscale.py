@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from bapsang_operator import names
 from bapsang_operator.build import meta
-from bapsang_operator.child import Child, Gate, Manifest
-from bapsang_operator.kinds import SCALED_OBJECT
+from bapsang_operator.child import Child, Manifest
+from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.names import Component
 from bapsang_operator.spec import Community, Keda
 
@@ -17,10 +17,14 @@ PAUSED = "autoscaling.keda.sh/paused-replicas"
 
 
 def autoscaler(community: Community, *, has_keda: bool) -> Child:
-    """Return the autoscaler that the spec asks for; the one by CPU while KEDA is not there."""
+    """Return the autoscaler that the spec asks for; the one by CPU while KEDA is not there.
+
+    No gate: its bounds are what ends an overload, and an overload is what makes base pods unready. Only its creation
+    waits for its Deployment: before, it would fill the event log and scale nothing.
+    """
     asked = community.api.autoscaling.keda
-    # An autoscaler without its Deployment only fills the event log.
-    return Child(_scaled_object(community, asked) if asked and has_keda else _by_cpu(community), Gate.BASE)
+    burst = Key("Deployment", community.namespace, names.api_burst(community.name))
+    return Child(_scaled_object(community, asked) if asked and has_keda else _by_cpu(community), requires=burst)
 
 
 def _by_cpu(community: Community) -> Manifest:

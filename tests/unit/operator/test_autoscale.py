@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,9 +14,11 @@ from bapsang_operator.kinds import Key, key_of
 from bapsang_operator.plan import Plan
 
 from .field_rows import KEDA
-from .world import Cluster, children, community
+from .test_fields import merged
+from .world import Cluster, children, community, migration_key
 
 HPA, SCALED = Key("HorizontalPodAutoscaler", "ns", "c-api-burst"), Key("ScaledObject", "ns", "c-api-burst")
+BURST = Key("Deployment", "ns", "c-api-burst")
 
 
 def scaled(**changes: Any) -> Manifest:
@@ -63,12 +65,92 @@ def test_one_autoscaler_takes_the_place_of_the_other_and_back() -> None:
 
 
 def test_the_old_autoscaler_stays_while_the_new_one_must_wait() -> None:
+    """Which is only while there is nothing to scale: the Deployment was deleted, and its own change must wait."""
     cluster = Cluster(community())
     cluster.bring_up()
+    del cluster.live[BURST], cluster.applied[BURST]
     with_keda = children(community(**KEDA, image="bapsang/api:0.2.0"))
-    during = copy.deepcopy(cluster).step(with_keda)
+    during = cluster.step(with_keda)
     assert SCALED in [child.key for child in during.held]
     assert HPA not in changed(during)[1]
+
+
+def _unready(cluster: Cluster, _start: Manifest) -> None:
+    cluster.at("Deployment", "c-api-base")["status"]["availableReplicas"] = 1
+
+
+def _without_redis(cluster: Cluster, _start: Manifest) -> None:
+    cluster.at("StatefulSet", "c-redis")["status"] = {}
+
+
+def _migrating(cluster: Cluster, start: Manifest, end: str | None = None) -> None:
+    cluster.community = community(**start, image="bapsang/api:0.2.0")
+    cluster.step()
+    if end is not None:
+        cluster.end_job(migration_key(cluster.community), end)
+
+
+#: What shuts gates, and what of it a new image belongs to.
+HOLDUPS: dict[str, tuple[Callable[[Cluster, Manifest], None], Manifest]] = {
+    "one base pod is unready": (_unready, {}),
+    "Redis restarts": (_without_redis, {}),
+    "a migration is pending": (_migrating, {"image": "bapsang/api:0.2.0"}),
+    "a migration failed": (lambda cluster, start: _migrating(cluster, start, "Failed"), {"image": "bapsang/api:0.2.0"}),
+}
+
+
+def _held_up(holdup: str, changes: Manifest, *, restarted: bool, start: Manifest | None = None) -> tuple[Cluster, Plan]:
+    cluster = Cluster(community(**(start or {})))
+    cluster.bring_up()
+    shut, image = HOLDUPS[holdup]
+    shut(cluster, start or {})
+    if restarted:
+        cluster.applied.clear()
+    cluster.community = community(**{**image, **changes})
+    made = cluster.step()
+    assert all(apply.manifest["kind"] != "Job" for apply in made.applies)
+    return cluster, made
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("holdup", HOLDUPS)
+def test_bounds_of_the_autoscaler_wait_for_nothing(holdup: str, restarted: bool) -> None:
+    for low, high in ((8, 40), (1, 2)):
+        bounds = {"api": {"burst": {"minReplicas": low, "maxReplicas": high}}}
+        start = {"api": {"burst": {"minReplicas": 3, "maxReplicas": 10}}}
+        cluster, _ = _held_up(holdup, bounds, restarted=restarted, start=start)
+        found = cluster.live[HPA]["spec"]
+        assert (found["minReplicas"], found["maxReplicas"]) == (low, high)
+        cluster, _ = _held_up(holdup, merged(KEDA, bounds), restarted=restarted, start=KEDA)
+        found = cluster.live[SCALED]["spec"]
+        assert (found["minReplicaCount"], found["maxReplicaCount"]) == (low, high)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("holdup", HOLDUPS)
+def test_sleeping_and_suspending_wait_for_nothing(holdup: str, restarted: bool) -> None:
+    storage = {"storage": {"bucket": "media"}}
+    cluster, made = _held_up(holdup, {**storage, "hibernate": True}, restarted=restarted, start=storage)
+    assert cluster.at("Deployment", "c-api-base")["spec"]["replicas"] == 0
+    assert [(scale.live["metadata"]["name"], scale.replicas) for scale in made.scales] == [("c-api-burst", 0)]
+    for job in ("c-like-sync", "c-image-collector"):
+        assert cluster.at("CronJob", job)["spec"]["suspend"] is True
+    suspended = {"likeSync": {"suspend": True}}
+    cluster, _ = _held_up(holdup, suspended, restarted=restarted)
+    assert cluster.at("CronJob", "c-like-sync")["spec"]["suspend"] is True
+    cluster, _ = _held_up(holdup, {}, restarted=restarted, start={"hibernate": True})
+    assert cluster.at("Deployment", "c-api-base")["spec"]["replicas"] == 2
+    assert cluster.at("CronJob", "c-like-sync")["spec"]["suspend"] is False
+    image = cluster.at("Deployment", "c-api-base")["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == "bapsang/api:0.1.0", "the new pod template waits for its migration"
+
+
+def test_autoscaler_is_not_made_before_its_deployment() -> None:
+    cluster = Cluster(community())
+    while not (made := cluster.step()).applies or BURST not in cluster.live:
+        assert HPA not in cluster.live
+        cluster.settle()
+    assert HPA in {key_of(apply.manifest) for apply in made.applies}
 
 
 @pytest.mark.parametrize(("text", "keda"), [("true", True), ("false", False)])

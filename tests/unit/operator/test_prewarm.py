@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bapsang_operator import judgement, plan, prewarm, progress, spec
+from bapsang_operator.child import Manifest
 from bapsang_operator.names import Reason
 from bapsang_operator.spec import Community
 
-from .world import Cluster, children, community, resource
+from .world import Cluster, children, community, condition_of, reasons_of, resource, status_of
 
 SEOUL, NEW_YORK, BERLIN = (ZoneInfo(name) for name in ("Asia/Seoul", "America/New_York", "Europe/Berlin"))
 #: Around the days on which clocks change in New York and Berlin, and an ordinary one.
@@ -170,6 +171,28 @@ def test_condition_says_which_window_and_until_when_in_its_own_time() -> None:
     assert told.message == 'No window is open. Next: "late" at 2026-11-23T22:00+09:00, 3 pods.'
     told = _told(_community(_window(), hibernate=True), datetime(2026, 11, 23, 18, 0, tzinfo=SEOUL))
     assert (told.status, told.message) == ("False", "spec.hibernate is set: no window opens.")
+
+
+def test_condition_does_not_claim_a_floor_that_the_live_autoscaler_does_not_have() -> None:
+    wanted = _community(_window())
+    opened = datetime(2026, 11, 23, 18, 0, tzinfo=SEOUL)
+    cluster = Cluster(prewarm.warmed(wanted, opened))
+    windows = prewarm.openings(cluster.community, opened)
+
+    def told() -> Manifest:
+        return condition_of(status_of(cluster, windows=windows), "Prewarmed")
+
+    assert (told()["status"], told()["reason"]) == ("False", Reason.FLOOR_NOT_RAISED)
+    assert told()["message"] == (
+        "The burst tier has no autoscaler instead of a floor of 8: see Progressing. "
+        'Open: window "dinner" until 2026-11-23T19:30+09:00.'
+    )
+    cluster.bring_up()
+    assert told()["status"] == "True"
+    up = status_of(cluster, windows=windows)
+    cluster.at("HorizontalPodAutoscaler", "c-api-burst")["spec"]["minReplicas"] = 7
+    assert "has a floor of 7 pods instead of a floor of 8" in told()["message"]
+    assert reasons_of(up, status_of(cluster, up, windows=windows)) == []
 
 
 def test_condition_names_every_open_window_and_says_when_one_never_shuts() -> None:

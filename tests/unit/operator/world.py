@@ -78,6 +78,8 @@ class Cluster:
             self.put(apply.manifest)
         for gone in made.deletes:
             del self.live[key_of(gone)]
+        for adjust in made.adjusts:
+            self.live[key_of(adjust.live)]["spec"] |= adjust.fields
         return made
 
     def put(self, manifest: Manifest) -> None:
@@ -146,6 +148,7 @@ def status_of(
         planned if planned is not None else cluster.plan(),
         found or [],
         more.get("like_sync"),
+        more.get("windows", []),
     )
     return status.compute(seen, old or {}, more.get("now", NOW))
 
