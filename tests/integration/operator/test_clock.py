@@ -91,3 +91,34 @@ def test_paused_community_is_left_alone_and_goes_on_afterwards(namespace: Namesp
     eventually(lambda: namespace.get("Service", "c-api") and _replicas(namespace, "c-api-base") == 2)
     job = (namespace.get("CronJob", "c-like-sync") or {})["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     assert "7" in job["containers"][0]["args"]
+
+
+def _bounds(namespace: Namespace) -> tuple[int, int]:
+    found: Any = namespace.get("HorizontalPodAutoscaler", "c-api-burst")
+    return int(found["spec"]["minReplicas"]), int(found["spec"]["maxReplicas"])
+
+
+def test_overload_and_a_failed_migration_hold_back_no_count(namespace: Namespace, operator: Operator) -> None:
+    namespace.community()
+    first = namespace.bring_up()
+    base: Any = namespace.get("Deployment", "c-api-base")
+    overloaded = base["status"] | {"availableReplicas": 1, "readyReplicas": 1, "unavailableReplicas": 1}
+    namespace.patch("Deployment", "c-api-base", {"status": overloaded}, "/status")
+    window = {"name": "now", "schedule": "* * * * *", "duration": "60m", "replicas": 8}
+    namespace.patch("Community", "c", {"spec": {"prewarm": [window], "api": {"burst": {"maxReplicas": 40}}}})
+    eventually(lambda: _bounds(namespace) == (8, 40), 5, "bounds reach the autoscaler under overload")
+    namespace.wait_for("Prewarmed", "True", "WindowOpen")
+    namespace.patch("Community", "c", {"spec": {"image": "bapsang/api:0.2.0"}})
+    namespace.finish_job(namespace.migration(other_than=first), succeeded=False)
+    namespace.wait_for("Degraded", "True", "MigrationFailed")
+    # Nobody remembers what was applied before the change that waits.
+    operator.restart()
+    namespace.patch("Community", "c", {"spec": {"hibernate": True, "prewarm": [], "likeSync": {"suspend": True}}})
+    eventually(lambda: (_replicas(namespace, "c-api-base"), _replicas(namespace, "c-api-burst")) == (0, 0))
+    eventually(lambda: (namespace.get("CronJob", "c-like-sync") or {})["spec"]["suspend"] is True)
+    eventually(lambda: _bounds(namespace) == (1, 40))
+    namespace.patch("Community", "c", {"spec": {"hibernate": False, "likeSync": {"suspend": False}}})
+    _both(namespace, 2, 1)
+    eventually(lambda: (namespace.get("CronJob", "c-like-sync") or {})["spec"]["suspend"] is False)
+    base = namespace.get("Deployment", "c-api-base")
+    assert base["spec"]["template"]["spec"]["containers"][0]["image"] == "bapsang/api:0.1.0"
