@@ -76,8 +76,8 @@ def of_rejection(key: Key, message: str) -> Problem:
 def of_failure(key: Key, message: str) -> Problem:
     """Return the problem of a child that could not be read or written for now, with the apiserver's words."""
     # Go names the port that it called from, another one each time: the status would be written at every attempt.
-    text = re.sub(r"\S+:\d+->", "", message)
-    return Problem(Reason.CHILD_FAILED, f'{key.kind} "{key.name}" failed and is tried again: {_shorten(text)}')
+    text = _shorten(re.sub(r"\S+:\d+->", "", message)).removesuffix(".")
+    return Problem(Reason.CHILD_FAILED, f'{key.kind} "{key.name}" failed and is tried again: {text}.')
 
 
 def of_exception(error: Exception) -> Problem:

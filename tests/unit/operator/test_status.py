@@ -381,3 +381,12 @@ def test_status_of_a_newer_version_is_kept_by_an_older_one_that_refuses_the_spec
         assert condition_of(new, "Degraded")["observedGeneration"] == 2
         assert len(status.events(old, new)) == 1
         assert "a secret" not in str(new)
+
+
+def test_failure_of_a_child_reads_the_same_at_every_attempt_and_stays_short() -> None:
+    key = Key("Service", "ns", "c-api")
+    words = 'failed calling webhook "x": Post "https://x": read tcp 10.0.0.1:{}->10.0.0.2:443: i/o timeout'
+    texts = {problems.of_failure(key, words.format(port)).message for port in (40001, 51234)}
+    assert len(texts) == 1
+    assert "read tcp 10.0.0.2:443: i/o timeout." in texts.pop()
+    assert len(problems.of_failure(key, "x" * 5000).message) < 400
