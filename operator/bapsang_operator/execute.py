@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from bapsang_operator import drift, plan, problems
+from bapsang_operator import drift, fields, plan, problems
 from bapsang_operator.child import Manifest
+from bapsang_operator.fields import Deviation
 from bapsang_operator.kinds import Key, key_of
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.metrics import Metrics
@@ -37,6 +38,7 @@ class Outcome:
     foreign: list[Key] = field(default_factory=list)
     vanishing: list[Key] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
+    rewritten: list[str] = field(default_factory=list)
 
 
 class Executor:
@@ -102,22 +104,31 @@ class Executor:
         _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
 
     async def _scale(self, community: Community, scale: Scale) -> None:
-        self._store.put(await self._kube.scale(scale.live, scale.replicas))
+        await self._unless_gone(self._kube.scale(scale.live, scale.replicas))
         extra = {"community": str(community), "child": str(key_of(scale.live)), "replicas": scale.replicas}
         _log.info("scaled", extra=extra)
 
     async def _adjust(self, community: Community, adjust: Adjust) -> None:
-        self._store.put(await self._kube.merge(adjust.live, {"spec": adjust.fields}))
+        await self._unless_gone(self._kube.merge(adjust.live, {"spec": adjust.fields}))
         extra = {"community": str(community), "child": str(key_of(adjust.live)), "fields": adjust.fields}
         _log.info("adjusted", extra=extra)
+
+    async def _unless_gone(self, write: Awaitable[Manifest]) -> None:
+        try:
+            self._store.put(await write)
+        except KubeError as error:
+            # The object was deleted meanwhile; its watch tells of that, and it is made again.
+            if error.status != 404:
+                raise
 
     async def _carry_out(self, community: Community, apply: Apply, lost: set[Key], outcome: Outcome) -> None:
         key = key_of(apply.manifest)
         if apply.cause is Cause.MISSING and not await self._is_free(community, key, outcome):
             return
-        await self._apply(community, apply)
-        if apply.cause is Cause.DRIFTED:
-            outcome.restored.append(f"{key} was edited ({', '.join(apply.fields[:3])}) and has been restored.")
+        left = await self._apply(community, apply, outcome)
+        restored = [path for path in apply.fields if path not in left]
+        if apply.cause is Cause.DRIFTED and restored:
+            outcome.restored.append(f"{key} was edited ({', '.join(restored[:3])}) and has been restored.")
         elif apply.cause is Cause.MISSING and key in lost:
             outcome.restored.append(f"{key} was deleted and has been put back.")
 
@@ -136,18 +147,84 @@ class Executor:
             outcome.vanishing.append(key)
         return False
 
-    async def _apply(self, community: Community, apply: Apply) -> None:
-        key = key_of(apply.manifest)
-        answer = await self._kube.apply(drift.stamped(apply.manifest))
+    async def _apply(self, community: Community, apply: Apply, outcome: Outcome) -> drift.Baseline:
+        """Apply one child, take off what others have added, and return the object's baseline: what is left then is a
+        webhook's, and would be at every look."""
+        manifest, key = apply.manifest, key_of(apply.manifest)
+        if apply.cause is Cause.DRIFTED and key not in self._store.baselines and await self._is_known(manifest):
+            return self._store.baselines[key]
+        before = self._store.baselines.get(key, {})
+        try:
+            answer = await self._kube.apply(drift.stamped(manifest))
+        except KubeError as error:
+            if not error.is_refusal or not await self._is_cleared(manifest):
+                raise
+            answer = await self._kube.apply(drift.stamped(manifest))
         self._store.put(answer)
-        self._store.applied[key] = apply.manifest
+        self._store.applied[key] = manifest
         extra = {"community": str(community), "child": str(key), "cause": apply.cause.value}
         _log.info("applied", extra=extra | ({"fields": list(apply.fields)} if apply.fields else {}))
-        unsettled = drift.differing_fields(apply.manifest, answer)
-        if unsettled:
-            # Would be applied again at every look: a builder writes something that the apiserver rewrites.
+        added = [one for one in drift.deviations(manifest, answer) if _is_by_hand(one, answer, apply, before)]
+        if added:
+            answer = await self._kube.merge(answer, drift.removal(answer, added))
+            self._store.put(answer)
+            _log.info("additions removed", extra=extra | {"fields": [one.text for one in added]})
+        baseline = drift.as_baseline(drift.deviations(manifest, answer))
+        self._store.baselines[key] = baseline
+        rewritten = [text for text, value in baseline.items() if before.get(text) != value]
+        if rewritten:
             self._metrics.unsettled.labels(key.kind).inc()
-            _log.error("applied object came back different", extra=extra | {"fields": unsettled})
+            _log.warning("applied object was rewritten", extra=extra | {"fields": rewritten})
+            paths = ", ".join(rewritten[:3])
+            outcome.rewritten.append(f"{key}: a webhook changed {paths} in what was applied; it is left like that.")
+        return baseline
+
+    async def _is_cleared(self, manifest: Manifest) -> bool:
+        """Take additions off and put fields back in one request, where an apply is refused because of what others have
+        added: a Service that is no load balancer any more may have no source ranges. False when nothing was added."""
+        live = await self._kube.get(key_of(manifest))
+        added = [] if live is None else [one for one in drift.deviations(manifest, live) if one.added]
+        if live is None or not added:
+            return False
+        self._store.put(await self._kube.merge(live, drift.removal(live, added, manifest)))
+        return True
+
+    async def _is_known(self, manifest: Manifest) -> bool:
+        """Learn by dry runs what of a child is a webhook's, which nobody remembers after a restart, and tell whether
+        that is all that differs."""
+        key = key_of(manifest)
+        live = await self._kube.get(key)
+        if live is None:
+            return False
+        try:
+            applied = await self._kube.apply(drift.stamped(manifest), dry_run=True)
+        except KubeError as error:
+            if not error.is_refusal:
+                raise
+            return False
+        baseline = drift.learned(manifest, live, applied, await self._cleaned(manifest, live))
+        self._store.put(live)
+        self._store.baselines[key] = baseline
+        return not drift.differing_fields(manifest, live, baseline)
+
+    async def _cleaned(self, manifest: Manifest, live: Manifest) -> Manifest | None:
+        """Return what a child would be without what was added to it; None when the apiserver would refuse that."""
+        added = [one for one in drift.deviations(manifest, live) if one.added]
+        if not added:
+            return None
+        try:
+            return await self._kube.merge(live, drift.removal(live, added), dry_run=True)
+        except KubeError as error:
+            if not error.is_refusal:
+                raise
+            return None
+
+
+def _is_by_hand(one: Deviation, answer: Manifest, apply: Apply, before: drift.Baseline) -> bool:
+    """Tell whether something in the answer to our apply was added by somebody, not by a webhook on the way."""
+    if not one.added or before.get(one.text) == drift.digest(one.live):
+        return False
+    return fields.is_foreign(answer, one.path) or one.text in apply.fields
 
 
 def _key(community: Community) -> CommunityKey:

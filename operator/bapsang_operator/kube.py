@@ -62,7 +62,7 @@ class Kube:
         """Yield every managed object of a kind, page by page, so that memory never holds more than one."""
         params = _listing(kind, _OBJECTS_PAGE)
         while True:
-            page = await self._request("list", "GET", kind, kind.path(namespace), params=params)
+            page = _checked(await self._request("list", "GET", kind, kind.path(namespace), params=params))
             for item in page["items"] or ():
                 yield {**item, "apiVersion": kind.api_version, "kind": kind.name}
             if not page["metadata"].get("continue"):
@@ -74,21 +74,17 @@ class Kube:
         params = _listing(kind, _PAGE)
         found: set[tuple[str, str]] = set()
         while True:
-            page = await self._request(
-                "list",
-                "GET",
-                kind,
-                kind.path(namespace),
-                params=params,
-                accept="application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+            page = _checked(
+                await self._request("list", "GET", kind, kind.path(namespace), params=params, accept=accept)
             )
             found |= {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in page["items"] or ()}
             if not page["metadata"].get("continue"):
                 return int(page["metadata"]["resourceVersion"]), found
             params["continue"] = page["metadata"]["continue"]
 
-    async def apply(self, manifest: Manifest) -> Manifest:
-        """Create or change an object by server-side apply and return it as it is now."""
+    async def apply(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create or change an object by server-side apply and return it as it is now; `dry_run`: as it would be."""
         key = key_of(manifest)
         kind = BY_NAME[key.kind]
         return await self._request(
@@ -99,6 +95,7 @@ class Kube:
             params={"fieldManager": names.MANAGER, "force": "true"},
             body=manifest,
             content="application/apply-patch+yaml",
+            dry_run=dry_run,
         )
 
     async def create(self, manifest: Manifest, *, fenced: bool = True) -> Manifest:
@@ -158,8 +155,9 @@ class Kube:
         }
         return {**live, "metadata": {**metadata, **changed}, "spec": {**live["spec"], "replicas": replicas}}
 
-    async def merge(self, live: Manifest, patch: Manifest) -> Manifest:
-        """Change single fields of exactly this object (by uid) by a JSON merge patch and return it as it is now."""
+    async def merge(self, live: Manifest, patch: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Change single fields of exactly this object (by uid) by a JSON merge patch and return it as it is now;
+        `dry_run`: as it would be."""
         key = key_of(live)
         kind = BY_NAME[key.kind]
         metadata = {"uid": live["metadata"]["uid"], **patch.get("metadata", {})}
@@ -171,6 +169,7 @@ class Kube:
             params={"fieldManager": names.MANAGER},
             body={**patch, "metadata": metadata},
             content="application/merge-patch+json",
+            dry_run=dry_run,
         )
 
     async def write_status(self, community: Manifest, status: Manifest) -> Manifest:
@@ -218,18 +217,21 @@ class Kube:
         content: str = "application/json",
         accept: str = "application/json",
         fenced: bool = True,
+        dry_run: bool = False,
     ) -> Manifest:
+        # A dry run passes every webhook and changes nothing; it is fenced all the same, being of use to the leader only.
         writes = method != "GET"
+        params = {**(params or {}), **({"dryRun": "All"} if dry_run else {})}
         seconds = self._write_seconds if writes else _READ_SECONDS
         code = "none"
         try:
             with self._fence.write() if writes and fenced else contextlib.nullcontext():
-                if writes:
+                if writes and not dry_run:
                     self._metrics.writes.labels(verb, kind.name).inc()
                 async with self._session.request(
                     method,
                     self._server + path,
-                    params={**(params or {}), "timeout": f"{seconds:g}s"},
+                    params={**params, "timeout": f"{seconds:g}s"},
                     data=json.dumps(body) if body is not None else None,
                     headers={"Content-Type": content, "Accept": accept},
                     timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=min(5.0, seconds)),
@@ -259,6 +261,13 @@ class Kube:
 def _listing(kind: Kind, limit: int) -> dict[str, str]:
     selector = {} if kind is COMMUNITY else {"labelSelector": names.MANAGED_SELECTOR}
     return {"limit": str(limit)} | selector
+
+
+def _checked(page: Manifest) -> Manifest:
+    """Return a page of a list; a proxy may answer 200 with something else, which must not end the informers."""
+    if "items" not in page or "resourceVersion" not in page.get("metadata", {}):
+        raise KubeError(0, "BadAnswer", "the answer is no list")
+    return page
 
 
 def _decode(text: str) -> Manifest | None:

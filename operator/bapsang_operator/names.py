@@ -166,6 +166,7 @@ class EventReason(StrEnum):
     ROLLOUT_COMPLETED = "RolloutCompleted"
     MIGRATION_SUCCEEDED = "MigrationSucceeded"
     CHILD_RESTORED = "ChildRestored"
+    CHILD_REWRITTEN = "ChildRewritten"
     RECOVERED = "Recovered"
     HIBERNATED = "Hibernated"
     WINDOW_OPENED = "WindowOpened"

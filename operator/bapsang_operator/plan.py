@@ -100,12 +100,14 @@ def make(
     live: Live,
     progress: Progress,
     applied: Mapping[Key, Manifest],
+    baselines: Mapping[Key, drift.Baseline] | None = None,
 ) -> Plan:
     """Return the plan. `applied` holds what was applied last: while a change must wait, edits by hand are undone to
-    that, so that a failed migration does not leave the running version unguarded."""
+    that, so that a failed migration does not leave the running version unguarded. `baselines` hold what webhooks made
+    of it, which is left as it is."""
     plan = Plan()
     for child in children:
-        _consider(plan, community, child, live, progress, applied)
+        _consider(plan, community, child, live, progress, applied, (baselines or {}).get(child.key))
     wanted = {child.key for child in children}
     # One autoscaler stays until the other one may take its place.
     awaited = {child.key.name for child in plan.held}
@@ -136,6 +138,7 @@ def _consider(
     found: Live,
     progress: Progress,
     applied: Mapping[Key, Manifest],
+    baseline: drift.Baseline | None,
 ) -> None:
     live = found.get(child.key)
     if live is not None:
@@ -147,14 +150,14 @@ def _consider(
             plan.vanishing.append(child.key)
             return
     if not _is_held(plan, child, live, found, progress):
-        _compare(plan, child.manifest, child.digest, live)
+        _compare(plan, child.manifest, child.digest, live, baseline)
         return
     plan.held.append(child)
     ungated = {name: value for name, value in child.manifest.get("spec", {}).items() if name in _UNGATED}
     before = applied.get(child.key)
     if before is not None:
         manifest = {**before, "spec": {**before["spec"], **ungated}} if ungated else before
-        _compare(plan, manifest, drift.digest(manifest), live)
+        _compare(plan, manifest, drift.digest(manifest), live, baseline)
     elif live is not None:
         # After a restart nothing tells what was applied before the change that waits.
         differing = {name: value for name, value in ungated.items() if live["spec"].get(name) != value}
@@ -175,7 +178,9 @@ def _is_held(plan: Plan, child: Child, live: Manifest | None, found: Live, progr
     return bool(child.missing) or not progress.passed(child.gate)
 
 
-def _compare(plan: Plan, manifest: Manifest, digest: str, live: Manifest | None) -> None:
+def _compare(
+    plan: Plan, manifest: Manifest, digest: str, live: Manifest | None, baseline: drift.Baseline | None
+) -> None:
     if live is None:
         plan.applies.append(Apply(manifest, Cause.MISSING))
     elif drift.applied_digest(live) != digest:
@@ -183,7 +188,7 @@ def _compare(plan: Plan, manifest: Manifest, digest: str, live: Manifest | None)
         if manifest["kind"] != "Job":
             plan.applies.append(Apply(manifest, Cause.CHANGED))
     else:
-        fields = drift.differing_fields(manifest, live)
+        fields = drift.differing_fields(manifest, live, baseline)
         if fields:
             plan.applies.append(Apply(manifest, Cause.DRIFTED, tuple(fields)))
 

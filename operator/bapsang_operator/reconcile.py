@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 _PASS_SECONDS = 60
 #: What a pass that ended badly may take to say so; together they stay below what counts as a stuck worker.
 _REPORT_SECONDS = 20
+#: For so long the same restoring is told by one Event.
+_SAME_EVENT_SECONDS = 600
 
 
 def _now() -> datetime:
@@ -68,6 +70,7 @@ class Reconciler:
         self._executor = Executor(kube, store, metrics)
         self._uids: dict[CommunityKey, str] = {}
         self._settled: dict[CommunityKey, _Basis] = {}
+        self._told: dict[CommunityKey, dict[str, float]] = {}
 
     async def __call__(self, key: CommunityKey) -> bool:
         """Reconcile one Community; False when it should be tried again soon."""
@@ -132,7 +135,7 @@ class Reconciler:
         self._store.remember(children)
         lost = self._store.take_lost(key)
         rollout = progress.observe(community, children, live)
-        planned = plan.make(community, children, live, rollout, self._store.applied)
+        planned = plan.make(community, children, live, rollout, self._store.applied, self._store.baselines)
         outcome = await self._executor.run(community, planned, lost) if community.paused is None else Outcome()
         if lacking and community.api.autoscaling.keda is not None:
             outcome.problems.append(problems.of_keda(lacking))
@@ -151,7 +154,9 @@ class Reconciler:
         else:
             self._settled.pop(key, None)
         restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]
-        await self._report(resource, new, restored)
+        told = [status.Event("Normal", EventReason.CHILD_REWRITTEN, text) for text in outcome.rewritten]
+        told += [status.Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._untold(key, restored)]
+        await self._report(resource, new, told)
         if failed:
             return "error"
         # Objects without our label are not watched: look again soon instead of being told that they are gone.
@@ -196,12 +201,20 @@ class Reconciler:
         except Exception as second:
             _log.warning("error not reported", extra={"community": "/".join(key), "error": repr(second)[:200]})
 
-    async def _report(self, resource: Manifest, new: Manifest, restored: list[str] | None = None) -> None:
+    def _untold(self, key: CommunityKey, texts: list[str]) -> list[str]:
+        """Return the texts that were not told a short while ago: whoever undoes our work again and again must not fill
+        etcd with Events."""
+        now = self._now().timestamp()
+        recent = {text: at for text, at in self._told.get(key, {}).items() if now - at < _SAME_EVENT_SECONDS}
+        fresh = [text for text in texts if text not in recent]
+        self._told[key] = recent | dict.fromkeys(fresh, now)
+        return fresh
+
+    async def _report(self, resource: Manifest, new: Manifest, told: Iterable[status.Event] = ()) -> None:
         old = resource.get("status", {})
         if new != old:
             self._store.put(await self._kube.write_status(resource, new))
-        posts = [status.Event("Normal", EventReason.CHILD_RESTORED, text) for text in restored or ()]
-        for event in posts + status.events(old, new):
+        for event in [*told, *status.events(old, new)]:
             try:
                 await self._kube.post_event(_event(resource, event, self._now()))
             except KubeError as error:
@@ -212,6 +225,7 @@ class Reconciler:
     def _forget(self, key: CommunityKey) -> None:
         self._store.forget(key)
         self._settled.pop(key, None)
+        self._told.pop(key, None)
         self._executor.forget(key)
         uid = self._uids.pop(key, None)
         if uid is not None:

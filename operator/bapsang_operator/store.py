@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, MutableMapping
 from typing import NamedTuple
 
-from bapsang_operator import drift, names
+from bapsang_operator import drift, fields, names
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key, key_of
 
@@ -32,6 +32,10 @@ def slim(resource: Manifest) -> Manifest:
     """Return what the operator reads of an object; of pods, which are many, only what ails them."""
     metadata = {key: value for key, value in resource["metadata"].items() if key != "managedFields"}
     if resource["kind"] != "Pod":
+        # Nearly always none: whoever adds something to a child by hand is among them.
+        managed = fields.foreign(resource) if resource["kind"] != names.KIND else []
+        if managed:
+            metadata["managedFields"] = managed
         return {**resource, "metadata": metadata}
     metadata.pop("annotations", None)
     kept = ("phase", "conditions", "initContainerStatuses", "containerStatuses")
@@ -83,12 +87,14 @@ class Packed(MutableMapping[Key, Manifest]):
 class Store:
     """Live objects by identity and by Community.
 
-    `is_listed` turns true once every watched kind was listed. `applied` holds the manifests that were applied last.
+    `is_listed` turns true once every watched kind was listed. `applied` holds the manifests that were applied last,
+    `baselines` what webhooks have made of them; a child without an entry was not applied by this process yet.
     """
 
     def __init__(self) -> None:
         self.is_listed = False
         self.applied = Packed()
+        self.baselines: dict[Key, drift.Baseline] = {}
         self._objects = Packed()
         self._by_community: dict[CommunityKey, set[Key]] = defaultdict(set)
         self._lost: dict[CommunityKey, set[Key]] = defaultdict(set)
@@ -141,6 +147,7 @@ class Store:
         in_namespace = [key for key in self.applied if key.namespace == community.namespace]
         for key in [key for key in in_namespace if community_of(self.applied[key]) == community]:
             del self.applied[key]
+            self.baselines.pop(key, None)
 
     def remember(self, children: list[Child]) -> None:
         """Note as applied what is live already; after a restart nothing else tells what was applied."""

@@ -16,7 +16,7 @@ def _secret_reads(operator: Operator) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
 
 
-def _rounds(operator: Operator, count: int) -> None:
+def rounds(operator: Operator, count: int) -> None:
     """Wait until the three Secrets of a Community were looked at again `count` times."""
     before = _secret_reads(operator)
     eventually(lambda: _secret_reads(operator) >= before + 3 * count, 40, "resync")
@@ -28,9 +28,9 @@ def test_steady_state_writes_nothing(namespace: Namespace, operator: Operator) -
     )
     namespace.bring_up()
     eventually(lambda: namespace.events("RolloutCompleted"))
-    _rounds(operator, 1)
+    rounds(operator, 1)
     versions, writes = namespace.versions(), operator.writes()
-    _rounds(operator, 3)
+    rounds(operator, 3)
     assert operator.writes() == writes
     assert namespace.versions() == versions
     assert "bapsang_operator_unsettled_applies_total{" not in operator.admin("/metrics").text
@@ -40,10 +40,10 @@ def test_restart_writes_nothing(namespace: Namespace, operator: Operator) -> Non
     namespace.community()
     namespace.bring_up()
     eventually(lambda: namespace.events("RolloutCompleted"))
-    _rounds(operator, 1)
+    rounds(operator, 1)
     versions = namespace.versions()
     operator.restart()
-    _rounds(operator, 3)
+    rounds(operator, 3)
     assert operator.writes() == 0
     assert namespace.versions() == versions
 

@@ -84,6 +84,75 @@ def test_label_added_to_a_selector_is_taken_off(up: Namespace) -> None:
     eventually(lambda: "app" not in (up.get("Service", "c-api") or {})["spec"]["selector"], 3)
 
 
+SPY = {"name": "spy", "image": "evil"}
+
+
+def _pod(**spec: Any) -> Object:
+    return {"template": {"spec": spec}}
+
+
+#: What somebody may add; strategic merge patches, as `kubectl edit` and `kubectl patch` send them.
+ADDITIONS: dict[tuple[str, str], list[Object]] = {
+    ("NetworkPolicy", "c-redis"): [{"ingress": [{}]}],
+    ("NetworkPolicy", "c-mysql"): [{"egress": [{}]}],
+    ("NetworkPolicy", "c-jobs"): [{"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}],
+    ("Service", "c-mysql"): [
+        {"externalIPs": ["192.0.2.1"]},
+        {"ports": [{"name": "open", "port": 9999, "protocol": "TCP"}]},
+        {"sessionAffinity": "ClientIP"},
+        {"publishNotReadyAddresses": True},
+        {"internalTrafficPolicy": "Local"},
+    ],
+    ("Service", "c-redis"): [{"type": "LoadBalancer", "loadBalancerSourceRanges": ["0.0.0.0/0"]}],
+    ("Service", "c-api"): [{"type": "NodePort", "externalTrafficPolicy": "Local"}],
+    ("Deployment", "c-api-base"): [
+        {"paused": True},
+        {"minReadySeconds": 60},
+        _pod(containers=[SPY]),
+        _pod(initContainers=[SPY]),
+        _pod(hostNetwork=True),
+        _pod(volumes=[{"name": "host", "hostPath": {"path": "/"}}]),
+        _pod(nodeSelector={"disk": "none"}),
+        _pod(containers=[{"name": "api", "env": [{"name": "PYTHONPATH", "value": "/evil"}]}]),
+        {"template": {"metadata": {"labels": {"app": "other"}}}},
+    ],
+    ("Deployment", "c-api-burst"): [
+        _pod(tolerations=[{"key": "x", "operator": "Exists"}]),
+        _pod(priorityClassName="x"),
+    ],
+    ("StatefulSet", "c-mysql"): [_pod(containers=[SPY]), _pod(shareProcessNamespace=True), {"minReadySeconds": 9}],
+    ("CronJob", "c-like-sync"): [{"jobTemplate": {"spec": _pod(hostPID=True, containers=[SPY])}}],
+    ("HorizontalPodAutoscaler", "c-api-burst"): [{"behavior": {"scaleDown": {"selectPolicy": "Disabled"}}}],
+    ("Ingress", "c-api"): [
+        {"defaultBackend": {"service": {"name": "spy", "port": {"number": 80}}}},
+        {"tls": [{"hosts": ["bapsang.localhost"], "secretName": "spy"}]},
+    ],
+}
+#: What goes on to stay.
+RESTARTED = {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-11-23T10:00:00Z"}}}}
+
+
+def test_whatever_is_added_by_hand_is_taken_off_and_a_restart_of_pods_stays(up: Namespace) -> None:
+    before = {key: (up.get(*key) or {})["spec"] for key in ADDITIONS}
+    for (kind, name), patches in ADDITIONS.items():
+        for patch in patches:
+            up.patch(kind, name, {"spec": patch}, form="strategic-merge")
+            eventually(lambda key=(kind, name): (up.get(*key) or {})["spec"] == before[key], 3, f"{name}: {patch}")
+    up.patch("Deployment", "c-api-burst", {"metadata": {"annotations": {"team": "food"}}, "spec": RESTARTED})
+    up.patch("Deployment", "c-api-burst", {"spec": {"paused": True}})
+    eventually(lambda: "paused" not in (up.get("Deployment", "c-api-burst") or {})["spec"], 3)
+    found = up.get("Deployment", "c-api-burst") or {}
+    assert found["metadata"]["annotations"]["team"] == "food"
+    assert (
+        found["spec"]["template"]["metadata"]["annotations"].items()
+        >= RESTARTED["template"]["metadata"]["annotations"].items()
+    )
+    for kind, name in ADDITIONS:
+        if kind in {"Deployment", "StatefulSet"}:
+            up.finish(kind, name)
+    up.wait_for("Progressing", "False", "UpToDate")
+
+
 def test_restoring_is_told_by_an_event(up: Namespace) -> None:
     up.delete("PodDisruptionBudget", "c-api")
     told = eventually(lambda: [event for event in up.events("ChildRestored") if "Budget c-api" in event["message"]])

@@ -56,8 +56,11 @@ class Client:
         metadata = manifest["metadata"]
         return self._http.put(kind.path(metadata["namespace"], metadata["name"]), json=manifest, params=params)
 
-    def patch(self, kind: Kind, namespace: str | None, name: str, patch: Object, part: str = "") -> Object:
-        content = {"Content-Type": "application/merge-patch+json"}
+    def patch(
+        self, kind: Kind, namespace: str | None, name: str, patch: Object, part: str = "", form: str = "merge"
+    ) -> Object:
+        """Patch as `kubectl patch` does; `form`: merge, or strategic-merge, which adds items to lists that have keys."""
+        content = {"Content-Type": f"application/{form}-patch+json"}
         return self._ok(self._http.patch(kind.path(namespace, name) + part, content=json.dumps(patch), headers=content))
 
     def delete(self, kind: Kind, namespace: str | None, name: str) -> None:
@@ -253,8 +256,8 @@ class Namespace:
         found = self.get(kind, name)
         return found is not None and "deletionTimestamp" in found["metadata"]
 
-    def patch(self, kind: str, name: str, patch: Object, part: str = "") -> Object:
-        return self.client.patch(BY_NAME[kind], self.name, name, patch, part)
+    def patch(self, kind: str, name: str, patch: Object, part: str = "", form: str = "merge") -> Object:
+        return self.client.patch(BY_NAME[kind], self.name, name, patch, part, form)
 
     def delete(self, kind: str, name: str) -> None:
         self.client.delete(BY_NAME[kind], self.name, name)

@@ -295,12 +295,12 @@ def test_only_owned_fields_are_compared_and_by_meaning(wanted: Manifest, live: M
     assert bool(drift.differing_fields({"kind": "X", **wanted}, {"kind": "X", **live})) is differs
 
 
-def test_port_added_to_a_network_policy_is_drift_but_not_one_added_to_a_service() -> None:
+def test_port_added_to_a_network_policy_or_a_service_is_drift() -> None:
     port = {"protocol": "TCP", "port": 80}
     more = [port, {"protocol": "TCP", "port": 22}]
-    for kind, differs in (("NetworkPolicy", True), ("Service", False)):
-        wanted, live = ({"kind": kind, "spec": {"ports": ports}} for ports in ([port], more))
-        assert bool(drift.differing_fields(wanted, live)) is differs
+    for kind, path in (("NetworkPolicy", "spec.ports"), ("Service", "spec.ports[22]")):
+        wanted, live = ({"kind": kind, "metadata": {}, "spec": {"ports": ports}} for ports in ([port], more))
+        assert drift.differing_fields(wanted, live) == [path]
 
 
 def test_hash_does_not_depend_on_the_order_of_keys() -> None:

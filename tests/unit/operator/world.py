@@ -66,10 +66,10 @@ class Cluster:
         self.live: dict[Key, Manifest] = {}
         self.applied: dict[Key, Manifest] = {}
 
-    def plan(self, found: list[Child] | None = None) -> Plan:
+    def plan(self, found: list[Child] | None = None, baselines: dict[Key, drift.Baseline] | None = None) -> Plan:
         found = children(self.community) if found is None else found
         seen = progress.observe(self.community, found, self.live)
-        return plan.make(self.community, found, self.live, seen, self.applied)
+        return plan.make(self.community, found, self.live, seen, self.applied, baselines)
 
     def step(self, found: list[Child] | None = None) -> Plan:
         """Plan and apply once."""
