@@ -1,4 +1,4 @@
-"""What one condition says, and the conditions of scaling by the clock: open windows, hibernation, pause. Pure.
+"""What one condition says, and the conditions of stores and jobs and of scaling by the clock. Pure.
 
 Texts name fixed times (when a window closes), never remaining ones, so that a lasting state writes no status.
 """
@@ -74,6 +74,37 @@ def asleep(community: Community, progress: Progress) -> Judgement | None:
     return Judgement(
         "False", Reason.HIBERNATED, "spec.hibernate is set: no pod of the API runs and the jobs are suspended."
     )
+
+
+def database(ready: bool | None) -> Judgement:
+    """Tell whether the embedded MySQL accepts connections; `ready` is None for an external one."""
+    if ready:
+        text = "The embedded MySQL accepts connections. Not for production: one pod, one volume, no backup, no replica."
+        return Judgement("True", Reason.EMBEDDED_FOR_DEVELOPMENT, text)
+    return store("The embedded MySQL", ready)
+
+
+def store(what: str, ready: bool | None) -> Judgement:
+    """Tell whether a store accepts connections; `ready` is None for an external one."""
+    if ready is None:
+        return Judgement("Unknown", Reason.EXTERNAL, "An external one is used; the operator does not observe it.")
+    if ready:
+        return Judgement("True", Reason.AVAILABLE, f"{what} accepts connections.")
+    return Judgement("False", Reason.NOT_AVAILABLE, f"{what} does not accept connections yet.")
+
+
+def like_sync(community: Community, last: bool | None) -> Judgement:
+    """Tell how the last run of the CronJob ended; `last` is None before one did."""
+    name = names.like_sync(community.name)
+    if community.hibernate:
+        return Judgement("Unknown", Reason.SUSPENDED, "spec.hibernate is set: likes stay in Redis.")
+    if community.like_sync.suspend:
+        return Judgement("Unknown", Reason.SUSPENDED, "spec.likeSync.suspend is set: likes gather in Redis.")
+    if last is None:
+        return Judgement("Unknown", Reason.NOT_RUN_YET, f"CronJob {name} has not finished a run yet.")
+    if last:
+        return Judgement("True", Reason.LAST_RUN_SUCCEEDED, f"The last run of CronJob {name} succeeded.")
+    return Judgement("False", Reason.LAST_RUN_FAILED, f"The last run of CronJob {name} failed: see Degraded.")
 
 
 def _until(opening: Opening) -> str:

@@ -51,9 +51,9 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
         ConditionType.PROGRESSING: _progressing(seen, old),
         ConditionType.DEGRADED: _degraded(seen.problems),
         ConditionType.MIGRATED: _migrated(seen),
-        ConditionType.DATABASE_READY: _database(progress.database_ready),
-        ConditionType.REDIS_READY: _store("The managed Redis", progress.redis_ready),
-        ConditionType.LIKE_SYNC_HEALTHY: _like_sync(seen),
+        ConditionType.DATABASE_READY: judgement.database(progress.database_ready),
+        ConditionType.REDIS_READY: judgement.store("The managed Redis", progress.redis_ready),
+        ConditionType.LIKE_SYNC_HEALTHY: judgement.like_sync(community, seen.like_sync),
         ConditionType.PREWARMED: judgement.raised(
             judgement.prewarmed(community, seen.windows), community, progress.floor
         ),
@@ -269,31 +269,3 @@ def _migrated(seen: Seen) -> Judgement:
             return Judgement("False", Reason.MIGRATION_RUNNING, f"Job {job} is migrating the database.")
         case MigrationState.PENDING:
             return Judgement("False", Reason.MIGRATION_PENDING, f"Job {job} has not been started.")
-
-
-def _database(ready: bool | None) -> Judgement:
-    if ready:
-        text = "The embedded MySQL accepts connections. Not for production: one pod, one volume, no backup, no replica."
-        return Judgement("True", Reason.EMBEDDED_FOR_DEVELOPMENT, text)
-    return _store("The embedded MySQL", ready)
-
-
-def _store(what: str, ready: bool | None) -> Judgement:
-    if ready is None:
-        return Judgement("Unknown", Reason.EXTERNAL, "An external one is used; the operator does not observe it.")
-    if ready:
-        return Judgement("True", Reason.AVAILABLE, f"{what} accepts connections.")
-    return Judgement("False", Reason.NOT_AVAILABLE, f"{what} does not accept connections yet.")
-
-
-def _like_sync(seen: Seen) -> Judgement:
-    name = names.like_sync(seen.community.name)
-    if seen.community.hibernate:
-        return Judgement("Unknown", Reason.SUSPENDED, "spec.hibernate is set: likes stay in Redis.")
-    if seen.community.like_sync.suspend:
-        return Judgement("Unknown", Reason.SUSPENDED, "spec.likeSync.suspend is set: likes gather in Redis.")
-    if seen.like_sync is None:
-        return Judgement("Unknown", Reason.NOT_RUN_YET, f"CronJob {name} has not finished a run yet.")
-    if seen.like_sync:
-        return Judgement("True", Reason.LAST_RUN_SUCCEEDED, f"The last run of CronJob {name} succeeded.")
-    return Judgement("False", Reason.LAST_RUN_FAILED, f"The last run of CronJob {name} failed: see Degraded.")
