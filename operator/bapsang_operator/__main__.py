@@ -9,13 +9,13 @@ import os
 import socket
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 import yaml
 from aiohttp import web
 
-from bapsang_operator import config, credentials, fence, health, logs, names, schema, watch
+from bapsang_operator import config, credentials, fence, health, logs, names, schema
 from bapsang_operator.config import Config
 from bapsang_operator.credentials import Credentials
 from bapsang_operator.health import Health
@@ -27,17 +27,25 @@ from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import PLURAL
 from bapsang_operator.queue import WorkQueue
 from bapsang_operator.reconcile import Reconciler
-from bapsang_operator.resync import close_gaps, fill, resync
+from bapsang_operator.resync import close_gaps, resync
+from bapsang_operator.scopes import Scopes
 from bapsang_operator.store import CommunityKey, Store
+from bapsang_operator.watch import Watches, heed, registry
 
 _log = logging.getLogger("bapsang_operator")
 #: A CRD that was created a moment ago answers 429, and is discovered, only after some seconds.
 _CRD_ATTEMPTS = 20
 _CRD_PAUSE = 0.5
+#: Answers of an apiserver that may give another one in a moment.
+_PASSING = frozenset({0, 404, 429, 500, 503})
 
 
 class StartError(Exception):
     """The operator cannot start; the message says why and what to do."""
+
+
+class TaskEndedError(Exception):
+    """A task that should run for ever has ended; the message names it."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -58,12 +66,12 @@ def crd() -> str:
 
 
 async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) -> None:
-    """Run the operator until it is told to stop. Raises StartError, or whatever ended the watches."""
+    """Run the operator until it is told to stop. Raises StartError, LeaseLostError or TaskEndedError."""
     metrics, store, gate = Metrics(), Store(), fence.Fence()
     clock = asyncio.get_running_loop().time
     queue: WorkQueue[CommunityKey] = WorkQueue()
     leading, stop = asyncio.Event(), asyncio.Event()
-    signs = Health((COMMUNITY, *WATCHED), metrics, queue.oldest_active, clock)
+    signs = Health((COMMUNITY, *WATCHED), metrics, queue.oldest_active, clock, namespaces)
     # Not the host name alone: a container that starts again must not take itself for the holder of the lease.
     identity = f"{socket.gethostname()}_{uuid.uuid4()}"
     async with access.session(fence.trace(), identity) as session:
@@ -74,6 +82,9 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
         # Slightly less than the interval, so that each resync really reads the Secrets again.
         keep = Keep(kube, clock, settings.resync_seconds * 0.75)
         reconciler = Reconciler(kube, store, keep, metrics, queue.add_after, has_keda=settings.keda)
+        # The watches run while another process leads, too: taking over then needs no listing.
+        watches = Watches(registry(access, identity, signs.trace(), store, queue.add), stop)
+        scopes = Scopes(kube, store, watches, signs, namespaces)
 
         async def lead() -> None:
             await lease.acquire()
@@ -83,12 +94,8 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
 
         async def work() -> None:
             await leading.wait()
+            await scopes.are_known.wait()
             await queue.work(reconciler)
-
-        async def follow() -> None:
-            watch.heed(stop)
-            await fill(kube, store, namespaces)
-            await watch.run(handlers, namespaces, stop)
 
         def refresh() -> None:
             metrics.leader.set(gate.is_open)
@@ -100,56 +107,73 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
         await runner.setup()
         await web.TCPSite(runner, port=settings.admin_port).start()
         _log.info("started", extra={"namespaces": list(namespaces) or "all", "server": access.server})
-        # The watches run while another process leads, too: taking over then needs no listing.
-        handlers = watch.registry(access, identity, signs.trace(), store, queue.add)
-        jobs = (
-            follow(),
-            stop.wait(),
-            resync(kube, store, namespaces, settings.resync_seconds, queue.add),
-            close_gaps(kube, store, namespaces, signs.listed_again, queue.add),
-            signs.measure(),
-            *(work() for _ in range(settings.workers)),
-        )
-        leader, *tasks = (asyncio.ensure_future(job) for job in (lead(), *jobs))
+        heed(stop)
+        jobs: dict[str, Coroutine[Any, Any, None]] = {
+            "lease": lead(),
+            "watches": watches.run(),
+            "resync": resync(kube, store, settings.resync_seconds, queue.add),
+            "gaps": close_gaps(kube, store, signs.listed_again, queue.add),
+            "event loop": signs.measure(),
+            **{f"scope {scope or 'cluster'}": scopes.follow(scope) for scope in scopes.all},
+            **{f"worker {number}": work() for number in range(settings.workers)},
+        }
+        told = asyncio.create_task(stop.wait())
+        leader, *others = tasks = [asyncio.create_task(job, name=name) for name, job in jobs.items()]
+        ended: set[asyncio.Task[Any]] = set()
         try:
-            # Nothing but `stop` ever ends by itself: if it does, the process must not live on.
-            await asyncio.wait([leader, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait([told, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not leader.done():
                 leader.cancel()
                 await asyncio.wait([leader])
             await lease.release()
-            await _stop([leader, *tasks])
+            for task in (told, *others):
+                task.cancel()
+            await asyncio.gather(told, *tasks, return_exceptions=True)
             await runner.cleanup()
+    _judge(ended - {told})
     _log.info("stopped")
 
 
-async def _stop(tasks: Sequence[asyncio.Future[Any]]) -> None:
-    """Cancel all tasks and raise what one of them died of."""
-    died = [error for task in tasks if task.done() and not task.cancelled() and (error := task.exception())]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    if died:
-        raise died[0]
+def _judge(ended: Iterable[asyncio.Task[Any]]) -> None:
+    """Raise LeaseLostError or TaskEndedError: nothing but the wait for a signal ever ends by itself, and a process that
+    lived on without one of its tasks would hold the lease and do nothing."""
+    for task in ended:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, LeaseLostError):
+            raise error
+        raise TaskEndedError(f'task "{task.get_name()}" has ended: {error!r}') from error
 
 
 async def _check_crd(kube: Kube, namespaces: Sequence[str]) -> None:
-    """Make sure that Communities can be watched: kopf would wait in silence for a kind that is not served."""
-    absent = f"the apiserver does not serve {PLURAL}.bapsang.dev: install the CRD of the chart first"
-    problem = absent
+    """Make sure that Communities can be watched: kopf finds no kind that is not served or listed when it starts. Of
+    several namespaces it is enough that one is not refused."""
+    problem = ""
     for _ in range(_CRD_ATTEMPTS):
         try:
-            if await kube.serves(COMMUNITY):
-                await kube.check_list(namespaces[0] if namespaces else None)
+            if await kube.serves(COMMUNITY) and await kube.lists_group(COMMUNITY):
+                await _list_one(kube, namespaces)
                 return
-            raise StartError(absent)
+            problem = f"the apiserver does not serve {PLURAL}.bapsang.dev: install the CRD of the chart first"
         except KubeError as error:
-            if error.status not in {0, 404, 429, 500, 503}:
-                raise StartError(f"Communities cannot be listed: {error}") from error
             problem = f"Communities cannot be listed: {error}"
+            if error.status not in _PASSING:
+                raise StartError(problem) from error
         await asyncio.sleep(_CRD_PAUSE)
     raise StartError(problem)
+
+
+async def _list_one(kube: Kube, namespaces: Sequence[str]) -> None:
+    errors: list[KubeError] = []
+    scopes: list[str | None] = [*namespaces] or [None]
+    for scope in scopes:
+        try:
+            await kube.check_list(scope)
+            return
+        except KubeError as error:
+            errors.append(error)
+    # What may pass comes first: it is worth another attempt.
+    raise min(errors, key=lambda error: error.status not in _PASSING)
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -180,12 +204,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     logs.configure(settings.log_level)
     try:
-        asyncio.run(run(settings, credentials.load(), arguments.namespace))
+        asyncio.run(run(settings, credentials.load(), [*dict.fromkeys(arguments.namespace)]))
     except (StartError, credentials.CredentialsError) as error:
         _log.error("cannot start: %s", error)
         return 1
     except LeaseLostError as error:
         _log.error("lease lost: %s", error)
+        return 1
+    except TaskEndedError as error:
+        # The kubelet starts the process anew: one that led on without this task would do nothing, and look alive.
+        _log.error("ending: %s", error, exc_info=error.__cause__)
         return 1
     return 0
 

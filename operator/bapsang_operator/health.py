@@ -47,17 +47,29 @@ def check(url: str) -> int:
 
 
 class Health:
-    """Collects signs of life. `stuck_for` tells how long the oldest piece of work has been running."""
+    """Collects signs of life. `stuck_for` tells how long the oldest piece of work has been running.
+
+    A scope is a watched namespace, or None for the whole cluster. Each has a watch for each kind, and each of these
+    counts by itself: by kind alone, the watches of one namespace would hide that those of another are dead.
+    """
 
     def __init__(
-        self, kinds: Iterable[Kind], metrics: Metrics, stuck_for: Callable[[], float], clock: Callable[[], float]
+        self,
+        kinds: Iterable[Kind],
+        metrics: Metrics,
+        stuck_for: Callable[[], float],
+        clock: Callable[[], float],
+        namespaces: Iterable[str] = (),
     ) -> None:
         self._plurals = {kind.plural: kind.name for kind in kinds}
         self._metrics = metrics
         self._stuck_for = stuck_for
         self._clock = clock
-        self._started = clock()
-        self._opened: dict[str, float] = {}
+        scopes: list[str | None] = [*namespaces] or [None]
+        #: When the listing of a scope began; without those that the apiserver refuses, which ail nobody else.
+        self._since = dict.fromkeys(scopes, clock())
+        self._refusals = {scope: asyncio.Event() for scope in scopes}
+        self._opened: dict[tuple[str, str | None], float] = {}
         self._lag = 0.0
         #: Set when a kind was listed by its watch: between what was known before and this list there was a gap.
         self.listed_again = asyncio.Event()
@@ -69,24 +81,50 @@ class Health:
         async def answered(
             _session: aiohttp.ClientSession, _context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
         ) -> None:
+            plural, scope = _place(params.url.path)
             if params.response.status == 200:
-                self.opened(params.url.path.rpartition("/")[2], is_list="watch" not in params.url.query)
+                self.opened(plural, scope, is_list="watch" not in params.url.query)
+            elif params.response.status in {403, 404} and scope is not None and scope in self._refusals:
+                self._refusals[scope].set()
 
         config.on_request_end.append(answered)
         return config
 
-    def opened(self, plural: str, *, is_list: bool = False) -> None:
-        """Note that the list or watch of a kind was answered."""
+    def opened(self, plural: str, scope: str | None = None, *, is_list: bool = False) -> None:
+        """Note that the list or watch of a kind in a scope was answered."""
         if plural not in self._plurals:
             return
         if is_list:
             self.listed_again.set()
-        self._opened[plural] = self._clock()
+        self._opened[plural, scope] = self._clock()
+
+    def expect(self, scope: str | None) -> None:
+        """Expect watches in a scope from now on."""
+        self._refusals[scope].clear()
+        self.excuse(scope)
+        self._since[scope] = self._clock()
+
+    def excuse(self, scope: str | None) -> None:
+        """Expect no watches in a scope, which the apiserver refuses."""
+        self._since.pop(scope, None)
+        for plural in self._plurals:
+            self._opened.pop((plural, scope), None)
+
+    async def refusal(self, scope: str | None) -> None:
+        """Wait until the apiserver refuses a list or watch of a namespace. Never returns for the whole cluster, which
+        leaves nothing else to look after: there, each watch tries again by itself."""
+        await self._refusals[scope].wait()
+
+    @property
+    def refused(self) -> list[str]:
+        """The watched namespaces that the apiserver refuses."""
+        return [scope for scope in self._refusals if scope is not None and scope not in self._since]
 
     @property
     def is_ready(self) -> bool:
-        """Whether every kind has been listed."""
-        return len(self._opened) == len(self._plurals)
+        """Whether every kind has been listed, wherever the apiserver allows it."""
+        wanted = {(plural, scope) for plural in self._plurals for scope in self._since}
+        return bool(wanted) and wanted <= self._opened.keys()
 
     def ailments(self) -> list[str]:
         """Return what is wrong; empty when the process should live on."""
@@ -96,12 +134,14 @@ class Health:
             found.append(f"the event loop is {self._lag:.1f} s late")
         if self._stuck_for() > STUCK_SECONDS:
             found.append(f"a worker has been busy for {self._stuck_for():.0f} s")
-        for plural, kind in self._plurals.items():
-            since = self._opened.get(plural)
-            if since is None and now - self._started > START_SECONDS:
-                found.append(f"{kind} has not been listed {now - self._started:.0f} s after the start")
-            elif since is not None and now - since > STALE_SECONDS:
-                found.append(f"the watch of {kind} was last opened {now - since:.0f} s ago")
+        for scope, began in self._since.items():
+            where = "" if scope is None else f" in namespace {scope}"
+            for plural, kind in self._plurals.items():
+                since = self._opened.get((plural, scope))
+                if since is None and now - began > START_SECONDS:
+                    found.append(f"{kind} has not been listed{where} {now - began:.0f} s after the start")
+                elif since is not None and now - since > STALE_SECONDS:
+                    found.append(f"the watch of {kind}{where} was last opened {now - since:.0f} s ago")
         return found
 
     async def measure(self) -> None:
@@ -120,13 +160,19 @@ class Health:
             return web.Response(status=500 if ailments else 200, text="\n".join(ailments or ["ok"]) + "\n")
 
         async def readyz(_request: web.Request) -> web.Response:
+            lines = [f"the apiserver refuses namespace {scope}" for scope in self.refused]
             if self.is_ready:
-                return web.Response(text="ok\n")
-            return web.Response(status=503, text="not every kind has been listed yet\n")
+                return web.Response(text="\n".join(["ok", *lines]) + "\n")
+            lines.append("not every kind has been listed yet")
+            return web.Response(status=503, text="\n".join(lines) + "\n")
 
         async def metrics(_request: web.Request) -> web.Response:
             refresh()
-            for plural, since in self._opened.items():
+            self._metrics.refused_namespaces.set(len(self.refused))
+            oldest: dict[str, float] = {}
+            for (plural, _), since in self._opened.items():
+                oldest[plural] = min(since, oldest.get(plural, since))
+            for plural, since in oldest.items():
                 self._metrics.watch_age.labels(self._plurals[plural]).set(self._clock() - since)
             return web.Response(
                 body=self._metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
@@ -135,3 +181,9 @@ class Health:
         application = web.Application()
         application.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
         return application
+
+
+def _place(path: str) -> tuple[str, str | None]:
+    """Return the plural and the namespace of a collection's URL path."""
+    *front, plural = path.split("/")
+    return plural, front[-1] if front[-2:-1] == ["namespaces"] else None

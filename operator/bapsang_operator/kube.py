@@ -201,6 +201,11 @@ class Kube:
             raise
         return kind.plural in {resource["name"] for resource in found["resources"]}
 
+    async def lists_group(self, kind: Kind) -> bool:
+        """Tell whether the group of a kind is in the apiserver's list of groups: some seconds later than it is served."""
+        found = await self._request("get", "GET", kind, "/apis")
+        return kind.group in {group["name"] for group in found["groups"]}
+
     async def check_list(self, namespace: str | None) -> None:
         """List one Community; raises what stands in the way of watching them."""
         await self._request("list", "GET", COMMUNITY, COMMUNITY.path(namespace), params={"limit": "1"})

@@ -43,8 +43,13 @@ class Metrics:
         )
         self.watch_age = Gauge(
             "bapsang_operator_watch_age_seconds",
-            "Time since the watch of a kind was last (re)opened.",
+            "Time since the watch of a kind was last (re)opened; of several namespaces, in the one where it is longest.",
             ["kind"],
+            registry=self.registry,
+        )
+        self.refused_namespaces = Gauge(
+            "bapsang_operator_refused_namespaces",
+            "Watched namespaces that the apiserver refuses: deleted, or without rights for the operator.",
             registry=self.registry,
         )
         self.leader = Gauge(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from bapsang_operator.kinds import COMMUNITY, WATCHED
@@ -22,14 +22,11 @@ GAP_SECONDS: Final = 2.0
 ROUND: Final = 12
 
 
-async def resync(
-    kube: Kube, store: Store, namespaces: Iterable[str], seconds: float, concern: Callable[[CommunityKey], None]
-) -> None:
+async def resync(kube: Kube, store: Store, seconds: float, concern: Callable[[CommunityKey], None]) -> None:
     """Name every Community again and again, evenly spread over a round of about `seconds`, longer when there are many."""
-    scopes: list[str | None] = [*namespaces] or [None]
     turn = 0
     while True:
-        keys = store.communities() if store.is_listed else []
+        keys = [key for key in store.communities() if store.is_listed(key.namespace)]
         length = seconds * random.uniform(0.8, 1.2)
         for key in keys:
             concern(key)
@@ -39,52 +36,43 @@ async def resync(
             continue
         turn += 1
         if turn % AUDIT_ROUNDS == 0:
-            await audit(kube, store, scopes, concern)
+            await audit(kube, store, concern)
 
 
-async def fill(kube: Kube, store: Store, namespaces: Iterable[str]) -> None:
-    """List every kind once into the store, before anything is watched or done: a half-filled one would look like lost
-    children. Raises KubeError when a kind may not be listed; else tries until it is."""
-    scopes: list[str | None] = [*namespaces] or [None]
+async def fill(kube: Kube, store: Store, scope: str | None) -> None:
+    """List every kind of a scope once into the store, before anything of it is watched or done: a half-filled one would
+    look like lost children. Raises KubeError when a kind may not be listed; else tries until it is."""
     for kind in (COMMUNITY, *WATCHED):
         for pause in Patience():
             try:
-                for scope in scopes:
-                    async for resource in kube.objects(kind, scope):
-                        store.put(resource)
+                async for resource in kube.objects(kind, scope):
+                    store.put(resource)
                 break
             except KubeError as error:
-                if error.is_refusal:
+                # 404 for the whole cluster: the CRD is away for a moment, and what cannot be listed cannot be refused.
+                if error.is_refusal or (error.status == 404 and scope is not None):
                     raise
                 _log.warning("listing failed", extra={"kind": kind.name, "error": str(error)})
                 await asyncio.sleep(pause)
-    store.is_listed = True
 
 
 async def close_gaps(
-    kube: Kube,
-    store: Store,
-    namespaces: Iterable[str],
-    listed_again: asyncio.Event,
-    concern: Callable[[CommunityKey], None],
+    kube: Kube, store: Store, listed_again: asyncio.Event, concern: Callable[[CommunityKey], None]
 ) -> None:
     """Compare the store with fresh lists whenever a watch had a gap, instead of some rounds later."""
-    scopes: list[str | None] = [*namespaces] or [None]
     while True:
         await listed_again.wait()
         # Several kinds are listed together when the apiserver was away; a watch that fails again and again waits as well.
         await asyncio.sleep(GAP_SECONDS)
         listed_again.clear()
-        await audit(kube, store, scopes, concern)
+        await audit(kube, store, concern)
 
 
-async def audit(
-    kube: Kube, store: Store, scopes: Iterable[str | None], concern: Callable[[CommunityKey], None]
-) -> None:
+async def audit(kube: Kube, store: Store, concern: Callable[[CommunityKey], None]) -> None:
     """Forget objects that are gone. When a watch must be opened anew (410 Gone), kopf lists what exists, and what was
     deleted meanwhile would live on in the store: the child would never be restored."""
     for kind in (COMMUNITY, *WATCHED):
-        for scope in scopes:
+        for scope in list(store.listed):
             try:
                 version, existing = await kube.versions(kind, scope)
             except KubeError as error:

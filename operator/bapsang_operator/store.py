@@ -87,12 +87,13 @@ class Packed(MutableMapping[Key, Manifest]):
 class Store:
     """Live objects by identity and by Community.
 
-    `is_listed` turns true once every watched kind was listed. `applied` holds the manifests that were applied last,
-    `baselines` what webhooks have made of them; a child without an entry was not applied by this process yet.
+    `listed` are the scopes (a namespace, or None for the whole cluster) of which every watched kind was listed.
+    `applied` holds the manifests that were applied last, `baselines` what webhooks have made of them; a child without an
+    entry was not applied by this process yet.
     """
 
     def __init__(self) -> None:
-        self.is_listed = False
+        self.listed: set[str | None] = set()
         self.applied = Packed()
         self.baselines: dict[Key, drift.Baseline] = {}
         self._objects = Packed()
@@ -163,6 +164,10 @@ class Store:
     def community(self, key: CommunityKey) -> Manifest | None:
         """Return a Community as last seen."""
         return self._objects.get(Key(names.KIND, key.namespace, key.name))
+
+    def is_listed(self, namespace: str) -> bool:
+        """Tell whether all that a namespace has is known: a half-filled store would look like lost children."""
+        return not self.listed.isdisjoint({None, namespace})
 
     def communities(self) -> list[CommunityKey]:
         """Return all Communities."""

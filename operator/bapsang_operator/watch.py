@@ -9,12 +9,13 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, Final
 
 import aiohttp
 import kopf
 from kopf._cogs.clients.watching import WatchingError
+from kopf._cogs.structs.references import Insights, NamespaceName
 
 from bapsang_operator import names
 from bapsang_operator.credentials import Credentials
@@ -25,6 +26,12 @@ from bapsang_operator.store import CommunityKey, Store, community_of
 
 _log = logging.getLogger(__name__)
 Concern = Callable[[CommunityKey], None]
+#: Seconds that kopf's tasks may take to end.
+_END_SECONDS: Final = 5.0
+
+
+class WatchesEndedError(Exception):
+    """Something is not watched any more; the message says what."""
 
 
 def settings() -> kopf.OperatorSettings:
@@ -94,29 +101,90 @@ def heed(stop: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
-async def run(handlers: kopf.OperatorRegistry, namespaces: Iterable[str], stop: asyncio.Event) -> None:
-    """Watch until cancelled; SIGTERM and SIGINT set `stop`. Raises what makes watching impossible."""
-    for pause in Patience():
+class Watches:
+    """One watch for each kind in each scope that has begun. SIGTERM and SIGINT set `stop`."""
+
+    def __init__(self, handlers: kopf.OperatorRegistry, stop: asyncio.Event) -> None:
+        self._handlers = handlers
+        self._stop = stop
+        self._scopes: set[str | None] = set()
+        self._any = asyncio.Event()
+        self._insights = Insights()
+
+    async def begin(self, scope: str | None) -> None:
+        """Watch a scope from now on."""
+        self._scopes.add(scope)
+        self._any.set()
+        await self._revise()
+
+    async def end(self, scope: str | None) -> None:
+        """Watch a scope no more."""
+        self._scopes.discard(scope)
+        if not self._scopes:
+            self._any.clear()
+        await self._revise()
+
+    async def run(self) -> None:
+        """Watch until cancelled. Raises what makes watching impossible."""
+        for pause in Patience():
+            await self._any.wait()
+            try:
+                await self._watch()
+            except WatchingError as error:
+                # The apiserver ended one with an error other than 410, which kopf takes for the end of all.
+                _log.warning("watches begin anew", extra={"error": str(error)})
+                await asyncio.sleep(pause)
+
+    async def _revise(self) -> None:
+        """Let kopf start and stop watches, as it does by itself where it may watch namespaces."""
+        insights = self._insights
+        async with insights.revised:
+            insights.namespaces.clear()
+            insights.namespaces.update(scope if scope is None else NamespaceName(scope) for scope in self._scopes)
+            insights.revised.notify_all()
+
+    async def _watch(self) -> None:
+        self._insights = insights = Insights()
+        tasks = await kopf.spawn_tasks(
+            registry=self._handlers,
+            insights=insights,
+            # Only peering uses it, which is off; kopf would ask the user database, where the container's user has no entry.
+            identity=socket.gethostname(),  # type: ignore[arg-type]  # a str, but of a type that kopf does not export
+            settings=settings(),
+            clusterwide=None in self._scopes,
+            namespaces=[scope for scope in self._scopes if scope is not None],
+        )
+        # In the place of kopf's own handlers: it takes its time to end its watches, and the lease must be released first.
+        heed(self._stop)
+        listed = asyncio.create_task(_check_kinds(insights), name="check of the kinds")
+        waiting = {listed, *tasks}
         try:
-            await _watch(handlers, tuple(namespaces), stop)
-            return
-        except WatchingError as error:
-            # The apiserver ended one with an error other than 410, which kopf takes for the end of all.
-            _log.warning("watches begin anew", extra={"error": str(error)})
-            await asyncio.sleep(pause)
+            while waiting:
+                ended, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    if not task.cancelled():
+                        task.result()
+                if ended != {listed}:
+                    raise WatchesEndedError(", ".join(task.get_name() for task in ended))
+        finally:
+            await _end({listed, *tasks})
 
 
-async def _watch(handlers: kopf.OperatorRegistry, chosen: tuple[str, ...], stop: asyncio.Event) -> None:
-    # kopf cancels, when it ends, every task that it does not know to be somebody else's.
-    others = asyncio.all_tasks()
-    tasks = await kopf.spawn_tasks(
-        registry=handlers,
-        # Only peering uses it, which is off; kopf would ask the user database, where the container's user has no entry.
-        identity=socket.gethostname(),  # type: ignore[arg-type]  # a str, but of a type that kopf does not export
-        settings=settings(),
-        clusterwide=not chosen,
-        namespaces=chosen,
-    )
-    # In the place of kopf's own handlers: it takes its time to end its watches, and the lease must be released first.
-    heed(stop)
-    await kopf.run_tasks(tasks, ignored=others)
+async def _check_kinds(insights: Insights) -> None:
+    """kopf watches the kinds that are served when it starts, and would wait in silence for the others."""
+    await insights.ready_resources.wait()
+    found = {resource.plural for resource in insights.watched_resources}
+    lacking = [kind.plural for kind in (COMMUNITY, *WATCHED) if kind.plural not in found]
+    if lacking:
+        raise WatchesEndedError(f"the apiserver does not serve {', '.join(lacking)}")
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """End kopf's tasks, the watches first. Not by `kopf.run_tasks`: once a watch has died, it closes the session of the
+    others, asks them to end while they wait for another one, and waits for them for ever (kopf 1.45.2)."""
+    watchers = {task for task in asyncio.all_tasks() if task.get_name().startswith("watcher for ")}
+    for ending in (watchers, tasks):
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending, timeout=_END_SECONDS)

@@ -51,6 +51,10 @@ class Proxy:
         """Cut all watches and, until told otherwise by None, answer each list and watch of the informers with a status
         ("500"), or each watch with an event of that status ("error 500")."""
         self.broken, self._trouble = 0, what
+        self.cut_watches()
+
+    def cut_watches(self) -> None:
+        """Cut the connections of all watches."""
         self._loop.call_soon_threadsafe(lambda: [one.abort() for one in self._watches])
 
     def start(self) -> None:

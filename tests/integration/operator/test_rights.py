@@ -1,13 +1,11 @@
-"""The operator's rights: the ones it has are the ones it uses, by the apiserver's audit log; and it can do with less room."""
+"""The operator's rights: the ones it has are the ones it uses, by the apiserver's audit log."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tests.waiting import eventually
 
-from .controlplane import NAMESPACED_USER, ControlPlane
-from .world import BINDINGS, ROLES, Client, Namespace, Operator, bind, rules
+from .controlplane import ControlPlane
+from .world import Namespace, Operator, rules
 
 Rights = set[tuple[str, str, str]]
 
@@ -58,27 +56,3 @@ def test_every_right_is_used_and_every_use_is_a_right(
     # A watch is in the log once it has been answered, and that of a quiet kind a little later.
     eventually(lambda: _used(control_plane) >= _granted(), 20, f"unused: {_granted() - _used(control_plane)}")
     assert _used(control_plane) - _granted() == set()
-
-
-def test_operator_with_rights_in_one_namespace_works_there_and_only_there(
-    client: Client, control_plane: ControlPlane, operator: Operator, namespace: Namespace, tmp_path: Path
-) -> None:
-    for found in (rules(), rules(namespaced=True)):
-        bind(client, ROLES, BINDINGS, namespace.name, found, NAMESPACED_USER)
-    settings = {"BAPSANG_NAMESPACE": namespace.name}
-    narrow = Operator(control_plane.namespaced, tmp_path / "log", settings, ("--namespace", namespace.name))
-    elsewhere = Namespace(client)
-    operator.stop()
-    try:
-        narrow.start()
-        elsewhere.community()
-        namespace.community()
-        namespace.bring_up()
-        assert elsewhere.get("Community", "c") is not None
-        assert not elsewhere.children()
-        assert "forbidden" not in narrow.log.read_text().lower()
-    finally:
-        narrow.stop()
-        operator.start()
-        elsewhere.remove()
-    eventually(lambda: operator.leads, 40)

@@ -226,9 +226,9 @@ class Operator:
 class Namespace:
     """A namespace of a test's own, with verbs for what a user or a controller would do in it."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, name: str = "") -> None:
         self.client = client
-        self.name = f"test-{secrets.token_hex(4)}"
+        self.name = name or f"test-{secrets.token_hex(4)}"
         self.jobs: set[tuple[str, str]] = set()  # name and uid of all that `play_controllers` met
         answer = client.create(NAMESPACE, {"metadata": {"name": self.name}})
         assert answer.is_success, answer.text

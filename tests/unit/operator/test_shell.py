@@ -228,9 +228,9 @@ class Clock:
         return self.now
 
 
-def _health(stuck: float = 0.0) -> tuple[Health, Clock]:
+def _health(stuck: float = 0.0, namespaces: tuple[str, ...] = ()) -> tuple[Health, Clock]:
     clock = Clock()
-    return Health((BY_NAME["Service"], BY_NAME["Pod"]), Metrics(), lambda: stuck, clock), clock
+    return Health((BY_NAME["Service"], BY_NAME["Pod"]), Metrics(), lambda: stuck, clock, namespaces), clock
 
 
 def test_health_is_ready_when_every_kind_was_listed() -> None:
@@ -258,6 +258,70 @@ def test_kind_that_is_never_listed_ends_the_process() -> None:
     health, clock = _health()
     clock.now = START_SECONDS + 1
     assert len(health.ailments()) == 2
+
+
+def _open(health: Health, *namespaces: str) -> None:
+    for namespace in namespaces:
+        health.opened("services", namespace)
+        health.opened("pods", namespace)
+
+
+def test_health_is_ready_when_every_kind_was_listed_in_every_namespace() -> None:
+    health, _ = _health(namespaces=("a", "b"))
+    _open(health, "a")
+    assert not health.is_ready
+    _open(health, "b")
+    assert health.is_ready
+
+
+def test_dead_watch_in_one_of_two_namespaces_ends_the_process() -> None:
+    health, clock = _health(namespaces=("a", "b"))
+    _open(health, "a", "b")
+    clock.now = STALE_SECONDS - 1
+    _open(health, "a")
+    health.opened("pods", "b")
+    clock.now = STALE_SECONDS + 1
+    assert health.ailments() == [f"the watch of Service in namespace b was last opened {clock.now:.0f} s ago"]
+
+
+def test_refused_namespace_ails_nobody_and_is_expected_again_once_it_is_back() -> None:
+    health, clock = _health(namespaces=("a", "b"))
+    _open(health, "a", "b")
+    health.excuse("b")
+    clock.now = STALE_SECONDS + 1
+    _open(health, "a")
+    assert (health.ailments(), health.is_ready, health.refused) == ([], True, ["b"])
+    health.expect("b")
+    assert not health.is_ready
+    clock.now += START_SECONDS + 1
+    _open(health, "a")
+    assert len(health.ailments()) == 2
+    _open(health, "b")
+    assert (health.ailments(), health.is_ready, health.refused) == ([], True, [])
+
+
+def test_operator_that_may_watch_nothing_is_not_ready() -> None:
+    health, _ = _health(namespaces=("a",))
+    _open(health, "a")
+    health.excuse("a")
+    assert not health.is_ready
+
+
+async def test_task_that_ends_ends_the_process_and_is_named() -> None:
+    async def fail() -> None:
+        raise RuntimeError("bug")
+
+    async def finish() -> None:
+        pass
+
+    async def cancel() -> None:
+        raise asyncio.CancelledError
+
+    for job, words in ((fail(), "RuntimeError\\('bug'\\)"), (finish(), "None"), (cancel(), "None")):
+        task = asyncio.create_task(job, name="resync")
+        await asyncio.wait([task])
+        with pytest.raises(__main__.TaskEndedError, match=f'task "resync" has ended: {words}'):
+            __main__._judge([task])
 
 
 def test_stuck_worker_ends_the_process() -> None:

@@ -1,0 +1,64 @@
+"""The scopes that are looked after: each watched namespace by itself, or the whole cluster (None).
+
+A namespace that the apiserver refuses (deleted, or without rights for the operator) is tried again, later and later,
+and keeps no other one waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+
+from bapsang_operator.health import Health
+from bapsang_operator.kube import Kube, KubeError
+from bapsang_operator.queue import LONGEST_DELAY, backoff
+from bapsang_operator.resync import fill
+from bapsang_operator.store import Store
+from bapsang_operator.watch import Watches
+
+_log = logging.getLogger(__name__)
+
+
+class Scopes:
+    """Fills the store with each scope and has it watched. `are_known` is set once each was listed or refused."""
+
+    def __init__(self, kube: Kube, store: Store, watches: Watches, signs: Health, namespaces: Iterable[str]) -> None:
+        self.all: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self.are_known = asyncio.Event()
+        self._kube = kube
+        self._store = store
+        self._watches = watches
+        self._signs = signs
+        self._unknown = set(self.all)
+
+    async def follow(self, scope: str | None) -> None:
+        """List and watch a scope for ever. Raises KubeError when the whole cluster is refused."""
+        failures = 0
+        clock = asyncio.get_running_loop().time
+        while True:
+            began = clock()
+            try:
+                await fill(self._kube, self._store, scope)
+            except KubeError as error:
+                if scope is None:
+                    raise
+                self._signs.excuse(scope)
+                _log.warning("namespace refused", extra={"namespace": scope, "error": str(error)})
+                self._note(scope)
+            else:
+                self._store.listed.add(scope)
+                self._signs.expect(scope)
+                self._note(scope)
+                await self._watches.begin(scope)
+                await self._signs.refusal(scope)
+                self._store.listed.discard(scope)
+                await self._watches.end(scope)
+            failures = failures + 1 if clock() - began < LONGEST_DELAY else 1
+            await asyncio.sleep(backoff(failures, random.random()))
+
+    def _note(self, scope: str | None) -> None:
+        self._unknown.discard(scope)
+        if not self._unknown:
+            self.are_known.set()
