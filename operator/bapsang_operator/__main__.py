@@ -67,9 +67,10 @@ def crd() -> str:
 
 async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) -> None:
     """Run the operator until it is told to stop. Raises StartError, LeaseLostError or TaskEndedError."""
-    metrics, store, gate = Metrics(), Store(), fence.Fence()
+    metrics, gate = Metrics(), fence.Fence()
     clock = asyncio.get_running_loop().time
     queue: WorkQueue[CommunityKey] = WorkQueue()
+    store = Store(queue.add)
     leading, stop = asyncio.Event(), asyncio.Event()
     signs = Health((COMMUNITY, *WATCHED), metrics, queue.oldest_active, clock, namespaces)
     # Not the host name alone: a container that starts again must not take itself for the holder of the lease.
@@ -81,7 +82,9 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
         lease = Lease(kube, gate, settings.namespace, identity, timing, fence.clock)
         # Slightly less than the interval, so that each resync really reads the Secrets again.
         keep = Keep(kube, clock, settings.resync_seconds * 0.75)
-        reconciler = Reconciler(kube, store, keep, metrics, queue.add_after, has_keda=settings.keda)
+        reconciler = Reconciler(
+            kube, store, keep, metrics, queue.add_after, has_keda=settings.keda, sees_all=not namespaces
+        )
         # The watches run while another process leads, too: taking over then needs no listing.
         watches = Watches(registry(access, identity, signs.trace(), store, queue.add), stop)
         scopes = Scopes(kube, store, watches, signs, namespaces)

@@ -1,16 +1,16 @@
-"""What one condition says, and the conditions of stores and jobs and of scaling by the clock. Pure.
+"""What one condition says, and the conditions of stores and jobs, of scaling by the clock and of the host. Pure.
 
 Texts name fixed times (when a window closes), never remaining ones, so that a lasting state writes no status.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bapsang_operator import names
-from bapsang_operator.names import Reason
+from bapsang_operator.names import ConditionType, Reason
 from bapsang_operator.prewarm import Opening
 from bapsang_operator.progress import Progress
 from bapsang_operator.spec import Community, Window
@@ -105,6 +105,28 @@ def like_sync(community: Community, last: bool | None) -> Judgement:
     if last:
         return Judgement("True", Reason.LAST_RUN_SUCCEEDED, f"The last run of CronJob {name} succeeded.")
     return Judgement("False", Reason.LAST_RUN_FAILED, f"The last run of CronJob {name} failed: see Degraded.")
+
+
+def of_host(
+    community: Community, found: dict[ConditionType, Judgement], *, taken: bool, sees_all: bool
+) -> dict[ConditionType, Judgement]:
+    """Return the conditions that read otherwise because of the host: of one that is taken, nobody is served, and not all
+    is as specified. `sees_all`: whether Ingresses of all namespaces are known."""
+    changed: dict[ConditionType, Judgement] = {}
+    ready, progressing, degraded = (
+        found[kind] for kind in (ConditionType.READY, ConditionType.PROGRESSING, ConditionType.DEGRADED)
+    )
+    if taken:
+        if ready.status == "True":
+            text = "spec.host does not lead here: see Degraded."
+            changed[ConditionType.READY] = Judgement("False", Reason.HOST_TAKEN, text)
+        if progressing.reason is Reason.UP_TO_DATE:
+            text = f"Everything runs {community.image}, but spec.host does not lead here: see Degraded."
+            changed[ConditionType.PROGRESSING] = Judgement("False", Reason.HOST_TAKEN, text)
+    if community.host is not None and not sees_all:
+        text = f"{degraded.message} The host was not compared with namespaces that the operator does not watch."
+        changed[ConditionType.DEGRADED] = replace(degraded, message=text)
+    return changed
 
 
 def _until(opening: Opening) -> str:

@@ -24,13 +24,20 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind. `deletable` ones are deleted when no longer wanted; nothing that holds data ever is."""
+    """One kind. `deletable` ones are deleted when no longer wanted; nothing that holds data ever is. `everybodys` ones
+    are watched whoever made them, the others by our label."""
 
     name: str
     group: str
     version: str
     plural: str
     deletable: bool = False
+    everybodys: bool = False
+
+    @property
+    def selector(self) -> str:
+        """The label selector of lists and watches; empty for none."""
+        return "" if self.everybodys else names.MANAGED_SELECTOR
 
     @property
     def api_version(self) -> str:
@@ -44,7 +51,7 @@ class Kind:
         return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
 
 
-COMMUNITY: Final = Kind(names.KIND, names.GROUP, names.VERSION, names.PLURAL)
+COMMUNITY: Final = Kind(names.KIND, names.GROUP, names.VERSION, names.PLURAL, everybodys=True)
 SECRET: Final = Kind("Secret", "", "v1", "secrets")
 EVENT: Final = Kind("Event", "", "v1", "events")
 POD: Final = Kind("Pod", "", "v1", "pods")
@@ -65,10 +72,11 @@ CHILDREN: Final = (
     Kind("HorizontalPodAutoscaler", "autoscaling", "v2", "horizontalpodautoscalers", deletable=True),
     Kind("PodDisruptionBudget", "policy", "v1", "poddisruptionbudgets"),
     Kind("CronJob", "batch", "v1", "cronjobs", deletable=True),
-    Kind("Ingress", "networking.k8s.io", "v1", "ingresses", deletable=True),
+    # Whoever made it: a host that somebody else's serves is taken.
+    Kind("Ingress", "networking.k8s.io", "v1", "ingresses", deletable=True, everybodys=True),
 )
 
-#: Kinds that are watched by label: the children, and their pods for what ails them.
+#: Kinds that are watched beside Communities: the children, and their pods for what ails them.
 WATCHED: Final = (*CHILDREN, POD)
 
 BY_NAME: Final = {kind.name: kind for kind in (COMMUNITY, SECRET, EVENT, POD, LEASE, SCALED_OBJECT, *CHILDREN)}

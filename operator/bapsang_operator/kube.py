@@ -59,7 +59,7 @@ class Kube:
             raise
 
     async def objects(self, kind: Kind, namespace: str | None) -> AsyncIterator[Manifest]:
-        """Yield every managed object of a kind, page by page, so that memory never holds more than one."""
+        """Yield every object of a kind that is watched, page by page, so that memory never holds more than one."""
         params = _listing(kind, _OBJECTS_PAGE)
         while True:
             page = _checked(await self._request("list", "GET", kind, kind.path(namespace), params=params))
@@ -70,7 +70,7 @@ class Kube:
             params["continue"] = page["metadata"]["continue"]
 
     async def versions(self, kind: Kind, namespace: str | None) -> tuple[int, set[tuple[str, str]]]:
-        """Return the version of the list and the (namespace, name) of every managed object of a kind."""
+        """Return the version of the list and the (namespace, name) of every object of a kind that is watched."""
         params = _listing(kind, _PAGE)
         found: set[tuple[str, str]] = set()
         while True:
@@ -264,8 +264,7 @@ class Kube:
 
 
 def _listing(kind: Kind, limit: int) -> dict[str, str]:
-    selector = {} if kind is COMMUNITY else {"labelSelector": names.MANAGED_SELECTOR}
-    return {"limit": str(limit)} | selector
+    return {"limit": str(limit)} | ({"labelSelector": kind.selector} if kind.selector else {})
 
 
 def _checked(page: Manifest) -> Manifest:

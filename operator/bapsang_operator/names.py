@@ -26,7 +26,7 @@ LABEL_COMMUNITY: Final = "bapsang.dev/community"
 #: `base` or `burst`: tells the two API Deployments apart in their selectors.
 LABEL_TIER: Final = "bapsang.dev/tier"
 
-#: Server-side selector of every watch.
+#: Server-side selector of every watch but those of Communities and Ingresses.
 MANAGED_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGER}"
 
 #: Hash of the manifest that was applied last; differs when a field was added, changed or dropped.
@@ -106,6 +106,7 @@ class Reason(StrEnum):
     AS_EXPECTED = "AsExpected"
     INVALID_SPEC = "InvalidSpec"
     INTERNAL_ERROR = "InternalError"
+    HOST_TAKEN = "HostTaken"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, no secret
     FOREIGN_OBJECT = "ForeignObject"
     CHILD_REJECTED = "ChildRejected"

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
-from bapsang_operator import build, names, plan, prewarm, problems, progress, sight, spec, status
+from bapsang_operator import build, hosts, names, plan, prewarm, problems, progress, sight, spec, status
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.execute import LONGEST_PAUSE, Executor, Outcome
+from bapsang_operator.hosts import Claim
 from bapsang_operator.keep import Keep, Kept
 from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.kube import Kube, KubeError
@@ -44,6 +45,7 @@ class _Basis:
     kept: Kept
     lacking: str
     day: date
+    taken: Claim | None
 
 
 class Reconciler:
@@ -59,6 +61,7 @@ class Reconciler:
         now: Callable[[], datetime] = _now,
         *,
         has_keda: bool = False,
+        sees_all: bool = True,
     ) -> None:
         self._kube = kube
         self._store = store
@@ -67,6 +70,7 @@ class Reconciler:
         self._later = later
         self._now = now
         self._has_keda = has_keda
+        self._sees_all = sees_all
         self._executor = Executor(kube, store, metrics)
         self._uids: dict[CommunityKey, str] = {}
         self._settled: dict[CommunityKey, _Basis] = {}
@@ -124,7 +128,8 @@ class Reconciler:
     async def _converge(self, resource: Manifest, community: Community, key: CommunityKey, revision: int) -> str:
         kept = await self._keep.ensure(community, create=community.paused is None)
         lacking, unread = await self._look_for_keda(community)
-        basis = _Basis(revision, kept, lacking, self._now().date())
+        taken = self._store.hosts.holder(community)
+        basis = _Basis(revision, kept, lacking, self._now().date(), taken)
         if self._settled.get(key) == basis:
             return "success"
         children = build.children(community, kept.digests, has_keda=not lacking)
@@ -132,6 +137,9 @@ class Reconciler:
         if unread is not None and _scaled_object(community) not in live:
             # Either autoscaler may be the second one beside a ScaledObject that is there and could not be read.
             children = [_waiting(child) if child.key == _scaled_object(community) else child for child in children]
+        if taken is not None:
+            _log.warning("host taken", extra={"community": str(community), "host": community.host, "by": taken.whose})
+            children = self._store.hosts.give_way(community, children)
         self._store.remember(children)
         lost = self._store.take_lost(key)
         rollout = progress.observe(community, children, live)
@@ -141,12 +149,15 @@ class Reconciler:
             outcome.problems.append(problems.of_keda(lacking))
         if unread is not None:
             outcome.problems.append(unread)
+        if taken is not None:
+            outcome.problems.append(hosts.problem(community, taken))
         planned.foreign += outcome.foreign
         planned.vanishing += [*outcome.vanishing, *kept.vanishing]
         if planned.applies or planned.scales or planned.adjusts:
             live = self._store.children(key)
             rollout = progress.observe(community, children, live)
-        seen = sight.see(community, children, live, rollout, planned, kept, outcome.problems, self._now())
+        found, now = outcome.problems, self._now()
+        seen = sight.see(community, children, live, rollout, planned, kept, found, now, sees_all=self._sees_all)
         new = status.compute(seen, resource.get("status", {}), self._now())
         failed = bool(kept.failed or unread or outcome.failed)
         if new == resource.get("status", {}) and sight.is_settled(community, planned, live) and not failed:

@@ -24,6 +24,8 @@ def see(
     kept: Kept,
     hindrances: list[Problem],
     now: datetime,
+    *,
+    sees_all: bool = True,
 ) -> status.Seen:
     """Return everything the status is computed from. `hindrances` came to light while the plan was carried out."""
     pods = [found for key, found in sorted(live.items()) if key.kind == "Pod"]
@@ -48,7 +50,8 @@ def see(
         found.append(problems.of_like_sync(community))
     if _is_collecting(community) and _last_run(live, Component.IMAGE_COLLECTOR) is False:
         found.append(problems.of_image_collector(community))
-    return status.Seen(community, rollout, planned, problems.ranked(found), last, prewarm.openings(community, now))
+    windows = prewarm.openings(community, now)
+    return status.Seen(community, rollout, planned, problems.ranked(found), last, windows, sees_all)
 
 
 def is_settled(community: Community, planned: Plan, live: dict[Key, Manifest]) -> bool:

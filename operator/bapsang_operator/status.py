@@ -32,7 +32,8 @@ class Event:
 
 @dataclass(frozen=True)
 class Seen:
-    """Everything a status is computed from. `like_sync`: whether the last run succeeded, None before one ended."""
+    """Everything a status is computed from. `like_sync`: whether the last run succeeded, None before one ended.
+    `sees_all`: whether Ingresses of all namespaces are known."""
 
     community: Community
     progress: Progress
@@ -40,6 +41,7 @@ class Seen:
     problems: list[Problem]
     like_sync: bool | None
     windows: list[Opening] = field(default_factory=list)
+    sees_all: bool = True
 
 
 def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
@@ -62,6 +64,8 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
     cost = None if community.estate is None else costing.assess(community, community.estate, now.date())
     if cost is not None:
         judgements |= cost.judgements
+    taken = any(problem.reason is Reason.HOST_TAKEN for problem in seen.problems)
+    judgements |= judgement.of_host(community, judgements, taken=taken, sees_all=seen.sees_all)
     status: Manifest = {
         "observedGeneration": community.generation,
         "url": community.url,
@@ -229,7 +233,7 @@ def _is_settled(old: Manifest) -> bool:
     """Tell whether the last rollout came to its end. From then on pods that come and go, by the autoscaler or with a
     node, are no rollout; only a change that is applied begins another one."""
     before = _by_type(old).get(ConditionType.PROGRESSING)
-    return before is not None and before["reason"] == Reason.UP_TO_DATE
+    return before is not None and before["reason"] in {Reason.UP_TO_DATE, Reason.HOST_TAKEN}
 
 
 #: Problems that stop a rollout until somebody does something.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, MutableMapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from typing import Final, NamedTuple
 
 from bapsang_operator import drift, fields, names
 from bapsang_operator.child import Child, Manifest
+from bapsang_operator.hosts import Hosts
 from bapsang_operator.kinds import Key, key_of
 
 
@@ -23,14 +24,20 @@ class CommunityKey(NamedTuple):
     name: str
 
 
+_IDENTITY: Final = ("name", "namespace", "uid", "resourceVersion")
+
+
 def _version(resource: Manifest) -> int:
     # Resource versions are numbers that grow (KEP-5504 makes it a promise).
     return int(resource["metadata"]["resourceVersion"])
 
 
 def slim(resource: Manifest) -> Manifest:
-    """Return what the operator reads of an object; of pods, which are many, only what ails them."""
+    """Return what the operator reads of an object; of pods, which are many, only what ails them, and of Ingresses that
+    are nobody's whom it knows, only that they are there."""
     metadata = {key: value for key, value in resource["metadata"].items() if key != "managedFields"}
+    if community_of(resource) is None:
+        return {"kind": resource["kind"], "metadata": {key: metadata[key] for key in _IDENTITY}}
     if resource["kind"] != "Pod":
         # Nearly always none: whoever adds something to a child by hand is among them.
         managed = fields.foreign(resource) if resource["kind"] != names.KIND else []
@@ -89,11 +96,14 @@ class Store:
 
     `listed` are the scopes (a namespace, or None for the whole cluster) of which every watched kind was listed.
     `applied` holds the manifests that were applied last, `baselines` what webhooks have made of them; a child without an
-    entry was not applied by this process yet.
+    entry was not applied by this process yet. `hosts` are who claims which host; `concern` is told of each Community
+    whose host may have become free or taken by what another one did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, concern: Callable[[CommunityKey], None] = lambda _: None) -> None:
         self.listed: set[str | None] = set()
+        self.hosts = Hosts()
+        self._concern = concern
         self.applied = Packed()
         self.baselines: dict[Key, drift.Baseline] = {}
         self._objects = Packed()
@@ -114,6 +124,7 @@ class Store:
         if community is not None:
             self._by_community[community].add(key)
             self._revisions[community] += 1
+        self._tell(self.hosts.put(key, resource, _key(community)))
 
     def drop(self, resource: Manifest) -> None:
         """Forget an object that was deleted, unless another of its name exists by now."""
@@ -130,6 +141,7 @@ class Store:
         # Only of what was applied: a process that waits for the lease applies nothing, and would gather losses for ever.
         if community is not None and key in self.applied:
             self._lost[community].add(key)
+        self._tell(self.hosts.drop(key, _key(community)))
 
     def gone(self, key: Key) -> None:
         """Forget an object that was looked for and not found."""
@@ -204,3 +216,12 @@ class Store:
         keys.discard(key)
         if not keys:
             del self._by_community[community]
+
+    def _tell(self, communities: Iterable[Key]) -> None:
+        for key in communities:
+            if self.is_listed(key.namespace):
+                self._concern(CommunityKey(key.namespace, key.name))
+
+
+def _key(community: CommunityKey | None) -> Key | None:
+    return None if community is None else Key(names.KIND, *community)

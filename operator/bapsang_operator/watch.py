@@ -60,7 +60,8 @@ def settings() -> kopf.OperatorSettings:
     found.process.ultimate_exiting_timeout = None
     for kind in WATCHED:
         # The key must be a tuple: 'apps/deployments' would silently match nothing, and every Deployment be watched.
-        found.watching.label_selectors[kind.group, kind.version, kind.plural] = names.MANAGED_SELECTOR
+        if kind.selector:
+            found.watching.label_selectors[kind.group, kind.version, kind.plural] = kind.selector
     return found
 
 

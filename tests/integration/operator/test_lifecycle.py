@@ -55,7 +55,7 @@ def test_community_comes_up_step_by_step(namespace: Namespace) -> None:
     namespace.wait_for("Progressing", "False", "UpToDate")
     assert set(namespace.children()) == CHILDREN | {("Job", job)}
     status = (namespace.get("Community", "c") or {})["status"]
-    assert status["url"] == "http://bapsang.localhost"
+    assert status["url"] == f"http://c.{namespace.name}.localhost"
     assert status["image"] == "bapsang/api:0.1.0"
     assert status["replicas"] == {"base": 2, "burst": 1, "ready": 3}
     assert status["migration"]["state"] == "Succeeded"

@@ -82,6 +82,8 @@ def test_operator_of_some_namespaces_works_in_those_that_it_may_and_only_there(
         namespace.community()
         namespace.bring_up()
         eventually(lambda: back.get("Service", "c-api"), 30, "the namespace is looked after once it is there")
+        # It cannot tell whose the host is elsewhere, and says so.
+        assert "was not compared with namespaces" in namespace.condition("Degraded")["message"]
         # Its rights are taken away, as they go with a namespace, while the operator runs.
         (binding,) = client.list(BINDINGS, away)
         client.delete(BINDINGS, away, binding["metadata"]["name"])

@@ -289,6 +289,11 @@ class Namespace:
         except AssertionError:
             raise AssertionError(f"{what}; is {json.dumps(self.get('Community', name), indent=1)[-4000:]}") from None
 
+    def host(self, name: str = "c") -> str | None:
+        """Return the host that the Ingress of a Community serves."""
+        found = self.get("Ingress", names.api(name))
+        return None if found is None else found["spec"]["rules"][0]["host"]
+
     def events(self, reason: str) -> list[Object]:
         found = self.client.list(BY_NAME["Event"], self.name)
         return [event for event in found if event["reason"] == reason]
@@ -361,12 +366,12 @@ class Namespace:
 
 
 def resource(namespace: str, name: str = "c", **spec: Any) -> Object:
-    """Return a Community with all defaults but what is given."""
+    """Return a Community with all defaults but what is given, and a host of its own: another one's would be taken."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"image": "bapsang/api:0.1.0", "host": "bapsang.localhost", **spec},
+        "spec": {"image": "bapsang/api:0.1.0", "host": f"{name}.{namespace}.localhost", **spec},
     }
 
 

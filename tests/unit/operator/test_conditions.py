@@ -62,6 +62,8 @@ def _stages() -> Iterator[tuple[str, Manifest]]:
     yield "external Redis", status_of(external)
     external.community = community(image="bapsang/api:0.2.0", **EXTERNAL)
     yield "new image, external Redis", status_of(external, status_of(external), planned=external.step())
+    yield "host taken", status_of(UP, up, [Problem(Reason.HOST_TAKEN, "Somebody else has it.")])
+    yield "up, in one of the namespaces that are watched", status_of(UP, up, sees_all=False)
     yield from _rollout(up)
     yield "invalid", status.invalid(7, [Problem(Reason.INVALID_SPEC, "spec.host: must be a DNS name")], up, NOW)
 
@@ -112,7 +114,9 @@ def test_events_warn_of_trouble_and_of_nothing_else() -> None:
     condition_of(opened, "Prewarmed")["status"] = "True"
     stages.append(opened)
     found = {(event.type, str(event.reason)) for old in stages for new in stages for event in status.events(old, new)}
-    assert {reason for kind, reason in found if kind == "Warning"} == {"NotReady", "MigrationFailed", "InvalidSpec"}
+    assert {reason for kind, reason in found if kind == "Warning"} == {
+        *("NotReady", "MigrationFailed", "InvalidSpec", "HostTaken"),
+    }
     assert {reason for kind, reason in found if kind == "Normal"} == {
         *("Ready", "Hibernated", "RolloutStarted", "RolloutCompleted", "MigrationSucceeded", "Paused", "Resumed"),
         *("Recovered", "WindowOpened", "WindowClosed"),

@@ -149,6 +149,7 @@ def status_of(
         found or [],
         more.get("like_sync"),
         more.get("windows", []),
+        sees_all=more.get("sees_all", True),
     )
     return status.compute(seen, old or {}, more.get("now", NOW))
 

@@ -1,0 +1,191 @@
+"""Whose a host is. Of several Communities that name one, the same always has it, whatever is restarted: the one that
+holds a live Ingress for it, else the older one. Pure; why so: docs/decisions/0008-hosts.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bapsang_operator import names
+from bapsang_operator.build import ingress
+from bapsang_operator.child import Child, Manifest
+from bapsang_operator.kinds import Key
+from bapsang_operator.names import Reason
+from bapsang_operator.problems import Problem
+from bapsang_operator.spec import Community
+
+_INGRESS: Final = "Ingress"
+#: Annotation by which older Ingresses name their class.
+_CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
+#: How controllers spell "everything" as a path.
+_EVERYTHING: Final = frozenset({"", "/", "/*", "/.*", "/(.*)"})
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What wants a whole host for itself: a Community that names it, or an Ingress that serves it now.
+
+    `community` is the Community itself or the one that the Ingress belongs to, None for somebody else's Ingress.
+    `created` is a creationTimestamp, which sorts as text.
+    """
+
+    key: Key
+    created: str
+    community: Key | None
+    ingress_class: str | None = None
+
+    @property
+    def whose(self) -> str:
+        """The object that claims, with its namespace."""
+        return f"{self.key.kind} {self.key.namespace}/{self.key.name}"
+
+
+class Hosts:
+    """All claims, by host."""
+
+    def __init__(self) -> None:
+        self._claims: dict[str, dict[Key, Claim]] = {}
+        self._named: dict[Key, frozenset[str]] = {}
+        #: The Community whose Ingress served a host last. An Ingress that somebody deletes or edits is put back; without
+        #: this, an older Community that waits would take the host in that moment.
+        self._served: dict[str, Key] = {}
+
+    def put(self, key: Key, resource: Manifest, community: Key | None) -> set[Key]:
+        """Note what an object claims now, and return the other Communities that must look again at whose their host is."""
+        claim = Claim(key, resource["metadata"].get("creationTimestamp", ""), community, _class_of(resource))
+        named = _claimed(resource)
+        lost = self._named.get(key, frozenset()) - named
+        gained = {host for host in named if self._claims.get(host, {}).get(key) != claim}
+        found = self._others(lost | gained, community)
+        for host in lost:
+            self._remove(host, key)
+        for host in gained:
+            self._claims.setdefault(host, {})[key] = claim
+            self._remember(host)
+        if named:
+            self._named[key] = named
+        else:
+            self._named.pop(key, None)
+        return found
+
+    def drop(self, key: Key, community: Key | None) -> set[Key]:
+        """Forget an object that is gone, and return the other Communities that must look again."""
+        lost = self._named.pop(key, frozenset())
+        found = self._others(lost, community)
+        for host in lost:
+            self._remove(host, key)
+        return found
+
+    def holder(self, community: Community) -> Claim | None:
+        """Return what keeps a Community from its host; None when it may have it."""
+        if community.host is None:
+            return None
+        host = _canonical(community.host)
+        claims = self._claims.get(host, {}).values()
+        served = _serving(claims) | {self._served.get(host)}
+
+        def rank(claim: Claim) -> tuple[bool, bool, tuple[str, Key]]:
+            is_community = claim.key.kind == names.KIND
+            return is_community and claim.key not in served, not is_community, _age(claim)
+
+        first = min(_contenders(community, claims), key=rank, default=None)
+        return None if first is None or first.key == _key(community) else first
+
+    def give_way(self, community: Community, children: Iterable[Child]) -> list[Child]:
+        """Return the children of a Community whose host somebody else holds. Its Ingress is not among them, so one that
+        was made goes; only one that serves another host from before is left as it is, since what runs stays in service."""
+        found = [child for child in children if child.key.kind != _INGRESS]
+        live = self._named.get(Key(_INGRESS, community.namespace, names.api(community.name)), frozenset())
+        if live and _canonical(community.host or "") not in live:
+            found.append(ingress.ingress(community, min(live)))
+        return found
+
+    def _others(self, hosts: Iterable[str], community: Key | None) -> set[Key]:
+        return {key for host in hosts for key in self._claims.get(host, {}) if key.kind == names.KIND} - {community}
+
+    def _remove(self, host: str, key: Key) -> None:
+        claims = self._claims[host]
+        del claims[key]
+        if self._served.get(host) == key:
+            del self._served[host]
+        if claims:
+            self._remember(host)
+        else:
+            del self._claims[host]
+            self._served.pop(host, None)
+
+    def _remember(self, host: str) -> None:
+        claims = self._claims[host].values()
+        serving = _serving(claims)
+        first = min((claim for claim in claims if claim.key in serving), key=_age, default=None)
+        if first is not None:
+            self._served[host] = first.key
+
+
+def _age(claim: Claim) -> tuple[str, Key]:
+    return claim.created, claim.key
+
+
+def _serving(claims: Iterable[Claim]) -> set[Key | None]:
+    return {claim.community for claim in claims if claim.key.kind == _INGRESS}
+
+
+def problem(community: Community, holder: Claim) -> Problem:
+    """Return the problem of a host that is somebody else's. Who can read this Community may know nothing of another
+    namespace, so what is there is named in the operator's log alone."""
+    key = holder.key
+    whose = f'{key.kind} "{key.name}"'
+    if key.namespace != community.namespace:
+        whose = f"another namespace ({key.kind}; the operator's log names it)"
+    return Problem(
+        Reason.HOST_TAKEN,
+        f'spec.host "{community.host}" is taken by {whose}. This one gets no Ingress for it before that one is gone or '
+        "has another host. Set another host here or there.",
+    )
+
+
+def _contenders(community: Community, claims: Collection[Claim]) -> list[Claim]:
+    """Return the Communities that name a host, and each Ingress that serves it for nobody of them: of another class it
+    is another way in, and stands in nobody's."""
+    naming = {claim.key for claim in claims if claim.key.kind == names.KIND} | {_key(community)}
+    mine = community.ingress.class_name
+    return [
+        claim
+        for claim in claims
+        if claim.key in naming
+        or (claim.community not in naming and (None in (mine, claim.ingress_class) or mine == claim.ingress_class))
+    ]
+
+
+def _claimed(resource: Manifest) -> frozenset[str]:
+    """Return the hosts that an object claims as a whole. Paths that others add to a host are no claim to it."""
+    spec = resource.get("spec", {})
+    found: list[str | None] = []
+    if resource["kind"] == names.KIND and "deletionTimestamp" not in resource["metadata"]:
+        found = [spec.get("host")]
+    elif resource["kind"] == _INGRESS:
+        found = [rule.get("host") for rule in spec.get("rules") or () if _takes_all(rule)]
+    return frozenset(_canonical(host) for host in found if host)
+
+
+def _takes_all(rule: dict[str, Any]) -> bool:
+    paths = (rule.get("http") or {}).get("paths")
+    return not paths or any(path.get("path", "") in _EVERYTHING and path.get("pathType") != "Exact" for path in paths)
+
+
+def _class_of(resource: Manifest) -> str | None:
+    if resource["kind"] != _INGRESS:
+        return None
+    old: str | None = resource["metadata"].get("annotations", {}).get(_CLASS_ANNOTATION)
+    found: str | None = resource.get("spec", {}).get("ingressClassName", old)
+    return found
+
+
+def _canonical(host: str) -> str:
+    return host.lower().removesuffix(".")
+
+
+def _key(community: Community) -> Key:
+    return Key(names.KIND, community.namespace, community.name)

@@ -1,0 +1,285 @@
+"""Whose a host is: every case of the rule, and that neither the order of events nor a restart changes the answer."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from bapsang_operator import build, hosts, names, status
+from bapsang_operator.child import Manifest
+from bapsang_operator.hosts import Hosts
+from bapsang_operator.kinds import Key, key_of
+from bapsang_operator.problems import Problem
+from bapsang_operator.spec import Community, parse
+from bapsang_operator.store import CommunityKey, Store
+
+from .world import AllDigests, Cluster, condition_of, resource, status_of
+
+HOST = "food.example.com"
+EARLY, LATE = "2026-11-01T10:00:00Z", "2026-11-02T10:00:00Z"
+
+
+def _named(name: str, created: str = EARLY, *, namespace: str = "ns", host: str = HOST, **spec: Any) -> Manifest:
+    found = resource(host=host, **spec)
+    metadata = {"name": name, "namespace": namespace, "uid": f"uid-{namespace}-{name}", "creationTimestamp": created}
+    return found | {"metadata": found["metadata"] | metadata}
+
+
+def _ingress(owner: Manifest, *, host: str | None = None) -> Manifest:
+    """Return the live Ingress of a Community, for its host or one that it had before."""
+    community = parse(owner | {"spec": owner["spec"] | ({"host": host} if host else {})})
+    manifest = build.ingress.ingress(community, str(community.host)).manifest
+    return manifest | {"metadata": manifest["metadata"] | {"uid": "i", "resourceVersion": "1"}}
+
+
+def _foreign(path: str | None = "/", kind: str = "Prefix", host: str = HOST, **spec: Any) -> Manifest:
+    """Return somebody else's Ingress."""
+    rule: Manifest = {"host": host}
+    if path is not None:
+        rule["http"] = {"paths": [{"path": path, "pathType": kind}]}
+    metadata = {"name": "theirs", "namespace": "other", "uid": "f", "resourceVersion": "1", "creationTimestamp": LATE}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": metadata,
+        "spec": {"rules": [rule], **spec},
+    }
+
+
+def _store(*objects: Manifest) -> Store:
+    found = Store()
+    for one in objects:
+        found.put(one)
+    return found
+
+
+def _holder(wanted: Manifest, *objects: Manifest) -> str | None:
+    """Return what keeps a Community from its host, the same in whatever order the objects were seen."""
+    answers = {
+        (claim := _store(*order).hosts.holder(parse(wanted))) and claim.whose
+        for order in itertools.permutations([wanted, *objects])
+    }
+    assert len(answers) == 1
+    return answers.pop()
+
+
+def test_older_community_has_the_host() -> None:
+    older, newer = _named("z", EARLY), _named("a", LATE)
+    assert _holder(older, newer) is None
+    assert _holder(newer, older) == "Community ns/z"
+
+
+def test_names_decide_between_communities_of_the_same_second() -> None:
+    first, second = _named("z", namespace="a"), _named("a", namespace="b")
+    assert _holder(first, second) is None
+    assert _holder(second, first) == "Community a/z"
+
+
+def test_live_ingress_counts_more_than_age() -> None:
+    older, newer = _named("old", EARLY), _named("new", LATE)
+    assert _holder(newer, older, _ingress(newer)) is None
+    assert _holder(older, newer, _ingress(newer)) == "Community ns/new"
+
+
+def test_of_two_live_ingresses_that_of_the_older_community_stays() -> None:
+    older, newer = _named("old", EARLY), _named("new", LATE)
+    both = (_ingress(older), _ingress(newer))
+    assert _holder(older, newer, *both) is None
+    assert _holder(newer, older, *both) == "Community ns/old"
+
+
+def test_ingress_that_somebody_deletes_or_edits_is_not_lost_to_an_older_community_that_waits() -> None:
+    older, serving = _named("old", EARLY), _named("serving", LATE)
+    for damage in (None, _ingress(serving, host="edited.example.com")):
+        store = _store(older, serving, _ingress(serving))
+        if damage is None:
+            store.gone(key_of(_ingress(serving)))
+        else:
+            store.put(damage | {"metadata": damage["metadata"] | {"resourceVersion": "2"}})
+        assert store.hosts.holder(parse(serving)) is None
+        assert store.hosts.holder(parse(older)) is not None
+        moved = _named("serving", LATE, host="other.example.com")
+        store.put(moved | {"metadata": moved["metadata"] | {"resourceVersion": "3"}})
+        assert store.hosts.holder(parse(older)) is None
+
+
+def test_one_that_had_to_remove_its_ingress_is_not_taken_for_the_one_that_served() -> None:
+    holder, older, newer = _named("holder", EARLY), _named("older", LATE), _named("newer", "2026-11-03T10:00:00Z")
+    for order in itertools.permutations([holder, older, newer, _ingress(holder), _ingress(newer)]):
+        store = _store(*order)
+        store.gone(key_of(_ingress(newer)))
+        store.gone(key_of(_ingress(holder)))
+        store.gone(key_of(holder))
+        assert store.hosts.holder(parse(older)) is None
+
+
+def test_other_hosts_are_nobodys_concern() -> None:
+    wanted = _named("c", LATE)
+    assert _holder(wanted, _named("other", host="other.example.com"), _foreign(host="other.example.com")) is None
+    assert _holder(wanted, _named("below", host=f"a.{HOST}"), _foreign(host="*.example.com")) is None
+
+
+@pytest.mark.parametrize("spelling", ["Food.Example.COM", f"{HOST}.", "FOOD.EXAMPLE.COM."])
+def test_spelling_of_a_host_makes_no_other_host(spelling: str) -> None:
+    assert _holder(_named("c", LATE), _named("old", host=spelling)) == "Community ns/old"
+    assert _holder(_named("c", LATE), _foreign(host=spelling)) == "Ingress other/theirs"
+
+
+def test_community_that_is_being_deleted_claims_nothing_but_its_live_ingress_does() -> None:
+    going, wanted = _named("going"), _named("c", LATE)
+    going["metadata"]["deletionTimestamp"] = LATE
+    assert _holder(wanted, going) is None
+    assert _holder(wanted, going, _ingress(going)) == "Ingress ns/going-api"
+    assert _holder(wanted, _ingress(going), _ingress(wanted)) is None
+
+
+def test_ingress_of_a_community_that_has_moved_holds_its_former_host_until_it_is_changed() -> None:
+    moved, wanted = _named("moved", host="other.example.com"), _named("c", LATE)
+    assert _holder(wanted, moved, _ingress(moved, host=HOST)) == "Ingress ns/moved-api"
+    assert _holder(wanted, moved, _ingress(moved)) is None
+
+
+@pytest.mark.parametrize(("path", "kind"), [("/", "Prefix"), (None, ""), ("/*", "ImplementationSpecific")])
+def test_foreign_ingress_that_takes_the_whole_host_holds_it_unless_ours_was_there(path: str | None, kind: str) -> None:
+    wanted, theirs = _named("c"), _foreign(path, kind)
+    assert _holder(wanted, theirs) == "Ingress other/theirs"
+    assert _holder(wanted, theirs, _ingress(wanted)) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [("/page", "Prefix"), ("/", "Exact"), ("/bucket/*", "ImplementationSpecific")]
+)
+def test_path_that_somebody_adds_to_a_host_is_no_claim(path: str, kind: str) -> None:
+    assert _holder(_named("c"), _foreign(path, kind)) is None
+
+
+def test_foreign_ingress_of_another_class_is_another_way_in() -> None:
+    wanted = _named("c", ingress={"className": "alb"})
+    assert _holder(wanted, _foreign(ingressClassName="internal")) is None
+    assert _holder(wanted, _foreign(ingressClassName="alb")) == "Ingress other/theirs"
+    assert _holder(_named("c"), _foreign(ingressClassName="internal")) == "Ingress other/theirs"
+    old = _foreign()
+    old["metadata"]["annotations"] = {"kubernetes.io/ingress.class": "internal"}
+    assert _holder(wanted, old) is None
+
+
+def test_community_without_a_host_waits_for_nobody() -> None:
+    wanted = _named("c")
+    del wanted["spec"]["host"]
+    assert _holder(wanted, _foreign(), _named("old")) is None
+
+
+def _told(store: Store) -> list[CommunityKey]:
+    told: list[CommunityKey] = []
+    store._concern = told.append
+    store.listed.add(None)
+    return told
+
+
+def test_everybody_who_waits_is_called_when_the_holder_goes_and_nobody_when_nothing_changes() -> None:
+    holder, waiting = _named("holder"), _named("waiting", LATE, namespace="b")
+    store = _store(holder, waiting, _ingress(holder), _named("elsewhere", host="other.example.com"))
+    told = _told(store)
+    store.put(holder | {"metadata": holder["metadata"] | {"resourceVersion": "2"}, "status": {"url": "x"}})
+    assert told == []
+    store.drop(holder | {"metadata": holder["metadata"] | {"resourceVersion": "3"}})
+    assert told == [CommunityKey("b", "waiting")]
+    store.gone(key_of(_ingress(holder)))
+    assert told == [CommunityKey("b", "waiting")] * 2
+    assert store.hosts.holder(parse(waiting)) is None
+
+
+def test_change_of_host_calls_those_who_wait_for_the_former_and_the_new_one() -> None:
+    holder, waiting = _named("holder"), _named("waiting", LATE)
+    store = _store(holder, waiting, _named("next", LATE, host="next.example.com"))
+    told = _told(store)
+    moved = _named("holder", host="next.example.com")
+    store.put(moved | {"metadata": moved["metadata"] | {"resourceVersion": "2"}})
+    assert sorted(told) == [CommunityKey("ns", "next"), CommunityKey("ns", "waiting")]
+
+
+def test_nobody_is_called_before_its_namespace_has_been_listed() -> None:
+    store = _store(_named("waiting", LATE))
+    told = _told(store)
+    store.listed = {"elsewhere"}
+    store.put(_named("holder"))
+    assert told == []
+
+
+def test_store_keeps_of_foreign_ingresses_only_that_they_are_there() -> None:
+    store = _store(_foreign())
+    theirs = Key("Ingress", "other", "theirs")
+    assert set(store._objects[theirs]) == {"kind", "metadata"}
+    store.prune("Ingress", None, 10, set())
+    assert store.hosts.holder(parse(_named("c"))) is None
+
+
+def test_nothing_is_remembered_of_hosts_that_nobody_claims() -> None:
+    found = Hosts()
+    community = Key(names.KIND, "ns", "c")
+    found.put(community, _named("c"), community)
+    found.put(community, _named("c", host="other.example.com"), community)
+    live = _ingress(_named("c", host="other.example.com"))
+    found.put(key_of(live), live, community)
+    found.drop(community, community)
+    found.drop(key_of(live), community)
+    assert (found._claims, found._named, found._served) == ({}, {}, {})
+
+
+def _children(community: Community, known: Hosts) -> dict[str, Any]:
+    found = known.give_way(community, build.children(community, AllDigests()))
+    return {child.key.kind: child.manifest["spec"] for child in found if child.key.kind == "Ingress"}
+
+
+def test_one_that_gives_way_has_no_ingress_but_keeps_the_one_of_its_former_host() -> None:
+    wanted = parse(_named("c"))
+    assert _children(wanted, _store(_named("c")).hosts) == {}
+    assert _children(wanted, _store(_named("c"), _ingress(_named("c"))).hosts) == {}
+    former = _children(wanted, _store(_named("c"), _ingress(_named("c"), host="former.example.com")).hosts)
+    assert former["Ingress"]["rules"][0]["host"] == "former.example.com"
+
+
+def _of_taken(holder: Manifest) -> Problem:
+    claim = _store(_named("c", LATE), holder).hosts.holder(parse(_named("c", LATE)))
+    assert claim is not None
+    return hosts.problem(parse(_named("c", LATE)), claim)
+
+
+def test_holder_is_named_to_those_who_may_know_it() -> None:
+    assert 'Community "old"' in _of_taken(_named("old")).message
+    elsewhere = _of_taken(_named("secret-project", namespace="secret-team")).message
+    assert HOST in elsewhere
+    assert "secret" not in elsewhere
+
+
+def test_community_whose_host_is_taken_serves_nobody_and_is_not_up_to_date() -> None:
+    cluster = Cluster(parse(_named("c")))
+    cluster.bring_up()
+    before = status_of(cluster)
+    assert condition_of(before, "Ready")["status"] == "True"
+    found = status_of(cluster, before, [_of_taken(_named("old"))])
+    told = [condition_of(found, kind) for kind in ("Ready", "Progressing", "Degraded")]
+    assert [(one["status"], one["reason"]) for one in told] == [(s, "HostTaken") for s in ("False", "False", "True")]
+    warnings = [str(event.reason) for event in status.events(before, found) if event.type == "Warning"]
+    assert warnings == ["NotReady", "HostTaken"]
+    cluster.at("Deployment", "c-api-burst")["status"]["updatedReplicas"] = 0
+    still = status_of(cluster, found, [_of_taken(_named("old"))])
+    assert condition_of(still, "Progressing")["reason"] == "HostTaken", "a pod that comes or goes is no rollout"
+
+
+def test_operator_of_single_namespaces_says_that_it_did_not_compare_hosts_elsewhere() -> None:
+    def told(community: Community, *, sees_all: bool, found: list[Problem] | None = None) -> str:
+        message: str = condition_of(status_of(Cluster(community), found=found, sees_all=sees_all), "Degraded")[
+            "message"
+        ]
+        return message
+
+    words = "was not compared with namespaces that the operator does not watch"
+    wanted, without = parse(_named("c")), _named("c")
+    del without["spec"]["host"]
+    assert words in told(wanted, sees_all=False)
+    assert words in told(wanted, sees_all=False, found=[_of_taken(_named("old"))])
+    assert words not in told(wanted, sees_all=True)
+    assert words not in told(parse(without), sees_all=False)
