@@ -15,7 +15,7 @@ from pathlib import Path
 
 import uvloop
 
-from bapsang_api import jobs, openapi, server
+from bapsang_api import endings, jobs, openapi, server
 from bapsang_api.app import ROUTERS
 from bapsang_api.kit import logs
 from bapsang_api.kit.clock import from_wire
@@ -34,15 +34,23 @@ log = logging.getLogger("bapsang_api")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
+    logs.configure("info")
     try:
         settings = Settings.from_environment(os.environ)
         logs.configure(settings.log_level)
         return _run(options, settings)
     except (DeclinedError, SeedError, SettingsError, EmbeddedRedisMissingError) as error:
         sys.stderr.write(f"bapsang-api: {error}\n")
+        endings.write(endings.of(error))
         return 2
     except (MigrationError, OSError) as error:
         log.error("failed", extra={"command": options.command, "error": logs.describe(error)})
+        endings.write(endings.of(error))
+        return 1
+    except Exception as error:
+        # The interpreter would print the texts of the error and its causes, which name hosts.
+        log.exception("failed", extra={"command": options.command})
+        endings.write(endings.of(error))
         return 1
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
+from bapsang_api import endings
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.changes import Changes
@@ -58,6 +59,12 @@ COMMENT_ACTS: Final = ("hide-comment", "show-comment")
 USER_ACTS: Final = ("grant", "revoke", "block", "unblock")
 
 
+def _failed(error: Exception) -> bool:
+    """Note how the process ends, for the status of its pod."""
+    endings.write(endings.of(error))
+    return False
+
+
 async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: float = DEADLINE_SECONDS) -> bool:
     """Write back pending likes and views once, then purge; log a summary line. Returns False when database or Redis failed.
 
@@ -87,7 +94,7 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
         withdrawn = await UserService(database, images, clock, Ids(clock)).forget_withdrawn() if report.ran else 0
     except (Unavailable, *OUTAGE) as error:
         log.error("like_sync.failed", exc_info=error)
-        return False
+        return _failed(error)
     finally:
         await database.close()
         await pipeline.close()
@@ -111,7 +118,7 @@ async def collect_images(settings: Settings, *, grace: timedelta, dry_run: bool)
         report = await collector.run(dry_run=dry_run)
     except Unavailable as error:
         log.error("image_collector.failed", extra={"error": describe(error)})
-        return False
+        return _failed(error)
     finally:
         await storage.close()
         await database.close()

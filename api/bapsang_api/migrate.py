@@ -9,6 +9,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from bapsang_api import endings
+from bapsang_api.endings import Code, Ending, EndingError
 from bapsang_api.kit.connections import Limits, open_engine, take_mysql_lock
 from bapsang_api.kit.logs import describe
 
@@ -22,7 +24,7 @@ LOCK_WAIT_SECONDS: Final = 2
 _PAUSE_SECONDS: Final = 0.5
 
 
-class MigrationError(Exception):
+class MigrationError(EndingError):
     """The schema could not be brought up to date; the text says why."""
 
 
@@ -38,14 +40,14 @@ def migrate(database_url: str, *, wait_seconds: float = 0.0, sleep: Callable[[fl
         with connection:
             return _upgrade(connection)
     except DBAPIError as error:
-        raise MigrationError(describe(error)) from error
+        raise MigrationError(endings.of(error), describe(error)) from error
     finally:
         engine.dispose()
 
 
 def _connect(engine: Engine, deadline: float, sleep: Callable[[float], None]) -> Connection:
     """Return a connection that holds the migration lock: two Jobs never change the schema at once."""
-    last = "another migration is running"
+    last, ending = "another migration is running", Ending(Code.DATABASE_BUSY)
     waited = False
     while True:
         try:
@@ -56,9 +58,9 @@ def _connect(engine: Engine, deadline: float, sleep: Callable[[float], None]) ->
             if connection is not None:
                 return connection
         except DBAPIError as error:
-            last = describe(error)
+            last, ending = describe(error), endings.of(error)
         if time.monotonic() >= deadline:
-            raise MigrationError(f"gave up waiting: {last}")
+            raise MigrationError(ending, f"gave up waiting: {last}")
         if not waited:
             log.info("migrate.waiting", extra={"reason": last})
         waited = True

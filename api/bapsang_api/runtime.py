@@ -205,7 +205,7 @@ def signing_keys(settings: Settings) -> list[SigningKey]:
     try:
         return SigningKey.load_all(settings.signing_key_file)
     except SigningKeyError as error:
-        raise SettingsError(variable, f"names {settings.signing_key_file}, which {error}", remedy) from error
+        raise SettingsError(variable, f"names a file that {error}", remedy) from error
 
 
 async def _sync_for_ever(

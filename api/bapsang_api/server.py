@@ -26,6 +26,10 @@ KEEP_ALIVE_SECONDS: Final = 75
 BACKLOG: Final = 4096
 
 
+class ListenError(OSError):
+    """An address that cannot be listened on; the text says which."""
+
+
 class _Listener(uvicorn.Server):
     """uvicorn without its signal handlers: two listeners in one process need one common end."""
 
@@ -35,7 +39,7 @@ class _Listener(uvicorn.Server):
 
 
 async def serve(settings: Settings, *, host: str, port: int, drain_seconds: float) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SettingsError and OSError (port taken) before anything is served.
+    """Serve until SIGTERM or SIGINT. Raises SettingsError and ListenError before anything is served.
 
     At the signal readiness fails at once, requests are still accepted for `drain_seconds` while load balancers notice,
     then those in flight get up to 10 s to finish. A second signal ends at once.
@@ -122,7 +126,7 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listening.bind((host, port))
         except OSError as error:
-            raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+            raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         yield listening
 
 

@@ -1,6 +1,7 @@
 """Settings of the process, read once from the environment and checked at start: a wrong value ends the process at once,
 with one line that names the variable and says what to do."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from urllib.parse import urlsplit
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from bapsang_api.endings import DEFAULT_TERMINATION_LOG, TERMINATION_LOG, Code, Ending, EndingError
 from bapsang_api.kit.connections import DEFAULT_LIMITS, Limits
 from bapsang_api.kit.ratelimit import Limit, Rate, rates_from
 from bapsang_api.kit.redis import EMBEDDED
+from bapsang_api.kit.urls import MYSQL_FORM, REDIS_FORM, mysql_fault, redis_fault
 from bapsang_api.uploads.bucket import Bucket
 
 PREFIX: Final = "BAPSANG_"
@@ -42,14 +45,19 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_S3_ENDPOINT": "",
     "BAPSANG_S3_UPLOAD_URL": "",
     "BAPSANG_S3_PUBLIC_URL": "",
+    TERMINATION_LOG: DEFAULT_TERMINATION_LOG,
 }
 
 
-class SettingsError(Exception):
-    """A setting that the process cannot start with. Its text is one line for the person who set it."""
+class SettingsError(EndingError):
+    """A setting that the process cannot start with. Its text is one line for the person who set it.
+
+    It never repeats the value: whoever mistakes one variable for another puts a password where none is expected.
+    """
 
     def __init__(self, variable: str, problem: str, remedy: str) -> None:
-        super().__init__(f"{variable} {problem}: {remedy}")
+        known = variable if variable in _DEFAULTS else ""
+        super().__init__(Ending(Code.SETTING_REFUSED, setting=known), f"{variable} {problem}: {remedy}")
 
 
 @dataclass(frozen=True)
@@ -129,47 +137,42 @@ class Settings:
 
 
 def _database_url(variable: str, text: str) -> str:
-    wanted = "give mysql+pymysql://user:password@host:3306/name?charset=utf8mb4 or sqlite:///file"
+    if text.startswith("sqlite"):
+        return _sqlite_url(variable, text)
+    if fault := mysql_fault(text):
+        raise SettingsError(variable, fault, f"{MYSQL_FORM}; or sqlite:///file")
+    return text
+
+
+def _sqlite_url(variable: str, text: str) -> str:
     try:
         url: URL = make_url(text)
-    except ArgumentError as error:  # the text itself may hold a password, so it is not repeated
-        raise SettingsError(variable, "is not a database URL", wanted) from error
-    if url.drivername == "mysql+pymysql":
-        if not url.host or not url.database:
-            raise SettingsError(variable, "names no host or no database", wanted)
-        return text
-    if url.drivername in {"sqlite", "sqlite+pysqlite"}:
-        if not url.database or url.database == ":memory:":
-            raise SettingsError(variable, "names no file", wanted)
-        return text
-    raise SettingsError(variable, f"has the unsupported scheme {url.drivername!r}", wanted)
+    except ArgumentError as error:
+        raise SettingsError(variable, "is not a database URL", "give sqlite:///file") from error
+    if url.drivername not in {"sqlite", "sqlite+pysqlite"} or not url.database or url.database == ":memory:":
+        raise SettingsError(variable, "names no file", "give sqlite:///file")
+    return text
 
 
 def _number(values: Mapping[str, str], variable: str, least: int, most: int) -> int:
     text = values[variable]
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-        raise SettingsError(variable, f"is {text!r}", f"give a whole number from {least} to {most}")
+        raise SettingsError(variable, "is out of range", f"give a whole number from {least} to {most}")
     return int(text)
 
 
 def _redis_url(text: str) -> str:
-    parts = urlsplit(text)
-    if text != EMBEDDED and (parts.scheme not in {"redis", "rediss"} or not parts.hostname):
-        raise SettingsError(
-            "BAPSANG_REDIS_URL",
-            "is not a Redis URL",
-            "give redis://:password@host:6379/0, rediss:// for TLS, or embedded://",
-        )
+    if text != EMBEDDED and (fault := redis_fault(text)):
+        raise SettingsError("BAPSANG_REDIS_URL", fault, f"{REDIS_FORM}; or {EMBEDDED}")
     return text
 
 
 def _http_url(variable: str, text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise SettingsError(
-            variable, f"is {text!r}, which is no http(s) URL", "give for example https://community.example.com"
-        )
-    return text
+    with contextlib.suppress(ValueError):  # its text would be that of the URL
+        parts = urlsplit(text)
+        if parts.scheme in {"http", "https"} and parts.hostname and not parts.query and not parts.fragment:
+            return text
+    raise SettingsError(variable, "is no http(s) URL", "give for example https://community.example.com")
 
 
 def _origins(text: str) -> tuple[str, ...]:
@@ -178,7 +181,7 @@ def _origins(text: str) -> tuple[str, ...]:
         if re.fullmatch(_ORIGIN, origin) is None:
             raise SettingsError(
                 "BAPSANG_CORS_ORIGINS",
-                f"holds {origin!r}, which is no origin",
+                "holds something that is no origin",
                 "give scheme, host and port, no path, separated by commas: https://a.example.com,http://localhost:3000",
             )
     return origins
@@ -205,27 +208,26 @@ def _bucket(value: Mapping[str, str]) -> Bucket | None:
 def _s3_name(variable: str, value: Mapping[str, str], pattern: str, example: str) -> str:
     text = value[variable]
     if re.fullmatch(pattern, text) is None:
-        raise SettingsError(variable, f"is {text!r}, which is no such name", f"give for example {example}")
+        raise SettingsError(variable, "is no such name", f"give for example {example}")
     return text
 
 
 def _s3_origin(variable: str, value: Mapping[str, str]) -> str | None:
     text = value[variable].rstrip("/")
     if text and re.fullmatch(_ORIGIN, text) is None:
-        # The text is not repeated: it may hold a password.
         raise SettingsError(variable, "is no origin", "give scheme, host and port, no path: https://s3.example.com")
     return text or None
 
 
 def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= 65535:
-        raise SettingsError("BAPSANG_ADMIN_PORT", f"is {text!r}", "give a port from 0 to 65535 (0 picks a free one)")
+        raise SettingsError("BAPSANG_ADMIN_PORT", "is no port", "give a port from 0 to 65535 (0 picks a free one)")
     return int(text)
 
 
 def _log_level(text: str) -> str:
     if text.lower() not in _LOG_LEVELS:
-        raise SettingsError("BAPSANG_LOG_LEVEL", f"is {text!r}", f"give one of {', '.join(_LOG_LEVELS)}")
+        raise SettingsError("BAPSANG_LOG_LEVEL", "is no such level", f"give one of {', '.join(_LOG_LEVELS)}")
     return text.lower()
 
 
@@ -235,7 +237,7 @@ def _rate_limits(text: str) -> dict[Limit, Rate]:
     except ValueError as error:
         raise SettingsError(
             "BAPSANG_RATE_LIMITS",
-            f"holds {str(error)!r}",
+            "holds something that is no limit",
             f"give name=requests/seconds or name=off, separated by commas, or off for all; names: {', '.join(Limit)}",
         ) from error
 
@@ -243,7 +245,7 @@ def _rate_limits(text: str) -> dict[Limit, Rate]:
 def _max_in_flight(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 4 <= int(text) <= 100_000:
         raise SettingsError(
-            "BAPSANG_MAX_IN_FLIGHT", f"is {text!r}", "give from 4 to 100000 reads that may be worked on at once"
+            "BAPSANG_MAX_IN_FLIGHT", "is out of range", "give from 4 to 100000 reads that may be worked on at once"
         )
     return int(text)
 
@@ -251,6 +253,8 @@ def _max_in_flight(text: str) -> int:
 def _contact_email(text: str) -> str:
     if re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text) is None:
         raise SettingsError(
-            "BAPSANG_CONTACT_EMAIL", f"is {text!r}", "give the e-mail address of the one who answers for privacy"
+            "BAPSANG_CONTACT_EMAIL",
+            "is no e-mail address",
+            "give the e-mail address of the one who answers for privacy",
         )
     return text

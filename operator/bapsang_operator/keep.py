@@ -1,7 +1,7 @@
 """Secrets: generates those that a Community needs, once, and knows digests of all that its pods read.
 
 Secrets are read by name and never listed or watched, so that the operator's rights stay small. Each is looked at again
-after the resync interval.
+after the resync interval. Their values leave this module as digests only.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bapsang_operator import problems
-from bapsang_operator.build import secret, secrets_read
+from bapsang_operator import problems, urls
+from bapsang_operator.build import secret, secrets_read, wiring
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.kube import Kube, KubeError
@@ -22,11 +23,12 @@ from bapsang_operator.plan import Ownership, ownership
 from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey
+from bapsang_operator.urls import FaultyUrl, Form
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Digests of the secret values found.
+    """Digests of the secret values found that are fit for use; `faulty` are the URLs that are not.
 
     `foreign` Secrets are somebody else's, `vanishing` ones belong to an earlier Community of this name and are about to
     go, `restored` ones were deleted by somebody and have been put back, `failed` ones could not be read or made.
@@ -37,14 +39,16 @@ class Kept:
     vanishing: list[Key] = field(default_factory=list)
     restored: list[Key] = field(default_factory=list)
     failed: dict[Key, Problem] = field(default_factory=dict)
+    faulty: list[FaultyUrl] = field(default_factory=list)
 
 
 @dataclass
 class _Seen:
-    """One Secret as last read; digests of its values are all that the builders need."""
+    """One Secret as last read; digests of its values are all that the builders need. `faults`: by key, were it a URL."""
 
     at: float
     digests: dict[str, str]
+    faults: dict[tuple[str, Form], str]
     whose: Ownership | None
 
 
@@ -80,6 +84,7 @@ class Keep:
                 _fail(kept, key, error)
                 continue
             kept.digests.update({(name, field): digest for field, digest in seen.digests.items()})
+        await self._refuse(community, kept)
         return kept
 
     async def _ensure(
@@ -105,14 +110,30 @@ class Keep:
         for key in [key for key in self._seen if key.namespace == community.namespace]:
             del self._seen[key]
 
+    async def _refuse(self, community: Community, kept: Kept) -> None:
+        """Take out what holds no usable URL, so that nothing that reads it is changed."""
+        for ref, form in wiring.urls_read(community):
+            if (ref.name, ref.key) in kept.digests:
+                seen = await self._look(community, Key("Secret", community.namespace, ref.name))
+                if fault := seen.faults.get((ref.key, form)):
+                    del kept.digests[ref.name, ref.key]
+                    kept.faulty.append(FaultyUrl(ref, fault))
+
     async def _look(self, community: Community, key: Key) -> _Seen:
         known = self._seen.get(key)
         if known is not None and self._clock() - known.at < self._max_age:
             return known
         live = await self._kube.get(key)
+        values = _values(live)
         seen = _Seen(
             at=self._clock(),
-            digests=_digests(live),
+            digests={name: hashlib.sha256(value).hexdigest() for name, value in values.items()},
+            faults={
+                (name, form): fault
+                for name, value in values.items()
+                for form in Form
+                if (fault := urls.fault(form, value)) is not None
+            },
             whose=ownership(community, live) if live is not None else None,
         )
         if live is not None and seen.whose is Ownership.OURS:
@@ -136,8 +157,12 @@ class Keep:
             await self._kube.create(manifest)
         except KubeError as error:
             # Somebody was faster; the next look tells whose it is.
-            if error.status != 409:
+            if error.status == 0:
                 raise
+            if error.status != 409:
+                # Without the answer's words: an admission webhook was given the values, and may quote them.
+                text = f"{key} could not be created"
+                raise KubeError(error.status, error.reason, text, error.causes, error.retry_after) from None
         return remembered is not None
 
 
@@ -148,12 +173,10 @@ def _fail(kept: Kept, key: Key, error: KubeError) -> None:
     kept.failed[key] = problems.of_failure(key, error.message)
 
 
-def _digests(live: Manifest | None) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _values(live: Manifest | None) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
     for name, value in ((live or {}).get("data") or {}).items():
-        try:
-            found[name] = hashlib.sha256(base64.b64decode(value)).hexdigest()
-        except (binascii.Error, TypeError):
-            # No base 64, or null: counts as missing, and the pods that read it wait.
-            continue
+        # No base 64, or null: counts as missing, and the pods that read it wait.
+        with contextlib.suppress(binascii.Error, TypeError):
+            found[name] = base64.b64decode(value)
     return found

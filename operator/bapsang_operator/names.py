@@ -108,6 +108,7 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
     HOST_TAKEN = "HostTaken"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, no secret
+    SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason, no secret
     FOREIGN_OBJECT = "ForeignObject"
     CHILD_REJECTED = "ChildRejected"
     CHILD_FAILED = "ChildFailed"

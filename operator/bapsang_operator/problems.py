@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from bapsang_operator import names
+from bapsang_operator import endings, names
 from bapsang_operator.build import ingress, migration
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.progress import MigrationState, Progress, job_condition
 from bapsang_operator.spec import Community, SecretRef
+from bapsang_operator.urls import FaultyUrl
 
 #: A pod that waits for its volume is unschedulable for a moment: it is a problem only after this time.
 UNSCHEDULABLE_AFTER: Final = timedelta(seconds=30)
@@ -53,6 +54,18 @@ def of_secrets(community: Community, missing: Iterable[SecretRef]) -> list[Probl
             f"exist in namespace {community.namespace}. Create it; what runs is left as it is until then.",
         )
         for ref in missing
+    ]
+
+
+def of_faulty(community: Community, found: Iterable[FaultyUrl]) -> list[Problem]:
+    """Return a problem for each Secret whose URL is refused by its form. The URL itself appears nowhere."""
+    return [
+        Problem(
+            Reason.SECRET_INVALID,
+            f'{community}: key "{fault.ref.key}" of secret "{fault.ref.name}" ({fault.ref.field or "generated"}) '
+            f"{fault.text}. Correct it; what runs is left as it is until then.",
+        )
+        for fault in found
     ]
 
 
@@ -105,11 +118,11 @@ def of_keda(lacking: str) -> Problem:
 
 
 def of_migration(community: Community, progress: Progress, pods: Iterable[Manifest]) -> list[Problem]:
-    """Return the problem of a failed migration, with the last words of its pod."""
+    """Return the problem of a failed migration, with what is known of how its pod ended."""
     if progress.migration is not MigrationState.FAILED:
         return []
     job = names.migration(community.name, migration.digest(community))
-    last = next((text for pod in pods if _workload(community, pod) == f"Job {job}" for text in _last_words(pod)), "")
+    last = next((text for pod in pods if _workload(community, pod) == f"Job {job}" for text in _ended(pod)), "")
     return [
         Problem(
             Reason.MIGRATION_FAILED,
@@ -238,17 +251,17 @@ def _of_pod(community: Community, workload: str, pod: Manifest, now: datetime) -
                 f"pull it: kubectl {where} describe pod -l {names.LABEL_COMMUNITY}={community.name}.",
             )
         elif reason in _CONFIG:
-            text = _shorten(waiting.get("message", reason))
+            text = endings.hindrance(reason, str(waiting.get("message", "")))
             yield Problem(
-                Reason.CONTAINER_CONFIG_ERROR, f"{workload}: container {container['name']} cannot be started: {text}"
+                Reason.CONTAINER_CONFIG_ERROR,
+                f"{workload}: container {container['name']} cannot be started: {text}. "
+                f"Read kubectl {where} describe pod -l {names.LABEL_COMMUNITY}={community.name}.",
             )
         elif (ended := _crashed(container)) is not None:
-            last = _last_line(ended.get("message", ""))
             yield Problem(
                 Reason.CONTAINER_CRASHING,
-                f"{workload}: container {container['name']} crashes (exit code {ended.get('exitCode')}"
-                f"{f': {last}' if last else ''}). Read kubectl {where} logs {kind.lower()}/{name} "
-                f"-c {container['name']} --previous.",
+                f"{workload}: container {container['name']} crashes ({endings.sentence(ended)}). "
+                f"Read kubectl {where} logs {kind.lower()}/{name} -c {container['name']} --previous.",
             )
     yield from _unschedulable(workload, pod, now)
 
@@ -277,16 +290,11 @@ def _crashed(container: Manifest) -> Manifest | None:
     return ended if ended.get("exitCode") and not container.get("ready") else None
 
 
-def _last_words(pod: Manifest) -> Iterator[str]:
+def _ended(pod: Manifest) -> Iterator[str]:
     for container in _containers(pod):
-        message = container.get("state", {}).get("terminated", {}).get("message", "")
-        if message:
-            yield _last_line(message)
-
-
-def _last_line(message: str) -> str:
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    return _shorten(lines[-1]) if lines else ""
+        ended = container.get("state", {}).get("terminated")
+        if ended and ended.get("exitCode"):
+            yield endings.sentence(ended)
 
 
 def _shorten(message: Any) -> str:

@@ -32,10 +32,14 @@ def see(
     foreign = [*planned.foreign, *kept.foreign]
     # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
     unfit = {key.name for key in (*kept.foreign, *kept.vanishing, *kept.failed)}
-    missing = [ref for ref in problems.missing_secrets(children) if ref.name not in unfit]
+    faulty = {(fault.ref.name, fault.ref.key) for fault in kept.faulty}
+    missing = [
+        ref for ref in problems.missing_secrets(children) if ref.name not in unfit and (ref.name, ref.key) not in faulty
+    ]
     last = _last_run(live, Component.LIKE_SYNC)
     found = [
         *problems.of_secrets(community, missing),
+        *problems.of_faulty(community, kept.faulty),
         *problems.of_foreign(community, foreign),
         *kept.failed.values(),
         *hindrances,

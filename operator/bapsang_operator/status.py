@@ -238,8 +238,10 @@ def _is_settled(old: Manifest) -> bool:
 
 #: Problems that stop a rollout until somebody does something.
 _STOPPING = frozenset(
-    {Reason.SECRET_MISSING, Reason.FOREIGN_OBJECT, Reason.MIGRATION_FAILED, Reason.ROLLOUT_STUCK}
-    | {Reason.CHILD_REJECTED, Reason.CHILD_FAILED}
+    {
+        *(Reason.SECRET_MISSING, Reason.SECRET_INVALID, Reason.FOREIGN_OBJECT, Reason.CHILD_REJECTED),
+        *(Reason.CHILD_FAILED, Reason.MIGRATION_FAILED, Reason.ROLLOUT_STUCK),
+    }
 )
 
 

@@ -1,25 +1,33 @@
 """Structured logs: one JSON object a line on standard error.
 
-Nothing personal may reach a log. The formatter therefore leaves out the text of database and validation errors, which
-quote rows and input, and keeps their types and stack frames.
+Nothing personal and no secret may reach a log. The formatter therefore leaves out the text of errors of database, Redis,
+S3 and validation, which quote rows and input or name a host, and keeps their types, numbers and stack frames.
 """
 
 import json
 import logging
+import os
 import sqlite3
 import sys
 import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import Final
 
 import pymysql
-from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from pymysql.constants import CR, ER
+from sqlalchemy.exc import DBAPIError
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_QUOTES_INPUT = (SQLAlchemyError, ValidationError, sqlite3.Error)
-_CLIENT_ERRORS = 2000
+_OURS: Final = __name__.partition(".")[0]
+# They quote what they were given: a port, a header, a piece of a URL.
+_QUOTES: Final = (ValueError, sqlite3.Error)
+# Clients of servers whose URLs hold passwords, and what checks requests.
+_FOREIGN: Final = frozenset({"boto3", "botocore", "pydantic", "pydantic_core", "redis", "sqlalchemy", "urllib3"})
+_MYSQL_NAMES: Final = {
+    number: name for codes in (ER, CR) for name, number in vars(codes).items() if isinstance(number, int)
+}
 
 
 def current_request_id() -> str:
@@ -51,23 +59,26 @@ class JsonFormatter(logging.Formatter):
 
 
 def describe(error: BaseException) -> str:
-    """Return an error's type, its text unless that may quote user input, and its cause."""
+    """Return an error's type, its text unless that may quote input or hold a part of a URL, and its cause."""
     if isinstance(error, DBAPIError) and error.orig is not None:
         return _driver_error(error.orig)  # the wrapper adds only the statement
     text = type(error).__name__
     if isinstance(error, pymysql.err.Error):
         text = _driver_error(error)
-    elif not isinstance(error, _QUOTES_INPUT) and str(error):
+    elif type(error).__module__.partition(".")[0] == _OURS:
+        text += f": {error}" if str(error) else ""
+    elif isinstance(error, OSError):
+        text += f" {error.errno}: {os.strerror(error.errno)}" if error.errno and error.errno > 0 else ""
+    elif not isinstance(error, _QUOTES) and type(error).__module__.partition(".")[0] not in _FOREIGN and str(error):
         text += f": {error}"
     return text + (f" <- {describe(error.__cause__)}" if error.__cause__ is not None else "")
 
 
 def _driver_error(error: BaseException) -> str:
-    """Return a database driver's error with its number, and with its text if that is about the connection only."""
+    """Return a database driver's error by number and name; its text quotes rows and statements, or names the host."""
     number = error.args[0] if error.args and isinstance(error.args[0], int) else None
-    text = type(error).__name__ + ("" if number is None else f" {number}")
-    # From 2000 on these are the client's own errors; the server's quote rows and statements.
-    return f"{text}: {error.args[-1]}" if number is not None and number >= _CLIENT_ERRORS else text
+    name = _MYSQL_NAMES.get(number, "") if number is not None else ""
+    return " ".join([type(error).__name__, *([] if number is None else [str(number)]), *([name] if name else [])])
 
 
 def configure(level: str) -> None:
@@ -75,6 +86,7 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Their start-up and shut-down chatter repeats what this service says itself.
-    for noisy in ("uvicorn", "uvicorn.error", "alembic", "asyncio"):
+    # Their start-up and shut-down chatter repeats what this service says itself. At `debug`, those of S3 write down the
+    # headers that sign a request.
+    for noisy in ("uvicorn", "uvicorn.error", "alembic", "asyncio", "boto3", "botocore", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -149,8 +149,8 @@ def _container(community: Community, resources: Resources) -> Manifest:
         "lifecycle": {"preStop": {"sleep": {"seconds": pre_stop}}},
         "resources": pod.resources(resources),
         "securityContext": pod.container_security(),
-        # The last lines of a crash become the container's message, and so reach the Community's conditions.
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        # Not the last lines of the log: whoever may read a pod's status need not be one who may read logs.
+        "terminationMessagePolicy": "File",
         "volumeMounts": [
             {"name": "signing-key", "mountPath": wiring.KEY_FOLDER, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own

@@ -22,7 +22,7 @@ def template_spec(community: Community, component: Component, args: list[str], e
         "env": env,
         "resources": pod.resources(_RESOURCES),
         "securityContext": pod.container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "terminationMessagePolicy": "File",
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a volume of the pod's own
     }
     return pod.spec(

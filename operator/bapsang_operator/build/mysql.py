@@ -82,7 +82,7 @@ def _initialiser(community: Community) -> Manifest:
         "command": ["/bin/sh", "-c", _INITIALISE],
         "resources": pod.resources(community.database.resources),
         "securityContext": pod.container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "terminationMessagePolicy": "File",
         "volumeMounts": _mounts(),
     }
 
@@ -122,7 +122,7 @@ def _server(community: Community) -> Manifest:
         "livenessProbe": ping | {"periodSeconds": 10, "failureThreshold": 6},
         "resources": pod.resources(community.database.resources),
         "securityContext": pod.container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "terminationMessagePolicy": "File",
         "volumeMounts": [
             *_mounts(),
             {"name": "config", "mountPath": "/etc/bapsang", "readOnly": True},

@@ -107,7 +107,7 @@ def _container(community: Community, secret: str) -> Manifest:
         "livenessProbe": ping | {"periodSeconds": 10, "failureThreshold": 6},
         "resources": pod.resources(community.redis.resources),
         "securityContext": pod.container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "terminationMessagePolicy": "File",
         "volumeMounts": [
             {"name": "config", "mountPath": "/etc/bapsang", "readOnly": True},
             {"name": "data", "mountPath": "/data"},

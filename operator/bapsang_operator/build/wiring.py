@@ -8,6 +8,7 @@ from bapsang_operator import names
 from bapsang_operator.build import pod
 from bapsang_operator.child import Manifest
 from bapsang_operator.spec import Community, SecretRef
+from bapsang_operator.urls import Form
 
 HTTP_PORT = 8000
 ADMIN_PORT = 9000
@@ -67,6 +68,13 @@ def api_secrets(community: Community) -> list[SecretRef]:
 def storage_secrets(community: Community) -> list[SecretRef]:
     """Return the access key of the storage; nothing where the pods' own identity counts."""
     return list(community.storage.access_key) if community.storage is not None else []
+
+
+def urls_read(community: Community) -> list[tuple[SecretRef, Form]]:
+    """Return the secrets that hold URLs, and of what."""
+    found = [(ref, Form.MYSQL) for ref in (database(community), community.database.reader) if ref is not None]
+    cache = redis(community)
+    return [*found, (cache, Form.REDIS)] if cache is not None else found
 
 
 def missing(refs: list[SecretRef], digests: Digests) -> tuple[SecretRef, ...]:

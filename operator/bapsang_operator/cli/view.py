@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from bapsang_operator import drift
+from bapsang_operator import drift, endings
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key
 
@@ -91,10 +91,22 @@ def report(community: Manifest, live: dict[Key, Manifest], events: list[Manifest
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _HIDDEN if name in _SECRET_FIELDS else _redacted(item) for name, item in value.items()}
+        return {
+            name: _HIDDEN if name in _SECRET_FIELDS else _redacted(_own_words(name, item))
+            for name, item in value.items()
+        }
     if isinstance(value, list):
         return [_redacted(item) for item in value]
     return value
+
+
+def _own_words(name: str, state: Any) -> Any:
+    """Return a container's state without the text of a program or runtime that was given secrets."""
+    if name not in {"waiting", "terminated"} or "message" not in state:
+        return state
+    message = str(state["message"])
+    is_known = endings.told(message) if name == "terminated" else endings.hindrance("", message)
+    return state if is_known else {**state, "message": _HIDDEN}
 
 
 def _state(found: Manifest) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -110,12 +111,37 @@ def test_missing_secret_is_named_and_awaited(namespace: Namespace) -> None:
     assert namespace.get("Deployment", "c-api-base") is None
     secret = {
         "metadata": {"name": "db-writer", "namespace": namespace.name},
-        "stringData": {"dsn": "mysql+pymysql://x"},
+        "stringData": {"dsn": "mysql+pymysql://bapsang:geheim@db/bapsang"},
     }
     assert namespace.client.create(BY_NAME["Secret"], secret).is_success
     namespace.finish_job(namespace.migration())
     namespace.wait_for("Degraded", "False")
     eventually(lambda: namespace.get("Deployment", "c-api-base"))
+
+
+def _checksum(namespace: Namespace, deployment: str) -> str:
+    found: Any = namespace.get("Deployment", deployment)
+    return str(found["spec"]["template"]["metadata"]["annotations"][names.ANNOTATION_SECRETS])
+
+
+def test_url_that_can_be_read_in_two_ways_is_refused_and_shown_nowhere(
+    namespace: Namespace, operator: Operator
+) -> None:
+    metadata = {"name": "writer", "namespace": namespace.name}
+    url = "mysql+pymysql://bapsang:Wonderland@2026@db:3306/bapsang"
+    assert namespace.client.create(BY_NAME["Secret"], {"metadata": metadata, "stringData": {"url": url}}).is_success
+    namespace.community(database={"mode": "external", "writerSecretRef": {"name": "writer"}})
+    namespace.finish_store("c-redis")
+    told = namespace.wait_for("Degraded", "True", "SecretInvalid")["message"]
+    for part in ("spec.database.writerSecretRef", 'key "url" of secret "writer"', "percent-encoded"):
+        assert part in told
+    assert namespace.condition("Progressing")["reason"] == "Blocked"
+    assert namespace.client.list(BY_NAME["Job"], namespace.name) == []
+    seen = [*namespace.children().values(), *namespace.client.list(BY_NAME["Event"], namespace.name)]
+    seen += [namespace.get("Community", "c") or {}]
+    said = json.dumps([one for one in seen if one["kind"] != "Secret"]) + operator.log.read_text()
+    assert "SecretInvalid" in said
+    assert "Wonderland" not in said
 
 
 def test_rotated_secret_rolls_what_uses_it(namespace: Namespace) -> None:
@@ -124,17 +150,12 @@ def test_rotated_secret_rolls_what_uses_it(namespace: Namespace) -> None:
     assert namespace.client.create(BY_NAME["Secret"], secret).is_success
     namespace.community(api={"env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": ref}}]})
     namespace.bring_up()
-
-    def checksum(deployment: str) -> str:
-        found: Any = namespace.get("Deployment", deployment)
-        return str(found["spec"]["template"]["metadata"]["annotations"][names.ANNOTATION_SECRETS])
-
-    before = checksum("c-api-base")
+    before = _checksum(namespace, "c-api-base")
     namespace.patch("Secret", "third-party", {"stringData": {"token": "two"}})
-    eventually(lambda: checksum("c-api-base") != before, 15)
-    assert checksum("c-api-burst") == before
+    eventually(lambda: _checksum(namespace, "c-api-base") != before, 15)
+    assert _checksum(namespace, "c-api-burst") == before
     namespace.finish_rollout("c-api-base")
-    eventually(lambda: checksum("c-api-burst") == checksum("c-api-base"))
+    eventually(lambda: _checksum(namespace, "c-api-burst") == _checksum(namespace, "c-api-base"))
 
 
 def test_image_that_cannot_be_pulled_is_named(namespace: Namespace) -> None:
@@ -152,10 +173,10 @@ def test_image_that_cannot_be_pulled_is_named(namespace: Namespace) -> None:
     eventually(lambda: namespace.events("Recovered"))
 
 
-def test_crashing_container_is_told_with_its_last_words(namespace: Namespace) -> None:
+def test_crashing_container_is_told_with_the_code_that_it_left(namespace: Namespace) -> None:
     namespace.community()
     namespace.bring_up()
-    ended = {"exitCode": 2, "message": "starting\nBAPSANG_REDIS_URL is not a Redis URL\n"}
+    ended = {"exitCode": 2, "message": "SETTING_REFUSED BAPSANG_RATE_LIMITS"}
     container = {
         "name": "api",
         "image": "bapsang/api:0.1.0",
@@ -165,7 +186,8 @@ def test_crashing_container_is_told_with_its_last_words(namespace: Namespace) ->
     }
     _pod(namespace, "c-api-burst-x", {names.LABEL_COMPONENT: "api", names.LABEL_TIER: "burst"}, container)
     told = namespace.wait_for("Degraded", "True", "ContainerCrashing")
-    assert "Deployment c-api-burst: container api crashes (exit code 2: BAPSANG_REDIS_URL is not a" in told["message"]
+    said = "(exit code 2: a setting is not usable (SETTING_REFUSED BAPSANG_RATE_LIMITS))"
+    assert f"Deployment c-api-burst: container api crashes {said}" in told["message"]
 
 
 def test_like_sync_is_judged_by_its_last_run(namespace: Namespace) -> None:

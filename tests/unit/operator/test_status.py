@@ -252,9 +252,11 @@ def _container(**state: Any) -> Manifest:
             'cannot be started: secret "s" not found',
         ),
         (
-            _container(state={"running": {}}, lastState={"terminated": {"exitCode": 1, "message": "a\nlast words\n"}}),
+            _container(
+                state={"running": {}}, lastState={"terminated": {"exitCode": 1, "message": "DATABASE_REFUSED 1045\n"}}
+            ),
             Reason.CONTAINER_CRASHING,
-            "(exit code 1: last words)",
+            "(exit code 1: the database refuses the user, the password or the database's name (DATABASE_REFUSED 1045))",
         ),
     ],
 )
@@ -315,16 +317,22 @@ def test_pods_of_an_older_migration_are_history() -> None:
     assert found.message.startswith(f"Job {current}: ")
 
 
-def test_failed_migration_quotes_its_pod_and_says_what_to_do() -> None:
+def test_failed_migration_says_how_its_pod_ended_and_what_to_do() -> None:
     cluster = copy.deepcopy(UP)
     key = migration_key(cluster.community)
     cluster.end_job(key, "Failed")
     seen = progress.observe(cluster.community, children(cluster.community), cluster.live)
-    ended = {"name": "migrate", "state": {"terminated": {"exitCode": 1, "message": "x\nTable is locked"}}}
+    ended = {"name": "migrate", "state": {"terminated": {"exitCode": 1, "message": "DATABASE_BUSY 1205"}}}
     (found,) = problems.of_migration(
         cluster.community, seen, [pod(Component.MIGRATE, job=key.name, containerStatuses=[ended])]
     )
-    for part in (key.name, "(Table is locked)", "stays in service", f"logs job/{key.name}", "delete the Job"):
+    for part in (
+        key.name,
+        "free in time (DATABASE_BUSY 1205))",
+        "stays in service",
+        f"logs job/{key.name}",
+        "delete the Job",
+    ):
         assert part in found.message
 
 

@@ -1,0 +1,68 @@
+"""The form of URLs in Secrets: one that can be read in two ways is refused, and its text is never repeated. Pure.
+
+Drivers end the password at the first `@`. With another one in it the rest of the password became the host, and stood in
+every message about a host that cannot be reached. The API has the same rule (`bapsang_api.kit.urls`); a test
+compares both.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from bapsang_operator.parts import SecretRef
+
+_TEXT: Final = r"@\x00-\x20\x7f"
+_HOST: Final = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+_OPTIONS: Final = rf"(?:\?[A-Za-z_]+=[^&#{_TEXT}]*(?:&[A-Za-z_]+=[^&#{_TEXT}]*)*)?"
+_MYSQL: Final = re.compile(rf"mysql\+pymysql://(?:[^:/{_TEXT}]*(?::[^{_TEXT}]*)?@)?{_HOST}/[^/?#:{_TEXT}]+{_OPTIONS}")
+# Here a slash, a question mark or a number sign would end the host's part before the password does.
+_REDIS: Final = re.compile(rf"rediss?://(?:[^:/?#{_TEXT}]*(?::[^/?#{_TEXT}]*)?@)?{_HOST}(?:/[0-9]{{0,5}})?{_OPTIONS}")
+_ENCODED: Final = "with @ : / ? # % in user and password percent-encoded (@ is %40)"
+MYSQL_FORM: Final = f"give mysql+pymysql://user:password@host:3306/name, {_ENCODED}"
+REDIS_FORM: Final = f"give redis://:password@host:6379/0 or rediss:// for TLS, {_ENCODED}"
+
+
+class Form(StrEnum):
+    """What a URL has to be."""
+
+    MYSQL = "mysql"
+    REDIS = "redis"
+
+
+@dataclass(frozen=True)
+class FaultyUrl:
+    """A Secret's key that holds no usable URL. `text` says why and what to do, without any part of it."""
+
+    ref: SecretRef
+    text: str
+
+
+def fault(form: Form, value: bytes) -> str | None:
+    """Return what is wrong with a URL and what to do; None when it is well-formed."""
+    text = value.decode("utf-8", "replace")
+    found = mysql_fault(text) if form is Form.MYSQL else redis_fault(text)
+    return f"{found}: {MYSQL_FORM if form is Form.MYSQL else REDIS_FORM}" if found else None
+
+
+def mysql_fault(text: str) -> str | None:
+    """Return what is wrong with the URL of a MySQL database, without any part of it; None when it is well-formed."""
+    return _fault(_MYSQL, text, "is not the URL of a MySQL database")
+
+
+def redis_fault(text: str) -> str | None:
+    """Return what is wrong with the URL of a Redis, without any part of it; None when it is well-formed."""
+    return _fault(_REDIS, text, "is not the URL of a Redis")
+
+
+def _fault(pattern: re.Pattern[str], text: str, otherwise: str) -> str | None:
+    # The API takes off the line end that `kubectl create secret --from-file` leaves.
+    text = text.strip()
+    if text.count("@") > 1:
+        return "has more than one @, so nobody can tell its password from its host"
+    found = pattern.fullmatch(text)
+    if found is None or not 1 <= int(found["port"] or 1) <= 65535:
+        return otherwise
+    return None
