@@ -60,8 +60,8 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             drain = options.drain_seconds
             if drain is None:
                 drain = 0.0 if settings.local_database else 5.0
-            runner.run(server.serve(settings, host=options.host, port=options.port, drain_seconds=drain))
-            return 0
+            serving = server.serve(settings, host=options.host, port=options.port, drain_seconds=drain)
+            return 0 if runner.run(serving) else 1
         if options.command == "like-sync":
             work = jobs.like_sync(settings, batch_size=options.batch_size, deadline_seconds=options.deadline)
             return 0 if runner.run(work) else 1

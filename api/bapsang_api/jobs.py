@@ -35,6 +35,7 @@ from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.posts.views import ViewStore
 from bapsang_api.runtime import require_suitable_redis
+from bapsang_api.schema_gate import UnfitDatabaseError, require_fit
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import PASSWORD, Seeder
 from bapsang_api.seed.store import forget
@@ -84,6 +85,7 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
     reader = LikeService(database, likes, UserNumbers(database), clock)
     posts = PostService(database, ViewStore(redis, pipeline), reader, images, clock, Ids(clock))
     try:
+        await require_fit(database)
         reconciliation = Reconciliation(ReconcileStore(redis), clock)
         sync = LikeSync(
             database, likes, clock, reconciliation, batch_size=batch_size, deadline_seconds=deadline_seconds
@@ -92,7 +94,7 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
         views = await posts.flush_views() if report.ran else 0
         sessions = await purge_sessions(database, clock) if report.ran else 0
         withdrawn = await UserService(database, images, clock, Ids(clock)).forget_withdrawn() if report.ran else 0
-    except (Unavailable, *OUTAGE) as error:
+    except (Unavailable, UnfitDatabaseError, *OUTAGE) as error:
         log.error("like_sync.failed", exc_info=error)
         return _failed(error)
     finally:
@@ -115,8 +117,10 @@ async def collect_images(settings: Settings, *, grace: timedelta, dry_run: bool)
     storage = Storage(settings.bucket)
     collector = ImageCollector(database, storage, SystemClock(), references=(profile_images, post_images), grace=grace)
     try:
+        # First of all: an image that this database does not know counts as unused, and is deleted.
+        await require_fit(database)
         report = await collector.run(dry_run=dry_run)
-    except Unavailable as error:
+    except (Unavailable, UnfitDatabaseError) as error:
         log.error("image_collector.failed", extra={"error": describe(error)})
         return _failed(error)
     finally:

@@ -1,6 +1,8 @@
 """`bapsang-api migrate`: bring the database's schema to the current revision, one run at a time."""
 
 import logging
+import re
+import sqlite3
 import time
 from collections.abc import Callable
 from importlib.resources import files
@@ -12,11 +14,14 @@ from sqlalchemy.exc import DBAPIError
 from bapsang_api import endings
 from bapsang_api.endings import Code, Ending, EndingError
 from bapsang_api.kit.connections import Limits, open_engine, take_mysql_lock
+from bapsang_api.kit.dberrors import code_of
 from bapsang_api.kit.logs import describe
 
 log = logging.getLogger(__name__)
 
 LOCK: Final = "migrate"
+_FILE: Final = re.compile(r"r([0-9]{4})_\w+\.py")
+_NO_SUCH_TABLE: Final = frozenset({1146, sqlite3.SQLITE_ERROR})
 # A statement may rebuild a large table; waiting for the table's lock may not, because readers queue up behind it: they
 # wait for 3 s (kit.db.Limits.lock_seconds), so a migration that meets a long transaction gives up before they do.
 STATEMENT_SECONDS: Final = 3600
@@ -93,6 +98,24 @@ def _upgrade(connection: Connection) -> str:
     after = _revision(connection) or ""
     log.info("migrate.done", extra={"revision": after, "changed": before != after})
     return after
+
+
+def revisions() -> frozenset[str]:
+    """Return the revisions that this program knows, by the names of their files: whoever serves has no use for Alembic."""
+    folder = files("bapsang_api").joinpath("migrations", "versions")
+    return frozenset(found[1] for file in folder.iterdir() if (found := _FILE.fullmatch(file.name)))
+
+
+def is_behind(connection: Connection) -> bool:
+    """Tell whether the database lacks a revision that this program needs. A newer schema is none: migrations only add."""
+    try:
+        applied = set(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
+    except DBAPIError as error:
+        if code_of(error) not in _NO_SUCH_TABLE:
+            raise
+        return True
+    known = revisions()
+    return not applied or (applied <= known and max(known) not in applied)
 
 
 def _revision(connection: Connection) -> str | None:

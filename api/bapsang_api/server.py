@@ -12,8 +12,10 @@ from typing import Any, Final
 import uvicorn
 
 from bapsang_api.kit.onewrite import OneWriteProtocol
+from bapsang_api.kit.tasks import ended
 from bapsang_api.lifecycle import Lifecycle
-from bapsang_api.runtime import running
+from bapsang_api.runtime import Runtime, running
+from bapsang_api.schema_gate import until_fit
 from bapsang_api.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,9 +40,10 @@ class _Listener(uvicorn.Server):
         yield
 
 
-async def serve(settings: Settings, *, host: str, port: int, drain_seconds: float) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SettingsError and ListenError before anything is served.
+async def serve(settings: Settings, *, host: str, port: int, drain_seconds: float) -> bool:
+    """Serve until SIGTERM or SIGINT; tell whether it ever became ready. Raises SettingsError and ListenError before anything is served.
 
+    It listens at once, and is ready once the database has been found to have the schema that this program needs.
     At the signal readiness fails at once, requests are still accepted for `drain_seconds` while load balancers notice,
     then those in flight get up to 10 s to finish. A second signal ends at once.
     """
@@ -63,15 +66,23 @@ async def serve(settings: Settings, *, host: str, port: int, drain_seconds: floa
             # What is here now stays: without it the collector has little to look at, and stops no request for long.
             gc.collect()
             gc.freeze()
-            runtime.lifecycle.start()
-            log.info(
-                "serve.ready", extra={"port": _port(public_socket), "admin_port": _port(admin_socket), "host": host}
-            )
+            address = {"port": _port(public_socket), "admin_port": _port(admin_socket), "host": host}
+            log.info("serve.listening", extra=address)
+            starting = asyncio.create_task(_start(runtime, address))
             try:
                 await asyncio.gather(*serving)
             finally:
                 ending.cancel()
+                is_started = starting.done()
+                await ended([starting])
     log.info("serve.ended")
+    return is_started
+
+
+async def _start(runtime: Runtime, address: dict[str, object]) -> None:
+    await until_fit(runtime.database)
+    runtime.lifecycle.start()
+    log.info("serve.ready", extra=address)
 
 
 async def _drain(

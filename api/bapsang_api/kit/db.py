@@ -49,7 +49,7 @@ class Database:
         self._writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._name = make_url(url).database or ""
         self._local_locks: dict[str, threading.Lock] = {}
-        self._limits, self._server, self._changes = limits, server, changes
+        self._limits, self.server, self._changes = limits, server, changes
         self._pool = BoundedPool(
             f"db-{server}",
             threads=limits.connections,
@@ -118,12 +118,16 @@ class Database:
         finally:
             await self.run(partial(self._unlock, name, connection))
 
+    def servers(self) -> "list[Database]":
+        """Return each server by itself, first the writer."""
+        return [self]
+
     def usage(self) -> list[PoolUsage]:
         """Return how the connections of each server are used."""
         pool = cast(QueuePool, self.engine.pool)
         return [
             PoolUsage(
-                self._server,
+                self.server,
                 self._limits.connections,
                 pool.checkedout(),
                 pool.checkedin(),

@@ -123,6 +123,9 @@ class ReplicatedDatabase(Database):
             await self._pins.put(user_id)
         return written
 
+    def servers(self) -> list[Database]:
+        return [*super().servers(), *self._replica.servers()]
+
     def usage(self) -> list[PoolUsage]:
         return [*super().usage(), *self._replica.usage()]
 

@@ -29,12 +29,12 @@ def log_lines(output: str) -> list[dict[str, Any]]:
 class Service:
     """A running `bapsang-api serve`."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], until: str) -> None:
         self.process = process
         self.log: list[dict[str, Any]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        ready = eventually(lambda: self.said("serve.ready"), seconds=60.0)  # a busy machine takes long to import
+        ready = eventually(lambda: self.said(until), seconds=60.0)  # a busy machine takes long to import
         self.url, self.admin = (f"http://127.0.0.1:{ready[name]}" for name in ("port", "admin_port"))
 
     def _read(self) -> None:
@@ -43,7 +43,7 @@ class Service:
             self.log.append(json.loads(line))
 
     def said(self, event: str) -> dict[str, Any] | None:
-        assert self.process.poll() is None or event != "serve.ready", self.log
+        assert self.process.poll() is None or event not in {"serve.listening", "serve.ready"}, self.log
         return next((line for line in self.log if line["event"] == event), None)
 
     def wait(self, seconds: float) -> int:
@@ -53,7 +53,8 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(cwd: Path, *arguments: str, **environment: str) -> Iterator[Service]:
+def serving(cwd: Path, *arguments: str, until: str = "serve.ready", **environment: str) -> Iterator[Service]:
+    """Run a service; entered once its log has the event `until`."""
     process = subprocess.Popen(
         [*PROGRAM, "serve", "--port", "0", *arguments],
         env={**BARE, "BAPSANG_ADMIN_PORT": "0", **environment},
@@ -62,7 +63,7 @@ def serving(cwd: Path, *arguments: str, **environment: str) -> Iterator[Service]
         text=True,
     )
     try:
-        yield Service(process)
+        yield Service(process, until)
     finally:
         if process.poll() is None:
             process.kill()

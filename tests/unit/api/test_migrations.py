@@ -4,7 +4,10 @@ import ast
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
+from bapsang_api.migrate import revisions
 from bapsang_api.migrations import versions
 
 REVISIONS = sorted(Path(versions.__path__[0]).glob("r*.py"))
@@ -40,6 +43,14 @@ def _calls(node: ast.AST, name: str | None = None) -> list[ast.Call]:
 
 def _name(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def test_names_of_the_files_tell_the_revisions_and_the_newest_sorts_last() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(versions.__path__[0]).parent))
+    scripts = ScriptDirectory.from_config(config)
+    assert revisions() == {script.revision for script in scripts.walk_revisions()}
+    assert max(revisions()) == scripts.get_current_head()
 
 
 @pytest.mark.parametrize("path", REVISIONS, ids=lambda path: path.stem)
