@@ -228,5 +228,5 @@ def jobs(community: str) -> str:
 
 
 def migration(community: str, digest: str) -> str:
-    """Name of the Job that migrates the database for one image; `digest` is `build.migration.digest`."""
+    """Name of the Job that migrates one database for one image; `digest` is `build.migration.digest`."""
     return f"{community}-migrate-{digest}"

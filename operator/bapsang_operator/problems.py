@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bapsang_operator import endings, names
-from bapsang_operator.build import ingress, migration
+from bapsang_operator.build import ingress
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.names import Component, Reason
@@ -121,26 +121,26 @@ def of_migration(community: Community, progress: Progress, pods: Iterable[Manife
     """Return the problem of a failed migration, with what is known of how its pod ended."""
     if progress.migration is not MigrationState.FAILED:
         return []
-    job = names.migration(community.name, migration.digest(community))
-    last = next((text for pod in pods if _workload(community, pod) == f"Job {job}" for text in _ended(pod)), "")
+    job = progress.job
+    last = next((text for pod in pods if _workload(community, job, pod) == f"Job {job}" for text in _ended(pod)), "")
     return [
         Problem(
             Reason.MIGRATION_FAILED,
             f"Job {job}: the database migration of image {community.image} failed{f' ({last})' if last else ''}. "
             "The running version stays in service. "
-            f"Read kubectl -n {community.namespace} logs job/{job}; then set another image, or delete the Job to run "
-            "it again.",
+            f"Read kubectl -n {community.namespace} logs job/{job}; then set another image, correct the Secret of the "
+            "database, or delete the Job to run it again.",
         )
     ]
 
 
-def of_pods(community: Community, pods: Iterable[Manifest], now: datetime) -> list[Problem]:
-    """Return what keeps containers from running, one problem for each workload and cause."""
+def of_pods(community: Community, job: str, pods: Iterable[Manifest], now: datetime) -> list[Problem]:
+    """Return what keeps containers from running, one problem for each workload and cause. `job`: of the migration."""
     found: dict[Problem, None] = {}
     for pod in pods:
         if "deletionTimestamp" in pod["metadata"]:
             continue
-        workload = _workload(community, pod)
+        workload = _workload(community, job, pod)
         if workload is not None:
             found |= dict.fromkeys(_of_pod(community, workload, pod, now))
     return list(found)
@@ -219,7 +219,7 @@ def ranked(found: Iterable[Problem]) -> list[Problem]:
     return sorted(dict.fromkeys(found), key=lambda problem: order.index(problem.reason))
 
 
-def _workload(community: Community, pod: Manifest) -> str | None:
+def _workload(community: Community, migration: str, pod: Manifest) -> str | None:
     labels = pod["metadata"].get("labels", {})
     match labels.get(names.LABEL_COMPONENT):
         case Component.API:
@@ -229,8 +229,7 @@ def _workload(community: Community, pod: Manifest) -> str | None:
         case Component.MIGRATE:
             job = labels.get("batch.kubernetes.io/job-name")
             # The pods of an older migration are history.
-            current = names.migration(community.name, migration.digest(community))
-            return f"Job {job}" if job == current else None
+            return f"Job {job}" if job == migration else None
         case Component.LIKE_SYNC:
             return f"CronJob {names.like_sync(community.name)}"
         case Component.IMAGE_COLLECTOR:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,6 +10,7 @@ from bapsang_operator import drift, names
 from bapsang_operator.build import migration
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.kinds import SCALED_OBJECT, Key
+from bapsang_operator.names import Component
 from bapsang_operator.spec import Community
 
 Live = Mapping[Key, Manifest]
@@ -50,11 +51,15 @@ class Progress:
     """What the live objects show. `database_ready` and `redis_ready` are None where an external one is not observed.
 
     `floor`: the fewest burst pods that the live autoscaler allows; None when there is none.
+    `job`: name of the migration Job. `migrated`: the database has what the image needs; also while the Job of an
+    operator before this one vouches for it.
     """
 
     database_ready: bool | None
     redis_ready: bool | None
+    job: str
     migration: MigrationState
+    migrated: bool
     base: Tier
     burst: Tier
     floor: int | None = None
@@ -67,7 +72,7 @@ class Progress:
         """Return the first gate that is closed; a number beyond the last gate when none is."""
         if self.database_ready is False:
             return Gate.DATABASE
-        if self.redis_ready is False or self.migration is not MigrationState.SUCCEEDED:
+        if self.redis_ready is False or not self.migrated:
             return Gate.MIGRATION
         if not (self.base.current and self.base.rolled_out):
             return Gate.BASE
@@ -84,11 +89,15 @@ def observe(community: Community, children: list[Child], live: Live) -> Progress
     def store(name: str) -> bool:
         return _store_ready(Key("StatefulSet", community.namespace, name), wanted, live)
 
-    job = live.get(Key("Job", community.namespace, names.migration(community.name, migration.digest(community))))
+    job = next(child.key for child in children if _is_migration(child.manifest))
+    state = _migration(live.get(job))
     return Progress(
-        database_ready=store(names.mysql(community.name)) if community.database.embedded else None,
+        database_ready=_database_ready(community, store, live) if community.database.embedded else None,
         redis_ready=store(names.redis(community.name)) if community.redis.managed else None,
-        migration=_migration(job),
+        job=job.name,
+        migration=state,
+        migrated=state is MigrationState.SUCCEEDED
+        or (state is not MigrationState.FAILED and _was_migrated(community, children, live)),
         base=tier(names.api_base(community.name)),
         burst=tier(names.api_burst(community.name)),
         floor=_floor(community, live),
@@ -104,6 +113,12 @@ def _floor(community: Community, live: Live) -> int | None:
     return None
 
 
+def claim_uid(community: Community, live: Live) -> str:
+    """Return the uid of the embedded MySQL's volume claim: whether this is still the database that was migrated."""
+    claim = live.get(Key("PersistentVolumeClaim", community.namespace, names.mysql(community.name)))
+    return str(claim["metadata"]["uid"]) if community.database.embedded and claim is not None else ""
+
+
 def job_condition(job: Manifest, kind: str) -> Manifest | None:
     """Return the condition of a Job or Deployment when it is True."""
     for condition in job.get("status", {}).get("conditions", ()):
@@ -111,6 +126,38 @@ def job_condition(job: Manifest, kind: str) -> Manifest | None:
             found: Manifest = condition
             return found
     return None
+
+
+def _is_migration(manifest: Manifest) -> bool:
+    is_job: bool = manifest["kind"] == "Job"
+    return is_job and manifest["metadata"]["labels"][names.LABEL_COMPONENT] == Component.MIGRATE
+
+
+def _was_migrated(community: Community, children: list[Child], live: Live) -> bool:
+    """Tell whether an operator before this one has migrated, and the pods of base already have the secrets that they should.
+
+    Its Job is named by the image alone. Without this an upgrade of the operator would hold up every change until the
+    same migration has run once more.
+    """
+    job = live.get(
+        Key("Job", community.namespace, names.migration(community.name, migration.earlier_digest(community)))
+    )
+    if _migration(job) is not MigrationState.SUCCEEDED:
+        return False
+    key = Key("Deployment", community.namespace, names.api_base(community.name))
+    wanted = next(child.manifest for child in children if child.key == key)
+    found = live.get(key)
+    return found is not None and _secrets(found) == _secrets(wanted)
+
+
+def _secrets(deployment: Manifest) -> str | None:
+    annotations: dict[str, str] = deployment["spec"]["template"]["metadata"].get("annotations") or {}
+    return annotations.get(names.ANNOTATION_SECRETS)
+
+
+def _database_ready(community: Community, store: Callable[[str], bool], live: Live) -> bool:
+    # Without its claim the database is about to be another one.
+    return bool(claim_uid(community, live)) and store(names.mysql(community.name))
 
 
 def _migration(job: Manifest | None) -> MigrationState:

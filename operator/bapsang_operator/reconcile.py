@@ -132,8 +132,9 @@ class Reconciler:
         basis = _Basis(revision, kept, lacking, self._now().date(), taken)
         if self._settled.get(key) == basis:
             return "success"
-        children = build.children(community, kept.digests, has_keda=not lacking)
         live = self._store.children(key)
+        claim = progress.claim_uid(community, live)
+        children = build.children(community, kept.digests, claim=claim, has_keda=not lacking)
         if unread is not None and _scaled_object(community) not in live:
             # Either autoscaler may be the second one beside a ScaledObject that is there and could not be read.
             children = [_waiting(child) if child.key == _scaled_object(community) else child for child in children]

@@ -44,7 +44,7 @@ def see(
         *kept.failed.values(),
         *hindrances,
         *problems.of_migration(community, rollout, pods),
-        *problems.of_pods(community, pods, now),
+        *problems.of_pods(community, rollout.job, pods, now),
         *problems.of_rollout(community, rollout),
         *problems.of_refused_pods(live.values()),
     ]

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from bapsang_operator import costing, judgement, names
-from bapsang_operator.build import migration
 from bapsang_operator.child import Gate, Manifest
 from bapsang_operator.judgement import Judgement
 from bapsang_operator.names import ConditionType, EventReason, Reason
@@ -74,7 +73,7 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
             "burst": progress.burst.ready,
             "ready": progress.base.ready + progress.burst.ready,
         },
-        "migration": {"hash": migration.digest(community), "state": progress.migration.value},
+        "migration": {"hash": progress.job.rpartition("-")[2], "state": progress.migration.value},
         "conditions": _conditions(judgements, community.generation, old, now),
     }
     image = progress.base.image if progress.base.rolled_out else old.get("image")
@@ -265,7 +264,7 @@ def _degraded(problems: Iterable[Problem]) -> Judgement:
 
 
 def _migrated(seen: Seen) -> Judgement:
-    job = names.migration(seen.community.name, migration.digest(seen.community))
+    job = seen.progress.job
     match seen.progress.migration:
         case MigrationState.SUCCEEDED:
             return Judgement("True", Reason.MIGRATION_SUCCEEDED, f"Job {job} has migrated the database.")

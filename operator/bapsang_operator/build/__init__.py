@@ -20,10 +20,11 @@ from bapsang_operator.child import Child
 from bapsang_operator.spec import Community, SecretRef
 
 
-def children(community: Community, digests: wiring.Digests, *, has_keda: bool = False) -> list[Child]:
+def children(community: Community, digests: wiring.Digests, *, claim: str = "", has_keda: bool = False) -> list[Child]:
     """Return every child the Community should have now, Secrets aside, in the order of application.
 
-    `has_keda`: whether ScaledObjects can be made, for a Community that asks for one.
+    `claim`: uid of the embedded MySQL's volume claim, empty where there is none. `has_keda`: whether ScaledObjects can
+    be made, for a Community that asks for one.
     """
     found = [api.service_account(community), *network.policies(community)]
     if community.redis.managed:
@@ -33,7 +34,7 @@ def children(community: Community, digests: wiring.Digests, *, has_keda: bool = 
     found += [
         api.service(community),
         budget.budget(community),
-        migration.migration(community, digests),
+        migration.migration(community, digests, claim),
         api.base(community, digests),
         likesync.like_sync(community, digests),
         api.burst(community, digests),

@@ -1,8 +1,9 @@
-"""The migration Job: it runs once for each image, and the rollout waits for it."""
+"""The migration Job: it runs once for each image and database, and the rollout waits for it."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 
 from bapsang_operator import names
@@ -15,18 +16,33 @@ from bapsang_operator.spec import Community
 _ARGS = ["migrate", "--wait", "60"]
 
 
-def digest(community: Community) -> str:
-    """Return the suffix of the Job's name: a hash of image and arguments, since a Job cannot be changed."""
+def digest(community: Community, digests: wiring.Digests, claim: str) -> str:
+    """Return the suffix of the Job's name, since a Job cannot be changed: a hash of image, arguments and database.
+
+    The database is the writer's URL, and the claim's uid where it is embedded: a Secret that names another one, or a
+    volume that was lost, asks for another run before any pod follows. The hash is keyed by the key that signs tokens:
+    everybody may read the name of a Job, and could try passwords against a plain hash of the URL.
+    """
+    writer, key = wiring.database(community), wiring.signing_key(community)
+    values = [community.image, *_ARGS, digests.get((writer.name, writer.key), ""), claim]
+    secret = digests.get((key.name, key.key), "")
+    return hmac.new(secret.encode(), json.dumps(values).encode(), hashlib.sha256).hexdigest()[:8]
+
+
+def earlier_digest(community: Community) -> str:
+    """Return the suffix that operators before this one gave the Job: a hash of image and arguments alone."""
     return hashlib.sha256(json.dumps([community.image, *_ARGS]).encode()).hexdigest()[:8]
 
 
-def migration(community: Community, digests: wiring.Digests) -> Child:
-    """Return the Job. Its pod template holds no secret checksum: a rotated password is no reason to migrate."""
+def migration(community: Community, digests: wiring.Digests, claim: str) -> Child:
+    """Return the Job. Until the signing key is there its name cannot be told, so it waits for that, too."""
     return Child(
         {
             "apiVersion": "batch/v1",
             "kind": "Job",
-            "metadata": meta.metadata(community, names.migration(community.name, digest(community)), Component.MIGRATE),
+            "metadata": meta.metadata(
+                community, names.migration(community.name, digest(community, digests, claim)), Component.MIGRATE
+            ),
             "spec": {
                 "backoffLimit": 2,
                 "activeDeadlineSeconds": 900,
@@ -41,5 +57,5 @@ def migration(community: Community, digests: wiring.Digests) -> Child:
             },
         },
         Gate.DATABASE,
-        wiring.missing(wiring.job_secrets(community), digests),
+        wiring.missing([*wiring.job_secrets(community), wiring.signing_key(community)], digests),
     )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bapsang_operator import build, names, prewarm, spec
+from bapsang_operator import build, names, prewarm, progress, spec
 from bapsang_operator.build import secret, wiring
 from bapsang_operator.cli import view
 from bapsang_operator.cli.cluster import ERRORS, Cluster, error_text
@@ -38,7 +38,9 @@ def _diff(cluster: Cluster, chosen: argparse.Namespace) -> int:
     live = cluster.children(chosen.name)
     # Which autoscaler there should be depends on what the operator may do and what is installed: take the one that is.
     has_keda = any(key.kind == SCALED_OBJECT.name for key in live)
-    text = view.differences(build.children(community, cluster.digests(secrets), has_keda=has_keda), live)
+    claim = progress.claim_uid(community, live)
+    children = build.children(community, cluster.digests(secrets), claim=claim, has_keda=has_keda)
+    text = view.differences(children, live)
     sys.stdout.write(text or "No difference.\n")
     return 1 if text else 0
 

@@ -124,23 +124,63 @@ def _checksum(namespace: Namespace, deployment: str) -> str:
     return str(found["spec"]["template"]["metadata"]["annotations"][names.ANNOTATION_SECRETS])
 
 
-def test_url_that_can_be_read_in_two_ways_is_refused_and_shown_nowhere(
+def _name_database(namespace: Namespace, url: str) -> None:
+    namespace.patch("Secret", "writer", {"stringData": {"url": url}})
+
+
+def test_no_pod_follows_a_secret_to_another_database_before_its_migration_is_through(
     namespace: Namespace, operator: Operator
 ) -> None:
+    password = "Wonderland-2026"
     metadata = {"name": "writer", "namespace": namespace.name}
-    url = "mysql+pymysql://bapsang:Wonderland@2026@db:3306/bapsang"
-    assert namespace.client.create(BY_NAME["Secret"], {"metadata": metadata, "stringData": {"url": url}}).is_success
+    good = f"mysql+pymysql://bapsang:{password}@db:3306/bapsang"
+    assert namespace.client.create(BY_NAME["Secret"], {"metadata": metadata, "stringData": {"url": good}}).is_success
     namespace.community(database={"mode": "external", "writerSecretRef": {"name": "writer"}})
     namespace.finish_store("c-redis")
+    first = namespace.migration()
+    namespace.finish_job(first)
+    namespace.finish_rollout("c-api-base")
+    namespace.finish_rollout("c-api-burst")
+    namespace.wait_for("Progressing", "False", "UpToDate")
+    before = _checksum(namespace, "c-api-base")
+
+    # A typing error: the migration fails, and tells it; the pods go on with what they have.
+    _name_database(namespace, good.replace("2026", "2025"))
+    second = namespace.migration(other_than=first)
+    ended = {"name": "migrate", "image": "bapsang/api:0.1.0", "state": {"terminated": {"exitCode": 1}}}
+    ended["state"]["terminated"]["message"] = "DATABASE_REFUSED 1045"  # type: ignore[index]
+    labels = {names.LABEL_COMPONENT: "migrate", "batch.kubernetes.io/job-name": second}
+    _pod(namespace, f"{second}-x", labels, ended)
+    namespace.finish_job(second, succeeded=False)
+    told = namespace.wait_for("Degraded", "True", "MigrationFailed")["message"]
+    assert "the database refuses the user, the password or the database's name (DATABASE_REFUSED 1045)" in told
+    assert namespace.condition("Progressing")["reason"] == "Blocked"
+    assert namespace.condition("Ready")["status"] == "True"
+    assert _checksum(namespace, "c-api-base") == before
+
+    # A form that can be read in two ways: nothing is started with it at all.
+    _name_database(namespace, good.replace(password, "Wonderland@2026"))
     told = namespace.wait_for("Degraded", "True", "SecretInvalid")["message"]
     for part in ("spec.database.writerSecretRef", 'key "url" of secret "writer"', "percent-encoded"):
         assert part in told
+    assert {job["metadata"]["name"] for job in namespace.client.list(BY_NAME["Job"], namespace.name)} == {first, second}
     assert namespace.condition("Progressing")["reason"] == "Blocked"
-    assert namespace.client.list(BY_NAME["Job"], namespace.name) == []
+
+    # As it was: its migration still counts, and nothing has to be done.
+    _name_database(namespace, good)
+    namespace.wait_for("Degraded", "False")
+    assert _checksum(namespace, "c-api-base") == before
+    eventually(lambda: namespace.get("Job", second) is None)
+
+    # Another database: once it is migrated, base rolls, then burst.
+    _name_database(namespace, good.replace("@db", "@restored"))
+    namespace.finish_job(namespace.migration(other_than=first))
+    eventually(lambda: _checksum(namespace, "c-api-base") != before)
+    assert _checksum(namespace, "c-api-burst") == before
     seen = [*namespace.children().values(), *namespace.client.list(BY_NAME["Event"], namespace.name)]
     seen += [namespace.get("Community", "c") or {}]
     said = json.dumps([one for one in seen if one["kind"] != "Secret"]) + operator.log.read_text()
-    assert "SecretInvalid" in said
+    assert "MigrationFailed" in said
     assert "Wonderland" not in said
 
 

@@ -289,13 +289,17 @@ class _Without(AllDigests):
         return key != self._missing
 
 
-def test_migration_is_named_by_image_alone() -> None:
-    one, same, other = (
-        build.migration.digest(community(**changes)) for changes in ({}, {"host": "x.y"}, {"image": "b:2"})
-    )
-    assert one == same
-    assert one != other
-    assert len(one) == 8
+def test_migration_is_named_by_image_and_database() -> None:
+    def named(digests: dict[tuple[str, str], str] | None = None, claim: str = "", **changes: Any) -> str:
+        return build.migration.digest(community(**changes), AllDigests(digests or {}), claim)
+
+    moved = {"url": {("c-mysql", "url"): "other"}, "key": {("c-signing-key", "signing-key.pem"): "other"}}
+    others = [named(image="b:2"), named(moved["url"]), named(claim="uid")]
+    assert named() == named(host="x.y") == named({("c-redis", "url"): "other"})
+    assert len({named(), *others}) == 4
+    assert all(len(name) == 8 for name in others)
+    # Keyed: whoever reads the name of the Job cannot try passwords against it.
+    assert named(moved["key"]) != named()
 
 
 def test_ingress_is_what_the_controller_reads() -> None:

@@ -79,7 +79,7 @@ def test_no_text_of_a_container_reaches_a_condition_an_event_or_a_report(last: s
         *(pod(one, name=one, containerStatuses=containers) for one in (Component.REDIS, Component.MYSQL)),
         pod(Component.API, tier="base", name="a", initContainerStatuses=containers),
     ]
-    seen = problems.of_pods(FAILED.community, pods, NOW)
+    seen = problems.of_pods(FAILED.community, JOB, pods, NOW)
     found = problems.ranked([*problems.of_migration(FAILED.community, OBSERVED, pods), *seen])
     assert {str(one.reason) for one in found} >= {"MigrationFailed", "ContainerCrashing", "ContainerConfigError"}
     after = status_of(FAILED, BEFORE, found)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator import drift, names, plan
+from bapsang_operator import build, drift, names, plan, progress
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import CHILDREN, Key, key_of
 from bapsang_operator.plan import Cause, Ownership, Plan
@@ -230,9 +230,76 @@ def test_missing_secret_holds_what_reads_it_and_leaves_it_running() -> None:
         def get(self, key: Any, default: Any = None) -> Any:  # type: ignore[override]
             return super().get(key) if key in self else default
 
-    made = copy.deepcopy(UP).plan(children(community(), Without()))
-    assert {child.key.name for child in made.held} == {"c-api-base", "c-api-burst"}
+    found = children(community(), Without())
+    made = copy.deepcopy(UP).plan(found)
+    # The migration too: its name is keyed by the key that is missing.
+    (job,) = [child.key.name for child in found if child.key.kind == "Job"]
+    assert {child.key.name for child in made.held} == {"c-api-base", "c-api-burst", job}
     assert not made.applies
+
+
+WRITER = ("w", "url")
+EXTERNAL = {"mode": "external", "writerSecretRef": {"name": "w"}}
+
+
+def _tiers(made: Plan) -> set[str]:
+    return {name for name in _names(made) if name.startswith("Deployment")}
+
+
+def test_no_pod_follows_a_secret_to_another_database_before_it_is_migrated() -> None:
+    cluster = Cluster(community(database=EXTERNAL))
+    cluster.bring_up()
+    moved = children(cluster.community, AllDigests({WRITER: "other"}))
+    (job,) = [child.key for child in moved if child.key.kind == "Job"]
+    made = cluster.step(moved)
+    assert _names(made) == {str(job)}
+    cluster.end_job(job, "Failed")
+    assert not cluster.plan(moved).applies
+    # The Secret as it was: the migration of that database still counts.
+    assert not cluster.plan().held
+    cluster.end_job(job)
+    assert _tiers(cluster.step(moved)) == {"Deployment c-api-base"}
+    cluster.settle()
+    assert _tiers(cluster.step(moved)) == {"Deployment c-api-burst"}
+    assert not [key for key in cluster.live if key.kind == "Job" and key != job]
+
+
+def test_a_lost_volume_is_migrated_before_anything_else_is_changed() -> None:
+    cluster = copy.deepcopy(UP)
+    claim = Key("PersistentVolumeClaim", "ns", "c-mysql")
+    assert progress.claim_uid(cluster.community, cluster.live) == f"uid-{claim}"
+    del cluster.live[claim]
+    assert progress.claim_uid(cluster.community, cluster.live) == ""
+    assert _names(cluster.step()) == {str(claim)}  # no migration of a volume that is not there
+    moved = build.children(cluster.community, AllDigests(), claim="another", has_keda=True)
+    (job,) = [child.key for child in moved if child.key.kind == "Job"]
+    assert _names(cluster.step(moved)) == {str(job)}
+
+
+def _upgraded() -> Cluster:
+    """A Community as an operator of the version before has left it: its migration is named by the image alone."""
+    cluster = copy.deepcopy(UP)
+    job = cluster.live.pop(migration_key(cluster.community))
+    name = names.migration("c", build.migration.earlier_digest(cluster.community))
+    job["metadata"]["name"] = name
+    cluster.live[Key("Job", "ns", name)] = job
+    cluster.applied.clear()
+    return cluster
+
+
+def test_upgrade_of_the_operator_runs_the_migration_once_more_and_holds_up_nothing() -> None:
+    cluster = _upgraded()
+    job = migration_key(cluster.community)
+    made = cluster.step()
+    assert (_names(made), made.held, made.deletes) == ({str(job)}, [], [])
+    # What was possible before goes on while that Job runs: another template, more pods, no pods.
+    changed = children(community(api={"base": {"replicas": 4, "resources": {"requests": {"cpu": "1"}}}}))
+    assert "Deployment c-api-base" in _names(cluster.plan(changed))
+    # What a Secret moves to another database must wait for the migration of that one.
+    assert not _tiers(cluster.plan(children(cluster.community, AllDigests({("c-mysql", "url"): "other"}))))
+    cluster.settle()
+    made = cluster.step()
+    assert (_names(made), [key_of(gone).kind for gone in made.deletes]) == (set(), ["Job"])
 
 
 OWNER = {"apiVersion": names.API_VERSION, "kind": names.KIND, "name": "c", "uid": "other", "controller": True}

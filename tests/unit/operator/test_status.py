@@ -20,6 +20,7 @@ from .world import NOW, Cluster, children, community, condition_of, migration_ke
 
 UP = Cluster(community())
 UP.bring_up()
+JOB = migration_key(community()).name
 
 
 def _told(found: Manifest, kind: str) -> tuple[str, str]:
@@ -262,7 +263,7 @@ def _container(**state: Any) -> Manifest:
 )
 def test_ailing_container_is_told_by_workload_and_cause(container: Manifest, reason: Reason, text: str) -> None:
     pods = [pod(Component.API, tier="base", name=name, containerStatuses=[container]) for name in ("one", "two")]
-    (found,) = problems.of_pods(community(), pods, NOW)
+    (found,) = problems.of_pods(community(), JOB, pods, NOW)
     assert found.reason is reason
     assert found.message.startswith("Deployment c-api-base: ")
     assert text in found.message
@@ -275,7 +276,7 @@ def test_container_that_recovered_is_no_problem() -> None:
         Component.REDIS,
         containerStatuses=[{"name": "redis", "ready": True, "state": {"running": {}}, "lastState": ended}],
     )
-    assert problems.of_pods(community(), [one], NOW) == []
+    assert problems.of_pods(community(), JOB, [one], NOW) == []
 
 
 @pytest.mark.parametrize(("age", "count"), [(5, 0), (60, 1)])
@@ -287,14 +288,14 @@ def test_unschedulable_pod_is_a_problem_after_a_while(age: int, count: int) -> N
         "message": "0/3 nodes are available",
     }
     one = pod(Component.MYSQL, conditions=[waiting])
-    found = problems.of_pods(community(), [one], NOW + timedelta(seconds=age))
+    found = problems.of_pods(community(), JOB, [one], NOW + timedelta(seconds=age))
     assert len(found) == count
 
 
 def test_placeholder_that_finds_no_place_is_no_problem() -> None:
     waiting = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"}
     found = pod(Component.HEADROOM, conditions=[waiting])
-    assert problems.of_pods(UP.community, [found], NOW + timedelta(hours=1)) == []
+    assert problems.of_pods(UP.community, JOB, [found], NOW + timedelta(hours=1)) == []
 
 
 def test_pods_that_the_apiserver_refuses_are_told_in_its_words() -> None:
@@ -313,7 +314,7 @@ def test_pods_of_an_older_migration_are_history() -> None:
     bad = _container(state={"waiting": {"reason": "ErrImagePull"}})
     current = migration_key(community()).name
     pods = [pod(Component.MIGRATE, job=job, containerStatuses=[bad]) for job in ("c-migrate-00000000", current)]
-    (found,) = problems.of_pods(community(), pods, NOW)
+    (found,) = problems.of_pods(community(), JOB, pods, NOW)
     assert found.message.startswith(f"Job {current}: ")
 
 

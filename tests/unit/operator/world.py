@@ -117,7 +117,7 @@ class Cluster:
 
 
 def migration_key(wanted: Community) -> Key:
-    return Key("Job", wanted.namespace, names.migration(wanted.name, build.migration.digest(wanted)))
+    return next(child.key for child in children(wanted) if child.key.kind == "Job")
 
 
 def pod(
