@@ -181,8 +181,10 @@ def test_a_command_ends_with_a_code_and_tells_no_secret(
     if said == "SCHEMA_BEHIND" and "serve" in command:
         # A pod that never became ready is ended by the kubelet.
         def end() -> None:
-            eventually(lambda: ended.read_text() == said, 60)
-            os.kill(os.getpid(), signal.SIGTERM)
+            try:
+                eventually(lambda: ended.read_text() == said, 30)
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=end).start()
     assert (main(command), ended.read_text()) == (code, said)
