@@ -13,6 +13,7 @@ from typing import Final
 from redis.asyncio import Redis
 from sqlalchemy import Connection
 
+from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.pipeline import Pipeline
 from bapsang_api.kit.redis import OUTAGE
 
@@ -47,12 +48,11 @@ class Changes:
 
     async def tell(self, names: Collection[str]) -> None:
         """Tell of a change that is committed. Never fails: what is written is written."""
-        self._hear(names)
-        try:
+        with after_commit("changes.not_heard"):
+            self._hear(names)
+        with after_commit("changes.untold"):
             # Answered once the message is on its way to every process, so before the writer hears of their success.
             await self._pipeline.run("PUBLISH", _CHANNEL, " ".join(names))
-        except OUTAGE as error:
-            log.warning("changes.untold", extra={"error": type(error).__name__})
 
     async def follow(self) -> None:
         """Hear what others tell, for ever; cancelled when the process ends."""

@@ -22,7 +22,6 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.commands.core import AsyncScript
 
-from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.tasks import ended
 
 log = logging.getLogger(__name__)
@@ -109,8 +108,11 @@ class Pipeline:
                     await self._connection.disconnect(nowait=True)
                     await self._connection.connect()  # type: ignore[no-untyped-call]
             self._link = _linked(self._connection, self._answered, self._fail)
-        except (TimeoutError, *OUTAGE) as error:
-            self._fail(error if isinstance(error, OUTAGE) else redis.exceptions.TimeoutError("Redis did not answer"))
+        except TimeoutError:
+            self._fail(redis.exceptions.TimeoutError("Redis did not answer"))
+        except Exception as error:
+            # Also what is no outage: nobody awaits this task, and without a pause each command would connect once more.
+            self._fail(error)
         except BaseException as error:
             self._refuse_all(error)
             raise
@@ -274,7 +276,7 @@ class _EmbeddedLink:
                 except redis.exceptions.ResponseError as error:
                     answer = error
                 one.take(answer, unknown)
-        except OUTAGE as error:
+        except Exception as error:  # nobody awaits this task: raised, it would be lost, and the callers left waiting
             self._lost(error)
         else:
             self._answered(unknown)

@@ -1,23 +1,49 @@
 """Redis: how it is opened, which of its errors mean an outage, and where Lua scripts come from."""
 
 from importlib.resources import files
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import redis.exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import DefaultParser
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 
 EMBEDDED: Final = "embedded://"
-# Down, slow, loading, failed over, or full: passes without a change of the program. Other ResponseErrors are bugs.
+
+
+class RefusedError(redis.exceptions.ResponseError):
+    """Redis answers, but accepts no commands for now; the text begins with its code."""
+
+    def __init__(self, text: str, status_code: str) -> None:
+        super().__init__(f"{status_code} {text}", status_code=status_code)
+
+
+# Down, slow, loading, failed over, full, or refusing: passes without a change of the program. Other ResponseErrors are
+# bugs. NOAUTH, WRONGPASS and LOADING are ConnectionErrors; MASTERDOWN is a ClusterDownError.
 OUTAGE: Final = (
     redis.exceptions.ConnectionError,
     redis.exceptions.TimeoutError,
     redis.exceptions.ReadOnlyError,
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.TryAgainError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.NoPermissionError,
+    RefusedError,
 )
+# Codes that the client's library does not know and would raise as plain ResponseErrors, like bugs: a long script runs,
+# the disk fails, too few replicas follow, a server without a password is asked from afar.
+_REFUSALS: Final = ("BUSY", "MISCONF", "NOREPLICAS", "DENIED")
+
+
+class _Parser(DefaultParser):  # type: ignore[misc, valid-type]
+    """The client's parser, which also knows the codes of refusals."""
+
+    EXCEPTION_CLASSES: ClassVar[dict[str, Any]] = {
+        **DefaultParser.EXCEPTION_CLASSES,
+        **dict.fromkeys(_REFUSALS, RefusedError),
+    }
 
 
 class EmbeddedRedisMissingError(RuntimeError):
@@ -41,6 +67,7 @@ def open_redis(url: str, *, seconds: float = 1.0, connections: int = 16) -> Redi
         socket_timeout=seconds,
         socket_connect_timeout=3 * seconds,
         decode_responses=True,
+        parser_class=_Parser,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )

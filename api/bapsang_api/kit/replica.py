@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bapsang_api.kit.caller import current_user_id
 from bapsang_api.kit.changes import Changes
+from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.connections import Limits
 from bapsang_api.kit.db import Database, PoolUsage
 from bapsang_api.kit.dberrors import OUT_OF_TIME, code_of
@@ -45,10 +46,8 @@ class Pins:
 
     async def put(self, user_id: str) -> None:
         """Remember it. Never fails: what was written is written, and without Redis everybody reads from the writer."""
-        try:
+        with after_commit("db.pin_failed"):
             await self._redis.set(_key(user_id), "1", px=int(PIN_SECONDS * 1000))
-        except OUTAGE as error:
-            log.warning("db.pin_failed", extra={"error": type(error).__name__})
 
     async def hold(self, user_id: str) -> bool:
         try:

@@ -11,7 +11,7 @@ import redis.exceptions
 from redis.asyncio import Redis
 
 from bapsang_api.kit.pipeline import Pipeline
-from bapsang_api.kit.redis import load_script
+from bapsang_api.kit.redis import OUTAGE, load_script
 
 T = TypeVar("T")
 
@@ -233,8 +233,12 @@ class LikeStore:
         """Return whether Redis writes an append-only file and lets a write-back wait for it (from 7.2 on)."""
         try:
             server: Mapping[str, Any] = await self._redis.info()
+        except redis.exceptions.NoPermissionError:
+            return False
+        except OUTAGE:
+            raise  # it refuses for now, which says nothing of its log: written back without it, likes could be lost
         except redis.exceptions.ResponseError:
-            return False  # the embedded one keeps nothing and has no such command; others may forbid it
+            return False  # the embedded one keeps nothing and has no such command
         return bool(server.get("aof_enabled")) and _version(server) >= (7, 2)
 
     async def unload(self, post_id: str) -> None:

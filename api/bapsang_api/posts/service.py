@@ -10,6 +10,7 @@ from typing import Final, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.cursor import Following, Keyset, cut
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids, is_ulid
@@ -167,10 +168,8 @@ class PostService:
 
         await self._database.write(remove)
         # After the commit: likes that Redis lost can be loaded again only while the post is visible.
-        try:
+        with after_commit("posts.likes_not_forgotten", post_id=post_id):  # the write-back drops what they leave behind
             await self._likes.forget(post_id)
-        except OUTAGE as error:  # the post is gone; the write-back drops what its likes leave behind
-            log.warning("posts.likes_not_forgotten", extra={"post_id": post_id, "error": type(error).__name__})
 
     async def listed(self, wanted: Wanted) -> bytes:
         """Return the answer to a list. Raises Unavailable."""
