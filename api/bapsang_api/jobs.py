@@ -140,7 +140,8 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
     pipeline = Pipeline(redis)
     database = Database(settings.database_url, Limits(connections=1), changes=Changes(redis, pipeline))
     likes = LikeService(database, LikeStore(redis, pipeline), UserNumbers(database), clock)
-    moderation = ModerationService(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
+    revoked = RevokedSessions(redis, clock)
+    moderation = ModerationService(database, revoked, likes, clock, Ids(clock))
     acts = {
         "grant": moderation.grant,
         "revoke": moderation.revoke,
@@ -154,6 +155,7 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
     try:
         target_id = await user_id_of(database, target) if act in USER_ACTS else target
         await acts[act](Actor(None, reason), target_id)
+        await revoked.deliver()  # this process ends, so nobody sends later what Redis has refused
     except (NotFound, Unavailable, *OUTAGE) as error:
         log.error("admin.failed", extra={"act": act, "error": type(error).__name__})
         return False
@@ -210,10 +212,12 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
     pipeline = Pipeline(redis)
     database = Database(settings.database_url, PATIENT, changes=Changes(redis, pipeline))
     likes = LikeService(database, LikeStore(redis, pipeline), UserNumbers(database), clock)
-    erasure = Erasure(database, RevokedSessions(redis, clock), likes, clock, Ids(clock))
+    revoked = RevokedSessions(redis, clock)
+    erasure = Erasure(database, revoked, likes, clock, Ids(clock))
     try:
         user_id = await user_id_of(database, user)
         erased = await erasure.erase(user_id, with_posts=with_posts, reason=reason)
+        await revoked.deliver()  # this process ends, so nobody sends later what Redis has refused
     except (NotFound, Unavailable, *OUTAGE) as error:
         log.error(
             "erase_user.failed", extra={"error": "unknown user" if isinstance(error, NotFound) else describe(error)}

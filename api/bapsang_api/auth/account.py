@@ -21,8 +21,8 @@ _MOST_DEVICES: Final = 100
 
 
 class AccountService:
-    """What users do to their own account. Where all sessions end, the database goes first: with it no family can be
-    refreshed, whatever happens to Redis. When the announcement fails the caller gets 503 and repeats the request."""
+    """What users do to their own account. Where sessions end, the database goes first: with it no family can be
+    refreshed, whatever happens to Redis."""
 
     def __init__(
         self, database: Database, users: UserService, passwords: Passwords, revoked: RevokedSessions, clock: Clock
@@ -76,5 +76,5 @@ class AccountService:
             partial(store.owns_session, user_id=user_id, session_id=session_id)
         ):
             raise NotFound
-        await self._database.write(partial(store.revoke_session, session_id=session_id, now=self._clock.now()))
+        await self._database.write(partial(store.revoke_sessions, session_ids=[session_id], now=self._clock.now()))
         await self._revoked.announce(session_id)

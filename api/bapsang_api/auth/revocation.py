@@ -1,8 +1,12 @@
 """Which login sessions are revoked, as this process knows it.
 
 Every process reads new entries of one Redis stream twice a second, so a revocation is effective on every replica within
-a second while a request pays for it with one look-up in memory instead of a round trip. While Redis does not answer,
-what is known stays in force and no new revocation can be promised: logout itself answers 503 then.
+a second while a request pays for it with one look-up in memory instead of a round trip.
+
+While Redis does not answer, or refuses, what is known stays in force. A session that is revoked then ends in this
+process at once, and in the others as soon as Redis accepts the announcement, which is sent twice a second until it does.
+If this process dies before, its access tokens work elsewhere until they expire. It can never be refreshed: the database
+decides that.
 """
 
 import asyncio
@@ -14,6 +18,7 @@ from redis.asyncio import Redis
 
 from bapsang_api.auth import store
 from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.tokens import LIFETIME
 
@@ -28,30 +33,42 @@ class RevokedSessions:
     def __init__(self, redis: Redis, clock: Clock) -> None:
         self._redis, self._clock = redis, clock
         self._until: dict[str, datetime] = {}
+        self._unannounced: dict[str, datetime] = {}  # revoked here, not known to be in the stream
         self._last_id: str | None = None
 
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._until
 
     async def announce(self, *session_ids: str) -> None:
-        """Revoke sessions here at once and everywhere within a second. Raises Redis errors."""
-        if not session_ids:
-            return
-        now = self._clock.now()
-        await store.announce_revoked(self._redis, session_ids, now)
-        self._until.update(dict.fromkeys(session_ids, now + LIFETIME))
+        """Revoke sessions here at once and everywhere within a second. Never fails: the database has revoked them."""
+        until = self._clock.now() + LIFETIME
+        # What is known already adds nothing to the stream, however often somebody sends the same log-out.
+        new = [session_id for session_id in session_ids if session_id not in self._until]
+        self._until.update(dict.fromkeys(new, until))
+        self._unannounced.update(dict.fromkeys(new, until))
+        with after_commit("auth.revocation_unannounced"):
+            await self.deliver()
 
     async def refresh(self) -> None:
-        """Read what was announced since the last time, and forget what has expired by itself."""
+        """Forget what has expired by itself, and read what was announced since the last time. Raises Redis errors."""
         now = self._clock.now()
+        # In order of insertion, so the first that lives on ends the search.
+        for known in (self._until, self._unannounced):
+            for session_id, until in list(known.items()):
+                if until > now:
+                    break
+                del known[session_id]
         for entry_id, session_id in await store.revoked_after(self._redis, self._last_id):
             self._last_id = entry_id
             self._until[session_id] = now + LIFETIME + timedelta(seconds=POLL_SECONDS)
-        # In order of insertion, so the first that lives on ends the search.
-        for session_id, until in list(self._until.items()):
-            if until > now:
-                break
-            del self._until[session_id]
+
+    async def deliver(self) -> None:
+        """Send what is not yet in the stream. Twice does no harm. Raises Redis errors."""
+        session_ids = list(self._unannounced)
+        if session_ids:
+            await store.announce_revoked(self._redis, session_ids, self._clock.now())
+            for session_id in session_ids:
+                self._unannounced.pop(session_id, None)
 
     async def follow(self) -> None:
         """Refresh for ever; cancelled when the process ends."""
@@ -59,6 +76,7 @@ class RevokedSessions:
         while True:
             try:
                 await self.refresh()
+                await self.deliver()
                 answering = True
             except OUTAGE as error:
                 if answering:  # once per outage, not twice a second

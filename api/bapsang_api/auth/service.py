@@ -142,14 +142,13 @@ class AuthService:
         if refresh_token:
             found = await self._database.read(partial(store.session_of, token_hash=secrets.hash_of(refresh_token)))
             ended |= {found} if found else set()
-        for session_id in sorted(ended):
-            await self._revoke(session_id)
+        if ended:
+            await self._revoke(*sorted(ended))
 
-    async def _revoke(self, session_id: str) -> None:
-        # The database first: with it the family can no longer refresh, whatever happens to Redis. When the announcement
-        # fails the caller gets 503 and repeats the request, and both steps are harmless when done twice.
-        await self._database.write(partial(store.revoke_session, session_id=session_id, now=self._clock.now()))
-        await self._revoked.announce(session_id)
+    async def _revoke(self, *session_ids: str) -> None:
+        # The database first: with it the families can no longer refresh, whatever happens to Redis.
+        await self._database.write(partial(store.revoke_sessions, session_ids=session_ids, now=self._clock.now()))
+        await self._revoked.announce(*session_ids)
 
     def _rotate(self, connection: Connection, token: str) -> _Rotated | _Reused | None:
         now, token_hash = self._clock.now(), secrets.hash_of(token)

@@ -111,9 +111,9 @@ def tidy_family(connection: Connection, session_id: str, *, expired_by: datetime
     )
 
 
-def revoke_session(connection: Connection, session_id: str, now: datetime) -> None:
+def revoke_sessions(connection: Connection, session_ids: Sequence[str], now: datetime) -> None:
     connection.execute(
-        update(sessions).where(sessions.c.id == session_id, sessions.c.revoked_at.is_(None)).values(revoked_at=now)
+        update(sessions).where(sessions.c.id.in_(session_ids), sessions.c.revoked_at.is_(None)).values(revoked_at=now)
     )
 
 

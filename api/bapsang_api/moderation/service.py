@@ -45,8 +45,8 @@ class Reports:
 
 
 class ModerationService:
-    """What administrators do. Doing it again changes nothing, is recorded again, and makes up for an announcement that
-    failed. Every method raises Forbidden when the actor is not an administrator, and NotFound."""
+    """What administrators do. Doing it again changes nothing, is recorded again, and makes up for what failed halfway.
+    Every method raises Forbidden when the actor is not an administrator, and NotFound."""
 
     def __init__(
         self, database: Database, revoked: RevokedSessions, likes: LikeService, clock: Clock, ids: Ids
