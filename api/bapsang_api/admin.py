@@ -22,8 +22,8 @@ def create_admin_app(
     """Return the app with /livez, /readyz and /metrics."""
 
     async def livez(_: Request) -> Response:
-        # That this is answered at all is the check: the event loop turns.
-        return PlainTextResponse("OK")
+        # That this is answered at all is the check: the event loop turns. Only what cannot recover says no.
+        return PlainTextResponse("OK") if lifecycle.alive else PlainTextResponse("given up", 503)
 
     async def readyz(_: Request) -> Response:
         return PlainTextResponse("OK") if lifecycle.ready else PlainTextResponse("not ready", 503)

@@ -1,4 +1,6 @@
-"""Where the process is in its life. The readiness probe and the middleware read it, the server changes it."""
+"""Where the process is in its life. The probes and the middleware read it, the server changes it."""
+
+from collections.abc import Callable
 
 
 class Lifecycle:
@@ -6,7 +8,9 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self._started = False
+        self._conditions: list[Callable[[], bool]] = []
         self.draining = False
+        self.alive = True
 
     @property
     def ready(self) -> bool:
@@ -16,7 +20,15 @@ class Lifecycle:
         same moment and turn slow or partial answers into none at all. Those requests are answered 503 one by one
         instead.
         """
-        return self._started and not self.draining
+        return self._started and not self.draining and all(holds() for holds in self._conditions)
+
+    def require(self, holds: Callable[[], bool]) -> None:
+        """Have the process not ready while `holds()` is false."""
+        self._conditions.append(holds)
+
+    def give_up(self) -> None:
+        """Have `/livez` fail, so that the kubelet starts the container again: it cannot recover by itself."""
+        self.alive = False
 
     def start(self) -> None:
         self._started = True

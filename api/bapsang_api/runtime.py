@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from fastapi import FastAPI
 from redis.asyncio import Redis
@@ -20,6 +21,7 @@ from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
 from bapsang_api.comments.service import CommentService
 from bapsang_api.feed.service import FeedService
+from bapsang_api.kit.background import Background
 from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db import Database
@@ -33,7 +35,6 @@ from bapsang_api.kit.ratelimit import RateLimiter
 from bapsang_api.kit.redis import OUTAGE, open_redis
 from bapsang_api.kit.replica import Pins, ReplicatedDatabase
 from bapsang_api.kit.shedding import Shedder
-from bapsang_api.kit.tasks import ended
 from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.server import UnsuitableRedisError, check_redis
@@ -144,22 +145,23 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         idempotency=Idempotency(redis, verifier),
     )
     admin = create_admin_app(lifecycle, metrics, like_store, reconcile_store, clock)
-    background: list[Coroutine[Any, Any, None]] = [
-        revoked.follow(),
-        limiter.follow(),
-        changes.follow(),
-        posts.follow(),
-        posts.fill(),
-        shedder.follow(),
-    ]
+    background = Background(metrics, lifecycle.give_up)
+    lifecycle.require(lambda: background.complete)
+    # Without it a revoked token works here. Whatever else stops makes answers older or limits wider, which is no reason
+    # to send requests elsewhere.
+    background.start("revocations", revoked.follow, needed=True)
+    background.start("rate_limits", limiter.follow)
+    background.start("changes", changes.follow)
+    background.start("watch", posts.follow, ends=settings.local_database)  # there is nothing to watch on SQLite
+    background.start("fill", posts.fill, ends=True)
+    background.start("shedding", shedder.follow)
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
-        background.append(_sync_for_ever(like_sync, posts, users, database, clock))
-    tasks = [asyncio.create_task(work) for work in background]
+        background.start("write_back", partial(_sync_for_ever, like_sync, posts, users, database, clock))
     try:
         yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, changes)
     finally:
-        await ended(tasks)
+        await background.close()
         await passwords.close()
         if storage is not None:
             await storage.close()

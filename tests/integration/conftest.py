@@ -76,6 +76,7 @@ def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield given
         return
     arguments = ["--entrypoint", "redis-server", REDIS, "--save", "", "--appendonly", "no", "--protected-mode", "no"]
+    arguments += ["--enable-protected-configs", "yes"]  # a test moves `dir` to where nothing can be saved
     with _container(request.getfixturevalue("engine"), 6379, arguments) as (_, port, alive):
 
         def ping() -> None:

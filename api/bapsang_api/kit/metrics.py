@@ -56,6 +56,15 @@ class Metrics:
         self.like_posts_reconciled = Gauge(
             "bapsang_like_posts_reconciled", "Posts compared for such differences since then.", registry=self.registry
         )
+        self.task_running = Gauge(
+            "bapsang_task_running", "1 while the background task runs.", ("task",), registry=self.registry
+        )
+        self.task_failures = Counter(
+            "bapsang_task_failures_total",
+            "Background tasks that ended by an error and were started again.",
+            ("task",),
+            registry=self.registry,
+        )
         self.redis_up = Gauge("bapsang_redis_up", "1 when Redis answered this scrape.", registry=self.registry)
 
     def watch(self, database: Database) -> None:

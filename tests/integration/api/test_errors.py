@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bapsang_api.asgi import BODY_LIMIT
+from bapsang_api.auth.revocation import RevokedSessions
 
 from .conformance import document
-from .world import API, PASSWORD, Backend, World, assert_problem, open_world
+from .world import API, PASSWORD, Backend, World, assert_problem, eventually, open_world
 
 NOWHERE = "127.0.0.1:1"  # nothing listens there
 
@@ -183,3 +184,25 @@ def _with_a_new_key(present: Path, both: Path) -> str:
     new = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     both.write_bytes(new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + present.read_bytes())
     return str(both)
+
+
+async def test_a_process_that_cannot_read_revocations_is_not_ready_until_it_can(
+    file_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: RevokedSessions) -> None:
+        raise ValueError("a bug")
+
+    async def ready() -> bool:
+        return (await file_world.admin.get("/readyz")).status_code == 200
+
+    async def unready() -> bool:
+        return not await ready()
+
+    assert await ready()
+    with monkeypatch.context() as patch:
+        patch.setattr(RevokedSessions, "refresh", fail)
+        await eventually(unready)
+    await eventually(ready)
+    metrics = (await file_world.admin.get("/metrics")).text
+    assert 'bapsang_task_failures_total{task="revocations"}' in metrics
+    assert (await file_world.admin.get("/livez")).status_code == 200
