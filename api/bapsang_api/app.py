@@ -16,8 +16,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bapsang_api import docs, openapi
 from bapsang_api.asgi import Cors, Gateway
 from bapsang_api.auth import discovery
+from bapsang_api.auth.routes import REPLAYS as AUTH_REPLAYS
 from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
+from bapsang_api.comments.routes import REPLAYS as COMMENT_REPLAYS
 from bapsang_api.comments.routes import SHORTCUTS as COMMENTS
 from bapsang_api.comments.routes import router as comments_router
 from bapsang_api.feed.routes import router as feed_router
@@ -47,6 +49,7 @@ from bapsang_api.likes.routes import SHORTCUTS as LIKES
 from bapsang_api.likes.routes import mine_router as liked_posts_router
 from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.routes import router as moderation_router
+from bapsang_api.posts.routes import REPLAYS as POST_REPLAYS
 from bapsang_api.posts.routes import SHORTCUTS as LIST_AND_DETAIL
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
@@ -79,6 +82,8 @@ ROUTERS: Final = (
     terms_router,
     moderation_router,
 )
+# How repeats are answered of what a POST of each domain makes.
+REPLAYS: Final = (*POST_REPLAYS, *COMMENT_REPLAYS, *AUTH_REPLAYS)
 _BY_STATUS: Final[dict[int, type[Problem]]] = {
     400: InvalidInput,
     403: Forbidden,

@@ -36,13 +36,17 @@ _HEADERS: Final[Spec] = {
     "Retry-After": ("Seconds after which to come back.", "integer", 1),
     "ETag": ("Send it back as `If-None-Match`: 304 when nothing changed.", "string", 'W/"5f2b6c1d"'),
     "Cache-Control": ("Who may keep the answer.", "string", "private, no-cache"),
-    REPLAYED: ("`true` when this is the answer to an earlier request with the same key.", "string", "true"),
+    REPLAYED: (
+        "`true` when an earlier request with the same key did it: status and `Location` are those of that one.",
+        "string",
+        "true",
+    ),
 }
 _COMPONENT_PARAMETERS: Final[Spec] = {
     IDEMPOTENCY_KEY: {
         "name": IDEMPOTENCY_KEY,
         "in": "header",
-        "description": "Makes a repeat harmless: for 24 hours the same key gets the first success again.",
+        "description": "Makes a repeat harmless: for an hour it is answered with what the first request made.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]{1,255}$"},
         "example": "0b6f8d0e-5a0f-4f0e-9d52-6f1f6d0b8a11",
     },
@@ -170,6 +174,7 @@ def _links(schema: Spec, schemas: Spec, takers: dict[str, list[str]]) -> Iterato
 
 
 def _resolved(schema: Spec, schemas: Spec) -> Spec:
+    schema = schema.get("anyOf", [schema])[0]  # the first is the usual one
     found: Spec = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     return found
 

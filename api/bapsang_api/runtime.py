@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from starlette.applications import Starlette
 
 from bapsang_api.admin import create_admin_app
-from bapsang_api.app import create_app
+from bapsang_api.app import REPLAYS, create_app
 from bapsang_api.auth.account import AccountService
 from bapsang_api.auth.discovery import Discovery
 from bapsang_api.auth.purge import purge_sessions
@@ -142,7 +142,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         lifecycle=lifecycle,
         limiter=limiter,
         shedder=shedder,
-        idempotency=Idempotency(redis, verifier),
+        idempotency=Idempotency(redis, verifier, REPLAYS),
     )
     admin = create_admin_app(lifecycle, metrics, like_store, reconcile_store, clock)
     background = Background(metrics, lifecycle.give_up)

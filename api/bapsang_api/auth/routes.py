@@ -24,6 +24,7 @@ from bapsang_api.auth.secrets import REFRESH_LIFETIME
 from bapsang_api.auth.service import AuthService, Tokens
 from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal, bearer_token
 from bapsang_api.kit.clock import to_wire
+from bapsang_api.kit.idempotency import Replay
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.network import client_address
 from bapsang_api.kit.problem import Problem
@@ -191,6 +192,13 @@ async def end_session(session_id: str, principal: CurrentPrincipal, account: Acc
     """Log one device out, within a second."""
     await account.end_session(principal.user_id, session_id)
     return Response(status_code=204)
+
+
+async def _signed_up(*_: object) -> None:
+    """A repeat of a sign-up is answered with the id alone, as the first one was."""
+
+
+REPLAYS = (Replay(sign_up, "userId", _signed_up),)
 
 
 def _principal(request: Request, verifier: TokenVerifier) -> Principal | None:

@@ -15,11 +15,20 @@ from bapsang_api.comments.schemas import (
     CommentEdited,
     CommentItem,
     CommentPage,
+    GoneComment,
 )
 from bapsang_api.comments.service import CommentService, Page, Thread
-from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal, caller_of
+from bapsang_api.kit.access import (
+    TOKEN_NEEDED,
+    TOKEN_OPTIONAL,
+    CurrentPrincipal,
+    OptionalPrincipal,
+    caller_of,
+    required_caller_of,
+)
 from bapsang_api.kit.clock import to_wire
 from bapsang_api.kit.cursor import Cursor, RequestedPage, plain_page
+from bapsang_api.kit.idempotency import REPLAYED_WITH, Replay
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.shortcuts import Shortcut
 from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
@@ -29,6 +38,9 @@ router = APIRouter(prefix=f"{API}/posts/{{post_id}}/comments", tags=["comments"]
 Images = Annotated[ImageService, provided(ImageService)]
 Comments = Annotated[CommentService, provided(CommentService)]
 
+_WRITTEN: Final[dict[str, Any]] = {
+    "description": f"The comment. {REPLAYED_WITH} as it is now, or its id alone when it can no longer be read."
+}
 _NOTICES: Final = {"DELETED": "삭제된 댓글입니다.", "HIDDEN": "관리자가 숨긴 댓글입니다."}
 
 
@@ -65,8 +77,8 @@ async def list_replies(
 @router.post(
     "",
     status_code=201,
-    response_model=CommentItem,
-    responses=problems(400, 401, 404, 413, 415),
+    response_model=CommentItem | GoneComment,
+    responses={201: _WRITTEN, **problems(400, 401, 404, 413, 415)},
     openapi_extra=TOKEN_NEEDED,
 )
 async def create_comment(
@@ -108,6 +120,13 @@ async def delete_comment(post_id: str, comment_id: str, principal: CurrentPrinci
     return Response(status_code=204)
 
 
+async def _written(services: Mapping[type, Any], scope: Scope, comment_id: str) -> bytes | None:
+    required_caller_of(services, scope)
+    comments: CommentService = services[CommentService]
+    thread = await comments.current(comment_id)
+    return None if thread is None else _item(thread, services[ImageService]).model_dump_json(by_alias=True).encode()
+
+
 async def _list(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes | None:
     caller_of(services, scope)  # a bad token is refused even where none is needed
     page = plain_page(scope["query_string"])
@@ -118,6 +137,7 @@ async def _list(services: Mapping[type, Any], scope: Scope, post_id: str) -> byt
     return shown.model_dump_json(by_alias=True).encode()
 
 
+REPLAYS: Final = (Replay(create_comment, "commentId", _written),)
 SHORTCUTS: Final = tuple(
     Shortcut(route, _list) for route in router.routes if isinstance(route, APIRoute) and route.endpoint is list_comments
 )

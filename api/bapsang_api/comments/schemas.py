@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from bapsang_api.kit.cursor import Cursor
 from bapsang_api.kit.validation import text_between
@@ -55,6 +55,14 @@ class CommentItem(Wire):
     has_more: bool
     next_cursor: Cursor | None
     reply_count: int
+
+
+class GoneComment(Wire):
+    """The id of a comment that was written and can no longer be read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    comment_id: str
 
 
 class CommentPage(Wire):

@@ -100,6 +100,19 @@ class CommentService:
         shown, following = cut(rows, size, _place)
         return Page([Thread(row) for row in shown], following)
 
+    async def current(self, comment_id: str) -> Thread | None:
+        """Return a comment as the list of its post shows it now, None once it can no longer be read."""
+
+        def read(connection: Connection) -> Thread | None:
+            node = store.node(connection, comment_id)
+            if node is None or node.status != STATUS_ACTIVE or not store.post_visible(connection, node.post_id):
+                return None
+            row = store.row(connection, comment_id)
+            replies = store.first_replies(connection, [comment_id], MOST_INLINE + 1) if row.reply_count else []
+            return _threads([row], replies)[0]
+
+        return await self._database.read(read)
+
     async def create(self, post_id: str, *, user_id: str, content: str, parent_id: str | None) -> CommentRow:
         """Write a comment, or a reply to `parent_id`. Raises NotFound, and InvalidInput for a parent that cannot be one."""
         if not is_ulid(post_id):

@@ -1,21 +1,24 @@
-"""`Idempotency-Key`: a POST that is sent again with the same key is done once, and the repeat gets the first answer.
+"""`Idempotency-Key`: a POST that is sent again with the same key is done once, and the repeat is told so.
+
+Kept is a small record: the status, `Location`, and the id of what was made. The repeat is answered with the object as
+it is then, read anew. Records lie in the Redis of the likes, which must never be full, and their number is their sender's
+choice. So they hold nothing that the sender wrote, and one sender has at most MOST_KEPT an hour.
 
 Only successes are kept, because a refusal changed nothing: a repeat of it is judged afresh. Never kept is an answer that
 carries a token or a cookie or says `no-store` (logins, presigned URLs): Redis must hold no secrets, and stripped of them
-the answer would be of no use; such a request is done again.
+the answer would be of no use; such a request is done again. So is one whose answer nobody can read anew.
 
-What remains: a process that dies between the commit and the note here leaves a reservation that lapses after a minute;
-a repeat after that is done again.
+What remains: a process that dies, or a Redis that refuses, between the commit and the record leaves a reservation that
+lapses after a minute; a repeat after that is done again.
 """
 
-import base64
 import hashlib
 import json
-import logging
 import re
 import uuid
-import zlib
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from starlette.datastructures import Headers
@@ -23,34 +26,59 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bapsang_api.kit.access import bearer_token
+from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.network import client_address
-from bapsang_api.kit.problem import Conflict, FieldError, InvalidInput, Problem, Unavailable
+from bapsang_api.kit.problem import Conflict, FieldError, InvalidInput, Problem, TooManyRequests, Unavailable
 from bapsang_api.kit.ratelimit import subject_of
 from bapsang_api.kit.redis import OUTAGE, load_script
 from bapsang_api.kit.tokens import TokenVerifier
 
-log = logging.getLogger(__name__)
-
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
-KEPT_SECONDS: Final = 24 * 3600
+REPLAYED_WITH: Final = f"With `{REPLAYED}: true`,"
+KEPT_SECONDS: Final = 3600
+# Records that one sender may make within KEPT_SECONDS. At some 220 bytes each that is at most half a megabyte of one
+# account at a time. People write four times in five minutes.
+MOST_KEPT: Final = 1_000
+_MOST_BYTES: Final = 256  # of a record
 RUNNING_SECONDS: Final = 60  # longer than any request: its time-outs for the database end it well before
 _KEY: Final = re.compile(r"[ -~]{1,255}")
-_KEPT_HEADERS: Final = ("content-type", "location")
+_NOTHING: Final = "-"  # for what a record has none of
+Read = Callable[[Mapping[type, Any], Scope, str], Awaitable[bytes | None]]
+"""Takes the services by class, the repeated request, and the id of what the first one made. Returns that object as it
+is now, as JSON; None when it is gone, or nothing but its id."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How a repeat of a POST that makes something is answered."""
+
+    endpoint: Callable[..., Any]
+    id_field: str  # of the body; no two replays have the same
+    read: Read
 
 
 class Idempotency:
-    """Wraps the application for the requests that carry the header; the others never come here."""
+    """Wraps the application for the requests that carry the header; the others never come here.
 
-    def __init__(self, redis: Redis, verifier: TokenVerifier) -> None:
-        self._redis, self._verifier = redis, verifier
+    `most` is how many records one sender may make within KEPT_SECONDS.
+    """
+
+    def __init__(
+        self, redis: Redis, verifier: TokenVerifier, replays: Iterable[Replay] = (), *, most: int = MOST_KEPT
+    ) -> None:
+        self._verifier, self._most = verifier, most
+        self._replays = {replay.id_field: replay for replay in replays}
+        self._id_fields: dict[object, str] = {replay.endpoint: replay.id_field for replay in self._replays.values()}
+        self._reserve = load_script(redis, "bapsang_api.kit", "reserve")
         self._settle = load_script(redis, "bapsang_api.kit", "settle")
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, key: str) -> None:
-        """Answer the request by `app`, or with what `app` answered before.
+        """Answer the request by `app`, or say that it has been done.
 
         Raises InvalidInput for a bad key or one that was used for another body, Conflict while the first request runs,
-        Unavailable without Redis: who sends a key asks for "once", which could not be promised then.
+        TooManyRequests when its sender has too many records, Unavailable without Redis: who sends a key asks for
+        "once", which could not be promised then.
         """
         if _KEY.fullmatch(key) is None:
             raise InvalidInput(FieldError(HEADER, "1자 이상 255자 이하의 출력 가능한 ASCII 문자여야 합니다."))
@@ -59,45 +87,56 @@ class Idempotency:
             body = await request.body()
         except ClientDisconnect:
             return
-        name, fingerprint = self._name(request, key), _fingerprint(body, key)
+        sender, fingerprint = self._sender(request), _fingerprint(body, key)
+        # One sender's keys, paths and queries are apart from all others'.
+        name = f"idempotency:{_digest(sender, request.method, request.url.path, request.url.query, key)}"
+        names = [name, f"idempotency-kept:{_digest(sender)}"]
         reservation = f"{fingerprint} {uuid.uuid4().hex}"
         try:
-            known = await self._redis.set(name, reservation, nx=True, get=True, ex=RUNNING_SECONDS)
+            known, wait = await self._reserve(keys=names, args=[reservation, RUNNING_SECONDS, self._most])
         except OUTAGE as error:
             raise Unavailable from error
-        if known is not None:
-            await _replay(str(known), fingerprint, send)
+        if known:
+            await self._replay(scope, _record_of(str(known), fingerprint), send)
             return
+        if wait:
+            raise TooManyRequests(int(wait))
         answer = _Answer()
         try:
             await app(scope, _repeating(body, receive), answer.take)
         finally:
-            await self._note(name, reservation, answer.kept())
-        for message in answer.messages:  # after the note, so that a repeat finds it
+            with after_commit("idempotency.not_noted"):  # the reservation lapses by itself
+                record = answer.record(self._id_fields.get(getattr(scope.get("route"), "endpoint", None)))
+                value = f"{fingerprint} {record}" if record else ""
+                await self._settle(keys=names, args=[reservation, value, KEPT_SECONDS])
+        for message in answer.messages:  # after the record, so that a repeat finds it
             await send(message)
 
-    def _name(self, request: Request, key: str) -> str:
-        """Return the Redis key: one person's keys, paths and queries are apart from all others'."""
+    def _sender(self, request: Request) -> str:
+        """Return the user's id, or without a login the address."""
         try:
             token = bearer_token(request.scope)
             sender = self._verifier.verify(token).user_id if token else None
         except Problem:  # the application refuses the token, or, as at sign-up, does not care
             sender = None
-        sender = sender or subject_of(client_address(request.scope))
-        parts = (sender, request.method, request.url.path, request.url.query, key)
-        digest = hashlib.blake2b(json.dumps(parts).encode("utf-8", "surrogatepass"), digest_size=16)
-        return f"idempotency:{digest.hexdigest()}"
+        return sender or subject_of(client_address(request.scope))
 
-    async def _note(self, name: str, reservation: str, kept: str | None) -> None:
-        value = f"{reservation.partition(' ')[0]} {kept}" if kept else ""
-        try:
-            await self._settle(keys=[name], args=[reservation, value, KEPT_SECONDS])
-        except OUTAGE as error:  # it was done, so it is answered; the reservation lapses by itself
-            log.warning("idempotency.not_noted", extra={"error": type(error).__name__})
+    async def _replay(self, scope: Scope, record: str, send: Send) -> None:
+        status, made, location = record.split(" ", 2)
+        headers, body = [(REPLAYED.lower().encode(), b"true")], b""
+        if made != _NOTHING:
+            id_field, _, made_id = made.partition(":")
+            found = await self._replays[id_field].read(scope["app"].state.provided, scope, made_id)
+            body = json.dumps({id_field: made_id}, separators=(",", ":")).encode() if found is None else found
+            headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        if location != _NOTHING:
+            headers.append((b"location", location.encode("latin-1")))
+        await send({"type": "http.response.start", "status": int(status), "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
 class _Answer:
-    """An answer that is held back until it is noted."""
+    """An answer that is held back until its record is kept."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -105,33 +144,34 @@ class _Answer:
     async def take(self, message: Message) -> None:
         self.messages.append(message)
 
-    def kept(self) -> str | None:
-        """Return the answer as text, None when it must not be kept."""
+    def record(self, id_field: str | None) -> str | None:
+        """Return status, id and `Location`, None when a repeat has to be done again.
+
+        `id_field` is where the body has the id of what was made, None when nothing can be read anew.
+        """
         if not self.messages or not 200 <= self.messages[0]["status"] < 300:
             return None
         headers = Headers(raw=self.messages[0].get("headers", []))
         if "set-cookie" in headers or "authorization" in headers or "no-store" in headers.get("cache-control", ""):
             return None
-        body = b"".join(message.get("body", b"") for message in self.messages[1:])
-        shown = [(name, headers[name]) for name in _KEPT_HEADERS if name in headers]
-        packed = base64.b64encode(zlib.compress(body, 1)).decode()
-        return json.dumps({"status": self.messages[0]["status"], "headers": shown, "body": packed})
+        body, made = b"".join(message.get("body", b"") for message in self.messages[1:]), _NOTHING
+        if body:
+            if id_field is None:
+                return None
+            made = f"{id_field}:{json.loads(body)[id_field]}"
+        status, location = self.messages[0]["status"], headers.get("location", _NOTHING)
+        record = f"{status} {made} {location}"
+        return record if len(record) <= _MOST_BYTES else f"{status} {made} {_NOTHING}"
 
 
-async def _replay(known: str, fingerprint: str, send: Send) -> None:
-    used_for, _, rest = known.partition(" ")
+def _record_of(known: str, fingerprint: str) -> str:
+    """Return the record of a request that is done. Raises InvalidInput for another body, Conflict while it runs."""
+    used_for, _, record = known.partition(" ")
     if used_for != fingerprint:
         raise InvalidInput(FieldError(HEADER, "이미 다른 요청에 사용된 키입니다."))
-    if not rest.startswith("{"):
+    if " " not in record:
         raise Conflict("같은 키의 요청을 처리하고 있습니다.", headers={"Retry-After": "1"})
-    kept = json.loads(rest)
-    body = zlib.decompress(base64.b64decode(kept["body"]))
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in kept["headers"]]
-    headers.append((REPLAYED.lower().encode(), b"true"))
-    if body:
-        headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": kept["status"], "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    return record
 
 
 def _repeating(body: bytes, receive: Receive) -> Receive:
@@ -142,6 +182,10 @@ def _repeating(body: bytes, receive: Receive) -> Receive:
         return unread.pop() if unread else await receive()
 
     return receive_again
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.blake2b(json.dumps(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _fingerprint(body: bytes, key: str) -> str:

@@ -10,8 +10,16 @@ from pydantic import AfterValidator, BeforeValidator
 from starlette.responses import Response
 from starlette.types import Scope
 
-from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal, caller_of
+from bapsang_api.kit.access import (
+    TOKEN_NEEDED,
+    TOKEN_OPTIONAL,
+    CurrentPrincipal,
+    OptionalPrincipal,
+    caller_of,
+    required_caller_of,
+)
 from bapsang_api.kit.cursor import RequestedPage, plain_page
+from bapsang_api.kit.idempotency import REPLAYED_WITH, Replay
 from bapsang_api.kit.inject import provided
 from bapsang_api.kit.network import client_address
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
@@ -20,7 +28,7 @@ from bapsang_api.kit.tokens import Principal
 from bapsang_api.kit.validation import empty_as_absent, text_between
 from bapsang_api.kit.wire import API, JsonRoute, json_bytes, json_response, problems
 from bapsang_api.posts.pictures import NamedPicture, PictureChange
-from bapsang_api.posts.schemas import PostChange, PostCreate, PostDetail, PostPage
+from bapsang_api.posts.schemas import GonePost, PostChange, PostCreate, PostDetail, PostPage
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.shown.lists import Wanted
 from bapsang_api.posts.shown.wire import detail_of, page_of
@@ -46,6 +54,10 @@ SearchText = Annotated[
         examples=["된장찌개"],
     ),
 ]
+_PUBLISHED: Final[dict[str, Any]] = {
+    "description": f"The post. {REPLAYED_WITH} as it is now, or its id alone when it can no longer be read.",
+    "headers": {"Location": {"description": "Where the post is read.", "schema": {"type": "string"}}},
+}
 
 
 @router.get("", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
@@ -63,8 +75,8 @@ async def read_post(post_id: str, request: Request, principal: OptionalPrincipal
 @router.post(
     "",
     status_code=201,
-    response_model=PostDetail,
-    responses=problems(400, 401, 413, 415),
+    response_model=PostDetail | GonePost,
+    responses={201: _PUBLISHED, **problems(400, 401, 413, 415)},
     openapi_extra=TOKEN_NEEDED,
 )
 async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Posts, images: Images) -> Response:
@@ -76,7 +88,8 @@ async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Post
         pictures=_pictures(body),
         tags=tuple(body.tags or ()),
     )
-    return json_response(detail_of(detail.row, images, is_liked=detail.is_liked), 201)
+    shown = detail_of(detail.row, images, is_liked=detail.is_liked)
+    return json_response(shown, 201, {"Location": f"{API}/posts/{shown.post_id}"})
 
 
 @router.patch(
@@ -141,6 +154,15 @@ async def search_posts(
     return json_response(page_of(page.rows, page.following, images))
 
 
+async def _published(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes | None:
+    posts: PostService = services[PostService]
+    detail = await posts.current(post_id, required_caller_of(services, scope).user_id)
+    if detail is None:
+        return None
+    shown = detail_of(detail.row, services[ImageService], is_liked=detail.is_liked)
+    return shown.model_dump_json(by_alias=True).encode()
+
+
 async def _list(services: Mapping[type, Any], scope: Scope, _: str) -> bytes | None:
     caller_of(services, scope)  # a bad token is refused even where none is needed
     page = plain_page(scope["query_string"])
@@ -154,6 +176,7 @@ async def _read(services: Mapping[type, Any], scope: Scope, post_id: str) -> byt
     return await posts.detail(post_id, principal, _viewer(scope, principal))
 
 
+REPLAYS: Final = (Replay(create_post, "postId", _published),)
 SHORTCUTS: Final = tuple(
     Shortcut(route, answer)
     for route in router.routes

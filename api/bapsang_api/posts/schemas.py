@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from bapsang_api.kit.cursor import Cursor
 from bapsang_api.kit.validation import empty_as_absent, text_between
@@ -115,6 +115,14 @@ class ContentDetail(Wire):
     content: str
     post_image_url: str | None
     images: list[ShownImage]
+
+
+class GonePost(Wire):
+    """The id of a post that was published and can no longer be read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    post_id: str
 
 
 class PostDetail(Wire):

@@ -192,6 +192,11 @@ class PostService:
         self._cache.count_likes(post_id, count)
         return copy.detail(is_liked=liked)
 
+    async def current(self, post_id: str, user_id: str) -> Detail | None:
+        """Return a post as its author sees it now, None once it is deleted or hidden; counts no view."""
+        row = await self._database.read(partial(shown.detail, post_id=post_id))
+        return None if row is None else await self._shown(row, user_id)
+
     async def written_by(self, author_id: str, before: Keyset | None, size: int) -> Page:
         """Return up to `size` posts of an author, older than `before`, newest first, with live counts."""
         rows = await self._database.read_lagging(

@@ -36,10 +36,50 @@ async def test_a_repeat_gets_the_first_answer_and_says_so(world: World) -> None:
     alice = await world.person()
     first, again = [await publish(alice, "key-1") for _ in range(2)]
     assert (again.status_code, again.content) == (201, first.content)
-    assert again.headers["Content-Type"] == first.headers["Content-Type"]
+    for name in ("Content-Type", "Location"):
+        assert again.headers[name] == first.headers[name]
+    assert (await world.http.get(first.headers["Location"])).json()["postId"] == first.json()["postId"]
     assert ("Idempotency-Replayed" in first.headers, again.headers["Idempotency-Replayed"]) == (False, "true")
     assert again.headers["X-Request-ID"] != first.headers["X-Request-ID"]
     assert await posts(world) == 1
+
+
+async def test_a_repeat_shows_the_post_as_it_is_now_and_its_id_alone_when_it_is_gone(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    post_id = (await publish(alice, "key-1")).json()["postId"]
+    await alice.send("PATCH", f"/posts/{post_id}", json={"title": "어제의 밥상"})
+    await bob.toggle(post_id)
+    await alice.toggle(post_id)
+    now = await publish(alice, "key-1")
+    assert (now.status_code, now.json()["title"]) == (201, "어제의 밥상")
+    assert now.json() == (await alice.get(f"/posts/{post_id}")).json()
+    assert now.json()["stats"] == {"likeCount": 2, "commentCount": 0, "viewCount": 0, "isLiked": True}
+    await alice.send("DELETE", f"/posts/{post_id}")
+    gone = await publish(alice, "key-1")
+    assert (gone.status_code, gone.json()) == (201, {"postId": post_id})
+    assert gone.headers["Location"] == now.headers["Location"]
+    assert gone.headers["Idempotency-Replayed"] == "true"
+
+
+async def test_a_repeat_shows_the_comment_as_it_is_now_and_its_id_alone_when_it_is_gone(world: World) -> None:
+    alice = await world.person()
+    post_id = await alice.write_post()
+
+    async def comment() -> httpx.Response:
+        headers = {**alice.headers, "Idempotency-Key": "key-1"}
+        return await world.http.post(f"{API}/posts/{post_id}/comments", json={"content": "맛있겠다"}, headers=headers)
+
+    first, again = [await comment() for _ in range(2)]
+    assert (again.status_code, again.content) == (201, first.content)
+    comment_id = first.json()["commentId"]
+    await alice.write_comment(post_id, parent=comment_id)
+    now = await comment()
+    assert now.json() == (await world.http.get(f"{API}/posts/{post_id}/comments")).json()["items"][0]
+    assert len(now.json()["replies"]) == 1
+    await alice.send("DELETE", f"/posts/{post_id}/comments/{comment_id}")
+    gone = await comment()
+    assert (gone.status_code, gone.json()) == (201, {"commentId": comment_id})
+    assert gone.headers["Idempotency-Replayed"] == "true"
 
 
 async def test_a_repeated_toggle_does_not_turn_the_like_back(world: World) -> None:
@@ -49,6 +89,7 @@ async def test_a_repeated_toggle_does_not_turn_the_like_back(world: World) -> No
         headers = {**alice.headers, "Idempotency-Key": "key-1"}
         answer = await world.http.post(f"{API}/posts/{post_id}/likes", headers=headers)
         assert (answer.status_code, answer.content) == (204, b"")
+    assert answer.headers["Idempotency-Replayed"] == "true"
     assert await world.shown_likes(post_id) == 1
 
 
@@ -116,13 +157,15 @@ async def test_tokens_and_passwords_never_reach_redis(world: World) -> None:
     assert await world.runtime.redis.keys("idempotency:*") == []
 
 
-async def test_an_answer_is_kept_for_a_day(world: World) -> None:
+async def test_a_record_is_kept_for_an_hour_and_holds_nothing_of_the_text(world: World) -> None:
     alice = await world.person()
-    await publish(alice, "key-1")
+    post_id = (await publish(alice, "key-1", {**POST, "content": "밥" * 10_000})).json()["postId"]
     (name,) = await world.runtime.redis.keys("idempotency:*")
-    assert 86_000 < await world.runtime.redis.ttl(name) <= 86_400
+    assert 3_500 < await world.runtime.redis.ttl(name) <= 3_600
+    record = str(await world.runtime.redis.get(name)).split(" ")
+    assert record[1:] == ["201", f"postId:{post_id}", f"{API}/posts/{post_id}"]
     await world.runtime.redis.delete(name)
-    await publish(alice, "key-1")
+    await publish(alice, "key-1", {**POST, "content": "밥" * 10_000})
     assert await posts(world) == 2
 
 
