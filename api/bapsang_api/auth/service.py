@@ -1,6 +1,7 @@
 """Use cases of logins: sign up, log in, refresh, log out."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -11,11 +12,12 @@ from sqlalchemy import Connection
 from bapsang_api.auth import secrets, store
 from bapsang_api.auth.models import AuthSession, RefreshToken
 from bapsang_api.auth.revocation import RevokedSessions
+from bapsang_api.auth.store import StoredToken
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.passwords import Passwords
-from bapsang_api.kit.problem import Forbidden, NotAuthenticated
+from bapsang_api.kit.problem import Forbidden, NotAuthenticated, TooManyRequests
 from bapsang_api.kit.tokens import Principal, TokenIssuer
 from bapsang_api.uploads.service import Named
 from bapsang_api.users import store as accounts
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 
 # A lost answer or a second tab sends the old token again; later than this only a thief does.
 GRACE: Final = timedelta(seconds=10)
+# Rotations of one family within the grace. A browser that restores a hundred tabs stays below it; a client that goes on and on is
+# answered 429, so that the chain from a token to its newest successor stays short.
+MOST_ROTATIONS: Final = 200
 
 
 @dataclass(frozen=True)
@@ -123,8 +128,8 @@ class AuthService:
     async def refresh(self, token: str | None) -> Tokens:
         """Exchange a refresh token for its successor and a new access token.
 
-        The same successor is given again within the grace; after it the whole family is revoked. Raises
-        NotAuthenticated.
+        A token that was exchanged already gives the newest successor of its chain while each link is within its grace; after it
+        the whole family is revoked. Raises NotAuthenticated, and TooManyRequests after MOST_ROTATIONS within a grace.
         """
         if not token:
             raise NotAuthenticated
@@ -156,16 +161,24 @@ class AuthService:
         if session_id is None:
             return None
         family = store.lock_family(connection, session_id)
-        current = store.token_of(connection, token_hash)  # read after the lock: a rival may just have rotated it
-        if family is None or not family.usable or current is None or current.expires_at <= now:
+        if family is None or not family.usable:
             return None
-        number = accounts.number_of(connection, family.user_id)
-        principal = Principal(family.user_id, family.role, session_id, number)
+        principal = Principal(family.user_id, family.role, session_id, accounts.number_of(connection, family.user_id))
+        # Read after the lock: a rival may just have rotated it.
+        links = store.links_of(connection, session_id, rotated_since=now - GRACE)
+        current = links.get(token_hash)
+        if current is None:  # its own link is out of the grace
+            stale = store.token_of(connection, token_hash)
+            return None if stale is None or stale.expires_at <= now else _Reused(session_id)
         if current.rotated_at is not None:
-            if now - current.rotated_at > GRACE or current.sealed_successor is None:
-                return _Reused(session_id)
-            return _Rotated(principal, secrets.unseal(current.sealed_successor, token))
-        store.tidy_family(connection, session_id, expired_by=now, grace_over_by=now - GRACE)
+            newest = _newest(links, token)
+            return _Reused(session_id) if newest is None else _Rotated(principal, newest)
+        if current.expires_at <= now:
+            return None
+        if len(links) > MOST_ROTATIONS:
+            raise TooManyRequests(int(GRACE.total_seconds()))
+        # No token that is within its grace, so that one exchanged in its last second can be sent again as well.
+        store.tidy_family(connection, session_id, expired_by=now - GRACE, grace_over_by=now - GRACE)
         successor = secrets.new_token()
         store.mark_used(connection, session_id, now)
         store.mark_rotated(connection, token_hash, now, secrets.seal(successor, token))
@@ -176,3 +189,17 @@ class AuthService:
             ),
         )
         return _Rotated(principal, successor)
+
+
+def _newest(links: Mapping[str, StoredToken], token: str) -> str | None:
+    """Return the last token of the chain that begins with `token`, None when one of its links is out of the grace.
+
+    `links` holds those within it. Each step is to a link not seen before, so there are at most as many.
+    """
+    while (link := links.get(secrets.hash_of(token))) is not None:
+        if link.rotated_at is None:
+            return token
+        if link.sealed_successor is None:
+            return None
+        token = secrets.unseal(link.sealed_successor, token)
+    return None

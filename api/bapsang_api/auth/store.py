@@ -89,6 +89,17 @@ def token_of(connection: Connection, token_hash: str) -> StoredToken | None:
     return None if row is None else StoredToken(*row)
 
 
+def links_of(connection: Connection, session_id: str, *, rotated_since: datetime) -> dict[str, StoredToken]:
+    """Return a family's tokens, by their hashes, that were rotated out since then or not at all: two ranges of one index."""
+    rows = connection.execute(
+        select(tokens.c.token_hash, tokens.c.expires_at, tokens.c.rotated_at, tokens.c.sealed_successor).where(
+            tokens.c.session_id == session_id,
+            or_(tokens.c.rotated_at.is_(None), tokens.c.rotated_at >= rotated_since),
+        )
+    )
+    return {token_hash: StoredToken(*row) for token_hash, *row in rows}
+
+
 def mark_used(connection: Connection, session_id: str, now: datetime) -> None:
     connection.execute(update(sessions).where(sessions.c.id == session_id).values(last_used_at=now))
 

@@ -4,7 +4,11 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from bapsang_api.auth import service
+from bapsang_api.auth.service import GRACE
 from bapsang_api.auth.store import REVOKED_STREAM
 
 from .world import API, PASSWORD, Backend, World, assert_problem, eventually, open_world, refresh_cookie
@@ -104,6 +108,83 @@ async def test_rotated_token_gives_the_same_successor_within_the_grace(world: Wo
     world.clock.passed += timedelta(seconds=9)
     again = await world.refresh(alice.refresh_token)
     assert (again.status_code, refresh_cookie(again)) == (204, first)
+
+
+async def test_tabs_that_refresh_one_after_the_other_all_get_the_newest_successor(world: World) -> None:
+    alice = await world.person()
+    second = refresh_cookie(await world.refresh(alice.refresh_token))
+    third = refresh_cookie(await world.refresh(second))
+    # A third tab sends what it had when it was opened; two more send what the others got, all at the same time.
+    answers = await asyncio.gather(*(world.refresh(token) for token in (alice.refresh_token, second) * 5))
+    assert {(answer.status_code, refresh_cookie(answer)) for answer in answers} == {(204, third)}
+    answers = await asyncio.gather(*(world.refresh(token) for token in (alice.refresh_token, third, second) * 5))
+    assert {answer.status_code for answer in answers} == {204}
+    # Whoever came before the one that rotated it was given the third itself, everybody else what came of it.
+    (fourth,) = {refresh_cookie(answer) for answer in answers} - {third}
+    assert await world.rows("SELECT COUNT(*) FROM refresh_tokens WHERE rotated_at IS NULL") == [(1,)]
+    world.clock.passed += timedelta(seconds=12)
+    assert (await world.refresh(fourth)).status_code == 204
+    assert (await alice.get("/users/me")).status_code == 200
+
+
+async def test_a_chain_is_only_so_long_within_the_grace(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for the newest takes a step a link, so a client that rotates for ever would make each refresh dearer."""
+    monkeypatch.setattr(service, "MOST_ROTATIONS", 3)
+    alice = await world.person()
+    newest = alice.refresh_token
+    for _ in range(3):
+        newest = refresh_cookie(await world.refresh(newest))
+    refused = await world.refresh(newest)
+    assert_problem(refused, 429, "E429-1")
+    assert refused.headers["Retry-After"] == "10"
+    with world.statements() as asked:
+        assert refresh_cookie(await world.refresh(alice.refresh_token)) == newest
+    assert len([statement for statement in asked if statement.startswith("SELECT")]) <= 4, asked
+    world.clock.passed += timedelta(seconds=11)
+    assert (await world.refresh(newest)).status_code == 204
+
+
+# Each step lets this many tenths of a second pass and then sends one of the tokens handed out so far.
+_STEPS = st.lists(st.tuples(st.sampled_from([0, 1, 30, 60, 99, 100, 101]), st.integers(0, 5)), min_size=3, max_size=14)
+
+
+@settings(max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(program=_STEPS)
+async def test_whoever_refreshes_is_logged_out_only_by_a_link_that_is_out_of_its_grace(
+    file_world: World, program: list[tuple[int, int]]
+) -> None:
+    """Tabs send any of the tokens they were given, at any time."""
+    email = "tabs@example.com"
+    file_world.clock.stop()
+    if not await file_world.rows("SELECT 1 FROM user_auth"):
+        await file_world.http.post(f"{API}/auth/users", json=signup(email=email))
+    _, first = await file_world.log_in(email)
+    # The model: the chain of the family's tokens, and when each but the last was rotated out.
+    chain, rotated = [first], list[timedelta]()
+    for tenths, back in program:
+        file_world.clock.passed += timedelta(seconds=tenths / 10)
+        sent = max(0, len(chain) - 1 - back)
+        passed = file_world.clock.passed
+        answer = await file_world.refresh(chain[sent])
+        if any(passed - left > GRACE for left in rotated[sent:]):
+            assert_problem(answer, 401, "E401-1")
+            assert_problem(await file_world.refresh(chain[-1]), 401, "E401-1")
+            return
+        assert answer.status_code == 204
+        if sent == len(chain) - 1:
+            rotated.append(passed)
+            chain.append(refresh_cookie(answer))
+            assert len(set(chain)) == len(chain)
+        assert refresh_cookie(answer) == chain[-1]
+
+
+async def test_a_token_exchanged_in_its_last_second_can_be_sent_again(world: World) -> None:
+    alice = await world.person()
+    world.clock.passed += timedelta(days=14) - timedelta(seconds=2)
+    second = refresh_cookie(await world.refresh(alice.refresh_token))
+    world.clock.passed += timedelta(seconds=4)
+    third = refresh_cookie(await world.refresh(second))
+    assert refresh_cookie(await world.refresh(alice.refresh_token)) == third
 
 
 async def test_reuse_after_the_grace_revokes_the_family_and_only_it(world: World) -> None:

@@ -47,10 +47,15 @@ class MovableClock:
 
     def __init__(self) -> None:
         self._system = SystemClock()
+        self._stopped: datetime | None = None
         self.passed = timedelta()
 
+    def stop(self) -> None:
+        """From here on no time passes but what a test lets pass."""
+        self._stopped = self._system.now()
+
     def now(self) -> datetime:
-        return self._system.now() + self.passed
+        return (self._stopped or self._system.now()) + self.passed
 
 
 @dataclass(frozen=True)
