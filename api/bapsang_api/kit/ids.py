@@ -1,7 +1,6 @@
 """ULIDs: 26 characters of Crockford base 32, upper case, sortable by the time they were made."""
 
 import re
-from datetime import datetime
 from typing import Final
 
 from ulid import ULID
@@ -21,11 +20,6 @@ class Ids:
 
     def new(self) -> str:
         return str(ULID.from_datetime(self._clock.now()))
-
-
-def made_since(moment: datetime) -> str:
-    """Return what sorts before every id that is made from `moment` on, and after all others."""
-    return str(ULID.from_datetime(moment))[:10]
 
 
 def is_ulid(text: str) -> bool:

@@ -86,12 +86,13 @@ class PostService:
         self._clock, self._ids = clock, ids
         self._cache = PostCache(database, likes, partial(parts_of, images=images))
         self._lists = PostLists(database, self._cache)
-        self._watch = Watch(database, self._cache)
+        self._watch = Watch(database, self._cache, self._lists)
         likes.listen(self._cache.count_likes)
 
     def hear(self, names: Collection[str]) -> None:
         """Look at these posts, and at those of these authors, before they are shown again."""
         self._cache.change(names)
+        self._lists.change(names)
 
     async def follow(self) -> None:
         """Watch for ever what changes in the database; cancelled when the process ends."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -12,7 +13,7 @@ from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.columns import table_of
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import Post
-from bapsang_api.posts.shown import fill
+from bapsang_api.posts.shown import fill, lists
 from bapsang_api.posts.shown import store as shown
 from bapsang_api.posts.shown.cache import USABLE
 
@@ -133,7 +134,7 @@ async def test_views_are_written_without_a_word_and_likes_are_not(servers: Backe
         since = shown.changed(connection, None, 1_000).now
         posts.add_views(connection, {seen: 5})
         counters.add(connection, table_of(Post).c.like_count, {liked: 1})
-        told = {change.partition(" ")[0] for change in shown.changed(connection, since, 1_000).changes}
+        told = {change.rpartition(" ")[2] for change in shown.changed(connection, since, 1_000).changes}
         assert (seen in told, liked in told) == (False, True)
         assert connection.scalar(text("SELECT view_count FROM posts WHERE id = :id"), {"id": seen}) == 5
 
@@ -214,6 +215,67 @@ async def test_other_processes_see_changes_that_nobody_told_them_of(
             return await titles(there) == ["둘"] and await title(there, newer) is None
 
         await eventually(gone)
+
+
+async def test_lists_of_tags_follow_changes_that_nobody_told_of(
+    servers: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lists, "_LONGEST", 3_600.0)  # no page is read again just because it is old
+    async with open_world(servers) as here, open_world(servers) as there:
+        alice, admin = await here.person(), await make_admin(here, await here.person())
+        first, second, _ = [await alice.write_post(name) for name in ("하나", "둘", "셋")]
+
+        async def tag(post_id: str, *names: str) -> None:
+            assert (await alice.send("PATCH", f"/posts/{post_id}", json={"tags": list(names)})).status_code == 200
+
+        async def moderate(post_id: str, act: str) -> None:
+            assert (await admin.send("POST", f"/admin/posts/{post_id}/{act}")).status_code == 204
+
+        async def lists_are(all_of_them: list[str], tagged: list[str]) -> bool:
+            answer = await there.http.get(f"{API}/posts", params={"tag": "집밥", "size": 5})
+            return (await titles(there), [item["title"] for item in answer.json()["items"]]) == (all_of_them, tagged)
+
+        await tag(second, "집밥")
+        await eventually(partial(lists_are, ["셋", "둘", "하나"], ["둘"]))
+
+        async def deaf(_self: Changes, _names: object) -> None: ...
+
+        monkeypatch.setattr(Changes, "tell", deaf)
+        await tag(first, "집밥", "점심")
+        await eventually(partial(lists_are, ["셋", "둘", "하나"], ["둘", "하나"]))
+        await tag(second)
+        await eventually(partial(lists_are, ["셋", "둘", "하나"], ["하나"]))
+        await moderate(first, "hide")
+        await eventually(partial(lists_are, ["셋", "둘"], []))
+        await moderate(first, "show")  # back in their midst
+        await eventually(partial(lists_are, ["셋", "둘", "하나"], ["하나"]))
+
+
+async def test_a_first_page_that_nobody_asked_for_in_a_while_has_what_was_written_meanwhile(servers: Backend) -> None:
+    async with open_world(servers) as world:
+        alice, passed = await world.person(), 0.0
+        posts = world.runtime.posts
+        for timed in (posts._cache, posts._cache.recent, posts._lists, posts._watch):
+            timed._timer = lambda: time.monotonic() + passed  # type: ignore[attr-defined]
+
+        async def later(seconds: float) -> None:
+            nonlocal passed
+            passed += seconds
+            asked = posts._cache._timer()
+
+            async def watched() -> bool:
+                return posts._cache._as_of > asked
+
+            await eventually(watched)
+
+        post_id = await alice.write_post("하나")
+        assert await titles(world) == ["하나"]
+        await later(60)
+        await alice.write_post("둘")
+        for seconds in (1, 6):
+            await later(seconds)
+        await alice.write_comment(post_id)  # other things happen as well
+        assert await titles(world) == ["둘", "하나"]
 
 
 async def test_other_processes_are_told(servers: Backend) -> None:

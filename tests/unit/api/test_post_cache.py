@@ -8,17 +8,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ulid import ULID
 
+from bapsang_api.kit.cursor import Following, Keyset
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import cache
 from bapsang_api.posts.shown.cache import FRESH, LONGEST, USABLE, WITHOUT_DATABASE, PostCache
 from bapsang_api.posts.shown.copies import Copy, Shelf
-from bapsang_api.posts.shown.recent import Recent
+from bapsang_api.posts.shown.lists import PostLists, Wanted
+from bapsang_api.posts.shown.outdated import ChangedPosts, Extent
+from bapsang_api.posts.shown.recent import CURRENT_SECONDS, Recent
 from bapsang_api.posts.shown.store import Changed, PostDetailRow, Standing
 from bapsang_api.posts.shown.watch import OVERLAP, Watch
 from bapsang_api.posts.shown.wire import Parts, item_bytes, parts_of
-from bapsang_api.posts.store import TOP
 
 PARTS = Parts((b"<", b">"), (b"<", b">"))
 
@@ -208,6 +209,62 @@ async def test_without_a_database_what_was_watched_until_then_is_shown_for_a_whi
         await watched.cache.find("p")
 
 
+async def test_a_replica_is_asked_only_by_who_knows_what_has_changed(kept: Kept) -> None:
+    asked = [kept.cache.replica_will_do()]
+    kept.watched(since_last=False)
+    asked.append(kept.cache.replica_will_do())
+    kept.later(CURRENT_SECONDS)
+    kept.watched()
+    asked.append(kept.cache.replica_will_do())
+    kept.later(USABLE)  # the watch is late
+    asked.append(kept.cache.replica_will_do())
+    kept.cache.answering = False  # nobody else is there
+    asked.append(kept.cache.replica_will_do())
+    assert asked == [False, False, True, False, True]
+
+
+async def test_what_was_read_while_the_watch_had_no_answer_is_looked_at_by_itself(watched: Kept) -> None:
+    watched.cache.answering = False
+    watched.keep()
+    watched.watched()
+    watched.later(USABLE)
+    watched.watched()
+    assert not watched.shown
+
+
+class Empty:
+    """A database without posts, which answers when it is let."""
+
+    lags = False
+
+    def __init__(self) -> None:
+        self.asked, self.answers = 0, asyncio.Event()
+
+    async def read(self, work: Any) -> dict[Wanted, list[Following]]:
+        self.asked += 1
+        await self.answers.wait()
+        return {wanted: [] for wanted in work.args[0]}
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_page_that_was_read_while_a_change_was_told_is_read_again(watched: Kept, told: bool) -> None:
+    empty, first = Empty(), Wanted(None, None, 20)
+    lists = PostLists(empty, watched.cache, lambda: watched.now)  # type: ignore[arg-type]
+    asked = asyncio.create_task(lists.get(first))
+    async with asyncio.timeout(5):
+        while not empty.asked:  # noqa: ASYNC110 - a timer of the batch comes first
+            await asyncio.sleep(0.001)
+    if told:
+        lists.watch([change("p", 9)])
+    watched.watched()
+    empty.answers.set()
+    await asked
+    watched.later(USABLE)
+    watched.watched()
+    await lists.get(first)
+    assert empty.asked == (2 if told else 1)
+
+
 async def test_likes_are_counted_by_themselves(watched: Kept) -> None:
     watched.later(USABLE)
     watched.watched()
@@ -225,48 +282,116 @@ class Log:
     """A database that answers what has changed, and copies that take note."""
 
     dialect = "mysql"
-    recent = Recent(lambda: 0.0)
 
     def __init__(self) -> None:
         self.since: list[datetime | None] = []
         self.answer = Changed(datetime(2026, 11, 28, tzinfo=UTC), set(), whole=True)
         self.noted: list[tuple[list[str], bool]] = []
+        self.listed: list[Collection[str]] = []
+        self.answering = True
 
     async def read(self, work: Any) -> Changed:
         self.since.append(work.keywords["since"])
         return self.answer
 
-    def watch(self, changed: list[str], _asked: float, *, since_last: bool) -> None:
-        self.noted.append((changed, since_last))
+    def watch(self, changed: Collection[str], asked: float = 0.0, *, since_last: bool | None = None) -> None:
+        """What copies and lists are told: ids to the ones, rows to the others."""
+        if since_last is None:
+            self.listed.append(changed)
+        else:
+            self.noted.append((sorted(changed), since_last))
 
 
 async def test_the_watch_goes_back_a_little_and_tells_each_change_once() -> None:
     log = Log()
-    watch = Watch(log, log)  # type: ignore[arg-type]
+    watch = Watch(log, log, log)  # type: ignore[arg-type]
     start = log.answer.now
-    seen = {"00p 10:00", "00q 10:00"}
-    for passed, changes in ((0, seen), (1, seen), (2, {"00p 10:00", "00q 10:01"})):
+    post, author, again = "2026-11-28 10:00 t 2026-11-27 09:00 00p", "2026-11-28 10:00 00q", "2026-11-28 10:01 00q"
+    seen = {post, author}
+    for passed, changes in ((0, seen), (1, seen), (2, {post, again})):
         log.answer = Changed(start + timedelta(seconds=passed), changes, whole=True)
         await watch.look()
     assert log.noted == [(["00p", "00q"], False), ([], True), (["00q"], True)]
+    assert log.listed == [seen, set(), {again}]
     assert log.since == [None, start - OVERLAP, start + timedelta(seconds=1) - OVERLAP]
-    log.answer = Changed(start, {"00r 10:02"}, whole=False)
-    await watch.look()
-    assert log.noted[-1] == (["00r"], False)
+    later = start + timedelta(seconds=3)
+    for now, whole, since_last in ((later, False, False), (later, True, True), (start, True, False)):
+        # Not all is known after a full answer, nor when the clock was set back: another server has taken over.
+        log.answer = Changed(now, set(), whole=whole)
+        await watch.look()
+        assert log.noted[-1] == ([], since_last)
 
 
-async def test_a_new_post_that_nobody_told_of_is_a_new_top_of_the_lists() -> None:
+async def test_while_the_database_does_not_answer_the_watch_says_so() -> None:
     log = Log()
-    watch = Watch(log, log, lambda: 100.0)  # type: ignore[arg-type]
-    log.recent = Recent(lambda: 100.0)
-    now = log.answer.now
-    old, told, new = (str(ULID.from_datetime(now - timedelta(seconds=age))) for age in (60, 1, 1))
-    log.recent.note([told])
-    log.answer = Changed(now, {f"{old} 10:00", f"{told} 10:00"}, whole=True)
-    await watch.look()
-    log.answer = Changed(now, {f"{old} 10:00", f"{new} 10:00"}, whole=True)
-    await watch.look()
-    assert log.noted == [([old, told], False), ([new, TOP], True)]
+
+    async def refuse(_work: object) -> Changed:
+        raise Unavailable
+
+    log.read = refuse  # type: ignore[method-assign]
+    following = asyncio.create_task(Watch(log, log, log).follow())  # type: ignore[arg-type]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not log.answering
+    following.cancel()
+
+
+DAY = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+def place(hour: int) -> Following:
+    return Following(DAY + timedelta(hours=hour), f"p{hour}")
+
+
+def change(state: str, hour: int) -> str:
+    """Return a change as the watch is told it."""
+    return f"2026-11-28 12:00:00.000000 {state} 2026-11-28 {hour:02}:00:00.000000 p{hour}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "outdated"),
+    [
+        # Of the page of all posts, of that of a tag; both have the posts of hours 9, 8 and, unseen, 6.
+        (["2026-11-28 12:00:00.000000 author"], (False, False)),
+        ([change("p", 9)], (False, True)),  # a count, or a tag that is gone
+        ([change("p", 8), change("t", 6)], (False, True)),
+        ([change("h", 8)], (True, True)),
+        ([change("h", 6)], (True, True)),  # what follows is not there any more
+        ([change("p", 7)], (True, False)),
+        ([change("t", 7)], (True, True)),
+        (
+            [change("t", 5), change("h", 7), change("p", 4), change("h", 4)],
+            (False, False),
+        ),  # not in its range, or hidden
+        ([change("t", 10)], (False, False)),  # above the cursor
+        ([change("t", 10), change("p", 7)], (True, False)),
+    ],
+)
+def test_a_page_is_outdated_by_what_belongs_on_it_and_by_what_does_not(
+    changes: list[str], outdated: tuple[bool, bool]
+) -> None:
+    before = Keyset(DAY + timedelta(hours=10), None)
+    pages = [Extent.of(tag, before, 2, [place(9), place(8), place(6)]) for tag in (None, "집밥")]
+    assert tuple(ChangedPosts(changes).outdate(page) for page in pages) == outdated
+
+
+def test_the_first_page_is_open_above_and_the_last_one_below() -> None:
+    page = Extent.of(None, None, 2, [place(9), place(8)])
+    assert ChangedPosts([change("p", 23)]).outdate(page)
+    assert ChangedPosts([change("p", 0)]).outdate(page)
+    assert ChangedPosts([change("p", 0)]).outdate(Extent.of(None, None, 2, []))
+    same_time = Extent.of(None, Keyset(DAY + timedelta(hours=9), "p9"), 2, [place(8)])
+    assert not ChangedPosts([change("p", 9)]).outdate(same_time)
+
+
+def test_what_was_changed_so_long_ago_that_nobody_knows_may_have_been() -> None:
+    now = 100.0
+    recent = Recent(lambda: now)
+    recent.note(["p"])
+    assert (recent.since(100.0, "p"), recent.since(99.0, "q"), recent.since(101.0, "p")) == (True, False, False)
+    now += CURRENT_SECONDS + 1
+    recent.note(["r"])
+    assert (recent.since(100.0, "q"), recent.since(100.1, "q")) == (True, False)
 
 
 def test_packed_copies_are_small_and_give_back_what_was_put_in() -> None:

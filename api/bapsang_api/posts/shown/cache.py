@@ -25,7 +25,6 @@ from bapsang_api.posts.shown.recent import CURRENT_SECONDS, Recent
 from bapsang_api.posts.shown.store import PostDetailRow, Standing
 from bapsang_api.posts.shown.wire import Parts
 from bapsang_api.posts.shown.written import Written
-from bapsang_api.posts.store import LISTS
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -85,6 +84,7 @@ class PostCache:
         # What was checked since `_watched` and has not changed is right as of `_as_of`.
         self._watched, self._as_of = float("inf"), float("-inf")
         self.recent = Recent(timer)
+        self.answering = True  # the database, when it was last asked what has changed
 
     def __len__(self) -> int:
         return len(self._copies)
@@ -144,8 +144,8 @@ class PostCache:
         for copy in self._note(changed):
             # Also what was looked at meanwhile: it may have been read before the change.
             if not copy.changed:
-                copy.checked, copy.changed = self._watched_until(copy.checked), True
-        self._as_of = asked
+                copy.checked, copy.changed = self.watched_until(copy.checked), True
+        self._as_of, self.answering = asked, True
         if not since_last:
             self._watched = asked
 
@@ -158,6 +158,13 @@ class PostCache:
                 copy.likes = likes
                 self.recent.note((_likes_of(post_id),))
 
+    def replica_will_do(self) -> bool:
+        """Return whether a replica may be asked for what is not known to have changed: all that has changed within CURRENT_SECONDS
+        is known. A process that has just started, or whose watch is late, asks the writer, but not while that does not answer.
+        """
+        now = self._timer()
+        return not self.answering or (now - self._as_of < USABLE and self._watched <= now - CURRENT_SECONDS)
+
     def changed_since(self, moment: float, post_ids: Iterable[str]) -> bool:
         """Return whether what a list shows of one of these posts may have changed after `moment`."""
         recent = self.recent
@@ -166,10 +173,11 @@ class PostCache:
     def age(self, checked: float, longest: float) -> float:
         """Return how long ago what was checked then was right, as far as is watched; after `longest` it is due for a look."""
         now = self._timer()
-        age = now - self._watched_until(checked)
+        age = now - self.watched_until(checked)
         return max(age, FRESH) if now - checked >= longest else age
 
-    def _watched_until(self, checked: float) -> float:
+    def watched_until(self, checked: float) -> float:
+        """Return until when what was checked then is known to be right, if nothing was told of it."""
         return max(checked, self._as_of) if checked >= self._watched else checked
 
     def _age(self, copy: Copy) -> float:
@@ -204,8 +212,6 @@ class PostCache:
         for post_id in post_ids:
             standing = look.standings.get(post_id)
             if standing is None:
-                if post_id in self._copies:
-                    self.recent.note((LISTS,))  # somebody took it away without a word
                 self._drop(post_id)
                 continue
             row, copy = look.details.get(post_id), known.get(post_id)
@@ -227,8 +233,9 @@ class PostCache:
         look = _Look()
         if lagging:
             look = await self._database.read_lagging(partial(reading, list(lagging), look))
-        # A link may be faster than the replica: what is not there yet is looked for where it was written.
-        missing = [name for name in lagging if name not in look.standings]
+        # A link may be faster than the replica: what is not there yet is looked for where it was written. So is what its author
+        # has changed a moment ago, who is known only now.
+        missing = [name for name in lagging if self._may_lack(look.standings.get(name), asked)]
         if current or missing:
             look = await self._database.read(partial(reading, current + missing, look))
         return look
@@ -236,7 +243,10 @@ class PostCache:
     def _must_be_current(self, post_id: str, asked: float) -> bool:
         copy = self._copies.get(post_id)
         names = (post_id,) if copy is None else (post_id, copy.standing.author_id)
-        return self.recent.since(asked - CURRENT_SECONDS, *names)
+        return not self.replica_will_do() or self.recent.since(asked - CURRENT_SECONDS, *names)
+
+    def _may_lack(self, standing: Standing | None, asked: float) -> bool:
+        return standing is None or self.recent.since(asked - CURRENT_SECONDS, standing.author_id)
 
     def _keep(self, post_id: str, packed: bytes, standing: Standing, likes: int, asked: float) -> Copy:
         known, checked = self._copies.get(post_id), asked
@@ -245,7 +255,9 @@ class PostCache:
         if known is not None and self.recent.since(asked, _likes_of(post_id)):
             likes = known.likes
         self._drop(post_id)
-        copy = self._copies[post_id] = Copy(self._shelf, packed, standing, likes, checked, asked)
+        # While nobody is told what changes, a replica may have answered that lacks what was told before.
+        changed = not self.answering
+        copy = self._copies[post_id] = Copy(self._shelf, packed, standing, likes, checked, asked, changed)
         self._written.add(standing.author_id, post_id)
         self._bytes += len(packed)
         while len(self._copies) > _MOST or self._bytes > _MOST_BYTES:

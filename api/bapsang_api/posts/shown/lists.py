@@ -1,4 +1,9 @@
-"""The lists of posts that a process keeps: which posts are on a page, and the page as it is answered."""
+"""The lists of posts that a process keeps: which posts are on a page, and the page as it is answered.
+
+A page is shown if it is of the current generation (no message since told that a post came or went), if the watch has found no
+changed row that contradicts it, and if it is as right as the watch's last answer. An age never makes a page right: it only says
+when to ask again.
+"""
 
 import asyncio
 import time
@@ -17,13 +22,15 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
 from bapsang_api.posts.shown.cache import WITHOUT_DATABASE, PostCache, may_show
 from bapsang_api.posts.shown.copies import Copy
+from bapsang_api.posts.shown.outdated import ChangedPosts, Extent
 from bapsang_api.posts.shown.recent import CURRENT_SECONDS
 from bapsang_api.posts.shown.wire import page_bytes
 from bapsang_api.posts.store import LISTS, TOP
 
 _MOST: Final = 500  # pages
-# After which a page is read again, whatever has changed: a post that is shown again comes back in the midst of the list, and if
-# nobody told of it, it looks like any other that has changed.
+_OUTDATED: Final = -1  # the generation of a page that a changed row contradicts
+# After which a page is read again, whatever is known to have changed: a transaction took longer to commit than the watch looks
+# back, or the page was read from a replica that lagged by more than CURRENT_SECONDS.
 _LONGEST: Final = 10.0
 # Seconds for which an answer is given again as it was made. With USABLE before it: within two seconds all see a change.
 _RENDERED: Final = 0.25
@@ -44,18 +51,47 @@ class _Page:
 
     post_ids: list[str]
     following: Following | None
+    extent: Extent
+    generation: int
     checked: float
+    changed: bool  # since then, or perhaps
     body: bytes = b""
     rendered: float = -1.0
 
 
 class PostLists:
-    """The pages. Which posts are on one is read again when one came or went, and now and then."""
+    """The pages. Which posts are on one is read again when one came or went."""
 
     def __init__(self, database: Database, posts: PostCache, timer: Callable[[], float] = time.monotonic) -> None:
         self._database, self._posts, self._timer = database, posts, timer
         self._pages: OrderedDict[Wanted, _Page] = OrderedDict()
         self._looks: Batch[Wanted, _Page] = Batch(self._look)
+        # How often messages told that a post came or went, and that a new one came on top of lists.
+        self._lists, self._tops = 0, 0
+        self._told = 0  # how often the watch has told of changed posts
+        self._changed = float("-inf")  # when posts last changed, as far as is known
+
+    def change(self, names: Collection[str]) -> None:
+        """Show no page before it has been read again that these changes put out of date."""
+        if LISTS in names:
+            self._lists += 1
+        elif TOP in names:
+            self._tops += 1
+        else:
+            return
+        self._changed = self._timer()
+
+    def watch(self, changes: Collection[str]) -> None:
+        """Take note of changed posts, as `store.Changed` tells them."""
+        posts = ChangedPosts(changes)
+        if not posts.post_ids:
+            return
+        self._changed = self._timer()
+        self._told += 1
+        for wanted, page in self._pages.items():
+            if page.generation != _OUTDATED and posts.outdate(page.extent):
+                page.checked, page.changed = self._right_until(wanted, page), True
+                page.generation = _OUTDATED
 
     def peek(self, wanted: Wanted) -> bytes | None:
         """Return the answer if it is at hand and may be shown right now."""
@@ -71,38 +107,56 @@ class PostLists:
         page = self._pages.get(wanted)
         if page is None or not self._usable(wanted, page):
             page = await self._looked(wanted)
-        rendered = self._timer()
-        items = [copy.item() for copy in await self._shown(page.post_ids)]
-        page.body, page.rendered = page_bytes(items, page.following), rendered
+        rendered, copies = self._timer(), await self._shown(page.post_ids)
+        if len(copies) < len(page.post_ids):  # one has just gone, and another has its place
+            self._changed = self._timer()
+            page = await self._looked(wanted)
+            rendered, copies = self._timer(), await self._shown(page.post_ids)
+        page.body, page.rendered = page_bytes([copy.item() for copy in copies], page.following), rendered
         return page.body
 
     def _usable(self, wanted: Wanted, page: _Page) -> bool:
-        if self._changed_since(page.checked, wanted):
+        if page.generation != self._generation(wanted):
             return False
-        return may_show(self._posts.age(page.checked, _LONGEST), self._looks, wanted)
+        age = self._timer() - page.checked if page.changed else self._posts.age(page.checked, _LONGEST)
+        return may_show(age, self._looks, wanted)
 
-    def _changed_since(self, moment: float, wanted: Wanted) -> bool:
+    def _generation(self, wanted: Wanted) -> int:
         # What is new is younger than any place in the list: pages further down do not have it.
-        return self._posts.recent.since(moment, LISTS, *((TOP,) if wanted.before is None else ()))
+        return self._lists + (self._tops if wanted.before is None else 0)
+
+    def _right_until(self, wanted: Wanted, page: _Page) -> float:
+        if page.changed or page.generation != self._generation(wanted):
+            return page.checked
+        return self._posts.watched_until(page.checked)
 
     async def _looked(self, wanted: Wanted) -> _Page:
         try:
             page = await self._looks.get(wanted)
         except Unavailable:
             page = self._pages.get(wanted)
-            if page is None or self._timer() - page.checked >= WITHOUT_DATABASE:
+            if page is None or self._timer() - self._right_until(wanted, page) >= WITHOUT_DATABASE:
                 raise
         assert page is not None  # noqa: S101 - every page is found, be it empty
         return page
 
     async def _look(self, asked_for: Collection[Wanted]) -> dict[Wanted, _Page]:
-        checked = self._timer()
-        must_be_current = self._posts.recent.since(checked - CURRENT_SECONDS, LISTS, TOP)
-        read = self._database.read if must_be_current else self._database.read_lagging
+        checked, told = self._timer(), self._told
+        generations = {wanted: self._generation(wanted) for wanted in asked_for}
+        may_lag = self._changed < checked - CURRENT_SECONDS and self._posts.replica_will_do()
+        read = self._database.read_lagging if may_lag else self._database.read
         found = await read(partial(_read, list(asked_for)))
         for wanted, places in found.items():
             shown, following = cut(places, wanted.size, lambda place: place)
-            self._pages[wanted] = _Page([place.item_id for place in shown], following, checked)
+            self._pages[wanted] = _Page(
+                [place.item_id for place in shown],
+                following,
+                Extent.of(wanted.tag, wanted.before, wanted.size, places),
+                generations[wanted],
+                checked,
+                # What the watch told meanwhile it may lack, and nobody tells that again.
+                changed=self._told != told or not self._posts.answering,
+            )
             self._pages.move_to_end(wanted)
         while len(self._pages) > _MOST:
             self._pages.popitem(last=False)

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     Select,
     bindparam,
+    case,
     func,
     select,
     text,
@@ -31,6 +32,10 @@ from bapsang_api.users.models import User
 from bapsang_api.users.store import author_name
 
 FIRST_SECONDS: Final = 5
+# States of a changed post: in no list, in those of all posts alone, in those of tags too.
+HIDDEN: Final = "h"
+PLAIN: Final = "p"
+TAGGED: Final = "t"
 
 posts = table_of(Post)
 post_contents = table_of(PostContent)
@@ -86,7 +91,8 @@ class Standing:
 class Changed:
     """Which posts and authors were changed, as of `now`; the database's clock. `whole`: whether that is all.
 
-    A change is the id, a space, and when it was, just to tell it from others: thousands are looked at twice a second.
+    A change is text, for thousands are looked at twice a second: when it was, just to tell it from others, then for an author
+    the id, for a post its state (HIDDEN, PLAIN or TAGGED), when it was made, and the id.
     """
 
     now: datetime
@@ -167,13 +173,21 @@ _SINCE: Final = func.coalesce(
     bindparam("since", type_=UtcDateTime()), func.timestampadd(text("SECOND"), -FIRST_SECONDS, _NOW)
 )
 _MOST: Final = bindparam("most", type_=Integer())
+_STATE: Final = case((posts.c.post_status != STATUS_ACTIVE, HIDDEN), (posts.c.tags.is_(None), PLAIN), else_=TAGGED)
 _ROWS: Final = (
-    union_all(*(select(table.c.id, table.c.changed_at).where(table.c.changed_at >= _SINCE) for table in (posts, users)))
+    union_all(
+        *(
+            select(func.concat(table.c.changed_at, " ", *state, table.c.id).label("change")).where(
+                table.c.changed_at >= _SINCE
+            )
+            for table, state in ((posts, (_STATE, " ", posts.c.created_at, " ")), (users, ()))
+        )
+    )
     .limit(_MOST)
     .subquery("changes")
 )
 # In one value: PyMySQL reads 5,000 rows in 19 ms, for which the event loop would wait, and this in 1.5.
-_CHANGED: Final = select(_NOW, func.json_arrayagg(func.concat(_ROWS.c.id, " ", _ROWS.c.changed_at)))
+_CHANGED: Final = select(_NOW, func.json_arrayagg(_ROWS.c.change))
 
 
 def changed(connection: Connection, since: datetime | None, most: int) -> Changed:

@@ -15,29 +15,27 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from bapsang_api.kit.db import Database
-from bapsang_api.kit.ids import made_since
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
 from bapsang_api.posts.shown.cache import PostCache
-from bapsang_api.posts.shown.recent import CURRENT_SECONDS
-from bapsang_api.posts.store import TOP
+from bapsang_api.posts.shown.lists import PostLists
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 0.5
 # Longer than a transaction takes from its statement to its commit; those of larger ones are told, and looked for later.
 OVERLAP: Final = timedelta(seconds=3)
-# Ids made within this time before are of new posts: the first pages of lists have changed.
-NEW: Final = timedelta(seconds=10)
-# More changes than this at once, and every copy is looked at by itself.
+# More changes than this at once, and every copy and page is looked at by itself.
 MOST: Final = 10_000
 
 
 class Watch:
-    """Tells the copies what has changed. On SQLite nobody notes that, and each copy is looked at by itself."""
+    """Tells copies and pages what has changed. On SQLite nobody notes that, and each is looked at by itself."""
 
-    def __init__(self, database: Database, copies: PostCache, timer: Callable[[], float] = time.monotonic) -> None:
-        self._database, self._copies, self._timer = database, copies, timer
+    def __init__(
+        self, database: Database, copies: PostCache, lists: PostLists, timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database, self._copies, self._lists, self._timer = database, copies, lists, timer
         self._until: datetime | None = None  # changes up to here are told, by the database's clock
         self._told: Set[str] = frozenset()
         self._failing = False
@@ -53,7 +51,7 @@ class Watch:
             except (Unavailable, DBAPIError) as error:
                 if not self._failing:  # once per outage
                     log.warning("posts.not_watched", extra={"error": type(error).__name__})
-                self._failing = True
+                self._failing, self._copies.answering = True, False
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:
@@ -61,10 +59,9 @@ class Watch:
         asked = self._timer()
         since = None if self._until is None else self._until - OVERLAP
         found = await self._database.read(partial(store.changed, since=since, most=MOST))
-        new = sorted(change.partition(" ")[0] for change in found.changes - self._told)
-        # Of those that were told of already the lists know.
-        youngest, told = made_since(found.now - NEW), self._copies.recent
-        if any(name > youngest and not told.since(asked - CURRENT_SECONDS, name) for name in new):
-            new.append(TOP)
-        self._copies.watch(new, asked, since_last=since is not None and found.whole)
+        new = found.changes - self._told
+        # A clock that was set back (another server has taken over) may have hidden changes behind those that were told.
+        since_last = self._until is not None and self._until <= found.now and found.whole
+        self._lists.watch(new)
+        self._copies.watch({change.rpartition(" ")[2] for change in new}, asked, since_last=since_last)
         self._told, self._until = found.changes, found.now
