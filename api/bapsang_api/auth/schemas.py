@@ -1,22 +1,31 @@
 """Wire shapes of sign-up and login."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from bapsang_api.kit.validation import refuse, well_formed
+from bapsang_api.kit.text import RAW_PER_CHARACTER
+from bapsang_api.kit.validation import at_most, present
 from bapsang_api.kit.wire import Wire
-from bapsang_api.users.schemas import Email, Nickname, Password
+from bapsang_api.uploads.schemas import ObjectKey
+from bapsang_api.users.schemas import LONGEST_EMAIL, LONGEST_PASSWORD, Email, Nickname, Password
 
-
-def _present(value: str) -> str:
-    if not value:
-        raise refuse("필수 값입니다.")
-    return well_formed(value)
-
-
-# Not checked against the rules of sign-up: what cannot be a login is simply a wrong one.
-Presented = Annotated[str, AfterValidator(_present), Field(json_schema_extra={"minLength": 1})]
+# Not checked against the rules of sign-up: what cannot be a login is simply a wrong one, and looks like any other. Only what is
+# far too long is refused as such, before anything is done with it.
+_MOST_EMAIL: Final = RAW_PER_CHARACTER * LONGEST_EMAIL
+_MOST_PASSWORD: Final = RAW_PER_CHARACTER * LONGEST_PASSWORD
+PresentedEmail = Annotated[
+    str,
+    AfterValidator(at_most(_MOST_EMAIL)),
+    AfterValidator(present),
+    Field(json_schema_extra={"minLength": 1, "maxLength": _MOST_EMAIL}, examples=["alice@example.com"]),
+]
+PresentedPassword = Annotated[
+    str,
+    AfterValidator(at_most(_MOST_PASSWORD)),
+    AfterValidator(present),
+    Field(json_schema_extra={"minLength": 1, "maxLength": _MOST_PASSWORD}, examples=["Bapsang-2026!"]),
+]
 
 
 class UserCreate(Wire):
@@ -25,7 +34,7 @@ class UserCreate(Wire):
     email: Email
     password: Password
     nickname: Nickname
-    profile_image_key: str | None = None
+    profile_image_key: ObjectKey | None = None
 
 
 class UserCreated(Wire):
@@ -37,14 +46,14 @@ class UserCreated(Wire):
 class LoginRequest(Wire):
     """A login."""
 
-    email: Presented = Field(examples=["alice@example.com"])
-    password: Presented = Field(examples=["Bapsang-2026!"])
+    email: PresentedEmail
+    password: PresentedPassword
 
 
 class PasswordCheck(Wire):
     """The caller's password, once more."""
 
-    password: Presented = Field(examples=["Bapsang-2026!"])
+    password: PresentedPassword
 
 
 class NewPassword(Wire):

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field
 
 from bapsang_api.kit.cursor import Cursor
-from bapsang_api.kit.validation import text_between
+from bapsang_api.kit.validation import at_most, text_between
 from bapsang_api.kit.wire import Wire
 
 Content = Annotated[
@@ -13,13 +13,14 @@ Content = Annotated[
     AfterValidator(text_between(1, 1000)),
     Field(json_schema_extra={"minLength": 1, "maxLength": 1000}, examples=["맛있어 보여요!"]),
 ]
+ParentId = Annotated[str, AfterValidator(at_most(26)), Field(json_schema_extra={"maxLength": 26})]
 
 
 class CommentCreate(Wire):
     """A new comment, or a reply to another one of the same post."""
 
     content: Content
-    parent_id: str | None = None
+    parent_id: ParentId | None = None
 
 
 class CommentChange(Wire):

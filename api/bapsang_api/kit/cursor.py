@@ -12,14 +12,17 @@ from pydantic import BeforeValidator, Field
 
 from bapsang_api.kit.clock import from_wire, to_wire
 from bapsang_api.kit.ids import is_ulid
+from bapsang_api.kit.numbers import number_of
 from bapsang_api.kit.problem import FieldError, InvalidInput
-from bapsang_api.kit.validation import empty_as_absent
+from bapsang_api.kit.validation import empty_as_absent, whole_number
 from bapsang_api.kit.wire import Wire
 
 T = TypeVar("T")
 DEFAULT_SIZE = 20
 MAX_SIZE = 100
 _PLAIN: Final = 3  # parameters: what says one of them twice is not plain
+# Bytes. A cursor and a size are some 120; whoever asks writes the keys of this cache, so that a longer query must not get into it.
+_LONGEST_PLAIN: Final = 256
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ def parse_cursor(cursor_id: str | None, cursor_created_at: str | None) -> Keyset
 
 PageSize = Annotated[
     Annotated[int, Field(ge=1, le=MAX_SIZE)] | None,
+    BeforeValidator(whole_number),
     BeforeValidator(empty_as_absent),
     Query(description="Items per page, 1-100, 20 when absent."),
 ]
@@ -106,15 +110,23 @@ async def _paging(
 RequestedPage = Annotated[Paging, Depends(_paging)]
 
 
-@lru_cache(maxsize=4096)
 def plain_page(query: bytes) -> tuple[Keyset | None, int] | None:
     """Return start and size of the page that a plain query asks for, None for any other. Raises InvalidInput for a bad cursor."""
     if not query:
         return None, DEFAULT_SIZE
+    return _plain_page(query) if len(query) <= _LONGEST_PLAIN else None
+
+
+@lru_cache(maxsize=2048)  # of at most a KiB each
+def _plain_page(query: bytes) -> tuple[Keyset | None, int] | None:
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     asked = dict(pairs)
     size = asked.pop("size", "") or str(DEFAULT_SIZE)
     cursor_id, created_at = asked.pop("cursorId", None), asked.pop("cursorCreatedAt", None)
-    if asked or len(pairs) > _PLAIN or not (size.isascii() and size.isdigit() and 1 <= int(size) <= MAX_SIZE):
+    try:
+        number = number_of(size)
+    except ValueError:
         return None
-    return parse_cursor(cursor_id, created_at), int(size)
+    if asked or len(pairs) > _PLAIN or not 1 <= number <= MAX_SIZE:
+        return None
+    return parse_cursor(cursor_id, created_at), number

@@ -1,14 +1,18 @@
 """Rules for input fields and the words in which a refusal is explained."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from pydantic_core import PydanticCustomError
 
+from bapsang_api.kit import text
+from bapsang_api.kit.numbers import number_of
 from bapsang_api.kit.problem import FieldError, InvalidInput
 
+T = TypeVar("T")
+V = TypeVar("V")
 _RULE: Final = "rule"
 _MESSAGES: Final = {
     "missing": "필수 값입니다.",
@@ -30,40 +34,68 @@ def refuse(message: str) -> PydanticCustomError:
     return PydanticCustomError(_RULE, "{message}", {"message": message})
 
 
-def well_formed(value: str) -> str:
-    """Return text in NFC: otherwise one visible letter could be several characters, and equal names different ones.
+def ruled(rule: Callable[[T], V]) -> Callable[[T], V]:
+    """Return the framework's form of a rule that raises ValueError with the words for the client."""
 
-    Refuses lone surrogates, which JSON can spell but no encoding can store.
-    """
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise refuse("올바른 유니코드 문자열이어야 합니다.")
-    return unicodedata.normalize("NFC", value)
+    def check(value: T) -> V:
+        try:
+            return rule(value)
+        except ValueError as error:
+            raise refuse(str(error)) from error
+
+    return check
 
 
 def text_between(shortest: int, longest: int) -> Callable[[str], str]:
-    """Return a rule for well-formed text of that many characters, not only white space."""
-    message = f"{shortest}자 이상 {longest}자 이하여야 합니다."
-
-    def check(value: str) -> str:
-        value = well_formed(value)
-        if not shortest <= len(value) <= longest or not value.strip():
-            raise refuse(message)
-        return value
-
-    return check
+    """Return a rule for text of that many characters, one of which can be seen."""
+    return ruled(partial(text.required, shortest=shortest, longest=longest))
 
 
-def matching(pattern: str, message: str) -> Callable[[str], str]:
-    """Return a rule for text that is well-formed and matches `pattern` as a whole."""
+def at_most(longest: int) -> Callable[[str], str]:
+    """Return a rule for text that is compared as it is, such as a key: nothing is done with more than `longest` code points."""
+    return ruled(partial(text.bounded, most=longest, refusal=f"{longest}자 이하여야 합니다."))
+
+
+def matching(pattern: str, longest: int, message: str) -> Callable[[str], str]:
+    """Return a rule for text that in NFC has at most `longest` characters and matches `pattern` as a whole."""
     compiled = re.compile(pattern)
 
     def check(value: str) -> str:
-        value = well_formed(value)
-        if compiled.fullmatch(value) is None:
-            raise refuse(message)
+        value = text.normalised(value, longest, message)
+        if len(value) > longest or compiled.fullmatch(value) is None:
+            raise ValueError(message)
         return value
 
-    return check
+    return ruled(check)
+
+
+def spelled(pattern: str, longest: int, message: str) -> Callable[[str], str]:
+    """Return a rule for text that matches `pattern` as it is: nothing that merely normalises to such text is taken for it."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(value: str) -> str:
+        if len(value) > longest or compiled.fullmatch(value) is None:
+            raise ValueError(message)
+        return value
+
+    return ruled(check)
+
+
+def whole_number(value: object) -> object:
+    """Rule for a number in a query, where everything is text; what is no text is for the framework to judge."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return number_of(value)
+    except ValueError as error:
+        raise refuse(_MESSAGES["int_parsing"]) from error
+
+
+def present(value: str) -> str:
+    """Rule for text that must not be empty."""
+    if not value:
+        raise refuse(_MESSAGES["missing"])
+    return value
 
 
 def empty_as_absent(value: object) -> object:

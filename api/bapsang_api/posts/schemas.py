@@ -8,6 +8,7 @@ from bapsang_api.kit.cursor import Cursor
 from bapsang_api.kit.validation import empty_as_absent, text_between
 from bapsang_api.kit.wire import Wire
 from bapsang_api.tags.schemas import TagNames
+from bapsang_api.uploads.schemas import ObjectKey
 
 Title = Annotated[
     str,
@@ -29,7 +30,7 @@ Alt = Annotated[
 class NewImage(Wire):
     """A picture of a post: the key of an upload, or of an image that a detail showed."""
 
-    key: str
+    key: ObjectKey
     alt: Annotated[Alt | None, BeforeValidator(empty_as_absent)] = None
 
 
@@ -41,7 +42,7 @@ class PostCreate(Wire):
 
     title: Title
     content: Content
-    post_image_key: str | None = None
+    post_image_key: ObjectKey | None = None
     images: Images | None = None
     tags: TagNames | None = None
 
@@ -55,7 +56,7 @@ class PostChange(Wire):
 
     title: Title | None = None
     content: Content | None = None
-    post_image_key: str | None = None
+    post_image_key: ObjectKey | None = None
     images: Images | None = None
     tags: TagNames | None = None
 

@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from bapsang_api.kit.text import folded
 from bapsang_api.kit.validation import matching, refuse
 from bapsang_api.kit.wire import Wire
 
@@ -11,14 +12,14 @@ _PATTERN: Final = "[가-힣a-zA-Z0-9_]{1,20}"
 
 
 def _distinct(names: list[str]) -> list[str]:
-    if len({name.lower() for name in names}) < len(names):
+    if len(set(map(folded, names))) < len(names):
         raise refuse("같은 태그를 두 번 쓸 수 없습니다.")
     return names
 
 
 TagName = Annotated[
     str,
-    AfterValidator(matching(_PATTERN, "한글, 영문, 숫자, 밑줄 1자 이상 20자 이하여야 합니다.")),
+    AfterValidator(matching(_PATTERN, 20, "한글, 영문, 숫자, 밑줄 1자 이상 20자 이하여야 합니다.")),
     Field(json_schema_extra={"pattern": f"^{_PATTERN}$"}, examples=["집밥"]),
 ]
 TagNames = Annotated[list[TagName], Field(max_length=10), AfterValidator(_distinct)]

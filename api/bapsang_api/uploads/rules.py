@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from bapsang_api.kit import text
 from bapsang_api.kit.ids import is_ulid
 
 MOST_BYTES: Final = 10 * 1024 * 1024
@@ -54,9 +55,7 @@ class Upload:
 
 def checked_file_name(value: object) -> str:
     """Return the name that the file has for its owner. It becomes no part of the key. Raises ValueError."""
-    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST_NAME:
-        raise ValueError(f"1자 이상 {_LONGEST_NAME}자 이하여야 합니다.")
-    return value
+    return text.required(value if isinstance(value, str) else "", 1, _LONGEST_NAME)
 
 
 def checked_content_type(value: object) -> str:

@@ -1,32 +1,42 @@
 """Wire shapes of accounts."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from bapsang_api.kit.validation import matching
+from bapsang_api.kit.validation import matching, spelled
 from bapsang_api.kit.wire import Wire
+from bapsang_api.uploads.schemas import ObjectKey
 
+LONGEST_EMAIL: Final = 254
+LONGEST_PASSWORD: Final = 20
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_EMAIL = rf"(?=.{{1,254}}\Z)[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+"
+_EMAIL = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+"
 # Any ASCII punctuation or space counts as the special character.
 _PASSWORD = r"(?=.*[A-Za-z])(?=.*[0-9])(?=.*[^A-Za-z0-9])[ -~]{8,20}"  # noqa: S105 - a pattern, not a password
 
 Email = Annotated[
     str,
-    AfterValidator(matching(_EMAIL, "올바른 이메일 형식이어야 합니다.")),
-    Field(json_schema_extra={"format": "email", "maxLength": 254}, examples=["alice@example.com"]),
+    AfterValidator(spelled(_EMAIL, LONGEST_EMAIL, "올바른 이메일 형식이어야 합니다.")),
+    Field(json_schema_extra={"format": "email", "maxLength": LONGEST_EMAIL}, examples=["alice@example.com"]),
 ]
 Nickname = Annotated[
     str,
-    AfterValidator(matching(r"[가-힣a-zA-Z0-9]{1,10}", "1자 이상 10자 이하의 한글, 영문, 숫자여야 합니다.")),
+    AfterValidator(matching(r"[가-힣a-zA-Z0-9]{1,10}", 10, "1자 이상 10자 이하의 한글, 영문, 숫자여야 합니다.")),
     Field(json_schema_extra={"pattern": "^[가-힣a-zA-Z0-9]{1,10}$"}, examples=["앨리스"]),
 ]
 Password = Annotated[
     str,
-    AfterValidator(matching(_PASSWORD, "영문, 숫자, 특수문자를 포함한 8자 이상 20자 이하여야 합니다.")),
+    AfterValidator(
+        spelled(_PASSWORD, LONGEST_PASSWORD, "영문, 숫자, 특수문자를 포함한 8자 이상 20자 이하여야 합니다.")
+    ),
     Field(
-        json_schema_extra={"format": "password", "minLength": 8, "maxLength": 20, "pattern": f"^{_PASSWORD}$"},
+        json_schema_extra={
+            "format": "password",
+            "minLength": 8,
+            "maxLength": LONGEST_PASSWORD,
+            "pattern": f"^{_PASSWORD}$",
+        },
         examples=["Bapsang-2026!"],
     ),
 ]
@@ -36,7 +46,7 @@ class ProfileChange(Wire):
     """A change of the caller's own account. What is missing or null stays; an empty `profileImageKey` removes it."""
 
     nickname: Nickname | None = None
-    profile_image_key: str | None = None
+    profile_image_key: ObjectKey | None = None
 
 
 class MyProfile(Wire):

@@ -1,0 +1,75 @@
+"""Text that clients write: how much of it is read, in which form it is stored, when it is blank, when two names are the same.
+
+Pure, without the framework, because the functions in the cloud follow the same rules. Every rule looks at the length before it
+does anything else: sorting a run of n combining marks takes n² steps, in all interpreters but the latest patch releases.
+"""
+
+import re
+import string
+import unicodedata
+from typing import Final
+
+RAW_PER_CHARACTER: Final = 4  # a name typed on a Mac comes decomposed: up to three code points a Hangul syllable
+MOST_MARKS: Final = 30  # in a row, as in the stream-safe text format of UAX #15
+_TOO_MANY_MARKS: Final = re.compile(rb"[^\0]{%d}" % (MOST_MARKS + 1))
+# The characters that are nothing but two marks. Three of them have the combining class 0 themselves: counted by that, a run of
+# them would have no end.
+_TWO_MARKS: Final = re.compile("[\u0344\u0f73\u0f75\u0f81]")
+# White space, control and format characters, surrogates, combining characters.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs", "Mc", "Me", "Mn"})
+# Hangul fillers, the blank Braille pattern and the null note head are letters and symbols, and drawn as nothing. The others
+# are not assigned, but reserved for what is not drawn.
+_FILLERS: Final = re.compile("[\u115f\u1160\u2065\u2800\u3164\uffa0\ufff0-\ufff8\U0001d159\U000e0000-\U000e0fff]")
+_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+def bounded(value: str, most: int, refusal: str) -> str:
+    """Return text of at most `most` code points that can be encoded, as it is. Raises ValueError, with `refusal` for its length.
+
+    JSON can spell lone surrogates, which no encoding can store.
+    """
+    if len(value) > most:
+        raise ValueError(refusal)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("올바른 유니코드 문자열이어야 합니다.") from error
+    return value
+
+
+def normalised(value: str, longest: int, refusal: str) -> str:
+    """Return text in NFC, in which equal text is equal: otherwise one visible letter could be several characters.
+
+    Raises ValueError, with `refusal` for more than RAW_PER_CHARACTER code points a character of the `longest` text that is
+    allowed (what comes back may still be longer than `longest`), and for more than MOST_MARKS marks in a row: characters whose
+    canonical combining class is not 0, one that decomposes into two marks counted as two. So the longest run that has to be
+    sorted is that and the marks, at most three, that the letter before it decomposes into.
+    """
+    value = bounded(value, RAW_PER_CHARACTER * longest, refusal)
+    if value.isascii():
+        return value
+    if _TOO_MANY_MARKS.search(bytes(map(unicodedata.combining, _TWO_MARKS.sub("\u0301\u0301", value)))):
+        raise ValueError(f"결합 문자는 {MOST_MARKS}개까지만 이어 쓸 수 있습니다.")
+    return unicodedata.normalize("NFC", value)
+
+
+def required(value: str, shortest: int, longest: int) -> str:
+    """Return text in NFC that has so many characters and at least one that can be seen. Raises ValueError."""
+    refusal = f"{shortest}자 이상 {longest}자 이하여야 합니다."
+    value = normalised(value, longest, refusal)
+    if not shortest <= len(value) <= longest or not any(map(_is_seen, value)):
+        raise ValueError(refusal)
+    return value
+
+
+def folded(name: str) -> str:
+    """Return what all spellings of one name (an e-mail, a nickname, a tag) have in common: two are the same if these are equal.
+
+    Only the case of ASCII letters does not matter. Databases have notions of their own: for MySQL's collation `é` is `e`, and
+    control characters are nothing.
+    """
+    return name.translate(_LOWER)
+
+
+def _is_seen(character: str) -> bool:
+    return unicodedata.category(character) not in _UNSEEN and not _FILLERS.match(character)
