@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from starlette.responses import Response
@@ -23,7 +24,9 @@ from bapsang_api.kit.idempotency import REPLAYED, Idempotency
 from bapsang_api.kit.logs import describe, set_request_id
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.network import client_address
-from bapsang_api.kit.problem import BodyTooLarge, Problem, ServerError, Unavailable, respond
+from bapsang_api.kit.numbers import number_of
+from bapsang_api.kit.onewrite import HEAD_LIMIT
+from bapsang_api.kit.problem import BodyTooLarge, FieldError, InvalidInput, Problem, ServerError, Unavailable, respond
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, headers_of, subject_of
 from bapsang_api.kit.redis import OUTAGE
 from bapsang_api.kit.shedding import Kind, Shedder
@@ -33,6 +36,9 @@ from bapsang_api.lifecycle import Lifecycle
 log = logging.getLogger(__name__)
 
 BODY_LIMIT: Final = 1024 * 1024  # bytes
+# Bytes of path and query, as much as other servers take. The longest that makes sense is a search for 50 characters: 200 code
+# points, each in 12 characters.
+URL_LIMIT: Final = 8 * 1024
 _GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PREFLIGHT_SECONDS: Final = 600
 _EXPOSED: Final = ", ".join(
@@ -178,8 +184,7 @@ class _Exchange:
         self._count_in()
         try:
             self._gateway.admit(self.scope)
-            if self._declared_length() > BODY_LIMIT:
-                raise BodyTooLarge
+            self._require_small_head()
             app, receive, send = self._gateway.app, self._limited_receive, self._finished_send
             key = self._headers.get(IDEMPOTENCY_KEY.lower()) if self.scope["method"] == "POST" else None
             if key is None:
@@ -202,9 +207,21 @@ class _Exchange:
         self._start = None  # an answer that a bug left half made
         await response(self.scope, self._receive, self._finished_send)
 
-    def _declared_length(self) -> int:
-        length = self._headers.get("content-length", "")
-        return int(length) if length.isascii() and length.isdigit() else 0
+    def _require_small_head(self) -> None:
+        """Raise InvalidInput or BodyTooLarge before anything is done with what a request brings along or announces."""
+        if len(self.scope["path"]) + len(self.scope["query_string"]) > URL_LIMIT:
+            raise InvalidInput(FieldError("url", f"{URL_LIMIT} 바이트 이하여야 합니다."))
+        if sum(map(len, chain.from_iterable(self.scope["headers"]))) > HEAD_LIMIT:
+            raise InvalidInput(FieldError("headers", f"모두 {HEAD_LIMIT} 바이트 이하여야 합니다."))
+        length = self._headers.get("content-length")
+        if length is None:
+            return
+        try:
+            declared = number_of(length)
+        except ValueError as error:
+            raise InvalidInput(FieldError("Content-Length", "0으로 시작하지 않는 정수여야 합니다.")) from error
+        if declared > BODY_LIMIT:
+            raise BodyTooLarge
 
     async def _limited_receive(self) -> Message:
         # Waiting for a client's bytes is no work: clients on slow lines must not use the budget up.

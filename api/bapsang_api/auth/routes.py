@@ -4,7 +4,7 @@ For sign-up, login, refresh and logout an Authorization header is never needed a
 their expired one.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -29,6 +29,7 @@ from bapsang_api.kit.inject import provided
 from bapsang_api.kit.network import client_address
 from bapsang_api.kit.problem import Problem
 from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
+from bapsang_api.kit.text import folded
 from bapsang_api.kit.tokens import Principal, TokenVerifier
 from bapsang_api.kit.wire import API, JsonRoute, json_response, plain, problems, text_response
 from bapsang_api.uploads.service import Named
@@ -37,6 +38,7 @@ from bapsang_api.users.service import UserService
 
 PREFIX = f"{API}/auth"
 COOKIE = "refreshToken"
+_LONGEST_COOKIE: Final = 256  # characters; a refresh token has 43
 
 router = APIRouter(prefix=PREFIX, tags=["auth"], route_class=JsonRoute)
 account_router = APIRouter(prefix=API, tags=["users"], route_class=JsonRoute)
@@ -92,7 +94,7 @@ async def sign_up(body: UserCreate, request: Request, auth: Auth, limiter: Limit
 )
 async def log_in(body: LoginRequest, request: Request, auth: Auth, limiter: Limiter) -> Response:
     """Log in: the access token comes in the `Authorization` header, the refresh token in a cookie."""
-    await limiter.take(request.scope, (Limit.LOGIN_IP, _sender(request)), (Limit.LOGIN_EMAIL, body.email.lower()))
+    await limiter.take(request.scope, (Limit.LOGIN_IP, _sender(request)), (Limit.LOGIN_EMAIL, folded(body.email)))
     login = await auth.log_in(email=body.email, password=body.password, user_agent=_user_agent(request))
     return _with_tokens(json_response(LoginResponse(nickname=login.nickname), 201), login.tokens)
 
@@ -106,13 +108,13 @@ async def log_in(body: LoginRequest, request: Request, auth: Auth, limiter: Limi
 )
 async def refresh(request: Request, auth: Auth) -> Response:
     """Exchange the refresh token for a new pair. Any body is ignored."""
-    return _with_tokens(Response(status_code=204), await auth.refresh(request.cookies.get(COOKIE)))
+    return _with_tokens(Response(status_code=204), await auth.refresh(_refresh_token(request)))
 
 
 @router.post("/logout", status_code=204, response_class=Response, responses=problems(), openapi_extra=_ANY_LOGIN)
 async def log_out(request: Request, auth: Auth, verifier: Verifier) -> Response:
     """End the login session, with or without a token or cookie, whatever they hold."""
-    await auth.log_out(refresh_token=request.cookies.get(COOKIE), principal=_principal(request, verifier))
+    await auth.log_out(refresh_token=_refresh_token(request), principal=_principal(request, verifier))
     return _logged_out(Response(status_code=204))
 
 
@@ -199,6 +201,12 @@ async def _signed_up(*_: object) -> None:
 
 
 REPLAYS = (Replay(sign_up, "userId", _signed_up),)
+
+
+def _refresh_token(request: Request) -> str | None:
+    """Return what the cookie holds, None for what no refresh token can be."""
+    given = request.cookies.get(COOKIE, "")
+    return given if 0 < len(given) <= _LONGEST_COOKIE else None
 
 
 def _principal(request: Request, verifier: TokenVerifier) -> Principal | None:

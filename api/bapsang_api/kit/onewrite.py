@@ -1,7 +1,7 @@
-"""The server's protocol, with one write an answer.
+"""The server's protocol, with one write an answer and a limit to what a request may hold besides its body.
 
 uvicorn writes an answer's head and its body one after the other, and uvloop hands each to the system at once: two calls and two
-packets where one does.
+packets where one does. And it collects headers, before a body and behind it, for as long as they come.
 """
 
 import asyncio
@@ -9,12 +9,36 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+HEAD_LIMIT: Final = 32 * 1024  # bytes of headers; cookies of other programs of the site are among them
+# Bytes that come in a row and neither end a head or request nor belong to a body. That much is read at once, and may begin within
+# the request before; a whole head that is longer than its limit is refused by the gateway, in the usual form.
+_MOST_UNREAD: Final = 256 * 1024 + HEAD_LIMIT
 _HEAD: Final = b"HTTP/1.1 "
 _GO_ON: Final = b"HTTP/1.1 100"  # what a client waits for before it sends more
 
 
 class OneWriteProtocol(HttpToolsProtocol):
     """HTTP/1.1 as uvicorn speaks it."""
+
+    _unread = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += len(data)
+        super().data_received(data)
+        if self._unread > _MOST_UNREAD and not self.transport.is_closing():
+            self.send_400_response("Too many headers received.")
+
+    def on_headers_complete(self) -> None:
+        self._unread = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unread = 0
+        super().on_message_complete()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast("asyncio.Transport", _Joining(transport)))

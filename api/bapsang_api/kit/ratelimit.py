@@ -30,9 +30,12 @@ log = logging.getLogger(__name__)
 SETTLE_SECONDS: Final = 0.5
 OFF: Final = "off"
 _SCOPE: Final = "bapsang.rate"
-_MOST_TRACKED: Final = 100_000  # subjects; beyond that new ones are let through: memory must not be the victim
+# Subjects, of a third of a KiB each; beyond that new ones are let through: memory must not be the victim.
+_MOST_TRACKED: Final = 100_000
 _SLACK_MS: Final = 1000.0
-_KNOWN: Final = 10_000  # addresses whose form is remembered
+# Of each of the two caches below, whose keys clients write: of at most half a KiB with their values.
+_KNOWN: Final = 2_048
+_LONGEST: Final = 64  # characters of an address or an id; whatever is longer is never remembered
 _CHUNK: Final = 500  # subjects a script call, so that it never blocks Redis for long
 
 
@@ -105,9 +108,16 @@ def rates_from(text: str) -> dict[Limit, Rate]:
     return rates
 
 
-@lru_cache(maxsize=_KNOWN)
 def subject_of(address: str) -> str:
-    """Return what an address is limited by: an IPv6 host has a whole /64 to itself, so that counts as one."""
+    """Return what an address is limited by: an IPv6 host has a whole /64 to itself, so that counts as one.
+
+    What is longer than any address counts by its beginning.
+    """
+    return _subject_of(address[:_LONGEST])
+
+
+@lru_cache(maxsize=_KNOWN)
+def _subject_of(address: str) -> str:
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
@@ -117,7 +127,7 @@ def subject_of(address: str) -> str:
     return str(parsed)
 
 
-@dataclass
+@dataclass(slots=True)
 class _Account:
     """What this process knows of one subject: until when its requests are paid (ms), and what Redis does not know."""
 
@@ -151,7 +161,7 @@ class RateLimiter:
         rate = self._rates.get(limit)
         if rate is None:
             return
-        key, now = _key(limit, subject), self._now()
+        key, now = _known_key(limit, subject) if len(subject) <= _LONGEST else _key(limit, subject), self._now()
         account = self._accounts.get(key)
         if account is None:
             if len(self._accounts) >= _MOST_TRACKED:
@@ -226,8 +236,12 @@ def _wait(rate: Rate, owed: float) -> int:
     return max(1, math.ceil((owed + rate.cost - rate.most) / 1000))
 
 
-@lru_cache(maxsize=_KNOWN)
 def _key(limit: Limit, subject: str) -> str:
-    # A digest: neither an address nor an e-mail is ever stored, and a made-up long one costs nothing.
+    # A digest: neither an address nor an e-mail is ever stored, and a made-up long one leaves nothing behind.
     digest = hashlib.blake2b(subject.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
     return f"rate:{limit}:{digest}"
+
+
+@lru_cache(maxsize=_KNOWN)
+def _known_key(limit: Limit, subject: str) -> str:
+    return _key(limit, subject)

@@ -29,7 +29,7 @@ _MIN_BITS: Final = 2048
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Principal:
     """Who a request acts as: the user, their role (USER or ADMIN) and the login session the token belongs to.
 
@@ -117,7 +117,10 @@ class TokenIssuer:
 
 
 class TokenVerifier:
-    """Turns a token into a Principal. Once verified, a token costs a hash and a dictionary look-up."""
+    """Turns a token into a Principal. Once verified, a token costs a hash and a dictionary look-up.
+
+    Only tokens that are ours get into the cache, each by its digest: half a KiB, 25 MiB when it is full.
+    """
 
     def __init__(
         self,

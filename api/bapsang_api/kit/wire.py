@@ -73,11 +73,11 @@ _REASONS: Final = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI entries for the errors of a route; 429, 500 and 503 are always among them."""
+    """Return the OpenAPI entries for the errors of a route; 400 (of the head), 429, 500 and 503 are always among them."""
     return {
         status: {
             "description": _REASONS[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemBody.__name__}"}}},
         }
-        for status in (*statuses, 429, 500, 503)
+        for status in sorted({*statuses, 400, 429, 500, 503})
     }

@@ -30,7 +30,7 @@ DURABLE_SECONDS: Final = 4.0
 CHUNK: Final = 1_000  # members a command, rows a statement
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PostKeys:
     """The Redis keys of one post's likes."""
 
@@ -44,7 +44,7 @@ class PostKeys:
     loader: str  # token of the one who loads the likes from the database
 
     @classmethod
-    @lru_cache(maxsize=4096)
+    @lru_cache(maxsize=2048)  # of some 800 bytes each; asked for ids only, of posts that need not exist
     def of(cls, post_id: str) -> "PostKeys":
         names = ("users", "bits", "size", "count", "delta", "claim", "hydrate")
         return cls(*(f"like:{name}:{post_id}" for name in names))

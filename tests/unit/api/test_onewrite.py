@@ -123,3 +123,41 @@ async def test_answers_to_requests_sent_at_once_come_in_order(port: int) -> None
 async def test_what_is_no_request_is_refused(port: int) -> None:
     answer = await exchange(port, b"nonsense\r\n\r\n", b"received.")
     assert answer.startswith(b"HTTP/1.1 400")
+
+
+HEADER = b"X-Pad: " + b"a" * 10_000 + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"GET /text HTTP/1.1\r\nHost: a\r\n", HEADER),  # one header after the other
+        (b"GET /text HTTP/1.1\r\nHost: a\r\nX-Pad: ", b"a" * 10_000),  # one without an end
+        (b"GET /", b"a" * 10_000),
+        (b"POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", HEADER),
+        (b"POST /nothing HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;", b"a" * 10_000),
+    ],
+    ids=["headers", "header", "url", "trailers", "extension"],
+)
+async def test_headers_that_go_on_and_on_end_the_connection(port: int, head: bytes, piece: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head)
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while not reader.at_eof() and sent < 64 * 1024 * 1024:
+            writer.write(piece)
+            await writer.drain()
+            sent += len(piece)
+            await asyncio.sleep(0)
+    assert sent < 16 * 1024 * 1024  # what the system holds between the two, and the limit
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_a_body_may_be_as_long_as_it_likes_here(port: int) -> None:
+    """It is the gateway that limits bodies; and a long one must not be taken for a head."""
+    length = onewrite._MOST_UNREAD * 4
+    request = b"POST /text HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length + b"a" * length
+    answer = await exchange(port, request, b"is about")
+    assert answer.startswith(b"HTTP/1.1 200")

@@ -16,6 +16,8 @@ from bapsang_api.posts.shown.store import Picture, PostDetailRow, Standing
 from bapsang_api.posts.shown.wire import Parts, detail_bytes, item_bytes
 
 _OPEN: Final = 2_000  # posts
+# Of what they hold open: authors decide how long posts are, and readers which are opened. Of usual posts it is half of this.
+_OPEN_BYTES: Final = 6 * 1024 * 1024
 _BETWEEN: Final = b"\0"  # in JSON it is escaped
 _WINDOW_BITS: Final = -12  # 4 KiB, and no header: texts are short
 _TYPICAL: Final = PostDetailRow(
@@ -29,7 +31,8 @@ class Shelf:
 
     def __init__(self, render: Callable[[PostDetailRow], Parts]) -> None:
         self._common = _joined(render(_TYPICAL))
-        self._opened: deque[Copy] = deque()
+        self._opened: deque[tuple[Copy, int]] = deque()  # each with its bytes
+        self._bytes = 0
 
     def pack(self, parts: Parts) -> bytes:
         packer = zlib.compressobj(wbits=_WINDOW_BITS, zdict=self._common)
@@ -40,11 +43,14 @@ class Shelf:
         if copy.parts is None:
             unpacked = zlib.decompressobj(_WINDOW_BITS, self._common).decompress(copy.packed)
             item, item_end, detail, detail_end = unpacked.split(_BETWEEN)
-            copy.parts = Parts((item, item_end), (detail, detail_end))
-            self._opened.append(copy)
-            if len(self._opened) > _OPEN:
+            parts = copy.parts = Parts((item, item_end), (detail, detail_end))
+            self._opened.append((copy, len(unpacked)))
+            self._bytes += len(unpacked)
+            while len(self._opened) > _OPEN or self._bytes > _OPEN_BYTES:
                 # The one that was opened first: a post that many read is soon opened again.
-                self._opened.popleft().parts = None
+                oldest, size = self._opened.popleft()
+                oldest.parts, self._bytes = None, self._bytes - size
+            return parts
         return copy.parts
 
 

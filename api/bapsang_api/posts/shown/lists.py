@@ -28,6 +28,9 @@ from bapsang_api.posts.shown.wire import page_bytes
 from bapsang_api.posts.store import LISTS, TOP
 
 _MOST: Final = 500  # pages
+# Of their ids and answers. Readers write the keys: any tag, size and place.
+_MOST_BYTES: Final = 4 * 1024 * 1024
+_ID_BYTES: Final = 88  # with its place in a list
 _OUTDATED: Final = -1  # the generation of a page that a changed row contradicts
 # After which a page is read again, whatever is known to have changed: a transaction took longer to commit than the watch looks
 # back, or the page was read from a replica that lagged by more than CURRENT_SECONDS.
@@ -58,6 +61,11 @@ class _Page:
     body: bytes = b""
     rendered: float = -1.0
 
+    @property
+    def size(self) -> int:
+        """The bytes of what grows with what is asked for."""
+        return _ID_BYTES * len(self.post_ids) + len(self.body)
+
 
 class PostLists:
     """The pages. Which posts are on one is read again when one came or went."""
@@ -65,6 +73,7 @@ class PostLists:
     def __init__(self, database: Database, posts: PostCache, timer: Callable[[], float] = time.monotonic) -> None:
         self._database, self._posts, self._timer = database, posts, timer
         self._pages: OrderedDict[Wanted, _Page] = OrderedDict()
+        self._bytes = 0
         self._looks: Batch[Wanted, _Page] = Batch(self._look)
         # How often messages told that a post came or went, and that a new one came on top of lists.
         self._lists, self._tops = 0, 0
@@ -112,7 +121,10 @@ class PostLists:
             self._changed = self._timer()
             page = await self._looked(wanted)
             rendered, copies = self._timer(), await self._shown(page.post_ids)
+        before = page.size
         page.body, page.rendered = page_bytes([copy.item() for copy in copies], page.following), rendered
+        if self._pages.get(wanted) is page:
+            self._count(page.size - before)
         return page.body
 
     def _usable(self, wanted: Wanted, page: _Page) -> bool:
@@ -146,9 +158,11 @@ class PostLists:
         may_lag = self._changed < checked - CURRENT_SECONDS and self._posts.replica_will_do()
         read = self._database.read_lagging if may_lag else self._database.read
         found = await read(partial(_read, list(asked_for)))
+        looked = {}
         for wanted, places in found.items():
             shown, following = cut(places, wanted.size, lambda place: place)
-            self._pages[wanted] = _Page(
+            known = self._pages.pop(wanted, None)
+            page = looked[wanted] = self._pages[wanted] = _Page(
                 [place.item_id for place in shown],
                 following,
                 Extent.of(wanted.tag, wanted.before, wanted.size, places),
@@ -157,10 +171,15 @@ class PostLists:
                 # What the watch told meanwhile it may lack, and nobody tells that again.
                 changed=self._told != told or not self._posts.answering,
             )
-            self._pages.move_to_end(wanted)
-        while len(self._pages) > _MOST:
-            self._pages.popitem(last=False)
-        return {wanted: self._pages[wanted] for wanted in found if wanted in self._pages}
+            self._count(page.size - (known.size if known else 0))
+        return looked
+
+    def _count(self, more: int) -> None:
+        """Count bytes, and forget what was read longest ago while there is too much."""
+        self._bytes += more
+        while self._bytes > _MOST_BYTES or len(self._pages) > _MOST:
+            _, oldest = self._pages.popitem(last=False)
+            self._bytes -= oldest.size
 
     async def _shown(self, post_ids: list[str]) -> list[Copy]:
         """Return the posts that are there; one that has just gone is left out."""

@@ -1,0 +1,155 @@
+"""What a process keeps in memory between requests, and what bounds each of it, in bytes: clients write many of the keys."""
+
+import ast
+import functools
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+import bapsang_api
+from bapsang_api.kit import cursor, ratelimit
+from bapsang_api.kit.clock import SystemClock
+from bapsang_api.kit.cursor import Following, Keyset
+from bapsang_api.kit.ratelimit import DEFAULTS, Limit, RateLimiter
+from bapsang_api.posts.shown import copies, lists
+from bapsang_api.posts.shown.cache import PostCache
+from bapsang_api.posts.shown.copies import Copy, Shelf
+from bapsang_api.posts.shown.lists import PostLists, Wanted
+from bapsang_api.posts.shown.store import Standing
+from bapsang_api.posts.shown.wire import Parts
+
+API = Path(bapsang_api.__file__).parent
+# The functions with a parameter whose results are remembered, and the mappings and queues that objects keep; and why each has an
+# end. A new one fails until it stands here.
+FUNCTIONS = {
+    "kit/cursor.py _plain_page": "2,048 queries of at most 256 bytes",
+    "kit/metrics.py _series": "methods, routes and classes of status of our own",
+    "kit/ratelimit.py _known_key": "2,048 addresses or ids of at most 64 characters",
+    "kit/ratelimit.py _subject_of": "2,048 addresses of at most 64 characters",
+    "likes/store.py of": "2,048 ids",
+}
+ATTRIBUTES = {
+    "auth/revocation.py _until": "sessions that existed, for half an hour: forgetting one would let its tokens in",
+    "kit/batch.py _waiting": "at most `queue` ids that requests wait for",
+    "kit/db.py _local_locks": "names of our own",
+    "kit/ratelimit.py _accounts": "100,000 digests, a third of a KiB each",
+    "kit/shortcuts.py _ways": "routes of our own",
+    "kit/singleflight.py _running": "ids that requests wait for",
+    "kit/tokens.py _cache": "50,000 digests of tokens that are ours",
+    "likes/service.py _wanted": "_MOST_WANTED ids",
+    "posts/shown/cache.py _copies": "_MOST posts and _MOST_BYTES",
+    "posts/shown/copies.py _opened": "_OPEN posts and _OPEN_BYTES",
+    "posts/shown/lists.py _pages": "_MOST pages and _MOST_BYTES",
+    "posts/shown/recent.py _changed": "ids of what was changed, for five seconds",
+    "posts/shown/written.py _by": "the authors of `_copies`",
+    "uploads/bearer.py _keys": "what the issuer publishes",
+    "users/numbers.py _known": "50,000 ids of users",
+}
+_MAKES_A_MAPPING = {"dict", "defaultdict", "OrderedDict", "Counter", "deque"}
+
+
+@functools.cache
+def _modules() -> list[tuple[str, ast.Module]]:
+    return [(str(path.relative_to(API)), ast.parse(path.read_text())) for path in sorted(API.rglob("*.py"))]
+
+
+def _remembering() -> Iterator[str]:
+    for name, module in _modules():
+        for node in ast.walk(module):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or not node.args.args:
+                continue
+            if any("cache" in ast.unparse(decorator) for decorator in node.decorator_list):
+                yield f"{name} {node.name}"
+
+
+def _kept() -> Iterator[str]:
+    for name, module in _modules():
+        for node in ast.walk(module):
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            if isinstance(node, ast.Assign | ast.AnnAssign) and _is_empty_mapping(node.value):
+                yield from (f"{name} {target.attr}" for target in targets if isinstance(target, ast.Attribute))
+
+
+def _is_empty_mapping(value: ast.expr | None) -> bool:
+    if isinstance(value, ast.Call):
+        return isinstance(value.func, ast.Name) and value.func.id in _MAKES_A_MAPPING and not value.args
+    return isinstance(value, ast.Dict) and not value.keys
+
+
+def test_whatever_a_process_remembers_says_what_bounds_it() -> None:
+    assert set(_remembering()) == FUNCTIONS.keys()
+    assert set(_kept()) == ATTRIBUTES.keys()
+
+
+@pytest.mark.parametrize(
+    "query", [b"size=20&" + b"a" * 250 + b"=1", b"size=" + b"9" * 4301, b"cursorId=" + b"0" * 9_000]
+)
+def test_a_long_query_is_left_to_the_framework_and_not_remembered(query: bytes) -> None:
+    before = cursor._plain_page.cache_info().currsize
+    assert cursor.plain_page(query) is None
+    assert cursor._plain_page.cache_info().currsize == before
+
+
+async def test_what_is_limited_is_remembered_by_short_keys_only() -> None:
+    limiter = RateLimiter(Redis(), SystemClock(), DEFAULTS)
+    for number in range(3):
+        known = ratelimit._known_key.cache_info().currsize
+        limiter.admit({}, Limit.WRITE, f"{number}" + "a" * 1_000_000)
+        assert ratelimit._known_key.cache_info().currsize == known
+    assert {len(key) for key in limiter._accounts} == {len("rate:write:") + 24}
+    address = ratelimit.subject_of("x" * 1_000_000)
+    assert address == ratelimit.subject_of("x" * 2_000_000)
+    assert len(address) == 64
+
+
+def test_open_posts_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "_OPEN_BYTES", 100_000)
+    parts = Parts((b"<" * 1_000, b">"), (b"<" * 30_000, b">"))
+    shelf = Shelf(lambda _: parts)
+    kept = [Copy(shelf, shelf.pack(parts), _standing(), 0, 0.0, 0.0) for _ in range(20)]
+    for copy in kept:
+        assert shelf.open(copy) == parts
+    assert [copy.parts is not None for copy in kept] == [False] * 17 + [True] * 3
+    assert shelf._bytes == 3 * (31_002 + 3)
+
+
+async def test_pages_are_bounded_in_bytes_whatever_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "_MOST_BYTES", 100_000)
+    pages = PostLists(_Database(), _Posts())  # type: ignore[arg-type]
+    for number in range(50):
+        asked = Wanted(None, Keyset(datetime(2026, 1, 1, microsecond=number, tzinfo=UTC), None), 100)
+        assert len(await pages.get(asked)) > 10_000
+        assert len(await pages.get(asked)) > 10_000  # made again, in place of the first
+        assert pages._bytes == sum(page.size for page in pages._pages.values()) <= 100_000
+    assert 3 < len(pages._pages) < 10
+
+
+class _Database:
+    """A hundred posts, on every page."""
+
+    async def read_lagging(self, work: Any) -> Any:
+        place = Following(datetime(2026, 1, 1, tzinfo=UTC), "p" * 26)
+        return {wanted: [place] * 100 for wanted in work.args[0]}
+
+    read = read_lagging
+
+
+class _Posts(PostCache):
+    """Posts that are always at hand."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None, lambda _: _PARTS)  # type: ignore[arg-type]
+
+    def peek_counted(self, post_id: str) -> Copy | None:
+        return Copy(self._shelf, b"", _standing(), 0, 0.0, 0.0, parts=_PARTS)
+
+
+_PARTS = Parts((b"<" * 100, b">"), (b"<", b">"))
+
+
+def _standing() -> Standing:
+    return Standing("a", 1, 2, 3, (None, None))
