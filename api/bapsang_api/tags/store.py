@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.text import folded
 from bapsang_api.tags.models import PostTag, Tag
 
 tags = table_of(Tag)
@@ -25,8 +26,8 @@ class TagRow:
 
 def put(connection: Connection, post_id: str, created_at: datetime, names: Sequence[str]) -> None:
     """Give a visible post these tags in place of those it has. The caller holds the lock on the post."""
-    wanted = {name.lower(): name for name in names}
-    current = {name.lower(): name for name in _names_of(connection, [post_id])}
+    wanted = {folded(name): name for name in names}
+    current = {folded(name): name for name in _names_of(connection, [post_id])}
     gone = [name for key, name in current.items() if key not in wanted]
     new = [name for key, name in wanted.items() if key not in current]
     if gone:
@@ -39,7 +40,7 @@ def put(connection: Connection, post_id: str, created_at: datetime, names: Seque
 
 def remove(connection: Connection, post_ids: Sequence[str]) -> None:
     """Take posts out of the lists of their tags."""
-    names = Counter(name.lower() for name in _names_of(connection, post_ids))
+    names = Counter(folded(name) for name in _names_of(connection, post_ids))
     connection.execute(delete(post_tags).where(post_tags.c.post_id.in_(post_ids)))
     _add_to_counts(connection, {name: -count for name, count in names.items()})
 
@@ -65,7 +66,7 @@ def _add_to_counts(connection: Connection, changes: Mapping[str, int]) -> None:
     """Change the counts, in one order: two writers wait in a row, never in a circle."""
     if not changes:
         return
-    rows = [{"name": name, "post_count": changes[name]} for name in sorted(changes, key=str.lower)]
+    rows = [{"name": name, "post_count": changes[name]} for name in sorted(changes, key=folded)]
     if connection.dialect.name == "mysql":
         on_mysql = mysql.insert(tags).values(rows)
         connection.execute(

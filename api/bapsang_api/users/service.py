@@ -12,6 +12,7 @@ from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import Conflict, NotFound
+from bapsang_api.kit.text import folded
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, Named, attach, detach
 from bapsang_api.users import store
@@ -132,7 +133,7 @@ def withdraw(connection: Connection, account: store.Login, now: datetime) -> Non
 
 
 def _hash_of(email: str) -> str:
-    return hashlib.sha256(email.lower().encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(folded(email).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _drop_image(connection: Connection, user_id: str, now: datetime) -> None:
