@@ -1,5 +1,6 @@
 """What clients may write at most, and that nothing of what is refused stays in a process's memory."""
 
+import gc
 import itertools
 import json
 import subprocess
@@ -8,6 +9,9 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 
 from . import hostile
 from .process import BARE
@@ -27,13 +31,27 @@ def test_ten_thousand_hostile_requests_leave_next_to_nothing_in_memory(files: Ba
     }
     root = Path(__file__).parents[3]
     command = [sys.executable, "-m", hostile.__name__]
-    ended = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
     found = json.loads(ended.stdout)
     statuses = found["statuses"]
     assert sum(sum(counts.values()) for counts in statuses.values()) == 10_000
     assert "500" not in {status for counts in statuses.values() for status in counts}, statuses
     assert found["after"] - found["before"] < MOST_GROWTH
+
+
+async def test_a_refused_body_is_freed_at_once_not_by_the_garbage_collector(file_world: World) -> None:
+    headers = {"Content-Type": "application/json"}
+    gc.collect()
+    gc.disable()
+    try:
+        for body in (b'{"email": 1}', b'{"email"', b"[" * 100_000, b'{"email":' + b"9" * 5_000 + b"}"):
+            answer = await file_world.http.post(f"{API}/auth/tokens", content=body, headers=headers)
+            assert_problem(answer, 400, "E400-1")
+        errors = (RequestValidationError, HTTPException, json.JSONDecodeError, RecursionError)
+        assert [found for found in gc.get_objects() if isinstance(found, errors)] == []
+    finally:
+        gc.enable()
 
 
 @dataclass(frozen=True)
@@ -158,7 +176,9 @@ async def test_a_number_of_thousands_of_digits_is_400_wherever_it_stands(file_wo
     for digits in ("9" * 4_301, "9" * 9_000, "0" * 4_301):
         for path in ("/posts", comments, "/tags", "/users/me/posts"):
             assert_problem(await alice.get(f"{path}?size={digits}"), 400, "E400-1")
-            assert_problem(await alice.get(f"{path}?cursorCreatedAt=2026-11-23T10:10:12.{digits}"), 400, "E400-1")
+            if path != "/tags":
+                cursor = f"2026-11-23T10:10:12.{digits}"
+                assert_problem(await alice.get(f"{path}?cursorCreatedAt={cursor}"), 400, "E400-1")
         for body in (f'{{"fileSizeByte": {digits}}}', f'{{"title": "a", "content": "b", "x": 1{digits}}}'):
             for path in ("/uploads/presign", "/posts"):
                 assert_problem(await alice.send("POST", path, content=body.encode()), 400, "E400-1")

@@ -130,34 +130,34 @@ async def test_function_and_service_answer_alike(photos: PhotoWorld, gateway: Ga
     assert httpx.URL(ours["presignedUrl"]).params["X-Amz-SignedHeaders"] == "content-length;content-type;host"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
+async def test_bad_input_gets_the_service_s_own_error(photos: PhotoWorld, gateway: Gateway) -> None:
+    alice = await photos.person()
+    changes: list[dict[str, Any]] = [
         {"contentType": "text/html"},
         {"fileSizeByte": 10 * 1024 * 1024 + 1},
         {"fileSizeByte": "1"},
         {"fileSizeByte": True},
         {"category": "AVATAR"},
         {"fileName": ""},
+        {"fileName": "\u3164\u200b"},
+        {"fileName": "각" * 256},
+        {"fileName": "a" + "\u0301" * 31},
         {"fileName": None, "category": None},
-    ],
-)
-async def test_bad_input_gets_the_service_s_own_error(
-    photos: PhotoWorld, gateway: Gateway, change: dict[str, Any]
-) -> None:
-    alice = await photos.person()
-    ours = _answered(gateway.call({**BODY, **change}, alice.token), 400)
-    theirs = assert_problem(
-        await photos.world.http.post("/uploads/presign", json={**BODY, **change}, headers=alice.headers), 400, "E400-1"
-    )
-    assert list(ours) == list(theirs)
-    assert _same(ours) == _same(theirs)
+    ]
+    for change in changes:
+        body = {**BODY, **change}
+        ours = _answered(gateway.call(body, alice.token), 400)
+        theirs = assert_problem(
+            await photos.world.http.post("/uploads/presign", json=body, headers=alice.headers), 400, "E400-1"
+        )
+        assert list(ours) == list(theirs)
+        assert _same(ours) == _same(theirs)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 5000])
-async def test_body_that_is_no_object_is_refused(photos: PhotoWorld, gateway: Gateway, text: str) -> None:
+async def test_body_that_is_no_object_is_refused(photos: PhotoWorld, gateway: Gateway) -> None:
     alice = await photos.person()
-    assert _answered(gateway.call(text, alice.token), 400)["code"] == "E400-1"
+    for text in ("", "{", "[]", "null", "[" * 5000, f'{{"fileSizeByte": {"9" * 5000}}}'):
+        assert _answered(gateway.call(text, alice.token), 400)["code"] == "E400-1"
 
 
 async def test_other_types_and_large_bodies_are_refused(photos: PhotoWorld, gateway: Gateway) -> None:

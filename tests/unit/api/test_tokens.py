@@ -99,6 +99,7 @@ ATTACKS: list[Callable[[str], str]] = [
     lambda token: forge(token, role="ROOT"),
     lambda token: forge(token, exp="9999999999"),
     lambda token: forge(token, nbf=9_999_999_999),
+    lambda token: forge(token, padding="a" * 4_096),  # longer than any of ours, though it is signed
     lambda token: token[:-4] + "AAAA",
     lambda token: token + ".",
     lambda _: "a.b.c",
