@@ -167,7 +167,7 @@ class _Exchange:
             else:
                 await self._work()
         except Problem as problem:
-            if problem.__cause__ is not None:
+            if isinstance(problem, Unavailable) and problem.__cause__ is not None:
                 log.warning("http.dependency_down", extra={"error": describe(problem.__cause__)})
             await self._answer(respond(problem, self.scope["path"]))
         except OUTAGE as error:

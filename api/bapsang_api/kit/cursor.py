@@ -117,7 +117,7 @@ def plain_page(query: bytes) -> tuple[Keyset | None, int] | None:
     return _plain_page(query) if len(query) <= _LONGEST_PLAIN else None
 
 
-@lru_cache(maxsize=2048)  # of at most a KiB each
+@lru_cache(maxsize=1024)  # of at most a KiB each
 def _plain_page(query: bytes) -> tuple[Keyset | None, int] | None:
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     asked = dict(pairs)

@@ -26,7 +26,7 @@ API = Path(bapsang_api.__file__).parent
 # The functions with a parameter whose results are remembered, and the mappings and queues that objects keep; and why each has an
 # end. A new one fails until it stands here.
 FUNCTIONS = {
-    "kit/cursor.py _plain_page": "2,048 queries of at most 256 bytes",
+    "kit/cursor.py _plain_page": "1,024 queries of at most 256 bytes",
     "kit/metrics.py _series": "methods, routes and classes of status of our own",
     "kit/ratelimit.py _known_key": "2,048 addresses or ids of at most 64 characters",
     "kit/ratelimit.py _subject_of": "2,048 addresses of at most 64 characters",

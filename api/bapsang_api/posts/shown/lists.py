@@ -29,7 +29,7 @@ from bapsang_api.posts.store import LISTS, TOP
 
 _MOST: Final = 500  # pages
 # Of their ids and answers. Readers write the keys: any tag, size and place.
-_MOST_BYTES: Final = 4 * 1024 * 1024
+_MOST_BYTES: Final = 2 * 1024 * 1024
 _ID_BYTES: Final = 88  # with its place in a list
 _OUTDATED: Final = -1  # the generation of a page that a changed row contradicts
 # After which a page is read again, whatever is known to have changed: a transaction took longer to commit than the watch looks
