@@ -17,7 +17,7 @@ class KubeError(Exception):
         self.reason = reason
         self.message = message
         self.retry_after = retry_after
-        self._causes = causes
+        self.causes = causes
 
     @property
     def is_refusal(self) -> bool:
@@ -32,7 +32,7 @@ class KubeError(Exception):
     @property
     def is_namespace_terminating(self) -> bool:
         """The namespace is being deleted, and with it everything we could do."""
-        return "NamespaceTerminating" in self._causes
+        return "NamespaceTerminating" in self.causes
 
 
 def refused(status: int, retry_after: str, answer: Manifest, text: str) -> KubeError:

@@ -26,9 +26,6 @@ from bapsang_operator.urls import FaultyUrl
 #: A pod that waits for its volume is unschedulable for a moment: it is a problem only after this time.
 UNSCHEDULABLE_AFTER: Final = timedelta(seconds=30)
 
-#: Seconds that pass until a load balancer has begun to take out a pod.
-DRAIN_MARGIN_SECONDS: Final = 5
-
 _PULL: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 )
@@ -174,16 +171,15 @@ def of_refused_pods(live: Iterable[Manifest]) -> list[Problem]:
 
 def of_drain(community: Community) -> list[Problem]:
     """Return the problem of pods that end while their load balancer may still send to them."""
-    drain, delay = community.api.drain_seconds, ingress.deregistration_seconds(community)
-    if delay is None or drain >= delay + DRAIN_MARGIN_SECONDS:
+    drain, needed = community.api.drain_seconds, ingress.seconds_until_silent(community)
+    if drain >= needed:
         return []
     return [
         Problem(
             Reason.DRAIN_TOO_SHORT,
-            f"spec.api.drainSeconds is {drain}, but the load balancer may send to a pod for {delay} s after it was told "
-            f"to stop, so requests can fail at every rollout. Set {ingress.DEREGISTRATION_DELAY} in annotation "
-            f"{ingress.ATTRIBUTES} of spec.ingress to at most {max(0, drain - DRAIN_MARGIN_SECONDS)}, or "
-            f"spec.api.drainSeconds to at least {delay + DRAIN_MARGIN_SECONDS}.",
+            f"spec.api.drainSeconds is {drain}, but the load balancer may send to a pod for {needed} s after its deletion "
+            f"began, so requests can fail at every rollout. Lower {ingress.DEREGISTRATION_DELAY} in annotation "
+            f"{ingress.ATTRIBUTES} of spec.ingress, or set spec.api.drainSeconds to at least {needed}.",
         )
     ]
 

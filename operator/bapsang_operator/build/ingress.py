@@ -14,18 +14,20 @@ ATTRIBUTES = f"{_ALB}target-group-attributes"
 DEREGISTRATION_DELAY = "deregistration_delay.timeout_seconds"
 #: What Elastic Load Balancing takes where the attribute is absent (API reference, TargetGroupAttribute).
 _DEFAULT_DELAY_SECONDS = 300
+#: Seconds that pass until a load balancer has begun to take out a pod.
+_MARGIN_SECONDS = 5
 
 
-def deregistration_seconds(community: Community) -> int | None:
-    """Return for how many seconds the load balancer may go on sending to a pod that it was told to take out; None where
-    the annotations of the ingress say nothing about it."""
+def seconds_until_silent(community: Community) -> int:
+    """Return for how many seconds after its deletion began the load balancer may send to a pod; 0 where the annotations of
+    the ingress say nothing about that."""
     ingress, annotations = community.ingress, community.ingress.annotations
     if community.host is None or not (ingress.class_name == "alb" or any(key.startswith(_ALB) for key in annotations)):
-        return None
+        return 0
     attributes = dict(pair.strip().partition("=")[::2] for pair in annotations.get(ATTRIBUTES, "").split(","))
     value = attributes.get(DEREGISTRATION_DELAY, str(_DEFAULT_DELAY_SECONDS)).strip()
     # Anything else is refused by the controller, with an Event of its own on the Ingress.
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 6 else None
+    return int(value) + _MARGIN_SECONDS if value.isascii() and value.isdigit() and len(value) < 6 else 0
 
 
 def ingress(community: Community, host: str) -> Child:
