@@ -112,7 +112,7 @@ async def test_parallel_toggles_are_counted_exactly(server_world: World) -> None
     answers = await asyncio.gather(*(person.toggle(post_id) for person in clicks))
     assert statuses(answers) == {204}
     assert (await stats(world, post_id))["likeCount"] == 8  # 25 clicks each
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (8, 8)
 
 
@@ -126,7 +126,7 @@ async def test_comments_views_likes_and_write_backs_of_one_post_do_not_get_into_
 
     async def write_back() -> None:
         while writing:
-            await world.runtime.like_sync.run()
+            await world.write_back()
             await world.runtime.posts.flush_views()
 
     async def use(person: Person) -> None:
@@ -139,7 +139,7 @@ async def test_comments_views_likes_and_write_backs_of_one_post_do_not_get_into_
     await asyncio.gather(*(use(person) for person in crowd))
     writing = False
     await background
-    await world.runtime.like_sync.run()
+    await world.write_back()
     await world.runtime.posts.flush_views()
 
     async def exact() -> bool:

@@ -135,7 +135,7 @@ async def test_cursor_id_alone_and_empty_parameters_are_ignored_in_every_list(wo
     top = await alice.write_comment(post_id)
     await alice.write_comment(post_id, "답글", top)
     await alice.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     comments = f"/posts/{post_id}/comments"
     for path in ("/posts", "/users/me/posts", "/users/me/likes", comments, f"{comments}/{top}/replies"):
         for query in ("cursorId=nonsense", "size=&cursorId=&cursorCreatedAt=", "cursorId=x&cursorCreatedAt="):

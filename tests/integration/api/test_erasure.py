@@ -132,7 +132,7 @@ async def test_likes_of_others_posts_stay_and_those_of_erased_posts_are_forgotte
     assert await world.shown_likes(other) == 2
     assert await world.runtime.redis.keys(f"like:*:{mine}") == []
     assert_problem(await bob.send("PUT", f"/posts/{mine}/likes"), 404, "E404-1")
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert await world.like_count_column(other) == await world.liked_rows(other) == 2
 
 

@@ -44,14 +44,14 @@ async def test_three_users_like_a_post_and_one_takes_it_back(world: World) -> No
     assert await world.runtime.redis.smembers(f"like:users:{post_id}") == await world.numbers(three)
     assert (await world.liked_rows(post_id), await world.shown_likes(post_id)) == (0, 3)
 
-    report = await world.runtime.like_sync.run()
+    report = await world.write_back()
     assert (report.ran, report.posts, report.added, report.removed, report.remaining_posts) == (True, 1, 3, 0, 0)
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (3, 3)
 
     await three[1].toggle(post_id)
     assert await world.shown_likes(post_id) == 2
     assert [await is_liked(person, post_id) for person in three] == [True, False, True]
-    report = await world.runtime.like_sync.run()
+    report = await world.write_back()
     assert (report.added, report.removed) == (0, 1)
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
 
@@ -87,7 +87,7 @@ async def test_a_like_taken_back_before_the_write_back_never_reaches_the_databas
     post_id = await alice.write_post()
     await alice.toggle(post_id)
     await alice.toggle(post_id)
-    report = await world.runtime.like_sync.run()
+    report = await world.write_back()
     assert (report.posts, report.added, report.removed) == (1, 0, 0)
     assert await world.like_count_column(post_id) == 0
 
@@ -97,13 +97,13 @@ async def test_replay_after_a_death_between_commit_and_acknowledgement_changes_n
     post_id = await alice.write_post()
     await alice.toggle(post_id)
     with pytest.raises(ConnectionAbortedError):
-        await dying_sync(world).run()
+        await world.write_back(dying_sync(world))
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (1, 1)
     await bob.toggle(post_id)  # waits in the delta while the claim is replayed
-    replay = await world.runtime.like_sync.run()
+    replay = await world.write_back()
     assert (replay.added, replay.removed) == (0, 0)
     assert replay.remaining_posts == 1
-    after = await world.runtime.like_sync.run()
+    after = await world.write_back()
     assert (after.added, after.remaining_posts) == (1, 0)
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
 
@@ -114,13 +114,13 @@ async def test_many_posts_are_a_handful_of_statements(world: World) -> None:
     for post_id in post_ids:
         for person in others:
             await person.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     with world.statements() as asked:
         for post_id in post_ids:
             await alice.toggle(post_id)
             await others[0].toggle(post_id)
         asked.clear()
-        report = await world.runtime.like_sync.run()
+        report = await world.write_back()
     assert (report.added, report.removed) == (12, 12)
     assert len([one for one in asked if one.startswith(("INSERT", "UPDATE", "DELETE"))]) == 2, asked  # counts stay
     for post_id in post_ids:
@@ -133,10 +133,10 @@ async def test_counts_are_right_though_somebody_writes_likes_by_hand(
     alice, bob = await people(world, 2)
     post_id = await alice.write_post()
     await alice.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     await alice.toggle(post_id)
     await bob.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (1, 1)
     await alice.toggle(post_id)
 
@@ -147,7 +147,7 @@ async def test_counts_are_right_though_somebody_writes_likes_by_hand(
         return set()
 
     monkeypatch.setattr(store, "_stored", seen_before_it_came)
-    report = await world.runtime.like_sync.run()
+    report = await world.write_back()
     assert report.differences == 0  # nothing is left for the reconciliation to mend
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
 
@@ -160,7 +160,7 @@ async def test_a_death_after_claiming_leaves_the_claim_to_the_next_run(world: Wo
     assert (claim.id, claim.changes) == ("dead", {alice.user_id: True})
     await alice.toggle(post_id)
     for _ in range(2):
-        await world.runtime.like_sync.run()
+        await world.write_back()
     assert (await world.liked_rows(post_id), await world.shown_likes(post_id)) == (0, 0)
 
 
@@ -169,14 +169,14 @@ async def test_counts_and_states_come_back_from_the_database_when_redis_is_lost(
     post_id = await alice.write_post()
     await alice.toggle(post_id)
     await bob.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     await world.runtime.redis.flushdb()
     assert await world.shown_likes(post_id) == 2
     assert await is_liked(alice, post_id)
     await carol.toggle(post_id)
     assert await world.runtime.redis.scard(f"like:users:{post_id}") == 3
     assert await world.shown_likes(post_id) == 3
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert await world.like_count_column(post_id) == 3
 
 
@@ -185,14 +185,14 @@ async def test_loss_of_one_key_loses_no_pending_like(world: World, lost: str) ->
     alice, bob, carol = await people(world, 3)
     post_id = await alice.write_post()
     await alice.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     await bob.toggle(post_id)
     await alice.toggle(post_id)
     await world.runtime.redis.delete(f"like:{lost}:{post_id}")
     assert [await is_liked(person, post_id) for person in (alice, bob, carol)] == [False, True, False]
     await carol.toggle(post_id)
     assert await world.shown_likes(post_id) == 2
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
 
 
@@ -235,7 +235,7 @@ async def test_only_what_is_written_back_may_expire(world: World) -> None:
     keys = [f"like:users:{post_id}", f"like:size:{post_id}"]
     await alice.toggle(post_id)
     assert [await world.runtime.redis.ttl(key) for key in keys] == [-1, -1]
-    await world.runtime.like_sync.run()
+    await world.write_back()
     for key in keys:
         assert 0 < await world.runtime.redis.ttl(key) <= IDLE.total_seconds()
     await alice.toggle(post_id)
@@ -252,7 +252,7 @@ async def test_fifty_parallel_toggles_are_exact(world: World) -> None:
     # Five clicks each: everybody ends up liking it.
     assert await world.runtime.redis.scard(f"like:users:{post_id}") == 10
     assert await world.shown_likes(post_id) == 10
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (10, 10)
 
 
@@ -274,7 +274,7 @@ async def test_a_run_finding_another_at_work_leaves_it_alone(world: World) -> No
     async with world.runtime.database.exclusive(LOCK) as lane:
         assert lane is not None
         assert not (await world.runtime.like_sync.run()).ran
-    assert (await world.runtime.like_sync.run()).added == 1
+    assert (await world.write_back()).added == 1
 
 
 async def test_batches_are_bounded_and_take_the_oldest_first(world: World) -> None:
@@ -331,13 +331,13 @@ async def test_random_clicks_losses_and_deaths_end_with_the_truth(servers: Backe
         while not all(task.done() for task in clicking):
             await world.runtime.redis.delete(f"like:{rng.choice(['users', 'size'])}:{rng.choice(posts)}")
             if rng.random() < 0.5:
-                await world.runtime.like_sync.run()
+                await world.write_back()
             elif await world.runtime.redis.zcard("like:dirty"):
                 with pytest.raises(ConnectionAbortedError):
-                    await dying_sync(world).run()
+                    await world.write_back(dying_sync(world))
         await asyncio.gather(*clicking)
         while await world.runtime.redis.zcard("like:dirty"):
-            await world.runtime.like_sync.run()
+            await world.write_back()
         rows = set(await world.rows("SELECT post_id, user_id FROM user_post_likes"))
         assert rows == truth
         for post_id in posts:

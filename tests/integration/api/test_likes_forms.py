@@ -77,7 +77,7 @@ async def test_a_set_of_the_release_before_is_replaced_with_all_that_was_pending
     post_id = await alice.write_post()
     redis = world.runtime.redis
     await alice.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     # A process of the release before loads the post, and Bob likes it there while Alice takes hers back.
     await redis.delete(f"like:users:{post_id}")
     await redis.sadd(f"like:users:{post_id}", bob.user_id)
@@ -90,7 +90,7 @@ async def test_a_set_of_the_release_before_is_replaced_with_all_that_was_pending
     # The older process finds its mark gone, so it loads again instead of trusting a set of numbers.
     assert await redis.exists(f"like:count:{post_id}") == 0
     assert await redis.smembers(f"like:users:{post_id}") == await world.numbers([bob, carol])
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
 
 
@@ -100,13 +100,13 @@ async def test_a_run_that_wakes_up_late_leaves_the_claim_of_the_next_one_alone(w
     likes = LikeStore(world.runtime.redis)
     await alice.toggle(post_id)
     late = await likes.claim([post_id], "late", durable=False)
-    await world.runtime.like_sync.run()  # takes the claim over, writes and acknowledges it
+    await world.write_back()  # takes the claim over, writes and acknowledges it
     await bob.toggle(post_id)
     await likes.claim([post_id], "next", durable=False)
     await likes.acknowledge(late, world.clock.now())
     assert await world.runtime.redis.hgetall(f"like:claim:{post_id}") == {bob.user_id: "1", "id": "next"}
     for _ in range(2):
-        await world.runtime.like_sync.run()
+        await world.write_back()
     assert (await world.liked_rows(post_id), await world.shown_likes(post_id)) == (2, 2)
 
 
@@ -117,7 +117,7 @@ async def test_a_load_overtaken_by_a_write_back_is_done_again(world: World) -> N
     await alice.toggle(post_id)
     await redis.delete(f"like:size:{post_id}")
     assert await likes.begin_load(post_id, "slow")  # has read the rows: none yet
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert not await likes.finish_load(post_id, "slow", {}, staged=0, compact=False)
     assert await world.shown_likes(post_id) == 1
     await bob.toggle(post_id)
@@ -191,7 +191,7 @@ async def test_likes_of_users_without_a_number_are_loaded(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     post_id = await alice.write_post()
     await alice.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     await world.runtime.redis.flushdb()
     await world.change("DELETE FROM user_numbers WHERE user_id = :user", user=alice.user_id)
     await bob.toggle(post_id)
@@ -203,7 +203,7 @@ async def test_a_loaded_post_leaves_redis_when_nobody_likes_it_for_a_week(world:
     alice = await world.person()
     post_id = await alice.write_post()
     await alice.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     for key in ("users", "size"):
         seconds = await world.runtime.redis.ttl(f"like:{key}:{post_id}")
         assert timedelta(days=6) < timedelta(seconds=seconds) <= IDLE

@@ -25,7 +25,7 @@ async def written_post(world: World) -> str:
     post_id = await alice.write_post()
     for person in (alice, bob):
         await person.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     return post_id
 
 
@@ -50,7 +50,7 @@ async def test_nothing_differs_and_every_post_gets_its_turn(world: World) -> Non
 async def test_a_wrong_count_is_reported_and_repaired(world: World, caplog: pytest.LogCaptureFixture) -> None:
     post_id = await written_post(world)
     await world.change("UPDATE posts SET like_count = 7")
-    report = await world.runtime.like_sync.run()
+    report = await world.write_back()
     assert report.differences == 5
     assert await world.like_count_column(post_id) == 2
     (record,) = [record for record in caplog.records if record.message == "likes.difference"]
@@ -74,7 +74,7 @@ async def test_pending_changes_are_no_difference_and_a_lost_mark_is_made_again(w
     await carol.toggle(post_id)
     await world.runtime.redis.delete(DIRTY)
     assert await reconcile(world) == 0
-    report = await world.runtime.like_sync.run()
+    report = await world.write_back()
     assert (report.added, report.remaining_posts) == (1, 0)
     assert await world.like_count_column(post_id) == 3
 

@@ -105,7 +105,7 @@ async def test_deleted_post_is_gone_for_everybody_and_its_row_stays(world: World
     alice = await world.person()
     post_id = await alice.write_post()
     await alice.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert (await alice.send("DELETE", f"/posts/{post_id}")).status_code == 204
     assert_problem(await alice.get(f"/posts/{post_id}"), 404, "E404-1")
     assert_problem(await alice.toggle(post_id), 404, "E404-1")
@@ -136,7 +136,7 @@ async def test_likes_that_could_not_be_forgotten_are_dropped_by_the_write_back(w
     post_id = await alice.write_post()
     await alice.toggle(post_id)
     await world.change("UPDATE posts SET post_status = 'DELETED' WHERE id = :p", p=post_id)  # Redis was down
-    report = await world.runtime.like_sync.run()
+    report = await world.write_back()
     assert (report.added, report.remaining_posts) == (0, 0)
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (0, 0)
 
@@ -189,7 +189,7 @@ async def test_hidden_post_cannot_be_liked_and_shown_again_has_every_like(world:
     admin, alice, bob = await make_admin(world, await world.person()), await world.person(), await world.person()
     post_id = await alice.write_post()
     await alice.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     await bob.toggle(post_id)  # not written back yet
     assert (await admin.send("POST", f"/admin/posts/{post_id}/hide")).status_code == 204
     for method in ("POST", "PUT", "DELETE"):
@@ -198,7 +198,7 @@ async def test_hidden_post_cannot_be_liked_and_shown_again_has_every_like(world:
     assert (await admin.send("POST", f"/admin/posts/{post_id}/show")).status_code == 204
     assert await world.shown_likes(post_id) == 2
     assert (await bob.get(f"/posts/{post_id}")).json()["stats"]["isLiked"]
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
 
 
@@ -207,7 +207,7 @@ async def test_write_back_while_a_post_is_hidden_loses_nothing(world: World) -> 
     post_id = await alice.write_post()
     await alice.toggle(post_id)
     await admin.send("POST", f"/admin/posts/{post_id}/hide")
-    assert (await world.runtime.like_sync.run()).added == 1
+    assert (await world.write_back()).added == 1
     await admin.send("POST", f"/admin/posts/{post_id}/show")
     assert await world.shown_likes(post_id) == 1
     await alice.toggle(post_id)
@@ -231,11 +231,11 @@ async def test_likes_racing_with_hiding_and_showing_stay_exact(world: World) -> 
         for _ in range(6):
             for act in ("hide", "show"):
                 assert (await admin.send("POST", f"/admin/posts/{post_id}/{act}")).status_code == 204
-            await world.runtime.like_sync.run()
+            await world.write_back()
 
     await asyncio.gather(moderate(), *(click(person) for person in crowd))
     assert await world.shown_likes(post_id) == sum(wanted.values())
-    await world.runtime.like_sync.run()
+    await world.write_back()
     likers = await world.rows("SELECT user_id FROM user_post_likes WHERE post_id = :p", p=post_id)
     assert {user_id for (user_id,) in likers} == {user_id for user_id, liked in wanted.items() if liked}
     assert await world.like_count_column(post_id) == sum(wanted.values())
@@ -269,10 +269,10 @@ async def test_posts_i_like_come_last_liked_first_with_live_counts(world: World)
     posts = [await alice.write_post(f"글 {number}") for number in range(5)]
     for post_id in (posts[2], posts[0], posts[4]):
         await bob.toggle(post_id)
-        await world.runtime.like_sync.run()
+        await world.write_back()
     await bob.toggle(posts[0])
     await alice.toggle(posts[2])
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert await scroll(bob, "/users/me/likes", 1) == [posts[4], posts[2]]
     (listed,) = (await alice.get("/users/me/likes")).json()["items"]
     assert listed["stats"]["likeCount"] == 2

@@ -145,7 +145,7 @@ async def test_comments_replies_and_own_lists_are_current_for_who_wrote_and_lag_
     own = await bob.write_post()
     await bob.toggle(post_id)
     await carol.toggle(post_id)  # likes live in Redis, so this is no write that the replica lacks
-    await replicated.runtime.like_sync.run()
+    await replicated.write_back()
     comments, replies = f"/posts/{post_id}/comments", f"/posts/{post_id}/comments/{top}/replies"
 
     async def ids(person: Person, path: str, name: str) -> list[str]:
@@ -184,7 +184,7 @@ async def test_a_like_that_redis_does_not_hold_is_looked_for_in_the_replica(pair
     await alice.toggle(post_id)
     pair.catch_up()
     pair.lag()
-    await replicated.runtime.like_sync.run()
+    await replicated.write_back()
     await replicated.runtime.redis.flushdb()
 
     async def is_liked() -> bool:

@@ -40,7 +40,7 @@ async def test_tags_are_shown_in_their_order_in_details_and_lists(world: World) 
     names = ["집밥", "된장_찌개", "Pizza1"]
     post_id = await write(alice, *names)
     await alice.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     assert (await alice.get(f"/posts/{post_id}")).json()["tags"] == names
     for path in ("/posts", "/posts?tag=집밥", "/users/me/posts", "/users/me/likes", "/search/posts?q=찌개"):
         assert [item["tags"] for item in (await alice.get(path)).json()["items"]] == [names], path

@@ -37,7 +37,7 @@ async def test_nothing_differs_while_likes_wait_are_claimed_and_are_written(worl
     assert (await recount(world).run(None, dry_run=True)).fields() | {"posts": 0} == {
         "posts": 0, "like_differences": 0, "comment_differences": 0, "reply_differences": 0, "redis_differences": 0, "dry_run": True
     }  # fmt: skip
-    await world.runtime.like_sync.run()
+    await world.write_back()
     await alice.toggle(posts[0])
     await bob.toggle(posts[1])
     report = await recount(world).run(None, dry_run=False)
@@ -49,7 +49,7 @@ async def test_a_wrong_counter_is_reported_and_corrected_only_without_dry_run(wo
     alice = await world.person()
     posts = [await alice.write_post() for _ in range(3)]
     await alice.toggle(posts[0])
-    await world.runtime.like_sync.run()
+    await world.write_back()
     await world.change("UPDATE posts SET like_count = 7 WHERE id = :p", p=posts[0])
     await world.change("UPDATE posts SET like_count = -1 WHERE id = :p", p=posts[2])
     dry = await recount(world).run(None, dry_run=True)
@@ -82,7 +82,7 @@ async def test_likes_that_redis_got_wrong_are_loaded_again_and_keep_what_is_pend
     alice, bob = await world.person(), await world.person()
     post_id = await alice.write_post()
     await alice.toggle(post_id)
-    await world.runtime.like_sync.run()
+    await world.write_back()
     await bob.toggle(post_id)
     await world.runtime.redis.sadd(f"like:users:{post_id}", NOBODY)
     await world.runtime.redis.incr(f"like:size:{post_id}")
@@ -117,7 +117,7 @@ async def test_counts_stay_exact_while_people_like_and_a_recount_runs(servers: B
             toggles = [person.toggle(post_id) for person in people for post_id in posts[: turn + 1]]
             reports = await asyncio.gather(recount(world).run(None, dry_run=False), *toggles)
             assert reports[0].differences == 0
-            await world.runtime.like_sync.run()
+            await world.write_back()
         for post_id in posts:
             assert await world.like_count_column(post_id) == await world.liked_rows(post_id)
 

@@ -13,6 +13,7 @@ import httpx
 from sqlalchemy import event, text
 
 from bapsang_api.kit.clock import SystemClock
+from bapsang_api.likes.sync import LikeSync, SyncReport
 from bapsang_api.runtime import Runtime, running
 from bapsang_api.settings import Settings
 
@@ -146,6 +147,14 @@ class World:
         headers = {"Cookie": f"refreshToken={cookie}"} if cookie is not None else {}
         headers |= {"Authorization": f"Bearer {token}"} if token is not None else {}
         return await self.http.post(f"{API}/auth/logout", headers=headers)
+
+    async def write_back(self, like_sync: LikeSync | None = None) -> SyncReport:
+        """Run like-sync and return its report. MySQL may end the session of the run before, and with it the lock, only
+        some moments after its connection was closed."""
+        async with asyncio.timeout(20):
+            while not (report := await (like_sync or self.runtime.like_sync).run()).ran:  # noqa: ASYNC110 - it is elsewhere
+                await asyncio.sleep(0.05)
+        return report
 
     async def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Return what a query finds in the service's database."""
