@@ -18,7 +18,7 @@ import subprocess, threading
 
 def test_that_waits_for_a_child(): subprocess.run(["sleep", "60"])
 def test_that_waits_for_a_lock(): threading.Event().wait()
-def test_after_them(): pass
+def test_after_them(record_property): record_property("seconds", "1.2 s")
 """
 
 
@@ -60,6 +60,7 @@ def test_a_hang_fails_by_name_and_the_others_go_on(tmp_path: Path) -> None:
     cases = ElementTree.parse(report).getroot().iter("testcase")  # noqa: S314 - our own
     failed = {str(case.get("name")) for case in cases if case.find("failure") is not None}
     assert failed == {"test_that_waits_for_a_child", "test_that_waits_for_a_lock"}
+    assert 'value="1.2 s"' in report.read_text(), "what tests measure is in the report"
 
 
 def test_no_test_is_without_a_limit() -> None:
