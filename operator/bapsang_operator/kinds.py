@@ -76,6 +76,9 @@ CHILDREN: Final = (
     Kind("Ingress", "networking.k8s.io", "v1", "ingresses", deletable=True, everybodys=True),
 )
 
+#: Kinds that scale the burst tier; of one Community, one of them at a time.
+AUTOSCALERS: Final = frozenset({"HorizontalPodAutoscaler", SCALED_OBJECT.name})
+
 #: Kinds that are watched beside Communities: the children, and their pods for what ails them.
 WATCHED: Final = (*CHILDREN, POD)
 

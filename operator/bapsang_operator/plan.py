@@ -13,7 +13,7 @@ from typing import Final
 
 from bapsang_operator import drift, names
 from bapsang_operator.child import Child, Manifest
-from bapsang_operator.kinds import BY_NAME, Key, key_of
+from bapsang_operator.kinds import AUTOSCALERS, BY_NAME, Key, key_of
 from bapsang_operator.names import Component
 from bapsang_operator.progress import Live, MigrationState, Progress
 from bapsang_operator.spec import Community
@@ -109,8 +109,9 @@ def make(
     for child in children:
         _consider(plan, community, child, live, progress, applied, (baselines or {}).get(child.key))
     wanted = {child.key for child in children}
-    # One autoscaler stays until the other one may take its place.
-    awaited = {child.key.name for child in plan.held}
+    # One autoscaler stays until the other one may take its place, and no longer: two would fight over one Deployment.
+    # By kind, because a held Deployment has the same name.
+    awaited = {child.key.name for child in plan.held if child.key.kind in AUTOSCALERS}
     plan.deletes = [
         found
         for key, found in live.items()

@@ -128,6 +128,16 @@ def test_bounds_of_the_autoscaler_wait_for_nothing(holdup: str, restarted: bool)
 
 @pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("holdup", HOLDUPS)
+def test_autoscaler_is_exchanged_while_the_deployment_that_it_scales_is_held(holdup: str, restarted: bool) -> None:
+    change = {"api": {"env": [{"name": "A", "value": "1"}]}}
+    for start, then, expected in ((KEDA, {}, HPA), ({}, KEDA, SCALED)):
+        cluster, made = _held_up(holdup, merged(then, change), restarted=restarted, start=start)
+        assert BURST in [child.key for child in made.held]
+        assert cluster.live.keys() & {HPA, SCALED} == {expected}
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("holdup", HOLDUPS)
 def test_sleeping_and_suspending_wait_for_nothing(holdup: str, restarted: bool) -> None:
     storage = {"storage": {"bucket": "media"}}
     cluster, made = _held_up(holdup, {**storage, "hibernate": True}, restarted=restarted, start=storage)
