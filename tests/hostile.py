@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image
 
+from bapsang_api.uploads.pictures import profile
 from bapsang_api.uploads.rules import MOST_BYTES
 
 JPEG, PNG, WEBP = "image/jpeg", "image/png", "image/webp"
@@ -99,6 +100,16 @@ def unpacking(count: int) -> bytes:
     packer = zlib.compressobj(9, wbits=-15)
     block = packer.compress(bytes(MIB)) + packer.flush(zlib.Z_FULL_FLUSH)  # depends on nothing before it
     return b"\x78\xda" + block * count + zlib.compressobj(wbits=-15).flush()
+
+
+def empty_blocks(size: int) -> bytes:
+    """Return up to `size` bytes that zlib unpacks to nothing: blocks that each bring a code table and no data (RFC 1951)."""
+    block = "001" + "00000" + "00000" + "1000"  # not the last, with 257 codes, and one for distances
+    block += "100" + "000" * 2 + "010" * 2  # "repeat" takes one bit; "0" and "8" take two
+    block += "10" + "11" + "011" * 42 + "000" + "10"  # no code, 256 codes of eight bits, no distance
+    block += "11111111"  # the end
+    eight = int((block * 8)[::-1], 2).to_bytes(len(block), "little")
+    return b"\x78\x9c" + eight * ((size - 2) // len(eight))
 
 
 def webp(*chunks: bytes, canvas: tuple[int, int] = (64, 48), flags: int = 0) -> bytes:
@@ -193,6 +204,10 @@ FILES: dict[str, File] = {
     "png: EXIF of 65,535 entries": File(PNG, lambda: png(chunk(b"eXIf", entries(65_535)))),
     "png: profile of ten gigabytes": File(PNG, lambda: png(chunk(b"iCCP", b"a\0\0" + unpacking(9_000)))),
     "png: profiles of four megabytes": File(PNG, lambda: png(chunk(b"iCCP", b"a\0\0" + unpacking(4))), accepted=True),
+    "png: profile of empty blocks": File(PNG, lambda: png(chunk(b"iCCP", b"a\0\0" + empty_blocks(MOST_BYTES - 999)))),
+    "png: profile of empty blocks, as large as it may be": File(
+        PNG, lambda: png(chunk(b"iCCP", b"a\0\0" + empty_blocks(profile.MOST_PACKED_BYTES))), accepted=True
+    ),
     "png: empty profiles": File(PNG, lambda: png(chunk(b"iCCP"))),
     "webp: empty chunks": File(WEBP, lambda: webp_full(riff(b"JUNK"), still())),
     "webp: alpha": File(WEBP, lambda: webp_full(riff(b"ALPH"), still())),

@@ -172,6 +172,20 @@ def test_colour_profile_that_is_too_large_is_refused(kind: str) -> None:
         clean(with_profile(kind, ICC + bytes(profile.MOST_BYTES - len(ICC) + 1)), type_of(kind))
 
 
+def test_colour_profile_of_a_png_may_have_just_so_many_packed_bytes() -> None:
+    plain = encoded("png")
+
+    def packed(size: int) -> bytes:
+        stored = zlib.compress(ICC + bytes(size - len(ICC)), 0)
+        return plain[:33] + chunk(b"iCCP", b"a\0\0" + stored) + plain[33:]
+
+    grown = len(zlib.compress(bytes(profile.MOST_PACKED_BYTES), 0)) - profile.MOST_PACKED_BYTES
+    most = profile.MOST_PACKED_BYTES - grown
+    assert clean(packed(most), "image/png").content == packed(most)
+    with pytest.raises(NotAPictureError, match="packed"):
+        clean(packed(most + 1), "image/png")
+
+
 @pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
 @pytest.mark.parametrize("content", [b"", b"<html>" * 50, ICC[:127], ICC[1:], bytes(36) + b"ACSP" + bytes(200)])
 def test_colour_profile_that_is_none_goes_and_the_picture_stays(kind: str, content: bytes) -> None:
