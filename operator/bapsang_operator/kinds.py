@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from bapsang_operator import names
 
@@ -47,8 +48,9 @@ class Kind:
     def path(self, namespace: str | None, name: str = "") -> str:
         """Return the URL path of the collection or of one object; `namespace` None is the whole cluster."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        scope = f"/namespaces/{namespace}" if namespace is not None else ""
-        return f"{root}{scope}/{self.plural}" + (f"/{name}" if name else "")
+        # One segment each, whatever they hold: `../../x/secrets/y` would be another namespace's.
+        scope = f"/namespaces/{quote(namespace, safe='')}" if namespace is not None else ""
+        return f"{root}{scope}/{self.plural}" + (f"/{quote(name, safe='')}" if name else "")
 
 
 COMMUNITY: Final = Kind(names.KIND, names.GROUP, names.VERSION, names.PLURAL, everybodys=True)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from bapsang_operator import names
 from bapsang_operator.child import Manifest
@@ -235,7 +236,8 @@ class Kube:
                     self._metrics.writes.labels(verb, kind.name).inc()
                 async with self._session.request(
                     method,
-                    self._server + path,
+                    # As it is: by default `..` would take off the segment before it.
+                    URL(self._server + path, encoded=True),
                     params={**params, "timeout": f"{seconds:g}s"},
                     data=json.dumps(body) if body is not None else None,
                     headers={"Content-Type": content, "Accept": accept},

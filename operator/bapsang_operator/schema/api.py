@@ -14,6 +14,7 @@ from bapsang_operator.schema.fields import (
     integer,
     matches,
     obj,
+    object_name,
     resources,
     rules,
     string_map,
@@ -69,7 +70,7 @@ _SPOT: Final = obj(
 def _key_ref(kind: str) -> Schema:
     return obj(
         f"One key of a {kind} in the namespace of the Community.",
-        {"name": text(f"Name of the {kind}.", 253, minLength=1), "key": text("Key within it.", 253, minLength=1)},
+        {"name": object_name(f"Name of the {kind}."), "key": text("Key within it.", 253, minLength=1)},
         required=["name", "key"],
     )
 

@@ -19,6 +19,7 @@ from bapsang_operator.schema.fields import (
     integer,
     matches,
     obj,
+    object_name,
     rules,
     schedule,
     secret_ref,
@@ -33,8 +34,8 @@ from bapsang_operator.schema.stores import DATABASE, REDIS
 _INGRESS: Final = obj(
     "How the community is reached from outside. Nothing is exposed unless spec.host is set.",
     {
-        "className": text("IngressClass, such as alb, contour or traefik; the cluster's default when absent.", 253),
-        "tlsSecretName": text("Secret of type kubernetes.io/tls for spec.host. Without it the URL is http://.", 253),
+        "className": object_name("IngressClass, such as alb, contour or traefik; the cluster's default when absent."),
+        "tlsSecretName": object_name("Secret of type kubernetes.io/tls for spec.host. Without it the URL is http://."),
         "annotations": string_map("Annotations of the Ingress, for the ingress controller.", 64),
     },
     default={},

@@ -14,7 +14,6 @@ HOST_PATTERN: Final = rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$"
 PORT: Final = "0{0,4}([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 URL_PATTERN: Final = rf"^https?://{_DNS_LABEL}(\.{_DNS_LABEL})*(:{PORT})?$"
 _PATH: Final = r"(/[A-Za-z0-9._~-]+)*"
-SECRET_NAME_PATTERN: Final = rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$"
 
 
 def _list_of(value: str) -> str:
@@ -91,12 +90,14 @@ BASE_URL_RULE: Final = matches(
     URL_PATTERN.removesuffix("$") + _PATH + "$",
     "must be http:// or https://, a DNS name, at most a port (1 to 65535) and a path without / at its end",
 )
-_SECRET_NAME_RULE: Final = matches(SECRET_NAME_PATTERN, "must be a Secret's name: lower case letters, digits, - and .")
+_OBJECT_NAME_RULE: Final = matches(
+    rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$", "must be the name of an object: lower case letters, digits, - and ."
+)
 
 
-def secret_name(description: str) -> Schema:
-    """Return the schema of the name of a Secret in the Community's namespace."""
-    return text(description, 253, **rules(_SECRET_NAME_RULE))
+def object_name(description: str) -> Schema:
+    """Return the schema of the name of an object, such as a Secret in the Community's namespace."""
+    return text(description, 253, **rules(_OBJECT_NAME_RULE))
 
 
 def schedule(default: str) -> Schema:
@@ -119,7 +120,7 @@ def secret_ref(description: str, default_key: str) -> Schema:
     return obj(
         description,
         {
-            "name": secret_name("Name of the Secret, in the namespace of the Community."),
+            "name": object_name("Name of the Secret, in the namespace of the Community."),
             "key": text("Key within the Secret.", 253, minLength=1, default=default_key),
         },
         required=["name"],

@@ -11,9 +11,9 @@ from bapsang_operator.schema.fields import (
     integer,
     matches,
     obj,
+    object_name,
     rules,
     schedule,
-    secret_name,
     text,
 )
 
@@ -48,7 +48,7 @@ STORAGE: Final = obj(
             300,
             **rules(BASE_URL_RULE),
         ),
-        "secretName": secret_name(
+        "secretName": object_name(
             "Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Without it the pods use the identity of their "
             "ServiceAccount (EKS Pod Identity or IRSA)."
         ),

@@ -67,6 +67,19 @@ BAD: dict[str, tuple[Spec, str]] = {
         "spec.api.base.resources.limits.cpu",
     ),
     "reserved variable": ({"api": {"env": [{"name": "BAPSANG_ISSUER", "value": "x"}]}}, "spec.api.env[0].name"),
+    **{
+        f"variable from a {kind} with a path as its name": (
+            {
+                "api": {
+                    "env": [{"name": "A", "valueFrom": {ref: {"name": "../../kube-system/secrets/root", "key": "k"}}}]
+                }
+            },
+            f"spec.api.env[0].valueFrom.{ref}.name",
+        )
+        for kind, ref in (("Secret", "secretKeyRef"), ("ConfigMap", "configMapKeyRef"))
+    },
+    "TLS Secret with a bad name": ({"ingress": {"tlsSecretName": "a/b"}}, "spec.ingress.tlsSecretName"),
+    "class that no IngressClass could be": ({"ingress": {"className": "ALB"}}, "spec.ingress.className"),
     "variable named twice": ({"api": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}, "env[1]"),
     "variable without a value": ({"api": {"env": [{"name": "A"}]}}, "spec.api.env[0]"),
     "schedule of four fields": ({"likeSync": {"schedule": "* * * *"}}, "spec.likeSync.schedule"),
@@ -345,7 +358,9 @@ _parts = {
     "imageCollector": st.fixed_dictionaries({}, optional={"schedule": _text, "graceHours": _number}),
     "serviceAccount": st.fixed_dictionaries({}, optional={"annotations": st.dictionaries(_text, _text | _number)}),
     "auth": st.fixed_dictionaries({}, optional={"issuer": _text, "audience": _text, "signingKeySecretRef": _ref}),
-    "ingress": st.fixed_dictionaries({}, optional={"className": _text, "annotations": st.dictionaries(_text, _text)}),
+    "ingress": st.fixed_dictionaries(
+        {}, optional={"className": _text, "tlsSecretName": _text, "annotations": st.dictionaries(_text, _text)}
+    ),
 }
 #: One or two parts at a time: a spec with everything in it would nearly always be refused for several reasons.
 _specs = st.lists(st.sampled_from(sorted(_parts)), min_size=1, max_size=2, unique=True).flatmap(

@@ -81,6 +81,14 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
+@pytest.mark.parametrize("name", ["../../kube-system/secrets/root", "..", "a/b", "a\nb", "a%2fb", "Capital", ""])
+@pytest.mark.parametrize("path", [path for path in ROWS if path.endswith(("Ref.name", "ecretName", "className"))])
+def test_name_of_an_object_is_refused_unless_it_is_one(path: str, name: str) -> None:
+    row = ROWS[path]
+    found = resource(**with_field(merged(row.given, row.then), path, name))
+    assert [one.field for one in spec.validate(found["spec"])] == [f"spec.{path.replace('[]', '[0]')}"]
+
+
 @pytest.mark.parametrize("path", ROWS)
 def test_field_changes_the_children_that_its_row_names_and_no_other(path: str) -> None:
     row = ROWS[path]
