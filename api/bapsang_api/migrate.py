@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 LOCK: Final = "migrate"
 _FILE: Final = re.compile(r"r([0-9]{4})_\w+\.py")
+_FORM: Final = re.compile(r"[0-9]{4}")
 _NO_SUCH_TABLE: Final = frozenset({1146, sqlite3.SQLITE_ERROR})
 # A statement may rebuild a large table; waiting for the table's lock may not, because readers queue up behind it: they
 # wait for 3 s (kit.db.Limits.lock_seconds), so a migration that meets a long transaction gives up before they do.
@@ -76,7 +77,6 @@ def _upgrade(connection: Connection) -> str:
     # Here and not above: who serves needs none of it, and it takes 11 MiB.
     from alembic import command
     from alembic.config import Config
-    from alembic.script import ScriptDirectory
 
     if connection.dialect.name == "mysql":
         connection.execute(
@@ -86,8 +86,12 @@ def _upgrade(connection: Connection) -> str:
     log.info("migrate.started", extra={"revision": before})
     config = Config()
     config.set_main_option("script_location", str(files("bapsang_api").joinpath("migrations")))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if before is not None and before not in known:
+    if before is not None and before not in revisions():
+        if not _is_newer(before):
+            raise MigrationError(
+                Ending(Code.SCHEMA_FOREIGN),
+                f"the database is another program's: its revision {before!r} is none of ours; give a database of its own",
+            )
         # This image is older than the schema: a rollback. Migrations only ever add what the older code does not mind.
         log.warning("migrate.schema_is_newer", extra={"revision": before})
         return before
@@ -107,23 +111,32 @@ def revisions() -> frozenset[str]:
 
 
 def is_behind(connection: Connection) -> bool:
-    """Tell whether the database lacks a revision that this program needs. A newer schema is none: migrations only add."""
+    """Tell whether the database lacks a revision that this program needs. A newer schema does not: migrations only add.
+
+    Another program's does. Alembic's table has the same name there, and with it every request was answered 500.
+    """
     try:
         applied = set(connection.execute(text("SELECT version_num FROM alembic_version")).scalars())
     except DBAPIError as error:
         if code_of(error) not in _NO_SUCH_TABLE:
             raise
         return True
-    known = revisions()
-    return not applied or (applied <= known and max(known) not in applied)
+    newest = max(revisions())
+    return not applied or not all(revision == newest or _is_newer(revision) for revision in applied)
+
+
+def _is_newer(revision: str) -> bool:
+    """Whether it can be of a later version of this program, by the form and the order of its revisions."""
+    return _FORM.fullmatch(revision) is not None and revision > max(revisions())
 
 
 def _revision(connection: Connection) -> str | None:
+    """Return the schema's revision; where another program has applied several, their names in a row."""
     from alembic.runtime.migration import MigrationContext
 
-    revision = MigrationContext.configure(connection).get_current_revision()
+    revision = " ".join(MigrationContext.configure(connection).get_current_heads())
     connection.commit()
-    return revision
+    return revision or None
 
 
 def _report(*, step: Any, **_: Any) -> None:

@@ -22,6 +22,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "DATABASE_BUSY": "the database had no connection or lock free in time",
     "DATABASE_FAILED": "a statement failed in the database",
     "SCHEMA_BEHIND": "the database lacks migrations that this image needs",
+    "SCHEMA_FOREIGN": "the database is another program's",
     "REDIS_REFUSED": "Redis refuses the user or the password",
     "REDIS_UNREACHABLE": "Redis cannot be reached",
     "REDIS_FAILED": "Redis refused a command",

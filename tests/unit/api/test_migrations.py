@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
 
-from bapsang_api.migrate import revisions
+from bapsang_api.endings import Code
+from bapsang_api.migrate import MigrationError, is_behind, migrate, revisions
 from bapsang_api.migrations import versions
 
 REVISIONS = sorted(Path(versions.__path__[0]).glob("r*.py"))
@@ -89,3 +91,34 @@ def test_what_the_version_before_cannot_live_with_is_found_and_may_be_marked(sta
 def test_what_only_adds_is_no_offence(statement: str) -> None:
     back = 'def downgrade() -> None:\n    op.drop_column("posts", "tone")\n'
     assert offences(f"def upgrade() -> None:\n    {statement}\n\n\n{back}") == []
+
+
+@pytest.mark.parametrize(
+    ("applied", "newer"),
+    [
+        (["9999"], True),
+        (["a1b2c3d4e5f6"], False),
+        (["a1b2c3d4e5f6", "9999"], False),
+        (["99999"], False),
+        (["９９９９"], False),
+        (["0000"], False),
+    ],
+)
+def test_unknown_revision_is_a_newer_schema_only_in_our_form_and_order(
+    tmp_path: Path, applied: list[str], newer: bool
+) -> None:
+    url = f"sqlite:///{tmp_path}/database"
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES (:one)"), [{"one": one} for one in applied])
+        assert is_behind(connection) is not newer
+    if newer:
+        assert migrate(url) == applied[0]
+    else:
+        with pytest.raises(MigrationError, match="another program's") as refused:
+            migrate(url)
+        assert refused.value.ending.code == Code.SCHEMA_FOREIGN
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT name FROM sqlite_schema")).scalars().all() == ["alembic_version"]
+    engine.dispose()
