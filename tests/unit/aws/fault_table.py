@@ -10,6 +10,8 @@ _KEY = "CachePolicyConfig/ParametersInCacheKeyAndForwardedToOrigin"
 GONE = object()
 WORLD = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "CidrIp": "0.0.0.0/0"}
 READ = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::bapsang-media/users/*"}
+TAGGED = {"StringEquals": {"aws:ResourceTag/elbv2.k8s.aws/cluster": {"Ref": "Name"}}}
+FIXED = {"DeviceIndex": "0", "NetworkInterfaceId": "eni-0123456789abcdef0"}
 ANYONE = {"Effect": "Allow", "Principal": "*", "Action": "sts:AssumeRole"}
 
 
@@ -19,6 +21,10 @@ def _append(rule: dict[str, Any]) -> Callable[[Any], Any]:
 
 def _without(action: str) -> Callable[[Any], Any]:
     return lambda old: [one for one in old if one != action]
+
+
+def _with(**changed: Any) -> Callable[[Any], Any]:
+    return lambda old: {**old, **changed}
 
 
 #: Type (or Type@LogicalId), path below Properties, and the bad values, one fault each.
@@ -47,7 +53,8 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("EC2::SecurityGroup@DatabaseSecurityGroup", "SecurityGroupIngress/0/IpProtocol", ["-1"]),
     ("EC2::SecurityGroup@DatabaseSecurityGroup", "SecurityGroupIngress/0/SourceSecurityGroupId", [GONE, "sg-1"]),
     ("EC2::Instance", "SourceDestCheck", [True, GONE]),
-    ("EC2::Instance", "NetworkInterfaces/0", [{"DeviceIndex": "0", "NetworkInterfaceId": "eni-0123456789abcdef0"}]),
+    ("EC2::Instance", "NetworkInterfaces/0", [FIXED]),
+    ("EC2::LaunchTemplate@NatTemplate", "LaunchTemplateData", [_with(NetworkInterfaces=[FIXED])]),
     # machines
     ("EC2::LaunchTemplate", "LaunchTemplateData/MetadataOptions/HttpTokens", ["optional", GONE]),
     ("EC2::LaunchTemplate", "LaunchTemplateData/MetadataOptions/HttpPutResponseHopLimit", [2]),
@@ -91,6 +98,10 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("IAM::Role@LoadBalancerRole", "Policies/0/PolicyDocument/Statement/4/Condition", [GONE]),
     ("IAM::Role@LoadBalancerRole", "Policies/0/PolicyDocument/Statement/0/Action", [_without("ec2:GetSecurityGroupsForVpc")]),
     ("IAM::Role@LoadBalancerRole", "Policies/0/PolicyDocument/Statement/4/Action", [_without("elasticloadbalancing:SetRulePriorities")]),
+    ("IAM::Role@LoadBalancerRole", "Policies/0/PolicyDocument/Statement/0", [_with(Condition=TAGGED)]),
+    ("IAM::Role@LoadBalancerRole", "Policies/0/PolicyDocument/Statement/0/Resource", ["arn:aws:ec2:::vpc/*"]),
+    ("IAM::Role@LoadBalancerRole", "Policies/0/PolicyDocument/Statement/1/Condition", [TAGGED]),
+    ("EKS::PodIdentityAssociation@LoadBalancerIdentity", "RoleArn", [{"Fn::GetAtt": ["AutoscalerRole", "Arn"]}, "arn:aws:iam:::role/o"]),
     ("IAM::Role@ApiRole", "Policies/0/PolicyDocument/Statement/0/Resource", ["*", "arn:aws:s3:::other/*"]),
     ("IAM::Role@PresignRole", "Policies/0/PolicyDocument/Statement/0/Action", [["s3:PutObject", "s3:GetObject"]]),
     ("IAM::Role@PresignRole", "Policies/0/PolicyDocument/Statement/0/Resource", [{"Fn::Sub": "arn:aws:s3:::${MediaBucket}/*"}]),

@@ -1,4 +1,4 @@
-"""The policies find no fault in what we ship, and nearly every fault that is put in."""
+"""The policies find no fault in what we ship, and every fault that is put in."""
 
 from __future__ import annotations
 
@@ -70,19 +70,18 @@ def _deploys(changed: dict[str, Any], world: dict[str, str]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def verdicts() -> dict[str, Verdict]:
-    return {str(fault): _try(fault) for fault in all_faults(TEMPLATES)}
+def verdicts() -> list[tuple[Fault, Verdict]]:
+    return [(fault, _try(fault)) for fault in all_faults(TEMPLATES)]
 
 
-def test_at_least_95_of_100_injected_faults_are_caught(verdicts: dict[str, Verdict]) -> None:
-    deployed = {fault: verdict for fault, verdict in verdicts.items() if verdict.deployed}
-    missed = [fault for fault, verdict in deployed.items() if not verdict.policies]
+def test_every_injected_fault_is_caught(verdicts: list[tuple[Fault, Verdict]]) -> None:
+    deployed = [(fault, verdict) for fault, verdict in verdicts if verdict.deployed]
     assert len(deployed) >= 200
-    assert len(missed) <= 0.05 * len(deployed), missed
+    assert [str(fault) for fault, verdict in deployed if not verdict.policies] == []
 
 
-def test_every_policy_is_tripped_by_some_fault(verdicts: dict[str, Verdict]) -> None:
+def test_every_policy_is_tripped_by_some_fault(verdicts: list[tuple[Fault, Verdict]]) -> None:
     """A policy that no fault trips guards nothing that we know of."""
-    tripped = {policy for verdict in verdicts.values() for policy in verdict.policies}
+    tripped = {policy for _, verdict in verdicts for policy in verdict.policies}
     assert sorted(set(POLICIES) - tripped) == []
     assert len(POLICIES) >= 40

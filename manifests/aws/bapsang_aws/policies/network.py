@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from bapsang_aws.policies.core import each, leaves, policy, true
+from bapsang_aws.policies.core import dig, each, leaves, policy, true
 from bapsang_aws.render import Estate, Resource
 
 Found = Iterator[tuple[Resource | str, str]]
@@ -193,7 +193,10 @@ def _fixed_interfaces(estate: Estate) -> Found:
     once: an instance that both owns an interface by id and follows an image fails at the update after the next image."""
     attached = {str(one.properties.get("InstanceId")) for one in estate.of("EC2::NetworkInterfaceAttachment")}
     for one in estate.of("EC2::Instance"):
-        owned = any("NetworkInterfaceId" in interface for interface in one.properties.get("NetworkInterfaces", ()))
+        template = estate.at(dig(one.properties, "LaunchTemplate", "LaunchTemplateId"))
+        inherited = dig(template.properties, "LaunchTemplateData", "NetworkInterfaces") if template else None
+        interfaces = [*one.properties.get("NetworkInterfaces", ()), *(inherited or ())]
+        owned = any("NetworkInterfaceId" in interface for interface in interfaces)
         moving = [path for path, value in leaves(one.properties) if _MOVING.search(value)]
         if (owned or one.ref in attached) and moving:
             yield one, f"owns a fixed network interface and is replaced when {', '.join(moving)} changes"
