@@ -11,6 +11,7 @@ decides that.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -46,8 +47,9 @@ class RevokedSessions:
         new = [session_id for session_id in session_ids if session_id not in self._until]
         self._until.update(dict.fromkeys(new, until))
         self._unannounced.update(dict.fromkeys(new, until))
+        # Nothing but its own: if each sent again what `follow` sends, log-outs during an outage would cost the square of them.
         with after_commit("auth.revocation_unannounced"):
-            await self.deliver()
+            await self._send(new)
 
     async def refresh(self) -> None:
         """Forget what has expired by itself, and read what was announced since the last time. Raises Redis errors."""
@@ -64,7 +66,9 @@ class RevokedSessions:
 
     async def deliver(self) -> None:
         """Send what is not yet in the stream. Twice does no harm. Raises Redis errors."""
-        session_ids = list(self._unannounced)
+        await self._send(list(self._unannounced))
+
+    async def _send(self, session_ids: Sequence[str]) -> None:
         if session_ids:
             await store.announce_revoked(self._redis, session_ids, self._clock.now())
             for session_id in session_ids:
