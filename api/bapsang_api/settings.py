@@ -1,13 +1,11 @@
 """Settings of the process, read once from the environment and checked at start: a wrong value ends the process at once,
 with one line that names the variable and says what to do."""
 
-import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -16,12 +14,11 @@ from bapsang_api.endings import DEFAULT_TERMINATION_LOG, TERMINATION_LOG, Code, 
 from bapsang_api.kit.connections import DEFAULT_LIMITS, Limits
 from bapsang_api.kit.ratelimit import Limit, Rate, rates_from
 from bapsang_api.kit.redis import EMBEDDED
-from bapsang_api.kit.urls import MYSQL_FORM, REDIS_FORM, mysql_fault, redis_fault
+from bapsang_api.kit.urls import MYSQL_FORM, REDIS_FORM, is_http_url, is_origin, mysql_fault, redis_fault
 from bapsang_api.uploads.bucket import Bucket
 
 PREFIX: Final = "BAPSANG_"
 _LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-_ORIGIN: Final = r"https?://[A-Za-z0-9.\-\[\]:]+"
 _DEFAULTS: Final[Mapping[str, str]] = {
     "BAPSANG_DATABASE_URL": "sqlite:///./bapsang.sqlite3",
     "BAPSANG_DATABASE_READER_URL": "",
@@ -168,17 +165,15 @@ def _redis_url(text: str) -> str:
 
 
 def _http_url(variable: str, text: str) -> str:
-    with contextlib.suppress(ValueError):  # its text would be that of the URL
-        parts = urlsplit(text)
-        if parts.scheme in {"http", "https"} and parts.hostname and not parts.query and not parts.fragment:
-            return text
-    raise SettingsError(variable, "is no http(s) URL", "give for example https://community.example.com")
+    if not is_http_url(text):
+        raise SettingsError(variable, "is no http(s) URL", "give for example https://community.example.com")
+    return text
 
 
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in text.split(",") if part.strip())
     for origin in origins:
-        if re.fullmatch(_ORIGIN, origin) is None:
+        if not is_origin(origin):
             raise SettingsError(
                 "BAPSANG_CORS_ORIGINS",
                 "holds something that is no origin",
@@ -214,7 +209,7 @@ def _s3_name(variable: str, value: Mapping[str, str], pattern: str, example: str
 
 def _s3_origin(variable: str, value: Mapping[str, str]) -> str | None:
     text = value[variable].rstrip("/")
-    if text and re.fullmatch(_ORIGIN, text) is None:
+    if text and not is_origin(text):
         raise SettingsError(variable, "is no origin", "give scheme, host and port, no path: https://s3.example.com")
     return text or None
 

@@ -1,8 +1,8 @@
-"""The form of URLs that hold a password: one that can be read in two ways is refused, and its text is never repeated.
+"""The form of URLs: one that can be read in two ways, or that names no host, is refused; its text is never repeated.
 
-Drivers end the password at the first `@`. With another one in it the rest of the password became the host, and stood in
-every message about a host that cannot be reached. The operator has the same rule (`bapsang_operator.urls`); a test
-compares both.
+Drivers end a password at the first `@`. With another one in it the rest of the password became the host, and stood in
+every message about a host that cannot be reached. For URLs with a password the operator has the same rule
+(`bapsang_operator.urls`); a test compares both.
 """
 
 import re
@@ -14,6 +14,8 @@ _OPTIONS: Final = rf"(?:\?[A-Za-z_]+=[^&#{_TEXT}]*(?:&[A-Za-z_]+=[^&#{_TEXT}]*)*
 _MYSQL: Final = re.compile(rf"mysql\+pymysql://(?:[^:/{_TEXT}]*(?::[^{_TEXT}]*)?@)?{_HOST}/[^/?#:{_TEXT}]+{_OPTIONS}")
 # Here a slash, a question mark or a number sign would end the host's part before the password does.
 _REDIS: Final = re.compile(rf"rediss?://(?:[^:/?#{_TEXT}]*(?::[^/?#{_TEXT}]*)?@)?{_HOST}(?:/[0-9]{{0,5}})?{_OPTIONS}")
+_ORIGIN: Final = re.compile(rf"https?://{_HOST}")
+_HTTP: Final = re.compile(rf"https?://{_HOST}(?:/[^?#\x00-\x20\x7f]*)?")
 _ENCODED: Final = "with @ : / ? # % in user and password percent-encoded (@ is %40)"
 MYSQL_FORM: Final = f"give mysql+pymysql://user:password@host:3306/name, {_ENCODED}"
 REDIS_FORM: Final = f"give redis://:password@host:6379/0 or rediss:// for TLS, {_ENCODED}"
@@ -29,10 +31,22 @@ def redis_fault(text: str) -> str | None:
     return _fault(_REDIS, text, "is not the URL of a Redis")
 
 
+def is_http_url(text: str) -> bool:
+    """Whether it is an http(s) URL without user, query and fragment."""
+    return _is_of(_HTTP, text)
+
+
+def is_origin(text: str) -> bool:
+    """Whether it is a scheme, a host and perhaps a port, as browsers write an origin."""
+    return _is_of(_ORIGIN, text)
+
+
 def _fault(pattern: re.Pattern[str], text: str, otherwise: str) -> str | None:
     if text.count("@") > 1:
         return "has more than one @, so nobody can tell its password from its host"
+    return None if _is_of(pattern, text) else otherwise
+
+
+def _is_of(pattern: re.Pattern[str], text: str) -> bool:
     found = pattern.fullmatch(text)
-    if found is None or not 1 <= int(found["port"] or 1) <= 65535:
-        return otherwise
-    return None
+    return found is not None and 1 <= int(found["port"] or 1) <= 65535

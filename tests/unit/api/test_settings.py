@@ -11,6 +11,9 @@ SERVERS = {
     "BAPSANG_DATABASE_URL": "mysql+pymysql://user:secret@db:3306/bapsang?charset=utf8mb4",
     "BAPSANG_REDIS_URL": "redis://:secret@redis:6379/0",
 }
+#: Settings that hold an address of HTTP, and what stands for no host there.
+HTTP = ("ISSUER", "CORS_ORIGINS", "S3_ENDPOINT", "S3_UPLOAD_URL", "S3_PUBLIC_URL")
+NO_HOST = ("", ":80", "[", "a b", "a:1:2", "s3.example.com:", "s3.example.com:0", "s3.example.com:99999", "user:secret@a")
 
 
 def test_nothing_set_works_on_one_machine() -> None:
@@ -71,6 +74,7 @@ def test_servers_are_taken_as_given() -> None:
         ("BAPSANG_S3_ENDPOINT", "https://s3.example.com/path"),
         ("BAPSANG_S3_UPLOAD_URL", "https://user:secret@s3.example.com"),
         ("BAPSANG_S3_PUBLIC_URL", "images.example.com"),
+        *((f"BAPSANG_{name}", f"https://{text}") for name in HTTP for text in NO_HOST),
         ("BAPSANG_RATE_LIMITS", "none"),
         ("BAPSANG_RATE_LIMITS", "ip=0/60"),
         ("BAPSANG_RATE_LIMITS", "ip=5/60,read=5/60"),
@@ -104,6 +108,12 @@ def test_a_sqlite_file_has_no_replica() -> None:
 def test_mysql_with_the_embedded_redis_is_refused() -> None:
     with pytest.raises(SettingsError, match="BAPSANG_REDIS_URL is not set"):
         Settings.from_environment({"BAPSANG_DATABASE_URL": SERVERS["BAPSANG_DATABASE_URL"]})
+
+
+@pytest.mark.parametrize("name", HTTP)
+@pytest.mark.parametrize("host", ["s3.example.com:65535", "[fd00::1]:1", "127.0.0.1", "localhost"])
+def test_addresses_with_a_port_that_exists_are_taken(name: str, host: str) -> None:
+    Settings.from_environment({f"BAPSANG_{name}": f"https://{host}"})
 
 
 def test_rate_limits_change_by_name_or_are_off() -> None:
