@@ -118,7 +118,7 @@ class Executor:
             self._store.put(await write)
         except KubeError as error:
             # The object was deleted meanwhile; its watch tells of that, and it is made again.
-            if error.status != 404:
+            if not error.missing:
                 raise
 
     async def _carry_out(self, community: Community, apply: Apply, lost: set[Key], outcome: Outcome) -> None:

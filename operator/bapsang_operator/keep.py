@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from bapsang_operator import problems, urls
 from bapsang_operator.build import secret, secrets_read, wiring
@@ -24,6 +25,9 @@ from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey
 from bapsang_operator.urls import FaultyUrl, Form
+
+#: Seconds after which no other Secret is created in a pass: the children and the status must have their turn.
+_PATIENCE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,11 @@ class Keep:
         Raises KubeError when no other request would fare better.
         """
         kept = Kept()
+        until = self._clock() + _PATIENCE_SECONDS if create else float("-inf")
         for name, generate in secret.generators(community).items():
             key = Key("Secret", community.namespace, name)
             try:
-                await self._ensure(community, key, generate if create else None, kept)
+                await self._ensure(community, key, generate, kept, until)
             except KubeError as error:
                 _fail(kept, key, error)
         for name in sorted({ref.name for ref in secrets_read(community)}):
@@ -88,13 +93,15 @@ class Keep:
         return kept
 
     async def _ensure(
-        self, community: Community, key: Key, generate: Callable[[], secret.Content] | None, kept: Kept
+        self, community: Community, key: Key, generate: Callable[[], secret.Content], kept: Kept, until: float
     ) -> None:
         seen = await self._look(community, key)
-        if seen.whose is None and generate is not None:
-            if await self._create(community, key, generate):
-                kept.restored.append(key)
+        if seen.whose is None and self._clock() < until:
+            await self._create(community, key, generate, kept)
             seen = await self._look(community, key)
+            if seen.whose is None:
+                # Without the answer's words: an admission webhook was given the values, and may quote them.
+                kept.failed[key] = problems.of_failure(key, "it could not be created")
         match seen.whose:
             case Ownership.OURS:
                 kept.digests.update({(key.name, field): digest for field, digest in seen.digests.items()})
@@ -145,8 +152,9 @@ class Keep:
             self._seen[key] = seen
         return seen
 
-    async def _create(self, community: Community, key: Key, generate: Callable[[], secret.Content]) -> bool:
-        """Create a Secret; tell whether it was known before, that is: deleted by somebody."""
+    async def _create(self, community: Community, key: Key, generate: Callable[[], secret.Content], kept: Kept) -> None:
+        """Create a Secret; it counts as restored when it was known before, that is: deleted by somebody. A creation that
+        fails, or takes too long, may be the work of one webhook, and hides nothing else."""
         remembered = self._generated.get((community.uid, key))
         if remembered is not None:
             manifest = secret.manifest(community, key.name, {}) | {"data": remembered}
@@ -156,18 +164,15 @@ class Keep:
         try:
             await self._kube.create(manifest)
         except KubeError as error:
-            # Somebody was faster; the next look tells whose it is.
-            if error.status == 0:
+            if error.ends_the_pass:
                 raise
-            if error.status != 409:
-                # Without the answer's words: an admission webhook was given the values, and may quote them.
-                text = f"{key} could not be created"
-                raise KubeError(error.status, error.reason, text, error.causes, error.retry_after) from None
-        return remembered is not None
+            return
+        if remembered is not None:
+            kept.restored.append(key)
 
 
 def _fail(kept: Kept, key: Key, error: KubeError) -> None:
-    """Note that one Secret could not be read or made: whatever does not need it goes on."""
+    """Note that one Secret could not be read: whatever does not need it goes on. Raises where the apiserver is busy."""
     if error.ends_the_pass or error.retry_after or error.reason == "Timeout":
         raise error
     kept.failed[key] = problems.of_failure(key, error.message)

@@ -133,7 +133,7 @@ class Kube:
             await self._request("delete", "DELETE", kind, kind.path(key.namespace, key.name), body=body)
         except KubeError as error:
             # 409: another object has the name by now; the watch will tell.
-            if error.status not in {404, 409}:
+            if not error.missing and error.status != 409:
                 raise
 
     async def scale(self, live: Manifest, replicas: int) -> Manifest:

@@ -84,8 +84,8 @@ class Reconciler:
             async with asyncio.timeout(_PASS_SECONDS):
                 result = await self._reconcile(key)
         except KubeError as error:
-            # 404: the Community was deleted while we worked on it; the watch will tell.
-            if error.is_namespace_terminating or error.status == 404:
+            # The Community was deleted while we worked on it; the watch will tell.
+            if error.is_namespace_gone or error.missing == names.PLURAL:
                 result = "gone"
             else:
                 _log.warning("reconcile failed", extra={"community": "/".join(key), "error": str(error)})

@@ -14,7 +14,7 @@ from bapsang_operator.kinds import BY_NAME
 
 from .controlplane import ControlPlane
 from .test_quiet import rounds
-from .webhook import serving
+from .webhook import DeniedError, serving
 from .world import Client, Namespace, Object, Operator
 
 MIRROR = "mirror.example.com/"
@@ -40,7 +40,9 @@ def test_webhook_that_fails_for_one_kind_hides_no_other_child_and_no_status(
 ) -> None:
     broken = True
 
-    def mutate(_found: Object) -> None:
+    def mutate(found: Object) -> None:
+        if broken and found["metadata"]["name"] == "c-redis":
+            raise DeniedError(404)  # as if the apiserver did not find something
         if broken:
             raise RuntimeError("no endpoints")
 
@@ -51,6 +53,7 @@ def test_webhook_that_fails_for_one_kind_hides_no_other_child_and_no_status(
         assert 'Service "c-redis"' in told
         assert 'Service "c-api"' in told
         assert "failed calling webhook" in told
+        assert "denied the request: not by this policy" in told
         assert len(told) < 1500
         # Everything else is applied, from the first child to the last.
         for name in ("c-mysql", "c-redis"):

@@ -25,8 +25,15 @@ from .world import Client, Object
 CONFIGURATIONS = Kind(
     "MutatingWebhookConfiguration", "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations"
 )
-#: Changes an object in place; what it raises makes the webhook answer 500.
+#: Changes an object in place. What it raises makes the webhook answer 500, `DeniedError` deny.
 Mutate = Callable[[Object], None]
+
+
+class DeniedError(Exception):
+    """Raised by a `Mutate` that does not let an object pass; `code` is the HTTP status that the apiserver answers with."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
 
 
 def _certificate(folder: Path) -> Path:
@@ -59,19 +66,18 @@ def _handler(mutate: Mutate) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             found = review["request"]["object"]
+            answer = {"uid": review["request"]["uid"], "allowed": True}
             try:
                 mutate(found)
+            except DeniedError as error:
+                answer |= {"allowed": False, "status": {"code": error.code, "message": "not by this policy"}}
             except Exception as error:
                 self.send_error(500, str(error))
                 return
             patch = [{"op": "replace", "path": f"/{name}", "value": found[name]} for name in ("metadata", "spec")]
             patch = [operation for operation in patch if operation["path"][1:] in found]
-            answer = {
-                "uid": review["request"]["uid"],
-                "allowed": True,
-                "patchType": "JSONPatch",
-                "patch": base64.b64encode(json.dumps(patch).encode()).decode(),
-            }
+            if answer["allowed"]:
+                answer |= {"patchType": "JSONPatch", "patch": base64.b64encode(json.dumps(patch).encode()).decode()}
             body = json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer})
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

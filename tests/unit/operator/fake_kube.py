@@ -1,0 +1,85 @@
+"""A cluster in memory that answers like `Kube`, and whose single requests can be made to fail."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from bapsang_operator.child import Manifest
+from bapsang_operator.kinds import COMMUNITY, Key, Kind, key_of
+from bapsang_operator.kube import Kube, KubeError
+
+
+def patched(before: Any, patch: Manifest) -> Manifest:
+    """Carry out a JSON merge patch (RFC 7396)."""
+    after = dict(before) if isinstance(before, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            after.pop(name, None)
+        else:
+            after[name] = patched(after.get(name), value) if isinstance(value, dict) else value
+    return after
+
+
+class FakeKube(Kube):
+    """Objects by identity. `fails` returns the error that a request is to end with; `writes` are those that succeeded."""
+
+    def __init__(self, *objects: Manifest) -> None:
+        self.objects_by_key = {key_of(one): one for one in objects}
+        self.fails: Callable[[str, Key], KubeError | None] = lambda _verb, _key: None
+        self.asked: list[tuple[str, Key]] = []
+        self.writes: list[tuple[str, Key]] = []
+        self.events: list[Manifest] = []
+        self._version = 100
+
+    def _ask(self, verb: str, key: Key) -> None:
+        self.asked.append((verb, key))
+        error = self.fails(verb, key)
+        if error is not None:
+            raise error
+        if verb != "get":
+            self.writes.append((verb, key))
+
+    def _save(self, found: Manifest) -> Manifest:
+        self._version += 1
+        found = copy.deepcopy(found)
+        found["metadata"] |= {"resourceVersion": str(self._version)}
+        found["metadata"].setdefault("uid", f"uid-{key_of(found)}")
+        self.objects_by_key[key_of(found)] = found
+        return copy.deepcopy(found)
+
+    async def get(self, key: Key) -> Manifest | None:
+        self._ask("get", key)
+        return copy.deepcopy(self.objects_by_key.get(key))
+
+    async def apply(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Put the manifest over what is there; lists that others have added to stay as they are."""
+        key = key_of(manifest)
+        self._ask("dry-run" if dry_run else "apply", key)
+        made = patched(self.objects_by_key.get(key), manifest)
+        return made if dry_run else self._save(made)
+
+    async def create(self, manifest: Manifest, *, fenced: bool = True) -> Manifest:
+        del fenced
+        self._ask("create", key_of(manifest))
+        return self._save(manifest)
+
+    async def delete(self, live: Manifest) -> None:
+        self._ask("delete", key_of(live))
+        self.objects_by_key.pop(key_of(live), None)
+
+    async def merge(self, live: Manifest, patch: Manifest, *, dry_run: bool = False) -> Manifest:
+        self._ask("dry-run" if dry_run else "merge", key_of(live))
+        made = patched(self.objects_by_key[key_of(live)], patch)
+        return made if dry_run else self._save(made)
+
+    async def write_status(self, community: Manifest, status: Manifest) -> Manifest:
+        self._ask("status", key_of(community))
+        return self._save({**community, "status": status})
+
+    async def post_event(self, event: Manifest) -> None:
+        self.events.append(event)
+
+    async def serves(self, kind: Kind) -> bool:
+        return kind is COMMUNITY

@@ -1,0 +1,166 @@
+"""A pass over one Community while the apiserver, or a webhook on the way, refuses some of its requests."""
+
+from __future__ import annotations
+
+import pytest
+
+from bapsang_operator import names
+from bapsang_operator.child import Manifest
+from bapsang_operator.errors import KubeError, refused
+from bapsang_operator.keep import Keep
+from bapsang_operator.kinds import Key, key_of
+from bapsang_operator.metrics import Metrics
+from bapsang_operator.names import Component
+from bapsang_operator.reconcile import Reconciler
+from bapsang_operator.store import CommunityKey, Store
+
+from .fake_kube import FakeKube
+from .world import NOW, condition_of, resource
+
+COMMUNITY = CommunityKey("ns", "c")
+DENIED = 'admission webhook "policy.example.com" denied the request: no'
+
+
+class Pass:
+    """One Community, the cluster that it is in, and the process that looks after it."""
+
+    def __init__(self) -> None:
+        self.kube = FakeKube(resource())
+        self.store = Store()
+        self.store.listed.add(None)
+        self.store.put(resource())
+        self.now = 0.0
+        keep = Keep(self.kube, lambda: self.now, 30)
+        self.reconciler = Reconciler(self.kube, self.store, keep, Metrics(), lambda _key, _seconds: None, lambda: NOW)
+
+    async def run(self) -> bool:
+        return await self.reconciler(COMMUNITY)
+
+    def condition(self, kind: str) -> Manifest:
+        return condition_of(self.kube.objects_by_key[Key(names.KIND, "ns", "c")]["status"], kind)
+
+    def applied(self) -> set[Key]:
+        return {key for verb, key in self.kube.writes if verb == "apply"}
+
+
+def _webhook(code: int) -> KubeError:
+    """Return what an admission webhook that denies with a code of its own makes of a write."""
+    return refused(code, "", {"kind": "Status", "code": code, "message": DENIED, "reason": "NotFound"}, "")
+
+
+def _absent(plural: str) -> KubeError:
+    details = {"name": "x", "kind": plural}
+    return refused(404, "", {"kind": "Status", "reason": "NotFound", "message": "not found", "details": details}, "")
+
+
+async def test_pass_applies_what_waits_for_nothing_and_writes_a_status() -> None:
+    found = Pass()
+    assert await found.run()
+    assert {key.kind for key in found.applied()} >= {"Service", "StatefulSet", "NetworkPolicy", "Ingress"}
+    assert found.condition("Degraded")["status"] == "False"
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 409, 500])
+async def test_child_that_a_webhook_denies_hides_no_other_and_no_status_whatever_its_code(code: int) -> None:
+    found = Pass()
+    found.kube.fails = lambda verb, key: _webhook(code) if (verb, key.kind) == ("apply", "Service") else None
+    assert await found.run() is (code == 403)
+    assert {"StatefulSet", "Ingress", "PodDisruptionBudget"} <= {key.kind for key in found.applied()}
+    told = found.condition("Degraded")
+    assert told["reason"] == ("ChildRejected" if code == 403 else "ChildFailed")
+    assert DENIED in told["message"]
+
+
+async def test_child_whose_deletion_a_webhook_denies_with_404_is_not_taken_for_gone() -> None:
+    found = Pass()
+    assert await found.run()
+    without = resource()
+    del without["spec"]["host"]
+    found.store.put(without | {"metadata": without["metadata"] | {"resourceVersion": "1000"}})
+    found.kube.fails = lambda verb, _key: _webhook(404) if verb == "delete" else None
+    assert not await found.run()
+    assert 'Ingress "c-api" failed' in found.condition("Degraded")["message"]
+
+
+async def test_namespace_or_community_that_is_gone_ends_the_pass_without_an_error() -> None:
+    for verb, plural in (("apply", "namespaces"), ("create", "namespaces"), ("status", "communities")):
+        found = Pass()
+        found.kube.fails = lambda asked, _key, verb=verb, plural=plural: _absent(plural) if asked == verb else None
+        assert await found.run()
+        assert "status" not in found.kube.objects_by_key[Key(names.KIND, "ns", "c")]
+        assert found.kube.asked[-1][0] == verb
+
+
+async def test_secrets_that_a_webhook_holds_up_hide_no_child_and_no_status() -> None:
+    found = Pass()
+
+    def hang(verb: str, _key: Key) -> KubeError | None:
+        if verb != "create":
+            return None
+        found.now += 4
+        return KubeError(0, "Timeout", "POST: no answer from the apiserver")
+
+    found.kube.fails = hang
+    assert not await found.run()
+    assert {"Service", "NetworkPolicy", "Ingress"} <= {key.kind for key in found.applied()}
+    message = found.condition("Degraded")["message"]
+    for name in ("c-mysql", "c-redis", "c-signing-key"):
+        assert f'Secret "{name}" failed and is tried again: it could not be created.' in message
+    found.kube.fails = lambda _verb, _key: None
+    assert await found.run()
+    assert found.condition("Degraded")["status"] == "False"
+
+
+async def test_secrets_take_no_longer_than_leaves_the_children_their_turn() -> None:
+    found = Pass()
+
+    def hang(verb: str, _key: Key) -> KubeError | None:
+        found.now += 11 if verb == "create" else 0
+        return KubeError(0, "Timeout", "no answer") if verb == "create" else None
+
+    found.kube.fails = hang
+    assert not await found.run()
+    assert len([key for verb, key in found.kube.asked if verb == "create"]) == 1
+    assert found.applied()
+
+
+async def test_secret_whose_creation_was_not_answered_but_took_place_has_not_failed() -> None:
+    found = Pass()
+
+    def lose(verb: str, key: Key) -> KubeError | None:
+        if verb != "create":
+            return None
+        labels = {
+            names.LABEL_MANAGED_BY: names.MANAGER,
+            names.LABEL_COMMUNITY: "c",
+            names.LABEL_COMPONENT: Component.API,
+        }
+        made = {"kind": "Secret", "metadata": {"name": key.name, "namespace": "ns", "labels": labels}, "data": {}}
+        found.kube.objects_by_key[key_of(made)] = made
+        return KubeError(0, "Timeout", "no answer")
+
+    found.kube.fails = lose
+    await found.run()
+    assert "could not be created" not in found.condition("Degraded")["message"]
+
+
+async def test_apiserver_that_is_slow_or_busy_while_secrets_are_read_is_left_alone() -> None:
+    for error in (KubeError(0, "Timeout", "no answer"), KubeError(0, "NoAnswer", "refused")):
+        found = Pass()
+        found.kube.fails = lambda verb, _key, error=error: error if verb == "get" else None
+        assert not await found.run()
+        assert found.kube.writes == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"details": "x", "message": {"a": 1}, "reason": ["b"]},
+        {"details": {"causes": "x", "kind": None}, "message": None},
+        {"details": {"causes": ["x", None, {"reason": 1}]}},
+        {"details": ["x"]},
+    ],
+)
+def test_error_of_a_proxy_is_an_error_like_any_other(answer: Manifest) -> None:
+    error = refused(502, "9" * 5000, answer, "Bad gateway")
+    assert (error.status, error.message, error.retry_after, error.ends_the_pass) == (502, "Bad gateway", 0, False)
