@@ -28,13 +28,14 @@ class Deviation:
 
     @property
     def text(self) -> str:
-        """The path as people read it, `spec.template.spec.containers[api].image`."""
+        """The path as people read it, `spec.template.spec.containers[api].image`; no two paths have the same."""
         text = ""
         for step in self.path:
             if isinstance(step, str):
                 text += f".{step}" if text else step
             else:
-                text += f"[{step if isinstance(step, int) else step[0][1]}]"
+                # All keys of an item: of two ports 53, one is TCP and one is UDP.
+                text += f"[{step if isinstance(step, int) else '/'.join(str(value) for _, value in step)}]"
         return text
 
 

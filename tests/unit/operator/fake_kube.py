@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from bapsang_operator import drift
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import COMMUNITY, Key, Kind, key_of
 from bapsang_operator.kube import Kube, KubeError
@@ -54,10 +55,13 @@ class FakeKube(Kube):
         return copy.deepcopy(self.objects_by_key.get(key))
 
     async def apply(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
-        """Put the manifest over what is there; lists that others have added to stay as they are."""
+        """Put the manifest over what is there. What others have added stays."""
         key = key_of(manifest)
         self._ask("dry-run" if dry_run else "apply", key)
-        made = patched(self.objects_by_key.get(key), manifest)
+        live = self.objects_by_key.get(key, {})
+        made = patched(live, manifest)
+        if "spec" in live and "spec" in manifest:
+            made["spec"] = drift._overlaid(live["spec"], manifest["spec"], ("spec",), key.kind)
         return made if dry_run else self._save(made)
 
     async def create(self, manifest: Manifest, *, fenced: bool = True) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from bapsang_operator import drift
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key
 
+from .fake_kube import patched
 from .world import Cluster, community
 
 UP = Cluster(community())
@@ -57,7 +59,7 @@ ADDED: dict[str, tuple[Key, tuple[Any, ...], Any, Manifest, str]] = {
     "external address": (SERVICE, ("externalIPs",), ["192.0.2.1"], {"f:externalIPs": {}}, "spec.externalIPs"),
     "source ranges": (SERVICE, ("loadBalancerSourceRanges",), ["0.0.0.0/0"], {}, "spec.loadBalancerSourceRanges"),
     "affinity": (SERVICE, ("sessionAffinity",), "ClientIP", {}, "spec.sessionAffinity"),
-    "second port": (SERVICE, ("ports", "+"), {"port": 22, "protocol": "TCP"}, {}, "spec.ports[22]"),
+    "second port": (SERVICE, ("ports", "+"), {"port": 22, "protocol": "TCP"}, {}, "spec.ports[22/TCP]"),
     "pause": (BASE, ("paused",), True, {"f:paused": {}}, "spec.paused"),
     "host network": (
         BASE,
@@ -126,19 +128,8 @@ def test_addition_is_seen_and_what_takes_it_off_takes_off_nothing_else(case: str
         return  # by force: the apiserver takes such a list whole
     patch = drift.removal(live, found)
     assert patch["metadata"] == {"resourceVersion": "7"}
-    assert _patched(live["spec"], patch["spec"]) == UP.live[key]["spec"]
+    assert patched(live["spec"], patch["spec"]) == UP.live[key]["spec"]
     assert drift.differing_fields(UP.applied[key], live, drift.as_baseline(found)) == []
-
-
-def _patched(before: Any, patch: Manifest) -> Manifest:
-    """Carry out a JSON merge patch (RFC 7396)."""
-    after = dict(before) if isinstance(before, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            after.pop(name, None)
-        else:
-            after[name] = _patched(after.get(name), value) if isinstance(value, dict) else value
-    return after
 
 
 @pytest.mark.parametrize("case", [name for name, row in ADDED.items() if row[0] in {POLICY, SERVICE}])
@@ -186,6 +177,47 @@ LEFT_ALONE: dict[str, tuple[Key, tuple[Any, ...], Any, Manifest | None]] = {
 def test_what_others_may_add_is_left_alone(case: str) -> None:
     key, path, value, owned = LEFT_ALONE[case]
     assert drift.deviations(UP.applied[key], _edited(key, path, value, owned)) == []
+
+
+def _keyed(name: str, *items: Manifest) -> Manifest:
+    """Return what managedFields hold of the items of a list that was edited by hand."""
+    return {f"f:{name}": {f"k:{json.dumps(item)}": {} for item in items}}
+
+
+UDP, TCP = {"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}
+POD_UDP, POD_TCP = {"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}
+SPREAD = [{"topologyKey": "rack", "whenUnsatisfiable": when} for when in ("DoNotSchedule", "ScheduleAnyway")]
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "items", "owned"),
+    [
+        (SERVICE, ("ports",), [TCP, UDP], {}),
+        (
+            BASE,
+            (*CONTAINERS, 0, "ports"),
+            [POD_TCP, POD_UDP],
+            _in_pod({"f:containers": {'k:{"name":"api"}': _keyed("ports", POD_TCP, POD_UDP)}}),
+        ),
+        (
+            BASE,
+            (*POD, "topologySpreadConstraints"),
+            SPREAD,
+            _in_pod(_keyed("topologySpreadConstraints", *SPREAD)),
+        ),
+    ],
+)
+def test_additions_that_differ_in_their_second_key_alone_are_all_taken_off(
+    key: Key, path: tuple[Any, ...], items: list[Manifest], owned: Manifest
+) -> None:
+    live = _edited(key, (*path, "+"), items[0], owned)
+    _set(live["spec"], (*path, "+"), items[1])
+    found = drift.deviations(UP.applied[key], live)
+    assert len(found) == len({one.text for one in found}) == 2
+    assert patched(live["spec"], drift.removal(live, found)["spec"]) == UP.live[key]["spec"]
+    # One of them in the baseline excuses the other one at no time.
+    baseline = drift.as_baseline(found[:1])
+    assert drift.differing_fields(UP.applied[key], live, baseline) == [found[1].text]
 
 
 def test_metadata_of_others_stays_and_their_scaling_and_status_own_no_spec() -> None:
@@ -290,4 +322,4 @@ def test_fields_and_additions_are_put_right_in_one_patch_where_one_needs_the_oth
     found = drift.deviations(UP.applied[SERVICE], live)
     patch = drift.removal(live, [one for one in found if one.added], UP.applied[SERVICE])
     assert patch["spec"]["loadBalancerSourceRanges"] is None
-    assert _patched(live["spec"], patch["spec"]) == UP.live[SERVICE]["spec"] | {"clusterIP": "10.0.0.1"}
+    assert patched(live["spec"], patch["spec"]) == UP.live[SERVICE]["spec"] | {"clusterIP": "10.0.0.1"}

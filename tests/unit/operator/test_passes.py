@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from bapsang_operator import names
@@ -150,6 +152,25 @@ async def test_apiserver_that_is_slow_or_busy_while_secrets_are_read_is_left_alo
         found.kube.fails = lambda verb, _key, error=error: error if verb == "get" else None
         assert not await found.run()
         assert found.kube.writes == []
+
+
+async def test_port_added_for_both_protocols_is_closed_for_both_and_no_webhook_is_blamed() -> None:
+    found = Pass()
+    assert await found.run()
+    key = Key("Service", "ns", "c-mysql")
+    before = found.kube.objects_by_key[key]["spec"]
+    edited = copy.deepcopy(found.kube.objects_by_key[key])
+    edited["spec"]["ports"] += [{"port": 53, "protocol": protocol} for protocol in ("TCP", "UDP")]
+    owned = {f'k:{{"port":53,"protocol":"{protocol}"}}': {} for protocol in ("TCP", "UDP")}
+    entry = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:spec": {"f:ports": owned}}}
+    edited["metadata"] |= {"managedFields": [entry], "resourceVersion": "1000"}
+    found.kube.objects_by_key[key] = edited
+    found.store.put(edited)
+    found.kube.events.clear()
+    assert await found.run()
+    assert found.kube.objects_by_key[key]["spec"] == before
+    assert [event["reason"] for event in found.kube.events] == ["ChildRestored"]
+    assert found.store.baselines[key] == {}
 
 
 @pytest.mark.parametrize(

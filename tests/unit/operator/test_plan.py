@@ -365,7 +365,7 @@ def test_only_owned_fields_are_compared_and_by_meaning(wanted: Manifest, live: M
 def test_port_added_to_a_network_policy_or_a_service_is_drift() -> None:
     port = {"protocol": "TCP", "port": 80}
     more = [port, {"protocol": "TCP", "port": 22}]
-    for kind, path in (("NetworkPolicy", "spec.ports"), ("Service", "spec.ports[22]")):
+    for kind, path in (("NetworkPolicy", "spec.ports"), ("Service", "spec.ports[22/TCP]")):
         wanted, live = ({"kind": kind, "metadata": {}, "spec": {"ports": ports}} for ports in ([port], more))
         assert drift.differing_fields(wanted, live) == [path]
 
