@@ -13,7 +13,7 @@ SERVERS = {
 }
 #: Settings that hold an address of HTTP, and what stands for no host there.
 HTTP = ("ISSUER", "CORS_ORIGINS", "S3_ENDPOINT", "S3_UPLOAD_URL", "S3_PUBLIC_URL")
-NO_HOST = ("", ":80", "[", "a b", "a:1:2", "s3.example.com:", "s3.example.com:0", "s3.example.com:99999", "user:secret@a")
+NO_HOST = ("", ":80", "[", "a b", "a:1:2", "a:", "s3.example.com:0", "s3.example.com:99999", "user:secret@a")
 
 
 def test_nothing_set_works_on_one_machine() -> None:
