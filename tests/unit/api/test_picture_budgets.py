@@ -18,7 +18,6 @@ from tests.hostile import FILES, chunk, framed, riff, segment, webp
 from bapsang_api.uploads.pictures import (
     _CLEANERS,
     MOST_ANIMATION_PIXELS,
-    MOST_PIXELS,
     NotAPictureError,
     TooManyPixelsError,
     clean,
@@ -138,17 +137,20 @@ def test_long_animations_are_accepted(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
-def test_frames_of_an_animation_may_have_just_so_many_pixels(form: str) -> None:
-    most = MOST_ANIMATION_PIXELS // MOST_PIXELS
-
-    def animation(frames: int) -> bytes:
+def test_frames_of_an_animation_may_be_just_so_large_and_have_just_so_many_pixels(form: str) -> None:
+    def animation(frames: int, canvas: tuple[int, int]) -> bytes:
         if form == "WEBP":
-            return webp(framed(hostile.DOT) * frames, canvas=(10_000, 5_000))
-        return png(header(10_000, 5_000), chunk(b"IDAT", b"x"), *[chunk(b"fcTL", bytes(26))] * frames, chunk(b"IEND"))
+            return webp(framed(hostile.DOT) * frames, canvas=canvas)
+        return png(header(*canvas), chunk(b"IDAT", b"x"), *[chunk(b"fcTL", bytes(26))] * frames, chunk(b"IEND"))
 
-    assert clean(animation(most), TYPES[form]).width == 10_000
+    for frames, canvas, more in ((1, (10_000, 5_000), (10_000, 5_001)), (2, (3840, 2160), (3841, 2160))):
+        assert clean(animation(frames, canvas), TYPES[form]).width == canvas[0]
+        with pytest.raises(TooManyPixelsError):
+            clean(animation(frames, more), TYPES[form])
+    most = MOST_ANIMATION_PIXELS // (1920 * 1080)
+    assert clean(animation(most, (1920, 1080)), TYPES[form]).width == 1920
     with pytest.raises(TooManyPixelsError, match=f"{most + 1} frames"):
-        clean(animation(most + 1), TYPES[form])
+        clean(animation(most + 1, (1920, 1080)), TYPES[form])
 
 
 def with_profile(kind: str, content: bytes) -> bytes:

@@ -15,9 +15,11 @@ __all__ = ["MOST_ANIMATION_PIXELS", "MOST_PIXELS", "NotAPictureError", "Picture"
 
 # A few kilobytes can declare a picture of gigabytes, which whoever opens it then has to hold.
 MOST_PIXELS: Final = 50_000_000
-# Of all frames together, each counted as large as the picture, because that is what a viewer composes: in WebP 50 bytes are
-# a frame of 50 million pixels, which takes a viewer 0.3 s. 1,200 frames of 1920 x 1080 are allowed: 9 KB each in 10 MiB.
-MOST_ANIMATION_PIXELS: Final = 50 * MOST_PIXELS
+# Of an animation each frame counts as large as the picture, because that is what a viewer composes, round after round: 6 to
+# 13 ms a million pixels with libwebp, of frames of 50 bytes too. 3840 x 2160, so that one frame takes 0.1 s at most.
+MOST_FRAME_PIXELS: Final = 3840 * 2160
+# Of all frames together, so that a round takes 13 s at most. 480 frames of 1920 x 1080 are allowed: 20 s of film.
+MOST_ANIMATION_PIXELS: Final = 1_000_000_000
 _CLEANERS: Final[Mapping[str, Callable[[bytes, Budget], Picture]]] = {
     "image/jpeg": jpeg.clean,
     "image/jpg": jpeg.clean,
@@ -30,7 +32,7 @@ def clean(content: bytes, content_type: str) -> Picture:
     """Return the picture in `content` without metadata; its colour profile and orientation stay.
 
     Raises NotAPictureError when it is not a whole picture of that type or has more parts than any picture needs,
-    TooManyPixelsError for one over MOST_PIXELS and for an animation over MOST_ANIMATION_PIXELS.
+    TooManyPixelsError for one over MOST_PIXELS and for an animation over MOST_FRAME_PIXELS or MOST_ANIMATION_PIXELS.
     """
     cleaner = _CLEANERS.get(content_type)
     if cleaner is None:
@@ -38,6 +40,7 @@ def clean(content: bytes, content_type: str) -> Picture:
     budget = Budget()
     picture = cleaner(content, budget)
     pixels = picture.width * picture.height
-    if pixels > MOST_PIXELS or pixels * budget.frames > MOST_ANIMATION_PIXELS:
+    most = MOST_PIXELS if budget.frames <= 1 else min(MOST_FRAME_PIXELS, MOST_ANIMATION_PIXELS // budget.frames)
+    if pixels > most:
         raise TooManyPixelsError(f"{picture.width} x {picture.height} pixels, {budget.frames} frames")
     return picture
