@@ -5,6 +5,7 @@ Plain ASGI and a single layer, because every layer of the framework's convenienc
 read.
 """
 
+import asyncio
 import logging
 import os
 import re
@@ -17,6 +18,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bapsang_api.kit.bodies import Bodies
 from bapsang_api.kit.caller import set_user_id
 from bapsang_api.kit.conditional import etag_of, has
 from bapsang_api.kit.idempotency import HEADER as IDEMPOTENCY_KEY
@@ -36,6 +38,8 @@ from bapsang_api.lifecycle import Lifecycle
 log = logging.getLogger(__name__)
 
 BODY_LIMIT: Final = 1024 * 1024  # bytes
+# Within which a body must have come: 1 MiB takes a line of 0.3 Mbit/s that long.
+BODY_SECONDS: Final = 30.0
 # Bytes of path and query, as much as other servers take. The longest that makes sense is a search for 50 characters: 200 code
 # points, each in 12 characters.
 URL_LIMIT: Final = 8 * 1024
@@ -99,7 +103,10 @@ class Gateway:
         limiter: RateLimiter,
         shedder: Shedder,
         idempotency: Idempotency,
+        bodies: Bodies | None = None,
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
+        self.bodies, self.body_seconds = bodies or Bodies(), body_seconds
         self.app, self.idempotency, self.shedder, self._limiter = app, idempotency, shedder, limiter
         self._metrics, self._cors, self._lifecycle = metrics, cors, lifecycle
 
@@ -114,6 +121,8 @@ class Gateway:
             await exchange.run()
         finally:
             self._metrics.in_flight.dec()
+            if exchange.held:
+                self.bodies.release(exchange.sender, exchange.held)
             route = getattr(exchange.scope.get("route"), "path", "unmatched")
             self._metrics.observe(scope["method"], route, exchange.status, time.perf_counter() - started)
 
@@ -125,8 +134,8 @@ class Gateway:
         return self._cors.preflight(headers) if scope["method"] == "OPTIONS" else None
 
     def admit(self, scope: Scope) -> None:
-        """Raise TooManyRequests when the sender's address asks too often."""
-        if scope["path"].startswith(f"{API}/"):
+        """Raise TooManyRequests when the sender's address asks too often. Only reads of the documents and the feed are free."""
+        if scope["path"].startswith(f"{API}/") or scope["method"] not in _READS:
             self._limiter.admit(scope, Limit.IP, subject_of(client_address(scope)))
 
     def headers(self, origin: str | None, request_id: str) -> RawHeaders:
@@ -150,7 +159,9 @@ class _Exchange:
         # The first of each name counts.
         self._headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         self._request_id = gateway.request_id(self._headers)
-        self._received = 0
+        self.held, self.sender = 0, ""  # bytes of the body, and whose, once there are any
+        self._received, self._has_come = 0, False  # the body
+        self._must_have_come: float | None = None  # by the event loop's clock
         self._start: Message | None = None
         self._counted = False
         self.status = 0  # 0 until the answer has begun
@@ -227,14 +238,34 @@ class _Exchange:
         # Waiting for a client's bytes is no work: clients on slow lines must not use the budget up.
         waits_for_body = self._counted
         self._count_out()
-        message = await self._receive()
+        message = await (self._receive() if self._has_come else self._body_in_time())
         if waits_for_body:
             self._count_in()
-        # Counted here as well: a chunked body declares no length.
-        self._received += len(message.get("body", b""))
+        self._has_come = not message.get("more_body", False)
+        if body := message.get("body"):
+            self._hold(len(body))
+        return message
+
+    async def _body_in_time(self) -> Message:
+        """Return the next message. Raises InvalidInput when the body takes too long as a whole."""
+        loop = asyncio.get_running_loop()
+        if self._must_have_come is None:
+            self._must_have_come = loop.time() + self._gateway.body_seconds
+        try:
+            async with asyncio.timeout_at(self._must_have_come):
+                return await self._receive()
+        except TimeoutError as error:
+            message = f"{self._gateway.body_seconds:g}초 안에 모두 보내야 합니다."
+            raise InvalidInput(FieldError("body", message)) from error
+
+    def _hold(self, size: int) -> None:
+        # Counted here as well as declared: a chunked body declares no length.
+        self._received += size
         if self._received > BODY_LIMIT:
             raise BodyTooLarge
-        return message
+        self.sender = self.sender or subject_of(client_address(self.scope))
+        self._gateway.bodies.hold(self.sender, size)
+        self.held += size
 
     async def _finished_send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from starlette.responses import PlainTextResponse, Response
 
+from bapsang_api.kit.bodies import JsonRequest
 from bapsang_api.kit.problem import MEDIA_TYPE, ProblemBody, UnsupportedMediaType
 
 API: Final = "/api/v1"
@@ -48,7 +49,7 @@ class JsonRoute(APIRoute):
             content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
             if has_body and content_type != "application/json":
                 raise UnsupportedMediaType
-            return await handle(request)
+            return await handle(JsonRequest(request.scope, request.receive))
 
         return insist_on_json
 

@@ -55,6 +55,15 @@ async def test_login_refused_by_one_rule_costs_nothing_by_the_other(backend: Bac
         assert await log_in(world, email="somebody@example.com") == 401
 
 
+async def test_writes_are_limited_by_address_wherever_they_go(files: Backend) -> None:
+    async with open_world(limited(files, "ip=2/60")) as world:
+        for path in ("/uploads/presign", "/uploads/presign/temp", "/nowhere"):
+            headers = {"X-Forwarded-For": f"203.0.113.{len(path)}"}
+            answers = [(await world.http.post(path, json=LOGIN, headers=headers)).status_code for _ in range(3)]
+            assert answers[2] == 429, path
+            assert 429 not in answers[:2], path
+
+
 async def test_signups_and_password_checks_are_limited(backend: Backend) -> None:
     async with open_world(limited(backend, "signup=1/60,password=1/60")) as world:
         alice = await world.person()
