@@ -13,6 +13,8 @@ HEAD_LIMIT: Final = 32 * 1024  # bytes of headers; cookies of other programs of 
 # Bytes that come in a row and neither end a head or request nor belong to a body. That much is read at once, and may begin within
 # the request before; a whole head that is longer than its limit is refused by the gateway, in the usual form.
 _MOST_UNREAD: Final = 256 * 1024 + HEAD_LIMIT
+# Requests of one connection that wait for the one before. Browsers and ingresses send none ahead; each takes 2 KiB.
+_MOST_WAITING: Final = 16
 _HEAD: Final = b"HTTP/1.1 "
 _GO_ON: Final = b"HTTP/1.1 100"  # what a client waits for before it sends more
 
@@ -30,7 +32,10 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._unread = 0
-        super().on_headers_complete()
+        if len(self.pipeline) < _MOST_WAITING:
+            super().on_headers_complete()
+        else:
+            self.transport.abort()
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0

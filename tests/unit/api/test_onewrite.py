@@ -12,6 +12,7 @@ import uvicorn
 from bapsang_api.kit import onewrite
 
 CHUNKS = 3
+LET_GO = asyncio.Event()
 
 
 class Spy:
@@ -29,8 +30,10 @@ class Spy:
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answer by path: `/text`, `/nothing` (204), `/chunks`, `/echo`."""
+    """Answer by path: `/text`, `/nothing` (204), `/chunks`, `/echo`, `/wait` (once it is let go)."""
     path = scope["path"]
+    if path == "/wait":
+        await LET_GO.wait()
     body = b"HTTP/1.1 is what this text is about" if path == "/text" else b""
     if path == "/echo":
         body = (await receive())["body"]
@@ -118,6 +121,27 @@ async def test_answers_to_requests_sent_at_once_come_in_order(port: int) -> None
     answer = await exchange(port, b"".join(path + b" HTTP/1.1\r\nHost: a\r\n\r\n" for path in paths), b"204 No Content")
     assert answer.count(b"HTTP/1.1 200") == 2
     assert answer.count(b"is what this text") == 1
+
+
+async def test_a_connection_that_sends_many_requests_ahead_is_closed(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: asyncio.Queue[int] = asyncio.Queue()
+    ended = onewrite.OneWriteProtocol.connection_lost
+
+    def count(self: onewrite.OneWriteProtocol, error: Exception | None) -> None:
+        waiting.put_nowait(len(self.pipeline))
+        ended(self, error)
+
+    monkeypatch.setattr(onewrite.OneWriteProtocol, "connection_lost", count)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /wait HTTP/1.1\r\n\r\n" * 10_000)
+    try:
+        async with asyncio.timeout(10):
+            assert await waiting.get() == 16
+    finally:
+        LET_GO.set()
+        writer.close()
 
 
 async def test_what_is_no_request_is_refused(port: int) -> None:
