@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bapsang_api.kit.problem import Problem
 from bapsang_api.kit.redis import OUTAGE
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ def after_commit(event: str, **extra: str) -> Iterator[None]:
     """
     try:
         yield
-    except OUTAGE as error:
+    except (Problem, *OUTAGE) as error:
         log.warning(event, extra={**extra, "error": type(error).__name__})
     except Exception:
         log.exception(event, extra=extra)  # a bug, so with its stack

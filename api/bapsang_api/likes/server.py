@@ -20,14 +20,19 @@ class UnsuitableRedisError(Exception):
 
 
 async def check_redis(client: Redis) -> None:
-    """Raise UnsuitableRedisError when Redis may evict likes; log a warning for each setting that is merely worse.
+    """Raise UnsuitableRedisError when Redis may evict likes or refuses this client for good, as with a database number that
+    it has not; log a warning for each setting that is merely worse.
 
     Says nothing about a Redis that does not answer or does not tell its settings: it is not refused for that.
     """
     try:
         settings = ("maxmemory-policy", "appendonly", "appendfsync", "set-max-intset-entries")
         found = cast(dict[str, str], await client.config_get(*settings))
-    except (redis.exceptions.ResponseError, *OUTAGE) as error:
+    except OUTAGE as error:
+        log.info("likes.redis_settings_unknown", extra={"error": type(error).__name__})
+        return
+    except redis.exceptions.ResponseError as error:
+        await _insist_on_answers(client)
         log.info("likes.redis_settings_unknown", extra={"error": type(error).__name__})
         return
     policy = found.get("maxmemory-policy", "noeviction")
@@ -40,6 +45,16 @@ async def check_redis(client: Redis) -> None:
             "likes.redis_setting",
             extra={"setting": setting, "found": found[setting], "wanted": wanted, "effect": effect},
         )
+
+
+async def _insist_on_answers(client: Redis) -> None:
+    """Raise UnsuitableRedisError when it is not only its settings that Redis does not tell."""
+    try:
+        await client.ping()
+    except OUTAGE:
+        return
+    except redis.exceptions.ResponseError as error:
+        raise UnsuitableRedisError(f"refuses every command: {error}") from error
 
 
 def _worse(found: dict[str, str]) -> list[tuple[str, str, str]]:

@@ -11,6 +11,7 @@ from bapsang_api.auth import store as logins
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.comments import service as comments
 from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.cursor import Following, Keyset, cut
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.ids import Ids, is_ulid
@@ -75,12 +76,14 @@ class ModerationService:
     async def hide(self, actor: Actor, post_id: str) -> None:
         """Take a post from sight; it can be shown again, with every like it had."""
         await self._act(actor, "post.hide", post_id, partial(self._set_post_status, post_id, POST_HIDDEN))
-        await self._likes.withhold(post_id)
+        with after_commit("moderation.likes_not_withheld", post_id=post_id):  # likes of what nobody sees do no harm
+            await self._likes.withhold(post_id)
 
     async def show(self, actor: Actor, post_id: str) -> None:
         """Bring a hidden post back."""
         await self._act(actor, "post.show", post_id, partial(self._set_post_status, post_id, POST_ACTIVE))
-        await self._likes.restore(post_id)
+        with after_commit("moderation.likes_not_restored", post_id=post_id):  # the next like does
+            await self._likes.restore(post_id)
 
     async def hide_comment(self, actor: Actor, comment_id: str) -> None:
         """Take a comment from sight; it can be shown again. An answered one stays as a place in the tree."""

@@ -239,7 +239,10 @@ class PostService:
         return {image.key: key for image, key in zip(named, keys, strict=True)}
 
     async def _shown(self, row: PostDetailRow, user_id: str) -> Detail:
-        liked, count = await self._likes.liked(row.post_id, user_id, None, row.like_count)
+        """Return a post that has just been changed, or a while ago: that is done, whether its likes can be read or not."""
+        liked, count = False, row.like_count
+        with after_commit("posts.like_not_read", post_id=row.post_id):
+            liked, count = await self._likes.liked(row.post_id, user_id, None, count)
         return Detail(replace(row, like_count=count), liked)
 
     def _count_view(self, post_id: str, viewer: str) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from redis.asyncio import Redis
@@ -59,6 +60,24 @@ async def test_each_setting_that_is_worse_is_named(redis: Redis, caplog: pytest.
 async def test_a_redis_that_does_not_answer_is_not_refused(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     client = open_redis("redis://127.0.0.1:1/0")
+    await check_redis(client)
+    assert "likes.redis_settings_unknown" in caplog.text
+    await client.aclose()
+
+
+async def test_a_redis_without_the_database_that_is_asked_for_is_refused(servers: Backend) -> None:
+    url = servers.environment["BAPSANG_REDIS_URL"].rpartition("/")[0] + "/99999"
+    with pytest.raises(SettingsError, match="BAPSANG_REDIS_URL names a Redis that refuses every command: DB index"):
+        async with open_world(Backend(servers.name, {**servers.environment, "BAPSANG_REDIS_URL": url})):
+            pass
+
+
+async def test_a_redis_that_tells_no_settings_is_not_refused(
+    empty_redis: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    client = open_redis(empty_redis)
+    client.config_get = partial(client.execute_command, "CONFIGURE")  # type: ignore[method-assign]
     await check_redis(client)
     assert "likes.redis_settings_unknown" in caplog.text
     await client.aclose()

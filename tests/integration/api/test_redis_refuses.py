@@ -16,7 +16,7 @@ from tests import waiting
 
 from bapsang_api.kit.replica import Pins
 
-from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, open_world
+from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, make_admin, open_world
 
 NOBODY = ("127.0.0.1", 1)  # a master that does not answer
 CODES = ("OOM", "MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN", "NOPERM", "BUSY")
@@ -174,6 +174,20 @@ async def test_what_needs_redis_is_503_and_all_else_goes_on(world: World, server
     running = await metric(world, "bapsang_task_running")
     assert {task for task, value in running.items() if value} == TASKS
     assert not any((await metric(world, "bapsang_task_failures_total")).values())
+
+
+async def test_an_act_of_a_moderator_is_done_once_also_without_redis(world: World, server: Server) -> None:
+    alice, root = await world.person(), await make_admin(world, await world.person())
+    post_id = await alice.write_post()
+    assert (await alice.send("PUT", f"/posts/{post_id}/likes")).status_code == 204
+    await world.write_back()
+    with server.refusing("MASTERDOWN"):
+        for act, status in (("hide", 404), ("show", 200)):
+            assert (await root.send("POST", f"/admin/posts/{post_id}/{act}")).status_code == 204
+            assert (await alice.get(f"/posts/{post_id}")).status_code == status
+    assert await count(world, "audit_log") == 2
+    stats = (await alice.get(f"/posts/{post_id}")).json()["stats"]
+    assert (stats["likeCount"], stats["isLiked"]) == (1, True)
 
 
 async def test_a_refusal_between_the_commit_and_the_record_is_not_told_to_the_client(
