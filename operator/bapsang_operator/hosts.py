@@ -1,5 +1,5 @@
 """Whose a host is. Of several Communities that name one, the same always has it, whatever is restarted: the one that
-holds a live Ingress for it, else the older one. Pure; why so: docs/decisions/0008-hosts.md.
+has held a live Ingress for it the longest, else the older one. Pure; why so: docs/decisions/0008-hosts.md.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _EVERYTHING: Final = frozenset({"", "/", "/*", "/.*", "/(.*)"})
 class Claim:
     """What wants a whole host for itself: a Community that names it, or an Ingress that serves it now.
 
-    `community` is the Community itself or the one that the Ingress belongs to, None for somebody else's Ingress.
-    `created` is a creationTimestamp, which sorts as text.
+    `community` is the Community itself or the one whose own Ingress it is, None for any other Ingress. `created` is a
+    creationTimestamp, which sorts as text.
     """
 
     key: Key
@@ -48,13 +48,13 @@ class Hosts:
     def __init__(self) -> None:
         self._claims: dict[str, dict[Key, Claim]] = {}
         self._named: dict[Key, frozenset[str]] = {}
-        #: The Community whose Ingress served a host last. An Ingress that somebody deletes or edits is put back; without
-        #: this, an older Community that waits would take the host in that moment.
+        #: The Community that serves a host, see `_server`.
         self._served: dict[str, Key] = {}
 
     def put(self, key: Key, resource: Manifest, community: Key | None) -> set[Key]:
         """Note what an object claims now, and return the other Communities that must look again at whose their host is."""
-        claim = Claim(key, resource["metadata"].get("creationTimestamp", ""), community, _class_of(resource))
+        created = resource["metadata"].get("creationTimestamp", "")
+        claim = Claim(key, created, _owner(key, community), _class_of(resource))
         named = _claimed(resource)
         lost = self._named.get(key, frozenset()) - named
         gained = {host for host in named if self._claims.get(host, {}).get(key) != claim}
@@ -63,7 +63,6 @@ class Hosts:
             self._remove(host, key)
         for host in gained:
             self._claims.setdefault(host, {})[key] = claim
-            self._remember(host)
         if named:
             self._named[key] = named
         else:
@@ -84,11 +83,11 @@ class Hosts:
             return None
         host = _canonical(community.host)
         claims = self._claims.get(host, {}).values()
-        served = _serving(claims) | {self._served.get(host)}
+        server = self._server(host)
 
         def rank(claim: Claim) -> tuple[bool, bool, tuple[str, Key]]:
             is_community = claim.key.kind == names.KIND
-            return is_community and claim.key not in served, not is_community, _age(claim)
+            return is_community and claim.key != server, not is_community, _age(claim)
 
         first = min(_contenders(community, claims), key=rank, default=None)
         return None if first is None or first.key == _key(community) else first
@@ -107,29 +106,38 @@ class Hosts:
 
     def _remove(self, host: str, key: Key) -> None:
         claims = self._claims[host]
+        self._server(host)  # while its Ingress is known
         del claims[key]
         if self._served.get(host) == key:
             del self._served[host]
-        if claims:
-            self._remember(host)
-        else:
+        if not claims:
             del self._claims[host]
-            self._served.pop(host, None)
 
-    def _remember(self, host: str) -> None:
-        claims = self._claims[host].values()
-        serving = _serving(claims)
-        first = min((claim for claim in claims if claim.key in serving), key=_age, default=None)
-        if first is not None:
-            self._served[host] = first.key
+    def _server(self, host: str) -> Key | None:
+        """Return the Community that serves a host, the same one as long as it names it: an Ingress that somebody deletes or
+        edits is put back, and neither that moment nor an Ingress made by hand gives the host to another one. Where none
+        is known, as after a restart, it is the one with the oldest Ingress, which nobody can make older."""
+        claims = self._claims.get(host, {})
+        if host not in self._served:
+            serving = [
+                (claim.created, _age(claims[claim.community]), claim.community)
+                for claim in claims.values()
+                if claim.key.kind == _INGRESS and claim.community is not None and claim.community in claims
+            ]
+            if serving:
+                self._served[host] = min(serving)[-1]
+        return self._served.get(host)
 
 
 def _age(claim: Claim) -> tuple[str, Key]:
     return claim.created, claim.key
 
 
-def _serving(claims: Iterable[Claim]) -> set[Key | None]:
-    return {claim.community for claim in claims if claim.key.kind == _INGRESS}
+def _owner(key: Key, community: Key | None) -> Key | None:
+    """Return the Community that an object claims for. Its label does not make an Ingress of another name one of ours."""
+    if key.kind == _INGRESS and community is not None and key.name != names.api(community.name):
+        return None
+    return community
 
 
 def problem(community: Community, holder: Claim) -> Problem:
@@ -150,7 +158,7 @@ def _contenders(community: Community, claims: Collection[Claim]) -> list[Claim]:
     """Return the Communities that name a host, and each Ingress that serves it for nobody of them: of another class it
     is another way in, and stands in nobody's."""
     naming = {claim.key for claim in claims if claim.key.kind == names.KIND} | {_key(community)}
-    mine = community.ingress.class_name
+    mine = community.ingress.class_name or community.ingress.annotations.get(_CLASS_ANNOTATION)
     return [
         claim
         for claim in claims

@@ -18,7 +18,7 @@ from bapsang_operator.store import CommunityKey, Store
 from .world import AllDigests, Cluster, condition_of, resource, status_of
 
 HOST = "food.example.com"
-EARLY, LATE = "2026-11-01T10:00:00Z", "2026-11-02T10:00:00Z"
+EARLY, LATE, LATER = (f"2026-11-0{day}T10:00:00Z" for day in (1, 2, 3))
 
 
 def _named(name: str, created: str = EARLY, *, namespace: str = "ns", host: str = HOST, **spec: Any) -> Manifest:
@@ -27,11 +27,12 @@ def _named(name: str, created: str = EARLY, *, namespace: str = "ns", host: str 
     return found | {"metadata": found["metadata"] | metadata}
 
 
-def _ingress(owner: Manifest, *, host: str | None = None) -> Manifest:
+def _ingress(owner: Manifest, *, host: str | None = None, created: str = LATE) -> Manifest:
     """Return the live Ingress of a Community, for its host or one that it had before."""
     community = parse(owner | {"spec": owner["spec"] | ({"host": host} if host else {})})
     manifest = build.ingress.ingress(community, str(community.host)).manifest
-    return manifest | {"metadata": manifest["metadata"] | {"uid": "i", "resourceVersion": "1"}}
+    more = {"uid": "i", "resourceVersion": "1", "creationTimestamp": created}
+    return manifest | {"metadata": manifest["metadata"] | more}
 
 
 def _foreign(path: str | None = "/", kind: str = "Prefix", host: str = HOST, **spec: Any) -> Manifest:
@@ -88,6 +89,36 @@ def test_of_two_live_ingresses_that_of_the_older_community_stays() -> None:
     both = (_ingress(older), _ingress(newer))
     assert _holder(older, newer, *both) is None
     assert _holder(newer, older, *both) == "Community ns/old"
+
+
+def test_of_two_live_ingresses_the_older_one_stays_whatever_the_age_of_its_community() -> None:
+    older, newer = _named("old", EARLY), _named("new", LATE)
+    both = (_ingress(older, created=LATER), _ingress(newer, created=LATE))
+    assert _holder(newer, older, *both) is None
+    assert _holder(older, newer, *both) == "Community ns/new"
+
+
+@pytest.mark.parametrize("name", ["anything", "waits-api"])
+def test_ingress_that_somebody_makes_with_the_label_of_an_older_community_takes_no_host(name: str) -> None:
+    waits, serving = _named("waits", EARLY, namespace="a"), _named("serving", LATE, namespace="b")
+    theirs = _foreign()
+    theirs["metadata"] |= {"name": name, "namespace": "a", "labels": {names.LABEL_COMMUNITY: "waits"}}
+    theirs["metadata"] |= {"creationTimestamp": LATER}
+    assert _holder(serving, waits, _ingress(serving), theirs) is None
+    assert _holder(waits, serving, _ingress(serving), theirs) == "Community b/serving"
+
+
+def test_nothing_that_is_done_by_hand_takes_a_host_from_the_one_that_is_known_to_serve() -> None:
+    waits, serving = _named("waits", EARLY, namespace="a"), _named("serving", LATE, namespace="b")
+    store = _store(waits, serving, _ingress(waits, host="other.example.com", created=EARLY), _ingress(serving))
+    assert store.hosts.holder(parse(serving)) is None
+    # The one that waits has an older Ingress, which somebody edits; then the one that serves loses its own.
+    edited = _ingress(waits, created=EARLY)
+    store.put(edited | {"metadata": edited["metadata"] | {"resourceVersion": "2"}})
+    assert store.hosts.holder(parse(serving)) is None
+    store.gone(key_of(_ingress(serving)))
+    assert store.hosts.holder(parse(serving)) is None
+    assert store.hosts.holder(parse(waits)) is not None
 
 
 def test_ingress_that_somebody_deletes_or_edits_is_not_lost_to_an_older_community_that_waits() -> None:
@@ -160,9 +191,13 @@ def test_foreign_ingress_of_another_class_is_another_way_in() -> None:
     assert _holder(wanted, _foreign(ingressClassName="internal")) is None
     assert _holder(wanted, _foreign(ingressClassName="alb")) == "Ingress other/theirs"
     assert _holder(_named("c"), _foreign(ingressClassName="internal")) == "Ingress other/theirs"
+    annotations = {"kubernetes.io/ingress.class": "internal"}
     old = _foreign()
-    old["metadata"]["annotations"] = {"kubernetes.io/ingress.class": "internal"}
+    old["metadata"]["annotations"] = annotations
     assert _holder(wanted, old) is None
+    ours = _named("c", ingress={"annotations": annotations})
+    assert _holder(ours, _foreign(ingressClassName="alb")) is None
+    assert _holder(ours, old) == "Ingress other/theirs"
 
 
 def test_community_without_a_host_waits_for_nobody() -> None:
