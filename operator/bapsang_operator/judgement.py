@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from bapsang_operator import names
 from bapsang_operator.names import ConditionType, Reason
 from bapsang_operator.prewarm import Opening
+from bapsang_operator.problems import shorten
 from bapsang_operator.progress import Progress
 from bapsang_operator.spec import Community, Window
 
@@ -60,7 +61,7 @@ def paused(community: Community) -> Judgement:
     return Judgement(
         "True",
         Reason.BY_ANNOTATION,
-        f"Annotation {names.ANNOTATION_PAUSED} is set ({community.paused}): nothing is changed or put back. "
+        f"Annotation {names.ANNOTATION_PAUSED} is set ({shorten(community.paused)}): nothing is changed or put back. "
         f"Go on: kubectl -n {community.namespace} annotate community {community.name} {names.ANNOTATION_PAUSED}-.",
     )
 

@@ -80,13 +80,13 @@ def of_foreign(community: Community, keys: Iterable[Key]) -> list[Problem]:
 
 def of_rejection(key: Key, message: str) -> Problem:
     """Return the problem of a child that the apiserver refused."""
-    return Problem(Reason.CHILD_REJECTED, f'{key.kind} "{key.name}" was refused by the apiserver: {_shorten(message)}')
+    return Problem(Reason.CHILD_REJECTED, f'{key.kind} "{key.name}" was refused by the apiserver: {shorten(message)}')
 
 
 def of_failure(key: Key, message: str) -> Problem:
     """Return the problem of a child that could not be read or written for now, with the apiserver's words."""
     # Go names the port that it called from, another one each time: the status would be written at every attempt.
-    text = _shorten(re.sub(r"\S+:\d+->", "", message)).removesuffix(".")
+    text = shorten(re.sub(r"\S+:\d+->", "", message)).removesuffix(".")
     return Problem(Reason.CHILD_FAILED, f'{key.kind} "{key.name}" failed and is tried again: {text}.')
 
 
@@ -162,7 +162,7 @@ def of_refused_pods(live: Iterable[Manifest]) -> list[Problem]:
     return [
         Problem(
             Reason.PODS_REFUSED,
-            f"Deployment {found['metadata']['name']}: the apiserver refuses its pods: {_shorten(told['message'])}",
+            f"Deployment {found['metadata']['name']}: the apiserver refuses its pods: {shorten(told['message'])}",
         )
         for found in live
         if found["kind"] == "Deployment" and (told := job_condition(found, "ReplicaFailure")) is not None
@@ -213,6 +213,12 @@ def ranked(found: Iterable[Problem]) -> list[Problem]:
     """Return problems once each, causes before consequences (the order of `Reason`)."""
     order = list(Reason)
     return sorted(dict.fromkeys(found), key=lambda problem: order.index(problem.reason))
+
+
+def shorten(message: Any) -> str:
+    """Return the beginning of a text that somebody else wrote."""
+    text = str(message).strip()
+    return text if len(text) <= _MESSAGE_LIMIT else f"{text[: _MESSAGE_LIMIT - 1]}…"
 
 
 def _workload(community: Community, migration: str, pod: Manifest) -> str | None:
@@ -266,7 +272,7 @@ def _unschedulable(workload: str, pod: Manifest, now: datetime) -> Iterator[Prob
         if condition["type"] != "PodScheduled" or condition.get("reason") != "Unschedulable":
             continue
         if now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) >= UNSCHEDULABLE_AFTER:
-            text = _shorten(condition.get("message", ""))
+            text = shorten(condition.get("message", ""))
             yield Problem(Reason.UNSCHEDULABLE, f"{workload}: no node can take its pods: {text}")
 
 
@@ -290,8 +296,3 @@ def _ended(pod: Manifest) -> Iterator[str]:
         ended = container.get("state", {}).get("terminated")
         if ended and ended.get("exitCode"):
             yield endings.sentence(ended)
-
-
-def _shorten(message: Any) -> str:
-    text = str(message).strip()
-    return text if len(text) <= _MESSAGE_LIMIT else f"{text[: _MESSAGE_LIMIT - 1]}…"

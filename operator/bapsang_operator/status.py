@@ -15,6 +15,7 @@ from bapsang_operator.plan import Cause, Plan
 from bapsang_operator.prewarm import Opening
 from bapsang_operator.problems import Problem
 from bapsang_operator.progress import MigrationState, Progress
+from bapsang_operator.schema.status import MAX_MESSAGE
 from bapsang_operator.spec import Community
 
 _PROBLEMS_SHOWN = 5
@@ -171,7 +172,7 @@ def _conditions(
                 "type": kind.value,
                 "status": judged.status,
                 "reason": judged.reason.value,
-                "message": judged.message,
+                "message": judged.message[:MAX_MESSAGE],
                 "lastTransitionTime": earlier["lastTransitionTime"] if kept and earlier is not None else stamp,
                 "observedGeneration": generation,
             }

@@ -24,8 +24,9 @@ def seconds_until_silent(community: Community) -> int:
     ingress, annotations = community.ingress, community.ingress.annotations
     if community.host is None or not (ingress.class_name == "alb" or any(key.startswith(_ALB) for key in annotations)):
         return 0
-    attributes = dict(pair.strip().partition("=")[::2] for pair in annotations.get(ATTRIBUTES, "").split(","))
-    value = attributes.get(DEREGISTRATION_DELAY, str(_DEFAULT_DELAY_SECONDS)).strip()
+    pairs = (pair.partition("=") for pair in annotations.get(ATTRIBUTES, "").split(","))
+    attributes = {name.strip(): value.strip() for name, _, value in pairs}
+    value = attributes.get(DEREGISTRATION_DELAY, str(_DEFAULT_DELAY_SECONDS))
     # Anything else is refused by the controller, with an Event of its own on the Ingress.
     return int(value) + _MARGIN_SECONDS if value.isascii() and value.isdigit() and len(value) < 6 else 0
 

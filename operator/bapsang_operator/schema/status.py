@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from bapsang_operator.schema.fields import obj, text
 
+#: Longest message of a condition, in characters: with a longer one the apiserver refuses the whole status.
+MAX_MESSAGE: Final = 32_768
+
 
 def _count(description: str) -> dict[str, Any]:
     return {"type": "integer", "format": "int32", "description": description}
@@ -17,7 +20,7 @@ _CONDITION: Final = obj(
         "type": text("What is observed: Ready, Progressing, Degraded …", 316),
         "status": {"type": "string", "description": "True, False or Unknown.", "enum": ["True", "False", "Unknown"]},
         "reason": text("One word from a fixed list, for machines.", 1024),
-        "message": text("A sentence for people: what, where and what to do.", 32_768),
+        "message": text("A sentence for people: what, where and what to do.", MAX_MESSAGE),
         "lastTransitionTime": {"type": "string", "format": "date-time", "description": "When status last changed."},
         "observedGeneration": {
             "type": "integer",

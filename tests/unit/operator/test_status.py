@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from bapsang_operator.kinds import Key
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.plan import Plan
 from bapsang_operator.problems import Problem
+from bapsang_operator.schema.status import STATUS
 from bapsang_operator.spec import SecretRef
 
 from .world import NOW, Cluster, children, community, condition_of, migration_key, pod, reasons_of, status_of
@@ -59,6 +61,7 @@ ATTRIBUTES = "alb.ingress.kubernetes.io/target-group-attributes"
         ({"className": "alb", "annotations": {ATTRIBUTES: "deregistration_delay.timeout_seconds=30"}}, 35, None),
         ({"className": "alb", "annotations": {ATTRIBUTES: "deregistration_delay.timeout_seconds=30"}}, 34, 35),
         ({"annotations": {ATTRIBUTES: "stickiness.enabled=false, deregistration_delay.timeout_seconds=60"}}, 35, 65),
+        ({"annotations": {ATTRIBUTES: " deregistration_delay.timeout_seconds = 60 , a = b"}}, 35, 65),
         ({"annotations": {"alb.ingress.kubernetes.io/scheme": "internal"}}, 35, 305),
         ({"className": "alb"}, 305, None),
         ({"className": "alb", "annotations": {ATTRIBUTES: "deregistration_delay.timeout_seconds=soon"}}, 35, None),
@@ -82,6 +85,20 @@ def test_a_drain_that_ends_before_the_load_balancer_stops_is_told(
 
 def test_without_a_host_there_is_no_load_balancer_to_wait_for() -> None:
     assert problems.of_drain(community(host=None, ingress={"className": "alb"})) == []
+
+
+def test_reason_of_a_pause_that_is_longer_than_a_message_may_be_is_shortened() -> None:
+    cluster = copy.deepcopy(UP)
+    cluster.community = replace(cluster.community, paused="밥" * 80_000)
+    message = condition_of(status_of(cluster), "Paused")["message"]
+    assert "밥밥…)" in message
+    assert message.endswith("bapsang.dev/paused-.")
+
+
+def test_no_message_is_longer_than_the_apiserver_takes() -> None:
+    found = status_of(UP, found=[Problem(Reason.CHILD_FAILED, "x" * 40_000)])
+    longest = STATUS["properties"]["conditions"]["items"]["properties"]["message"]["maxLength"]
+    assert len(condition_of(found, "Degraded")["message"]) == longest
 
 
 def test_unchanged_world_yields_an_unchanged_status_later_on() -> None:
