@@ -110,10 +110,10 @@ def _added(manifest: Manifest, live: Manifest, kind: str) -> Iterator[Deviation]
 
 def _compare(wanted: Any, live: Any, path: Path, kind: str, *, whole: bool = False) -> Iterator[Deviation]:
     """Yield the fields of `wanted` that differ. `whole`: below a list that is taken whole, where nothing may be added."""
+    if wanted in ({}, [], "") and live is None:
+        # The apiserver drops empty maps, lists and texts of many fields: absent means the same.
+        return
     if isinstance(wanted, dict):
-        # The apiserver drops empty maps and lists of many fields: absent means the same.
-        if not wanted and live is None:
-            return
         if not isinstance(live, dict):
             yield Deviation(path, live)
             return
@@ -122,8 +122,6 @@ def _compare(wanted: Any, live: Any, path: Path, kind: str, *, whole: bool = Fal
         for name, value in wanted.items():
             yield from _compare(value, live.get(name), (*path, name), kind, whole=whole)
     elif isinstance(wanted, list):
-        if not wanted and live is None:
-            return
         if not isinstance(live, list):
             yield Deviation(path, live)
             return

@@ -342,6 +342,10 @@ def test_foreign_and_vanishing_objects_are_left_alone() -> None:
         ({"resources": {"requests": {"cpu": 1}}}, {"resources": {"requests": {"cpu": "2"}}}, True),
         ({"emptyDir": {}}, {"emptyDir": {}}, False),
         ({"ingress": []}, {}, False),
+        ({"env": [{"name": "A", "value": ""}]}, {"env": [{"name": "A"}]}, False),
+        ({"env": [{"name": "A", "value": ""}]}, {"env": [{"name": "A", "value": "x"}]}, True),
+        ({"env": [{"name": "A", "value": ""}]}, {"env": []}, True),
+        ({"tolerations": [{"key": "", "operator": "Exists"}]}, {"tolerations": [{"operator": "Exists"}]}, False),
         ({"automount": False}, {}, True),
         ({"args": ["a"]}, {"args": ["a", "b"]}, True),
         (

@@ -395,7 +395,11 @@ def test_log_line_is_json_with_its_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "right"), [("1000m", "1"), (1, "1"), ("1Gi", "1024Mi"), ("1.5", "1500m"), ("1G", "1000M")]
+    ("left", "right"),
+    [
+        *(("1000m", "1"), (1, "1"), ("1Gi", "1024Mi"), ("1.5", "1500m"), ("1G", "1000M")),
+        *(("0.001m", "1u"), ("1u", "1000n"), ("1024Ti", "1Pi"), ("1024Pi", "1Ei"), ("5000T", "5P"), ("1000P", "1E")),
+    ],
 )
 def test_quantities_are_equal_by_value(left: str | int, right: str) -> None:
     assert quantity.equal(left, right)
