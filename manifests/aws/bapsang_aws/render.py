@@ -238,6 +238,8 @@ class _Stack:
     def _ref(self, name: str) -> Any:
         if name == "AWS::NoValue":
             return _ABSENT
+        if name == "AWS::StackName":
+            return f"${{{self._name}.StackName}}"
         if name in _PSEUDO:
             return _PSEUDO[name]
         if name in self._values:

@@ -65,6 +65,9 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("EC2::LaunchTemplate", "LaunchTemplateData/BlockDeviceMappings", [GONE]),
     ("EC2::LaunchTemplate@NatTemplate", "LaunchTemplateData/InstanceType", ["t3.nano", "m5.large"]),
     ("EC2::LaunchTemplate@NatTemplate", "LaunchTemplateData/CreditSpecification", [{"CpuCredits": "unlimited"}, GONE]),
+    ("EC2::LaunchTemplate@NatTemplate", "LaunchTemplateData/MetadataOptions/InstanceMetadataTags", ["disabled", GONE]),
+    ("EC2::LaunchTemplate@NatTemplate", "LaunchTemplateData/UserData/Fn::Base64/Fn::Sub", ["#!/bin/bash\ntrue\n"]),
+    ("EC2::LaunchTemplate@NatTemplate", "LaunchTemplateData/UserData", [GONE]),
     # cluster
     ("EKS::Cluster", "ResourcesVpcConfig/PublicAccessCidrs", [["0.0.0.0/0"], GONE]),
     ("EKS::Cluster", "ResourcesVpcConfig/EndpointPrivateAccess", [False]),
@@ -272,5 +275,7 @@ KEPT = (
     "KMS::Key",
     "SecretsManager::Secret@*",
 )
-#: Resources that write to log groups of a name that they would also make by themselves.
-ORDERED = ("RDS::DBInstance@Database", "EKS::Cluster")
+#: Resources that write to log groups of a name that they would also make by themselves, and NAT instances behind another.
+ORDERED = ("RDS::DBInstance@Database", "EKS::Cluster", "EC2::Instance@InstanceB", "EC2::Instance@InstanceC")
+#: Resources that others have to wait for until they say that they work.
+AWAITED = ("EC2::Instance",)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .fault_table import BAD, GONE, KEPT, ORDERED, REMOVED
+from .fault_table import AWAITED, BAD, GONE, KEPT, ORDERED, REMOVED
 
 Templates = dict[str, dict[str, Any]]
 
@@ -84,6 +84,9 @@ def _generate(templates: Templates) -> Iterator[Fault]:
     for target in ORDERED:
         for where, _ in _places(templates, target):
             yield Fault(where, ("DependsOn",), GONE)
+    for target in AWAITED:
+        for where, _ in _places(templates, target):
+            yield Fault(where, ("CreationPolicy",), GONE)
 
 
 def _without_gone(value: Any) -> Any:

@@ -15,8 +15,12 @@ from .faults import Fault, all_faults
 
 TEMPLATES = template.load_all()
 SETS = {path.stem: template.parameters(path) for path in sorted((template.ROOT / "params").glob("*.json"))}
-#: The sets as they are, and the way out that none of them takes.
-WORLDS = [*SETS.values(), {**SETS["lean"], "EgressMode": "nat-gateways"}]
+#: The sets as they are, and the ways out that none of them takes.
+WORLDS = [
+    *SETS.values(),
+    {**SETS["lean"], "EgressMode": "nat-gateways"},
+    {**SETS["ha"], "EgressMode": "nat-instances"},
+]
 SOUND = [render(TEMPLATES, world) for world in WORLDS]
 
 

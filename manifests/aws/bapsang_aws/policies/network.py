@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from bapsang_aws.policies.core import dig, each, leaves, policy, true
+from bapsang_aws.policies.core import dig, each, leaves, listed, policy, true
 from bapsang_aws.render import Estate, Resource
 
 Found = Iterator[tuple[Resource | str, str]]
@@ -187,15 +187,59 @@ each(
 )
 
 
+def _launched_with(estate: Estate, instance: Resource) -> Mapping[str, Any]:
+    """Return the data of an instance's launch template."""
+    template = estate.at(dig(instance.properties, "LaunchTemplate", "LaunchTemplateId"))
+    found: Mapping[str, Any] = template.properties.get("LaunchTemplateData", {}) if template else {}
+    return found
+
+
+def _nat_instances(estate: Estate) -> list[Resource]:
+    ways = {route.properties.get("InstanceId") for route in estate.of("EC2::Route")}
+    return [one for one in estate.of("EC2::Instance") if one.ref in ways]
+
+
+@policy("nat-instances-forward-before-they-are-used")
+def _awaited(estate: Estate) -> Found:
+    """An instance runs minutes before it forwards: without a signal its route would lead nowhere for as long."""
+    for one in _nat_instances(estate):
+        if not dig(one.body, "CreationPolicy", "ResourceSignal", "Timeout"):
+            yield one, "gets address and route as soon as it runs, before it forwards"
+        launched = _launched_with(estate, one)
+        tags = dig(launched, "MetadataOptions", "InstanceMetadataTags") == "enabled"
+        if "cfn-signal" not in str(launched.get("UserData")) or not tags:
+            yield one, "never says that it forwards, under the name that its tags tell it"
+
+
+@policy("nat-instances-are-replaced-one-by-one")
+def _one_by_one(estate: Estate) -> Found:
+    for place, one in enumerate(sorted(_nat_instances(estate), key=lambda one: len(_used_before(estate, one)))):
+        if len(_used_before(estate, one)) < place:
+            yield one, "is replaced at the same time as another zone's"
+
+
+def _used_before(estate: Estate, instance: Resource) -> set[str]:
+    """Return the instances whose routes are in place before this one is made."""
+    stack = instance.address.partition(".")[0]
+    earlier: set[str] = set()
+    for name in listed(instance.body.get("DependsOn", [])):
+        route = estate.at(f"${{{stack}.{name}}}")
+        other = estate.at(route.properties.get("InstanceId")) if route else None
+        if other:
+            earlier |= {other.address} | _used_before(estate, other)
+    return earlier
+
+
 @policy("fixed-interfaces-have-a-fixed-owner")
 def _fixed_interfaces(estate: Estate) -> Found:
     """CloudFormation starts the replacement of an instance before it ends the old one, and EC2 attaches an interface
     once: an instance that both owns an interface by id and follows an image fails at the update after the next image."""
     attached = {str(one.properties.get("InstanceId")) for one in estate.of("EC2::NetworkInterfaceAttachment")}
     for one in estate.of("EC2::Instance"):
-        template = estate.at(dig(one.properties, "LaunchTemplate", "LaunchTemplateId"))
-        inherited = dig(template.properties, "LaunchTemplateData", "NetworkInterfaces") if template else None
-        interfaces = [*one.properties.get("NetworkInterfaces", ()), *(inherited or ())]
+        interfaces = [
+            *one.properties.get("NetworkInterfaces", ()),
+            *_launched_with(estate, one).get("NetworkInterfaces", ()),
+        ]
         owned = any("NetworkInterfaceId" in interface for interface in interfaces)
         moving = [path for path, value in leaves(one.properties) if _MOVING.search(value)]
         if (owned or one.ref in attached) and moving:
