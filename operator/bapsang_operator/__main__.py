@@ -97,7 +97,7 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
 
         async def work() -> None:
             await leading.wait()
-            await scopes.are_known.wait()
+            await scopes.are_tried.wait()
             await queue.work(reconciler)
 
         def refresh() -> None:

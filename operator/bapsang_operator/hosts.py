@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bapsang_operator import names
+from bapsang_operator import names, problems
 from bapsang_operator.build import ingress
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key
@@ -152,6 +152,12 @@ def problem(community: Community, holder: Claim) -> Problem:
         f'spec.host "{community.host}" is taken by {whose}. This one gets no Ingress for it before that one is gone or '
         "has another host. Set another host here or there.",
     )
+
+
+def uncompared(key: Key) -> Problem:
+    """Return the problem of an Ingress that waits until the hosts of all watched namespaces are known."""
+    text = "not every watched namespace could be listed yet, so its host was not compared with theirs"
+    return problems.of_failure(key, text)
 
 
 def _contenders(community: Community, claims: Collection[Claim]) -> list[Claim]:

@@ -103,6 +103,8 @@ class Reconciler:
 
     async def _reconcile(self, key: CommunityKey) -> str:
         """Return `success`, `waiting` or `error`; what is not a success is tried again soon."""
+        if not self._store.is_listed(key.namespace):
+            return "success"  # its watch names it again
         revision = self._store.revision(key)  # before anything is read, so that no change is taken for seen
         resource = self._store.community(key)
         if resource is None or "deletionTimestamp" in resource["metadata"]:
@@ -141,6 +143,9 @@ class Reconciler:
         if taken is not None:
             _log.warning("host taken", extra={"community": str(community), "host": community.host, "by": taken.whose})
             children = self._store.hosts.give_way(community, children)
+        if self._store.awaited:
+            # The host may be served from a namespace of which nothing is known yet: what is live stays as it is.
+            children = [_waiting(child) if child.key.kind == "Ingress" else child for child in children]
         self._store.remember(children)
         lost = self._store.take_lost(key)
         rollout = progress.observe(community, children, live)
@@ -152,6 +157,7 @@ class Reconciler:
             outcome.problems.append(unread)
         if taken is not None:
             outcome.problems.append(hosts.problem(community, taken))
+        outcome.problems += [hosts.uncompared(child.key) for child in planned.held if child.key.kind == "Ingress"]
         planned.foreign += outcome.foreign
         planned.vanishing += [*outcome.vanishing, *kept.vanishing]
         if planned.applies or planned.scales or planned.adjusts:

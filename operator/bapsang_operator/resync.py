@@ -39,9 +39,10 @@ async def resync(kube: Kube, store: Store, seconds: float, concern: Callable[[Co
             await audit(kube, store, concern)
 
 
-async def fill(kube: Kube, store: Store, scope: str | None) -> None:
+async def fill(kube: Kube, store: Store, scope: str | None, failed: Callable[[], None]) -> None:
     """List every kind of a scope once into the store, before anything of it is watched or done: a half-filled one would
-    look like lost children. Raises KubeError when a kind may not be listed; else tries until it is."""
+    look like lost children. Raises KubeError when a kind may not be listed; else tries until it is, and calls `failed` at
+    each attempt that fails."""
     for kind in (COMMUNITY, *WATCHED):
         for pause in Patience():
             try:
@@ -53,6 +54,7 @@ async def fill(kube: Kube, store: Store, scope: str | None) -> None:
                 if error.is_refusal or (error.status == 404 and scope is not None):
                     raise
                 _log.warning("listing failed", extra={"kind": kind.name, "error": str(error)})
+                failed()
                 await asyncio.sleep(pause)
 
 

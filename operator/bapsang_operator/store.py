@@ -94,7 +94,8 @@ class Packed(MutableMapping[Key, Manifest]):
 class Store:
     """Live objects by identity and by Community.
 
-    `listed` are the scopes (a namespace, or None for the whole cluster) of which every watched kind was listed.
+    `listed` are the scopes (a namespace, or None for the whole cluster) of which every watched kind was listed, `awaited`
+    those of which nothing is known yet.
     `applied` holds the manifests that were applied last, `baselines` what webhooks have made of them; a child without an
     entry was not applied by this process yet. `hosts` are who claims which host; `concern` is told of each Community
     whose host may have become free or taken by what another one did.
@@ -102,6 +103,7 @@ class Store:
 
     def __init__(self, concern: Callable[[CommunityKey], None] = lambda _: None) -> None:
         self.listed: set[str | None] = set()
+        self.awaited: set[str | None] = set()
         self.hosts = Hosts()
         self._concern = concern
         self.applied = Packed()
@@ -168,6 +170,13 @@ class Store:
             known = self._objects.get(child.key) if child.key not in self.applied else None
             if known is not None and drift.applied_digest(known) == child.digest:
                 self.applied[child.key] = child.manifest
+
+    def leave(self, scope: str | None) -> None:
+        """Forget a scope that cannot be looked at any more, all but its Ingresses: what runs there may serve its host still,
+        and nobody else gets that because we do not see it. What only waited for a host holds up nobody."""
+        self.listed.discard(scope)
+        for key in [key for key in self._objects if scope in (None, key.namespace) and key.kind != "Ingress"]:
+            self.drop(self._objects[key])
 
     def revision(self, community: CommunityKey) -> int:
         """Return a number that changes with every change of a Community, its children, their Jobs and their pods."""
