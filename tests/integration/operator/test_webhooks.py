@@ -115,6 +115,10 @@ def _edit_by_hand(namespace: Namespace) -> None:
     ports = [{"name": "open", "port": 9999, "protocol": "TCP"}]
     service = {"externalIPs": ["192.0.2.1"], "ports": ports, "sessionAffinity": "ClientIP"}
     namespace.patch("Service", "c-mysql", {"spec": service}, form="strategic-merge")
+    # Of one number, for both protocols; a strategic merge patch knows them by the number alone.
+    open_ports = (namespace.get("Service", "c-mysql") or {})["spec"]["ports"]
+    open_ports.append({"name": "open-udp", "port": 9999, "protocol": "UDP"})
+    namespace.patch("Service", "c-mysql", {"spec": {"ports": open_ports}})
     metadata = {"metadata": {"labels": {"team": "food"}}}
     restart = {"spec": {"template": {"metadata": {"annotations": RESTARTED}}}}
     namespace.patch("Deployment", "c-api-burst", metadata | restart)
