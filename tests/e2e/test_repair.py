@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,22 +13,21 @@ from .conftest import Community, eventually
 RESTORED_SECONDS = 10
 SECRET_SECONDS = 60  # Secrets are never watched, only asked for by name from time to time
 
-CHILDREN = [
-    "deployment/api-base", "deployment/api-burst", "service/api", "hpa/api-burst", "pdb/api", "ingress/api", "serviceaccount/api",
-    "cronjob/like-sync", "networkpolicy/api", "networkpolicy/redis", "networkpolicy/mysql", "service/redis", "service/mysql",
-    "statefulset/redis", "statefulset/mysql",
-]  # fmt: skip
+# On the real cluster one of each sort that something else works on too: a controller, the autoscaler, the network.
+# Every child, and what can be edited in it, is tried on an apiserver alone: tests/integration/operator/test_restoring.py.
+CHILDREN = ["deployment/api-base", "hpa/api-burst", "networkpolicy/mysql"]
 
 EDITS: list[tuple[str, list[Any], Any]] = [
     ("deployment/api-base", ["spec", "template", "spec", "containers", 0, "image"], "example.com/wrong:1"),
-    ("deployment/api-base", ["spec", "replicas"], 0),
-    ("service/api", ["spec", "ports", 0, "targetPort"], 1),
     ("hpa/api-burst", ["spec", "maxReplicas"], 99),
-    ("pdb/api", ["spec", "maxUnavailable"], "100%"),
-    ("ingress/api", ["spec", "rules", 0, "host"], "wrong.example.com"),
-    ("cronjob/like-sync", ["spec", "suspend"], True),
     ("networkpolicy/redis", ["spec", "ingress"], [{}]),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ready_again(sample: Community) -> Iterator[None]:
+    yield
+    sample.wait_ready(240)
 
 
 @pytest.mark.parametrize("child", CHILDREN)
@@ -64,10 +64,6 @@ def test_a_deleted_secret_comes_back_with_the_same_values(sample: Community) -> 
     sample.cluster.kubectl("delete", "secret", name, "-n", sample.namespace)
     after = eventually(lambda: sample.get("secret", name), SECRET_SECONDS, what="the Secret is back")
     assert after["data"] == before["data"], "everybody would be logged out otherwise"
-
-
-def test_the_community_is_ready_again_after_all_of_it(sample: Community) -> None:
-    sample.wait_ready(240)
 
 
 def _split(sample: Community, child: str) -> tuple[str, str]:
