@@ -36,6 +36,7 @@ ATTRIBUTES = {
     "auth/revocation.py _until": "sessions that existed, for half an hour: forgetting one would let its tokens in",
     "auth/revocation.py _unannounced": "sessions that existed and were just revoked here, until Redis answers, for half an hour",
     "kit/batch.py _waiting": "at most `queue` ids that requests wait for",
+    "kit/bodies.py _held": "senders of requests that are not answered yet",
     "kit/db.py _local_locks": "names of our own",
     "kit/ratelimit.py _accounts": "100,000 digests, a third of a KiB each",
     "kit/shortcuts.py _ways": "routes of our own",
