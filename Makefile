@@ -102,6 +102,7 @@ lock: $(VENV)/ready ## Renew the pinned requirement files
 	compile pyproject.toml --extra operator -c tests/requirements.txt -o operator/requirements.txt
 
 $(VENV)/ready: tests/requirements.txt pyproject.toml
+	@PYTHONPATH=manifests/local $(PYTHON) -c 'import bapsang_local'
 	@echo "Installing the development environment into $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r tests/requirements.txt

@@ -60,6 +60,7 @@ def find() -> Engine | None:
 
 def ensure(settings: Settings) -> Engine:
     """Return a running engine, installing and starting the distribution's where none answers. Raises Failure with advice."""
+    _refuse_podman()
     if engine := find():
         return engine
     _require_rights()
@@ -93,6 +94,18 @@ def clear(settings: Settings) -> None:
     leftovers.remove_cgroups(CGROUP)
     shutil.rmtree(RUN, ignore_errors=True)
     _state(settings).unlink(missing_ok=True)
+
+
+def _refuse_podman() -> None:
+    """Raise Failure where `docker` is podman: its images have other names, and kind treats it as another provider."""
+    if not shutil.which("docker"):
+        return
+    told = shell.attempt(["docker", "version"], timeout=15)
+    if b"podman" in (told.stdout + told.stderr).lower():
+        raise Failure(
+            "`docker` is podman here, which is not supported.",
+            "Install Docker, and see that `docker version` names no podman (its client first on the PATH, DOCKER_HOST unset).",
+        )
 
 
 def _answers(engine: Engine) -> bool:

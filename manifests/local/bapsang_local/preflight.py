@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import sys
 import urllib.error
 import urllib.request
 
@@ -16,15 +15,10 @@ from .settings import CLUSTER, Settings
 DISK_FIRST_GIB = 12  # sources, build caches and images of a first build
 DISK_AGAIN_GIB = 3
 MEMORY_GIB = 5
-PYTHON_NEEDED = (3, 11)
 
 
 def check_machine(settings: Settings) -> None:
     """Raise Failure when this machine cannot carry the cluster."""
-    if sys.version_info < PYTHON_NEEDED:
-        raise Failure(
-            f"Python {sys.version.split()[0]} is too old.", "Install Python 3.11 or newer and put it first on the PATH."
-        )
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
