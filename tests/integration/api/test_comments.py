@@ -8,6 +8,8 @@ import pytest
 
 from .world import API, PASSWORD, Person, World, assert_problem, make_admin
 
+pytestmark = pytest.mark.both_databases
+
 NOBODY = "01JD0000000000000000000000"
 DELETED, HIDDEN = "삭제된 댓글입니다.", "관리자가 숨긴 댓글입니다."
 

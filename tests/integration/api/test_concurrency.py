@@ -10,6 +10,8 @@ import pytest
 
 from .world import API, Backend, Person, World, eventually, open_world
 
+pytestmark = pytest.mark.both_databases
+
 CROWD = 200
 USERS = 8  # each with a request under way all the time
 

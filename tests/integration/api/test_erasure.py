@@ -12,6 +12,8 @@ from bapsang_api.users.service import user_id_of
 from .bucket import DAY, PhotoWorld, collect
 from .world import API, PASSWORD, Person, World, assert_problem, make_admin
 
+pytestmark = pytest.mark.both_databases
+
 NOBODY = "01JD0000000000000000000000"
 DELETED = "삭제된 댓글입니다."
 

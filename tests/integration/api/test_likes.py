@@ -15,6 +15,8 @@ from bapsang_api.likes.writeback import store
 
 from .world import API, Backend, Person, World, assert_problem, open_world
 
+pytestmark = pytest.mark.both_databases
+
 
 async def people(world: World, number: int) -> list[Person]:
     return [await world.person() for _ in range(number)]

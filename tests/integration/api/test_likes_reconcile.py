@@ -12,6 +12,8 @@ from bapsang_api.likes.writeback.store import ReconcileStore
 
 from .world import World
 
+pytestmark = pytest.mark.both_databases
+
 
 async def reconcile(world: World, slice_size: int = 1_000) -> int:
     async with world.runtime.database.exclusive(LOCK) as lane:

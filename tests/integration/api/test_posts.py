@@ -13,6 +13,8 @@ from bapsang_api.kit.clock import SEOUL
 
 from .world import API, World, assert_problem, eventually
 
+pytestmark = pytest.mark.both_databases
+
 WIRE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?")
 
 

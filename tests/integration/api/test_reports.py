@@ -11,6 +11,8 @@ from .test_moderation import audit
 from .test_ratelimit import limited
 from .world import API, Backend, Person, World, assert_problem, make_admin, open_world
 
+pytestmark = pytest.mark.both_databases
+
 NOBODY = "01JD0000000000000000000000"
 
 

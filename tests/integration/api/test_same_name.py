@@ -5,6 +5,7 @@ import unicodedata
 from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import bindparam, text
 
 from bapsang_api.kit.text import folded
@@ -12,6 +13,8 @@ from bapsang_api.users.store import id_of
 
 from .test_ratelimit import limited
 from .world import API, PASSWORD, Backend, World, assert_problem, open_world
+
+pytestmark = pytest.mark.both_databases
 
 EMAIL = "victim@example.com"
 # For MySQL's collation each of these is EMAIL.

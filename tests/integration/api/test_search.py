@@ -16,6 +16,8 @@ from bapsang_api.search.store import TIME_LIMIT
 from .test_ratelimit import limited
 from .world import API, Backend, Person, World, assert_problem, make_admin, open_world
 
+pytestmark = pytest.mark.both_databases
+
 TEXTS = (
     ("된장찌개 맛집", "홍대 Pizza 골목"),
     ("김치 된장", "찌개 아님. It is a test"),

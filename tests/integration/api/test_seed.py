@@ -24,6 +24,8 @@ from .databases import connected
 from .process import log_lines, run
 from .world import API, Backend, World, open_world
 
+pytestmark = pytest.mark.both_databases
+
 SMALL = ("--users", "50", "--posts", "200", "--likes", "600")
 UNTIL = datetime(2026, 11, 1, tzinfo=UTC)
 

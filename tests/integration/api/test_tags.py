@@ -15,6 +15,8 @@ from bapsang_api.tags import store as tags
 from .test_erasure import erasure
 from .world import API, Backend, Person, World, assert_problem, make_admin, open_world
 
+pytestmark = pytest.mark.both_databases
+
 
 async def write(person: Person, *names: str) -> str:
     answer = await person.send("POST", "/posts", json={"title": "밥", "content": "찌개", "tags": list(names)})

@@ -16,6 +16,8 @@ from bapsang_api.upkeep.recount import Recount
 from .process import BARE, PROGRAM, log_lines, run
 from .world import Backend, World, open_world
 
+pytestmark = pytest.mark.both_databases
+
 NOBODY = "01JD0000000000000000000000"
 ROWS = (
     "INSERT INTO users (id, nickname, user_role, user_status, created_at) VALUES (:id, '앨리스', 'USER', 'ACTIVE', NOW(6))",
