@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from bapsang_local.cluster import Cluster
+from bapsang_local.failure import Failure
 from bapsang_local.settings import Settings
 from bapsang_local.smoke import mysql_likes
 
@@ -83,7 +86,8 @@ def test_the_namespace_enforces_the_restricted_level(sample: Community, cluster:
         "--",
         "true",
     ]
-    assert not cluster.kubectl_tries(*root), "a pod that may be root is refused"
+    with pytest.raises(Failure, match='violates PodSecurity "restricted'):
+        cluster.kubectl(*root)
 
 
 def test_three_likes_are_three_in_redis_and_in_mysql_and_two_after_one_is_taken_back(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import text
 
 from .databases import connected
-from .world import API, PASSWORD, Backend, World, assert_problem, open_world
+from .world import API, PASSWORD, Backend, World, assert_problem, eventually, open_world
 
 # Every request of it asks the database; those for posts and lists share one question.
 SLOW = f"{API}/search/posts?q=밥상"
@@ -60,9 +60,16 @@ async def test_five_hundred_readers_of_a_list_wait_for_one_statement(servers: Ba
             reads = [asyncio.create_task(world.http.get(f"{API}/posts")) for _ in range(500)]
             await asyncio.sleep(0)
             assert (await world.http.get(f"{API}/health")).text == "OK"
+
+            async def asked() -> bool:
+                return world.runtime.database.usage()[0].in_use > 0
+
+            await eventually(asked)
             pool = world.runtime.database.usage()[0]
             assert pool.in_use + pool.waiting <= 2
-        assert {(await read).status_code for read in reads} <= {200, 503}
+        answered = [(await read).status_code for read in reads]
+        assert set(answered) <= {200, 503}
+        assert 200 in answered
 
 
 async def test_reads_over_the_budget_are_refused_and_counted(servers: Backend) -> None:
@@ -89,7 +96,7 @@ async def test_writes_and_logins_cannot_starve_reads(servers: Backend) -> None:
             assert_problem(await world.http.post(f"{API}/auth/tokens", json=login), 503, "E503-1")
             assert await shed(world, "write") == 1
             assert (await alice.get("/users/me")).status_code == 200
-        assert {(await write).status_code for write in writes} <= {201, 503}
+        assert {(await write).status_code for write in writes} == {201}
         assert (await world.http.post(f"{API}/auth/tokens", json=login)).status_code == 201
 
 

@@ -46,7 +46,7 @@ CASES: dict[str, dict[str, Any]] = {
 def helm() -> Path:
     found = sorted(from_environment().bin.glob("helm-*"))
     if not found:
-        pytest.skip("helm is not there: run `make up` first")
+        pytest.fail("helm is not there: run `make up` first")
     return found[-1]
 
 

@@ -6,8 +6,10 @@ import logging
 import threading
 import time
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
@@ -97,13 +99,23 @@ async def test_single_flight_runs_once_for_all_waiters_and_shares_errors() -> No
     assert [type(result) for result in results] == [asyncio.CancelledError] + [NotFound] * 4
 
 
-async def test_password_check_does_the_same_for_nobody() -> None:
+async def test_password_check_does_the_same_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    verify, checked = PasswordHasher.verify, []
+
+    def counted(self: PasswordHasher, hashed: str | bytes, password: str | bytes) -> Literal[True]:
+        checked.append(str(hashed).rpartition("$")[0].rpartition("$")[0])  # its parameters, without salt and digest
+        return verify(self, hashed, password)
+
+    monkeypatch.setattr(PasswordHasher, "verify", counted)
     passwords = Passwords()
     hashed = await passwords.hash("Bapsang-2026!")
     assert hashed.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert await passwords.verify(hashed, "Bapsang-2026!")
     assert not await passwords.verify(hashed, "bapsang-2026!")
     assert not await passwords.verify(None, "no such user")
+    assert checked == ["$argon2id$v=19$m=19456,t=2,p=1"] * 3, (
+        "the same work, or whoever asks learns which e-mails exist"
+    )
     await passwords.close()
 
 
