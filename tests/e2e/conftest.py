@@ -86,6 +86,12 @@ class Community:
             "patch", "community", self.name, "-n", self.namespace, "--type=merge", "-p", json.dumps({"spec": spec})
         )
 
+    def run_now(self, task: str) -> None:
+        """Run a CronJob (`like-sync`, `image-collector`) to its end without waiting for its minute."""
+        here, job = ("-n", self.namespace), f"{task}-{secrets.token_hex(3)}"
+        self.cluster.kubectl("create", "job", job, f"--from=cronjob/{self.name}-{task}", *here)
+        self.cluster.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=90s", *here)
+
     def wait_ready(self, seconds: float = 240) -> None:
         def ready() -> bool:
             community = self.get("community")

@@ -111,11 +111,7 @@ def test_a_community_waits_for_its_access_key_and_then_takes_uploads(
     post = {"title": "아침", "content": "콩나물국", "postImageKey": smoke.upload(author, smoke.photo())}
     url = author.call("POST", "/api/v1/posts", post).json()["contentDetail"]["postImageUrl"]
 
-    collector = f"{community.name}-image-collector"
-    run = ["create", "job", "collect-now", f"--from=cronjob/{collector}", "-n", community.namespace]
-    community.cluster.kubectl(*run)
-    done = ["wait", "job/collect-now", "--for=condition=Complete", "-n", community.namespace, "--timeout=90s"]
-    community.cluster.kubectl(*done)
+    community.run_now("image-collector")
     assert smoke.load(settings.ingress_port, url).status == 200, "what is used stays"
 
 
