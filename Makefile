@@ -45,7 +45,10 @@ dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://
 	@echo "The API: http://127.0.0.1:8000/docs  (Ctrl-C ends it; data in bapsang.sqlite3)"
 	@env $$(compgen -e BAPSANG_ | grep -E '^BAPSANG_(HOME|CONTEXT|INGRESS_PORT|IMAGES)$$' | sed 's/^/-u /') $(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
 
-test: lint up browser ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
+# The environment and the linters compute while `up` mostly waits.
+test: ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
+	@$(MAKE) -j2 lint up
+	@$(MAKE) browser
 	@$(PYTEST) --junitxml="$(LOGS)/junit.xml" tests/unit tests/integration tests/faults tests/e2e
 
 test-unit: $(VENV)/ready ## Unit tests only: seconds, nothing to start
