@@ -14,7 +14,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bapsang_api import docs, openapi
-from bapsang_api.asgi import Cors, Gateway
+from bapsang_api.asgi import Gateway
 from bapsang_api.auth import discovery
 from bapsang_api.auth.routes import REPLAYS as AUTH_REPLAYS
 from bapsang_api.auth.routes import account_router
@@ -24,6 +24,7 @@ from bapsang_api.comments.routes import SHORTCUTS as COMMENTS
 from bapsang_api.comments.routes import router as comments_router
 from bapsang_api.feed.routes import router as feed_router
 from bapsang_api.health.routes import router as health_router
+from bapsang_api.kit.cors import Cors
 from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.inject import provide
 from bapsang_api.kit.logs import describe

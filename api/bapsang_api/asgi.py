@@ -11,7 +11,6 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -21,8 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bapsang_api.kit.bodies import Bodies
 from bapsang_api.kit.caller import set_user_id
 from bapsang_api.kit.conditional import etag_of, has
+from bapsang_api.kit.cors import Cors, RawHeaders
 from bapsang_api.kit.idempotency import HEADER as IDEMPOTENCY_KEY
-from bapsang_api.kit.idempotency import REPLAYED, Idempotency
+from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.logs import describe, set_request_id
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.network import client_address
@@ -44,17 +44,6 @@ BODY_SECONDS: Final = 30.0
 # points, each in 12 characters.
 URL_LIMIT: Final = 8 * 1024
 _GOOD_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PREFLIGHT_SECONDS: Final = 600
-_EXPOSED: Final = ", ".join(
-    (
-        *("Authorization", "ETag", "Location", "X-Request-ID", "Retry-After", REPLAYED),
-        *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
-    )
-)
-_CORS: Final = (
-    (b"access-control-allow-credentials", b"true"),
-    (b"access-control-expose-headers", _EXPOSED.encode()),
-)
 # A load balancer that asks often must not be told to go away, least of all when there is much to do.
 _ALWAYS_ANSWERED: Final = ("/health", f"{API}/health")
 _READS: Final = ("GET", "HEAD", "OPTIONS")
@@ -63,31 +52,6 @@ _OWN_ONLY: Final = b"private, no-cache"
 # For what is not a page: it loads nothing, and nothing may frame it.
 _BARE_POLICY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 _ALWAYS: Final = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
-RawHeaders = list[tuple[bytes, bytes]]
-
-
-@dataclass(frozen=True)
-class Cors:
-    """The origins whose pages may read answers."""
-
-    origins: frozenset[str]
-
-    def headers(self, origin: str | None) -> RawHeaders:
-        """Return what tells a browser that a page of this origin may read the answer."""
-        if origin not in self.origins:
-            return []
-        return [(b"access-control-allow-origin", origin.encode("latin-1")), *_CORS]
-
-    def preflight(self, request: Mapping[str, str]) -> Response | None:
-        """Return the answer to a preflight request, None for any other. Another origin gets no permission in it."""
-        if "origin" not in request or "access-control-request-method" not in request:
-            return None
-        response = Response(status_code=204)
-        if request["origin"] in self.origins:
-            response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE"
-            response.headers["Access-Control-Allow-Headers"] = request.get("access-control-request-headers", "")
-            response.headers["Access-Control-Max-Age"] = str(_PREFLIGHT_SECONDS)
-        return response
 
 
 class Gateway:
