@@ -1,4 +1,4 @@
-"""How a process ended, for whoever looks at its pod: a code of a fixed list, with an error number or a setting's name.
+"""How a process ended, for people who look at its pod: a code of a fixed list, with an error number or a setting's name.
 
 It is the container's termination message. Nothing else is: texts of errors hold hosts, and with a mistyped URL parts of
 passwords; the operator copies what it finds there into conditions and Events, which far more people read than logs.

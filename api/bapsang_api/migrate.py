@@ -105,7 +105,7 @@ def _upgrade(connection: Connection) -> str:
 
 
 def revisions() -> frozenset[str]:
-    """Return the revisions that this program knows, by the names of their files: whoever serves has no use for Alembic."""
+    """Return the revisions that this program knows, by the names of their files: a server has no use for Alembic."""
     folder = files("bapsang_api").joinpath("migrations", "versions")
     return frozenset(found[1] for file in folder.iterdir() if (found := _FILE.fullmatch(file.name)))
 

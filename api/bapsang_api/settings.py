@@ -49,7 +49,7 @@ _DEFAULTS: Final[Mapping[str, str]] = {
 class SettingsError(EndingError):
     """A setting that the process cannot start with. Its text is one line for the person who set it.
 
-    It never repeats the value: whoever mistakes one variable for another puts a password where none is expected.
+    It never repeats the value: people who mistake one variable for another put a password where none is expected.
     """
 
     def __init__(self, variable: str, problem: str, remedy: str) -> None:

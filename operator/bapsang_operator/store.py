@@ -39,7 +39,7 @@ def slim(resource: Manifest) -> Manifest:
     if community_of(resource) is None:
         return {"kind": resource["kind"], "metadata": {key: metadata[key] for key in _IDENTITY}}
     if resource["kind"] != "Pod":
-        # Nearly always none: whoever adds something to a child by hand is among them.
+        # Nearly always none: people who add something to a child by hand are among them.
         managed = fields.foreign(resource) if resource["kind"] != names.KIND else []
         if managed:
             metadata["managedFields"] = managed

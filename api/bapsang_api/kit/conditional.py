@@ -18,7 +18,7 @@ def etag_of(body: bytes) -> str:
 def has(if_none_match: str, etag: str) -> bool:
     """Return whether an `If-None-Match` header names the tag, by the weak comparison of RFC 9110 (8.8.3.2).
 
-    One that is far too long names nothing: whoever sends it gets the whole answer.
+    One that is far too long names nothing: its sender gets the whole answer.
     """
     if len(if_none_match) > _LONGEST:
         return False

@@ -21,7 +21,7 @@ T = TypeVar("T")
 DEFAULT_SIZE = 20
 MAX_SIZE = 100
 _PLAIN: Final = 3  # parameters: what says one of them twice is not plain
-# Bytes. A cursor and a size are some 120; whoever asks writes the keys of this cache, so that a longer query must not get into it.
+# Bytes. A cursor and a size are some 120. Clients write the keys of this cache, so a longer query must not get into it.
 _LONGEST_PLAIN: Final = 256
 
 

@@ -149,7 +149,7 @@ def _container(community: Community, resources: Resources) -> Manifest:
         "lifecycle": {"preStop": {"sleep": {"seconds": pre_stop}}},
         "resources": pod.resources(resources),
         "securityContext": pod.container_security(),
-        # Not the last lines of the log: whoever may read a pod's status need not be one who may read logs.
+        # Not the last lines of the log: somebody who may read a pod's status may not be allowed to read logs.
         "terminationMessagePolicy": "File",
         "volumeMounts": [
             {"name": "signing-key", "mountPath": wiring.KEY_FOLDER, "readOnly": True},

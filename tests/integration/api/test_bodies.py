@@ -1,4 +1,4 @@
-"""Bodies that come slowly, are many or hold more than they should: whoever sends them is alone with it."""
+"""Bodies that come slowly, are many or hold more than they should harm nobody but their sender."""
 
 import asyncio
 import json

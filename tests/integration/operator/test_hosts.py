@@ -1,4 +1,4 @@
-"""One host, one Community: whoever serves it keeps it, the others wait without an Ingress and take over in turn."""
+"""One host, one Community: the one that serves keeps it, the others wait without an Ingress and take over in turn."""
 
 from __future__ import annotations
 

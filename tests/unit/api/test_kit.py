@@ -114,7 +114,7 @@ async def test_password_check_does_the_same_for_nobody(monkeypatch: pytest.Monke
     assert not await passwords.verify(hashed, "bapsang-2026!")
     assert not await passwords.verify(None, "no such user")
     assert checked == ["$argon2id$v=19$m=19456,t=2,p=1"] * 3, (
-        "the same work, or whoever asks learns which e-mails exist"
+        "the same work, or the time of an answer tells which e-mails exist"
     )
     await passwords.close()
 

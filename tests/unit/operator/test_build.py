@@ -298,7 +298,7 @@ def test_migration_is_named_by_image_and_database() -> None:
     assert named() == named(host="x.y") == named({("c-redis", "url"): "other"})
     assert len({named(), *others}) == 4
     assert all(len(name) == 8 for name in others)
-    # Keyed: whoever reads the name of the Job cannot try passwords against it.
+    # Keyed: somebody who reads the name of the Job cannot try passwords against it.
     assert named(moved["key"]) != named()
 
 
