@@ -17,7 +17,7 @@ from bapsang_operator.cost.search import search
 from bapsang_operator.names import ConditionType, EventReason, Reason
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "charts/bapsang-operator/README.md"]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "charts/bapsang-operator/README.md"]
 COMMUNITY = (ROOT / "docs/community.md").read_text()
 
 
