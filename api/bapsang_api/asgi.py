@@ -67,10 +67,8 @@ class Gateway:
         limiter: RateLimiter,
         shedder: Shedder,
         idempotency: Idempotency,
-        bodies: Bodies | None = None,
-        body_seconds: float = BODY_SECONDS,
     ) -> None:
-        self.bodies, self.body_seconds = bodies or Bodies(), body_seconds
+        self.bodies, self.body_seconds = Bodies(), BODY_SECONDS
         self.app, self.idempotency, self.shedder, self._limiter = app, idempotency, shedder, limiter
         self._metrics, self._cors, self._lifecycle = metrics, cors, lifecycle
 
