@@ -194,7 +194,13 @@ def main() -> int:
         shutil.copytree(PACKAGE, folder / "bapsang_operator", ignore=shutil.ignore_patterns("__pycache__"))
         # The tests as well: somebody may go on writing them meanwhile.
         shutil.copytree(ROOT / "tests/unit/operator", folder / "tests/unit/operator")
-        for file in ("pyproject.toml", "CHANGELOG.md", "tests/conftest.py"):
+        for file in (
+            "pyproject.toml",
+            "CHANGELOG.md",
+            "tests/conftest.py",
+            "tests/nightly_parts.py",
+            "tests/nightly.toml",
+        ):
             shutil.copy(ROOT / file, folder / file)
         if not _passes(folder):
             sys.exit("the tests fail on the unbroken package: mend that first")
