@@ -93,7 +93,7 @@ lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
 format: $(VENV)/ready ## Format the code
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .
 
-generate: $(VENV)/ready ## Renew what is computed: CRD, field reference, figures of the EKS sample and of docs/capacity.md
+generate: $(VENV)/ready ## Renew what is computed: CRD, tables and figures in the docs, figures of the EKS sample
 	@$(BIN)/bapsang-operator crd > charts/bapsang-operator/crds/communities.bapsang.dev.yaml
 	@$(BIN)/python docs/generate.py
 

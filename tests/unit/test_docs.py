@@ -21,12 +21,47 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROO
 COMMUNITY = (ROOT / "docs/community.md").read_text()
 
 
+def _generate() -> Any:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def test_the_tables_of_fields_and_values_are_current() -> None:
     generate = _generate()
     assert generate.page(COMMUNITY) == COMMUNITY, "run: make generate"
     assert generate.table().count("\n") > 40
     readme = generate.README.read_text()
     assert generate.readme(readme) == readme, "run: make generate"
+
+
+@pytest.mark.parametrize("page", _generate().MEASURED, ids=lambda page: page.name)
+def test_every_measured_figure_is_that_of_its_file(page: Path) -> None:
+    text = page.read_text()
+    assert _generate().measured(text) == text, "run: make generate"
+    assert len(re.findall(r"<!-- *[\w-]+\.json", text)) == len(_generate().FIGURE.findall(text)), (
+        "a marker without a figure"
+    )
+
+
+def test_a_figure_is_rounded_from_what_is_measured_and_must_be_there(tmp_path: Path) -> None:
+    generate = _generate()
+    generate.BENCHMARKS = tmp_path
+    (tmp_path / "fleet.json").write_text(
+        '{"at": "2026-11-27T23:40:11", "s": 86.5, "by": [{"n": 5, "pods": 1200}], "none": 0}'
+    )
+    shown = "1<!-- fleet.json at -->, 80<!-- fleet.json s -->, 1.00<!-- fleet.json by.5.pods / s -->, 9<!-- fleet.json by.5.pods + none -->"
+    assert re.sub("<.*?>", "", generate.measured(shown)) == "2026-11-27, 87, 13.87, 1,200"
+    with pytest.raises(KeyError):
+        generate.measured("1<!-- fleet.json by.6.pods -->")
+
+
+def test_measured_pages_take_their_figures_from_files() -> None:
+    for page in ("performance.md", "operator.md", "likes.md"):
+        assert _generate().FIGURE.search((ROOT / "docs" / page).read_text()), page
 
 
 def test_what_follows_from_the_cpu_time_of_a_request_is_current() -> None:
@@ -60,15 +95,6 @@ def test_bill_of_the_sample_and_of_the_cheapest_design_are_told() -> None:
     assert f"| none | {usd:,.2f} |" in page, f"docs/aws.md: lean costs {usd:,.2f}"
     cheapest = search(REFERENCE, book).front[0].usd
     assert f"**{cheapest:,.2f} USD**" in page, f"docs/aws.md: the cheapest costs {cheapest:,.2f}"
-
-
-def _generate() -> Any:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs/generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("name", [*ConditionType, *Reason, *EventReason])
