@@ -18,41 +18,16 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests import nightly_parts
+from tests.nightly_marker import pytest_addoption, pytest_collection_modifyitems
 
 # A busy machine is no failure; hypothesis would otherwise give each example 0.2 s.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
+__all__ = ["pytest_addoption", "pytest_collection_modifyitems"]  # hooks
 _births: dict[int, str] = {}
 _seconds: defaultdict[str, float] = defaultdict(float)
 _count: defaultdict[str, int] = defaultdict(int)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--nightly",
-        choices=[*nightly_parts.parts()],
-        help="run the tests that are marked for this part of the nightly tier",
-    )
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect what belongs to the nightly tier, or all the rest where a part of it is asked for."""
-    wanted = config.getoption("--nightly")
-    kept = [item for item in items if _nightly_part(item) == wanted]
-    dropped = [item for item in items if _nightly_part(item) != wanted]
-    if dropped:
-        config.hook.pytest_deselected(items=dropped)
-        items[:] = kept
-
-
-def _nightly_part(item: pytest.Item) -> str | None:
-    marker = item.get_closest_marker("nightly")
-    if marker is None:
-        return None
-    if len(marker.args) != 1 or marker.args[0] not in nightly_parts.parts():
-        raise pytest.UsageError(f"{item.nodeid}: nightly{marker.args} names no part of tests/nightly.toml")
-    return str(marker.args[0])
 
 
 def pytest_collection_finish() -> None:

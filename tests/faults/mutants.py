@@ -183,6 +183,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=120)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks/mutants.json")
+    parser.add_argument("--at-least", type=float, default=0, help="percent that must be noticed, or the exit code is 1")
     chosen = parser.parse_args()
     every = [one for one in _mutants() if one[0].startswith(chosen.only)]
     tried = every if chosen.all else random.Random(chosen.seed).sample(every, min(chosen.sample, len(every)))
@@ -222,7 +223,7 @@ def main() -> int:
     saved = result | {"files": by_file, "survivors": survivors}
     chosen.output.write_text(json.dumps(saved, indent=2, ensure_ascii=False) + "\n")
     sys.stdout.write(f"{json.dumps(result)}\n")
-    return 0
+    return int(result["percent"] < chosen.at_least)
 
 
 if __name__ == "__main__":
