@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests import nightly_parts
 from tests.nightly_marker import pytest_addoption, pytest_collection_modifyitems
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 # A busy machine is no failure; hypothesis would otherwise give each example 0.2 s.
 hypothesis.settings.register_profile("unhurried", deadline=None)
@@ -28,6 +30,18 @@ __all__ = ["pytest_addoption", "pytest_collection_modifyitems"]  # hooks
 _births: dict[int, str] = {}
 _seconds: defaultdict[str, float] = defaultdict(float)
 _count: defaultdict[str, int] = defaultdict(int)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Give a worker whole modules, in order, so that it makes a module's fixtures once; one cluster has one user."""
+    return _ByModule(config, log)
+
+
+class _ByModule(LoadScopeScheduling):
+    """The adapter to a private name of pytest-xdist, which has no public one for how tests are grouped."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
 
 
 def pytest_collection_finish() -> None:

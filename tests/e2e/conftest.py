@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -14,7 +13,7 @@ import pytest
 import yaml
 from tests import waiting
 
-from bapsang_local import deploy, engine, s3
+from bapsang_local import deploy, engine, s3, smoke
 from bapsang_local.cluster import Cluster
 from bapsang_local.failure import Failure
 from bapsang_local.settings import COMMUNITY, COMMUNITY_NAMESPACE, OPERATOR_NAMESPACE, Settings, from_environment
@@ -22,9 +21,15 @@ from bapsang_local.smoke import Client
 
 Found = TypeVar("Found")
 OPERATOR = "deployment/bapsang-operator"
-#: `spec.api.drainSeconds` of the tests' own Communities: Contour hears of an endpoint at once, and each rollout waits for
-#: this. The tests that hold endpoints back for longer take the default.
-DRAIN_SECONDS = 3
+#: `spec.api` of the tests' own Community. Contour hears of an endpoint at once, and each rollout waits for the drain; the
+#: test that holds endpoints back for longer takes the default drain.
+BASE, BURST, DRAIN_SECONDS = 2, 2, 3
+API = {
+    "base": {"replicas": BASE},
+    "burst": {"minReplicas": BURST, "maxReplicas": BURST},
+    "drainSeconds": DRAIN_SECONDS,
+    "rateLimits": {"enabled": False},  # all users of the tests come from one address
+}
 
 
 def eventually(look: Callable[[], Found], seconds: float, *, what: str) -> Found:
@@ -88,9 +93,7 @@ class Community:
 
     def run_now(self, task: str) -> None:
         """Run a CronJob (`like-sync`, `image-collector`) to its end without waiting for its minute."""
-        here, job = ("-n", self.namespace), f"{task}-{secrets.token_hex(3)}"
-        self.cluster.kubectl("create", "job", job, f"--from=cronjob/{self.name}-{task}", *here)
-        self.cluster.kubectl("wait", f"job/{job}", "--for=condition=Complete", "--timeout=90s", *here)
+        smoke.run_now(self.cluster, self.namespace, f"{self.name}-{task}")
 
     def wait_ready(self, seconds: float = 240) -> None:
         def ready() -> bool:
@@ -171,30 +174,27 @@ def other_image(cluster: Cluster, sample: Community) -> str:
     return name
 
 
-@contextmanager
-def communities(cluster: Cluster, settings: Settings, image: str) -> Iterator[Callable[..., Community]]:
-    """Yield a function that makes a Community like the sample in a namespace of its own; both are gone afterwards.
-    Its `drain` is spec.api.drainSeconds, the default when None.
-
-    Without rate limits: all users of the tests come from one address.
-    """
+@pytest.fixture(scope="session")
+def make_community(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Callable[..., Community]]:
+    """Return a function that makes a Community like the sample in a namespace of its own; it is gone afterwards."""
     namespaces: list[str] = []
+    image = sample.get("community")["spec"]["image"]
 
-    def make(drain: int | None = DRAIN_SECONDS, **spec: Any) -> Community:
+    def make(**spec: Any) -> Community:
         tag = secrets.token_hex(3)
         namespace = f"e2e-{tag}"
         community = Community(cluster, namespace, "table", f"{tag}.bapsang.localhost")
         documents = list(yaml.safe_load_all(deploy.sample_text(settings, image)))
         wanted = next(document for document in documents if document["kind"] == "Community")
         wanted["metadata"] = {"name": community.name, "namespace": namespace}
-        wanted["spec"]["api"] |= {"rateLimits": {"enabled": False}, "drainSeconds": drain}
+        wanted["spec"]["api"] |= API
         wanted["spec"] |= {
             "host": community.host,
             "publicUrl": f"http://{community.host}:{settings.ingress_port}",
             # Without the sample's retries: they would hide what is wrong with the end of a pod.
             "ingress": {"className": wanted["spec"]["ingress"]["className"]},
-            **spec,
         }
+        wanted["spec"]["storage"] |= spec.pop("storage", {})
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
         namespaces.append(namespace)
@@ -210,20 +210,18 @@ def communities(cluster: Cluster, settings: Settings, image: str) -> Iterator[Ca
             cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
 
 
-@pytest.fixture
-def make_community(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Callable[..., Community]]:
-    """Return a function that makes Communities of the test's own."""
-    with communities(cluster, settings, sample.get("community")["spec"]["image"]) as make:
-        yield make
+@pytest.fixture(scope="session")
+def own(make_community: Callable[..., Community]) -> Community:
+    """A ready Community of the tests' own. Each leaves it ready, with API; the last of them, test_teardown.py, deletes it."""
+    made = make_community()
+    made.wait_ready()
+    return made
 
 
-@pytest.fixture(scope="module")
-def own(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Community]:
-    """A ready Community of the module's own."""
-    with communities(cluster, settings, sample.get("community")["spec"]["image"]) as make:
-        made = make()
-        made.wait_ready()
-        yield made
+@pytest.fixture(scope="session")
+def keyless(make_community: Callable[..., Community]) -> Community:
+    """A Community whose Secret for the bucket is missing, until a test mends that; test_teardown.py deletes its namespace."""
+    return make_community(storage={"secretName": "none-such"})
 
 
 @pytest.fixture

@@ -15,12 +15,11 @@ from bapsang_local import images
 from bapsang_local.cluster import Cluster
 from bapsang_local.settings import Settings
 
-from .conftest import Community, communities, eventually
+from .conftest import API, BASE, BURST, Community, eventually
 from .traffic import USERS, Request, outcome, served, traffic
 from .watching import Watch, is_going, is_ready, watching
 
 ON_DEMAND, SPOT = "bapsang-worker", "bapsang-worker2"
-BASE, BURST = 2, 2
 BROKEN = "/none-such"
 SLOW = 0.4  # seconds: such a request had to try a second pod
 RETRIES = {"projectcontour.io/retry-on": "connect-failure", "projectcontour.io/num-retries": "8"}
@@ -28,18 +27,15 @@ RETRIES = {"projectcontour.io/retry-on": "connect-failure", "projectcontour.io/n
 Figure = Callable[[str, str], None]
 
 
-@pytest.fixture(scope="module")
-def own(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Community]:
-    """A Community of two base and two burst pods."""
-    with communities(cluster, settings, sample.get("community")["spec"]["image"]) as make:
-        made = make()
-        made.patch({"api": {"base": {"replicas": BASE}, "burst": {"minReplicas": BURST, "maxReplicas": BURST}}})
-        made.wait_ready()
-        yield made
-    # The sample's burst pods fled to on-demand nodes as well, and nothing sends them back by itself.
-    here = ("-n", sample.namespace)
-    cluster.kubectl("delete", "pods", *here, "-l", f"bapsang.dev/community={sample.name},bapsang.dev/tier=burst")
-    cluster.kubectl("rollout", "status", f"deployment/{sample.name}-api-burst", *here, "--timeout=90s")
+@pytest.fixture(scope="module", autouse=True)
+def sample_back_on_spot(sample: Community) -> Iterator[None]:
+    """The sample's burst pods flee to on-demand nodes as well, and nothing sends them back by itself."""
+    yield
+    kubectl, here = sample.cluster.kubectl, ("-n", sample.namespace)
+    kubectl(
+        "delete", "pods", *here, "-l", f"bapsang.dev/community={sample.name},bapsang.dev/tier=burst", "--wait=false"
+    )
+    kubectl("rollout", "status", f"deployment/{sample.name}-api-burst", *here, "--timeout=90s")
 
 
 def nodes_of(watch: Watch, tier: str) -> list[str]:
@@ -59,7 +55,7 @@ def complete(watch: Watch, burst: int = BURST) -> bool:
 def begin(watch: Watch) -> None:
     """Wait until the Community is complete; what served before that does not count."""
     assert watch.wait(lambda: complete(watch), 90)
-    watch.fewest = watch.serving()
+    watch.fewest = watch.staying()
 
 
 def evict(community: Community, pod: str) -> bool:
@@ -166,6 +162,7 @@ def forbidding(community: Community) -> dict[str, Any]:
     return found if found["disruptionsAllowed"] == 0 and found["currentHealthy"] == BASE else {}
 
 
+@pytest.mark.nightly("e2e")
 def test_a_killed_spot_node_costs_what_was_in_flight_on_it(
     own: Community, cluster: Cluster, settings: Settings, figure: Figure
 ) -> None:
@@ -183,6 +180,7 @@ def test_a_killed_spot_node_costs_what_was_in_flight_on_it(
             whole = time.monotonic()
         finally:
             clusters.wake(cluster, built=not images.pulled(cluster.engine, settings))
+            own.patch({"api": {"burst": API["burst"]}, "ingress": {"annotations": None}})
     slow = [request for request in source.asked if request.ended > killed and request.ended - request.began > SLOW]
     figure("spot node killed: requests, of these failed", f"{len(source.asked)}, {len(source.failed)}")
     figure(f"spot node killed: requests slower than {SLOW} s, the slowest", f"{len(slow)}, {slowest(slow):.1f} s")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from bapsang_local.cluster import Cluster
 
-from .conftest import Community, eventually
+from .conftest import API, Community, eventually
 
 WORKERS = ("bapsang-worker", "bapsang-worker2")
 
@@ -48,7 +47,8 @@ def _fill(community: Community, node: str, millicores: int) -> None:
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
     }
-    metadata = {"name": f"ballast-{node}", "namespace": community.namespace}
+    labels = {"bapsang.dev/test": "ballast"}
+    metadata = {"name": f"ballast-{node}", "namespace": community.namespace, "labels": labels}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     community.cluster.kubectl("apply", "--server-side", "-f", "-", input=json.dumps(pod).encode())
 
@@ -65,34 +65,37 @@ def _running(community: Community, component: str, tier: str = "") -> list[str]:
     ]
 
 
-def test_burst_pods_take_the_place_of_placeholders_when_the_nodes_are_full(
-    make_community: Callable[..., Community], cluster: Cluster
-) -> None:
-    community = make_community()
-    community.wait_ready()
+def test_burst_pods_take_the_place_of_placeholders_when_the_nodes_are_full(own: Community, cluster: Cluster) -> None:
+    before = own.get("community")["spec"]["api"]["burst"]
+    own.patch({"api": {"burst": {"minReplicas": 1, "maxReplicas": 1}}})
+    own.wait_ready()
     # Pods of the tests before this one still drain on some worker, and where the others went is chance.
     free = eventually(lambda: {node: _free(cluster, node) for node in WORKERS}, 120, what="no pod is about to go")
     freer = max(free, key=lambda node: free[node])
     least = min(free.values())
     if free[freer] > least:
-        _fill(community, freer, free[freer] - least)
+        _fill(own, freer, free[freer] - least)
     # So large that each worker has room for one of them and no more.
     large = least // 2 + 60
     assert large < least, f"the workers have {free} millicores left"
     burst = {"minReplicas": 1, "maxReplicas": 2, "headroom": 1, "resources": {"requests": {"cpu": f"{large}m"}}}
-    community.patch({"api": {"burst": burst}})
-    community.wait_ready()
-    (placeholder,) = eventually(lambda: _running(community, "headroom"), 60, what="the placeholder has its place")
-    assert len(_running(community, "api", "burst")) == 1
+    own.patch({"api": {"burst": burst}})
+    own.wait_ready()
+    (placeholder,) = eventually(lambda: _running(own, "headroom"), 60, what="the placeholder has its place")
+    assert len(_running(own, "api", "burst")) == 1
 
-    community.patch({"api": {"burst": {"minReplicas": 2}}})
-    eventually(lambda: len(_running(community, "api", "burst")) == 2, 60, what="the second burst pod has its place")
-    assert placeholder not in _running(community, "headroom"), "it gave way"
-    assert community.condition("Degraded")["status"] == "False", "a placeholder that waits is no problem"
+    own.patch({"api": {"burst": {"minReplicas": 2}}})
+    eventually(lambda: len(_running(own, "api", "burst")) == 2, 60, what="the second burst pod has its place")
+    assert placeholder not in _running(own, "headroom"), "it gave way"
+    assert own.condition("Degraded")["status"] == "False", "a placeholder that waits is no problem"
 
-    community.patch({"api": {"burst": {"minReplicas": 1, "headroom": 0}}})
+    own.cluster.kubectl("delete", "pods", "-n", own.namespace, "-l", "bapsang.dev/test=ballast", "--wait=false")
+    own.patch(
+        {"api": {"burst": {**API["burst"], "headroom": before.get("headroom"), "resources": before.get("resources")}}}
+    )
     eventually(
-        lambda: not cluster.items("pods", "-n", community.namespace, "-l", "app.kubernetes.io/component=headroom"),
+        lambda: not cluster.items("pods", "-n", own.namespace, "-l", "app.kubernetes.io/component=headroom"),
         60,
         what="no placeholder is left",
     )
+    own.wait_ready()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from bapsang_local.cluster import Cluster
 from bapsang_local.settings import Settings
 from bapsang_local.smoke import Client
@@ -20,6 +22,7 @@ PAUSE_SECONDS = 0.25
 LIMIT_SECONDS = 60
 
 
+@pytest.mark.nightly("e2e")
 def test_an_envoy_that_missed_its_probes_keeps_its_users(
     cluster: Cluster, sample: Community, settings: Settings
 ) -> None:

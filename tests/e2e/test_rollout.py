@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
-from bapsang_local import s3
-from bapsang_local.cluster import Cluster
 from bapsang_local.settings import Settings
 
-from .conftest import DRAIN_SECONDS, Community, communities, eventually
+from .conftest import DRAIN_SECONDS, Community, eventually
 from .propagation import late_endpoints
 from .traffic import served, traffic
 from .watching import Watch, is_going, watching
@@ -36,68 +30,6 @@ def created(pod: dict[str, Any]) -> str:
 
 def became_ready(pod: dict[str, Any]) -> str:
     return next(str(found["lastTransitionTime"]) for found in pod["status"]["conditions"] if found["type"] == "Ready")
-
-
-@pytest.fixture(scope="module")
-def own(cluster: Cluster, settings: Settings, sample: Community) -> Iterator[Community]:
-    """A ready Community of the module's own, with the default drain."""
-    with communities(cluster, settings, sample.get("community")["spec"]["image"]) as make:
-        made = make(drain=None)
-        made.wait_ready()
-        yield made
-
-
-@pytest.mark.parametrize(("late", "drain_afterwards"), [(25, None), (15, DRAIN_SECONDS)])
-def test_a_changed_image_rolls_after_its_migration_and_no_request_fails(
-    own: Community, sample: Community, settings: Settings, other_image: str, late: float, drain_afterwards: int | None
-) -> None:
-    """What load balancers need until they stop sending is reported between 15 and 70 s; the default drain is 35."""
-    image = other_image if drain_afterwards is None else sample.get("community")["spec"]["image"]
-    assert own.get("community")["spec"]["api"]["drainSeconds"] == 35
-    with watching(own) as watch, traffic(settings, own.host) as source, late_endpoints(own, watch, late):
-        # Pods that go have the old drain: what is patched beside the image counts for those that come.
-        own.patch({"image": image, "api": {"drainSeconds": drain_afterwards}})
-        everywhere = {image}
-        eventually(lambda: images(own, "base") == images(own, "burst") == everywhere, 240, what="both tiers run it")
-        own.wait_ready()
-        all_gone(watch)
-    served(source)
-    jobs = [job for job in own.items("jobs") if job["metadata"]["name"].startswith("table-migrate-")]
-    assert len(jobs) == 1, "the older migration Job is gone"
-    base, burst = pods(own, "base"), pods(own, "burst")
-    assert min(created(pod) for pod in base) >= jobs[0]["status"]["completionTime"], "no new pod before its migration"
-    assert min(created(pod) for pod in burst) >= max(became_ready(pod) for pod in base), "burst rolls after base"
-
-
-def test_the_same_rollout_without_pre_stop_loses_requests(own: Community, settings: Settings) -> None:
-    """What the test above guards: without it, that test could pass on a platform that guards nothing."""
-    base = "deployment/table-api-base"
-    kubectl = own.cluster.kubectl
-    here = ("-n", own.namespace)
-    kubectl("annotate", "community", own.name, *here, "bapsang.dev/paused=a test takes preStop away")
-    try:
-        eventually(lambda: own.condition("Paused")["status"] == "True", 30, what="the operator keeps its hands off")
-        without = [{"op": "remove", "path": "/spec/template/spec/containers/0/lifecycle"}]
-        kubectl("patch", base, *here, "--type=json", "-p", json.dumps(without))
-        kubectl("rollout", "status", base, *here, "--timeout=120s")
-        with (
-            watching(own) as watch,
-            traffic(settings, own.host) as source,
-            late_endpoints(own, watch, DRAIN_SECONDS + 2),
-        ):
-            kubectl("rollout", "restart", base, *here)
-            kubectl("rollout", "status", base, *here, "--timeout=120s")
-            all_gone(watch)
-    finally:
-        kubectl("annotate", "community", own.name, *here, "bapsang.dev/paused-")
-    assert source.failed, f"none of {len(source.asked)} requests failed"
-    eventually(lambda: pre_stop(own), 30, what="the operator has put it back")
-    kubectl("rollout", "status", base, *here, "--timeout=120s")
-
-
-def pre_stop(community: Community) -> object:
-    (container,) = community.get("deployment", "table-api-base")["spec"]["template"]["spec"]["containers"]
-    return container.get("lifecycle", {}).get("preStop")
 
 
 def all_gone(watch: Watch) -> None:
@@ -140,33 +72,60 @@ def _degraded(community: Community, reason: str) -> str:
     return str(condition["message"]) if (condition["status"], condition["reason"]) == ("True", reason) else ""
 
 
-@pytest.mark.parametrize("how", ["community", "namespace"])
-def test_deletion_removes_every_child_also_with_the_operator_stopped(
-    make_community: Callable[..., Community],
-    operator_stopped: Callable[[], None],
-    figure: Callable[[str, str], None],
-    how: str,
+def test_a_rollout_without_pre_stop_loses_requests(own: Community, settings: Settings) -> None:
+    """What the test below guards: without it, that test could pass on a platform that guards nothing."""
+    base = "deployment/table-api-base"
+    kubectl = own.cluster.kubectl
+    here = ("-n", own.namespace)
+    kubectl("annotate", "community", own.name, *here, "bapsang.dev/paused=a test takes preStop away")
+    try:
+        eventually(lambda: own.condition("Paused")["status"] == "True", 30, what="the operator keeps its hands off")
+        without = [{"op": "remove", "path": "/spec/template/spec/containers/0/lifecycle"}]
+        kubectl("patch", base, *here, "--type=json", "-p", json.dumps(without))
+        kubectl("rollout", "status", base, *here, "--timeout=120s")
+        with (
+            watching(own) as watch,
+            traffic(settings, own.host) as source,
+            late_endpoints(own, watch, DRAIN_SECONDS + 2),
+        ):
+            kubectl("rollout", "restart", base, *here)
+            kubectl("rollout", "status", base, *here, "--timeout=120s")
+            all_gone(watch)
+    finally:
+        kubectl("annotate", "community", own.name, *here, "bapsang.dev/paused-")
+    assert source.failed, f"none of {len(source.asked)} requests failed"
+    eventually(lambda: pre_stop(own), 30, what="the operator has put it back")
+    own.wait_ready()
+
+
+def pre_stop(community: Community) -> object:
+    (container,) = community.get("deployment", "table-api-base")["spec"]["template"]["spec"]["containers"]
+    return container.get("lifecycle", {}).get("preStop")
+
+
+def test_a_changed_image_rolls_after_its_migration_and_no_request_fails(
+    own: Community, settings: Settings, other_image: str
 ) -> None:
-    community = make_community()
-    community.wait_ready()
-    operator_stopped()
-    kinds = "deployments,statefulsets,services,ingresses,hpa,pdb,cronjobs,jobs,serviceaccounts,networkpolicies,pods,replicasets"
-    assert len(community.items(kinds)) > 15
-    began = time.monotonic()
-    if how == "community":
-        community.cluster.kubectl("delete", "community", community.name, "-n", community.namespace, "--timeout=30s")
-        eventually(lambda: not community.items(kinds), 90, what="all children are gone")
-        left = community.cluster.items("secrets,persistentvolumeclaims,configmaps", "-n", community.namespace)
-        secrets = [item["metadata"]["name"] for item in left if item["kind"] == "Secret"]
-        assert secrets == [s3.COMMUNITY_SECRET], "what the user has put there stays, and nothing else"
-    else:
-        community.cluster.kubectl("delete", "namespace", community.namespace, "--timeout=120s", timeout=130)
-    eventually(lambda: not _volumes(community), 60, what="its volumes are gone")
-    figure(f"{how} deleted without an operator, nothing left", f"{time.monotonic() - began:.1f} s")
-
-
-def _volumes(community: Community) -> list[object]:
-    """Return its volumes and the claims on them; volumes belong to no namespace and would outlive it."""
-    claims = community.cluster.items("persistentvolumeclaims", "-n", community.namespace)
-    volumes = community.cluster.items("persistentvolumes")
-    return [*claims, *(one for one in volumes if one["spec"]["claimRef"]["namespace"] == community.namespace)]
+    """With the default drain, 35 s, no load balancer that goes on sending for 25 s loses a request."""
+    before = own.get("community")["spec"]["image"]
+    own.patch({"api": {"drainSeconds": None}})
+    own.wait_ready()
+    assert own.get("community")["spec"]["api"]["drainSeconds"] == 35
+    try:
+        with watching(own) as watch, traffic(settings, own.host) as source, late_endpoints(own, watch, 25):
+            # Pods that go have the old drain: what is patched beside the image counts for those that come.
+            own.patch({"image": other_image, "api": {"drainSeconds": DRAIN_SECONDS}})
+            rolled = {other_image}
+            eventually(lambda: images(own, "base") == images(own, "burst") == rolled, 240, what="both tiers run it")
+            own.wait_ready()
+            all_gone(watch)
+        served(source)
+        jobs = [job for job in own.items("jobs") if job["metadata"]["name"].startswith("table-migrate-")]
+        assert len(jobs) == 1, "the older migration Job is gone"
+        base, burst = pods(own, "base"), pods(own, "burst")
+        migrated = jobs[0]["status"]["completionTime"]
+        assert min(created(pod) for pod in base) >= migrated, "no new pod before its migration"
+        assert min(created(pod) for pod in burst) >= max(became_ready(pod) for pod in base), "burst rolls after base"
+    finally:
+        own.patch({"image": before, "api": {"drainSeconds": DRAIN_SECONDS}})
+    own.wait_ready()

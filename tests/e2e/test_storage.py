@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -97,11 +96,8 @@ def test_an_upload_is_seen_by_nobody_before_it_is_published(settings: Settings, 
     assert people.join().call("POST", "/api/v1/posts", post).status == 400, "the upload is another user's"
 
 
-def test_a_community_waits_for_its_access_key_and_then_takes_uploads(
-    make_community: Callable[..., Community], settings: Settings
-) -> None:
-    community = make_community()
-    community.patch({"storage": {"secretName": "none-such"}})
+def test_a_community_waits_for_its_access_key_and_then_takes_uploads(keyless: Community, settings: Settings) -> None:
+    community = keyless
     told = eventually(lambda: _missing(community), 90, what="a condition names the Secret")
     assert "spec.storage.secretName" in told
     assert '"none-such"' in told

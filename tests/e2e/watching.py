@@ -17,12 +17,16 @@ API = "app.kubernetes.io/component=api"
 
 @dataclass(slots=True)
 class Watch:
-    """The newest state of each pod; `fewest` is the lowest number of pods that served at any moment."""
+    """The newest state of each pod; `fewest` is the lowest number of pods that had become ready and stayed, at any moment.
+
+    It takes no notice of a pod that misses a probe: a busy machine is no disruption, and the budget does not decide on it.
+    """
 
     #: Replaced as a whole by each event, so that it may be read at any moment.
     pods: dict[str, dict[str, Any]] = field(default_factory=dict)
     #: When each pod was first seen on its way out, in monotonic seconds.
     went: dict[str, float] = field(default_factory=dict)
+    were_ready: set[str] = field(default_factory=set)
     fewest: int = 1_000_000
     told: threading.Condition = field(default_factory=threading.Condition)
 
@@ -44,7 +48,12 @@ class Watch:
             self.pods = {**self.pods, name: pod}
             if is_going(pod):
                 self.went.setdefault(name, time.monotonic())
-        self.fewest = min(self.fewest, self.serving())
+            elif is_ready(pod):
+                self.were_ready.add(name)
+        self.fewest = min(self.fewest, self.staying())
+
+    def staying(self) -> int:
+        return sum(name in self.were_ready and not is_going(pod) for name, pod in self.pods.items())
 
     def serving(self) -> int:
         return sum(is_ready(pod) and not is_going(pod) for pod in self.pods.values())
@@ -82,7 +91,7 @@ def watching(community: Community) -> Iterator[Watch]:
             eventually(
                 lambda: len(watch.pods) >= len(community.items("pods", "-l", selector)), 60, what="the watch knows all"
             )
-            watch.fewest = watch.serving()
+            watch.fewest = watch.staying()
             yield watch
         finally:
             # What is closed under a thread that still reads it breaks there.

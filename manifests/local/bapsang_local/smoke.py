@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import struct
 import time
 import zlib
@@ -22,7 +23,7 @@ USERS = {
     "friend1@bapsang.localhost": "밥친구하나",
     "friend2@bapsang.localhost": "밥친구둘",
 }
-SYNC_SECONDS = 150.0  # the CronJob runs every minute
+SYNC_SECONDS = 90
 
 
 @dataclass(slots=True)
@@ -136,7 +137,7 @@ def run(cluster: Cluster, settings: Settings) -> Table:
     table.do("anybody loads the photo", shown)
     table.do("list posts", listed)
     table.do("three users like it", like_all)
-    table.do("three likes in MySQL after the like-sync CronJob", lambda: _in_mysql(cluster, post["postId"], 3))
+    table.do("three likes in MySQL after a like-sync", lambda: _in_mysql(cluster, post["postId"], 3))
     table.do("one takes the like back", unlike_one)
     return table
 
@@ -242,11 +243,20 @@ def _count(client: Client, post_id: str, wanted: int) -> str:
     return f"204, likeCount {count}"
 
 
+def run_now(cluster: Cluster, namespace: str, cron_job: str) -> None:
+    """Run a CronJob to its end without waiting for its minute. Raises Failure."""
+    here, job = ("-n", namespace), f"{cron_job}-{secrets.token_hex(3)}"
+    cluster.kubectl("create", "job", job, f"--from=cronjob/{cron_job}", *here)
+    cluster.kubectl("wait", f"job/{job}", "--for=condition=Complete", f"--timeout={SYNC_SECONDS}s", *here)
+
+
 def _in_mysql(cluster: Cluster, post_id: str, wanted: int) -> str:
+    run_now(cluster, COMMUNITY_NAMESPACE, f"{COMMUNITY}-like-sync")
+    # A like-sync that began before the likes may still hold the lock; the next one is a minute away.
     deadline = time.monotonic() + SYNC_SECONDS
     while (found := mysql_likes(cluster, post_id)) != wanted:
         if time.monotonic() > deadline:
-            raise Failure(f"MySQL holds {found} likes after {SYNC_SECONDS:.0f} s, not {wanted}")
+            raise Failure(f"MySQL holds {found} likes after {SYNC_SECONDS} s, not {wanted}")
         time.sleep(2)
     return f"{found} rows, like_count {found}"
 
