@@ -13,8 +13,11 @@ from bapsang_aws import template
 from .account import KEPT, Account
 from .drive import client
 
+#: What a first production takes; the others differ in conditions that the unit tests render.
+NIGHTLY = pytest.mark.nightly("aws")
 
-@pytest.fixture(params=["dev", "lean", "ha"])
+
+@pytest.fixture(params=["lean", pytest.param("dev", marks=NIGHTLY), pytest.param("ha", marks=NIGHTLY)])
 def account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
     """An account with one of the estates deployed."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
