@@ -102,7 +102,7 @@ class Community:
             current = community["metadata"]["generation"]
             return all(
                 found.get(kind, {}).get("status") == wanted and found[kind]["observedGeneration"] == current
-                for kind, wanted in (("Ready", "True"), ("Progressing", "False"))
+                for kind, wanted in (("Ready", "True"), ("Progressing", "False"), ("Paused", "False"))
             )
 
         eventually(ready, seconds, what=f"{self.name} is ready: {self.get('community').get('status')}")
