@@ -14,7 +14,7 @@ TWO := -n 2 --no-loadscope-reorder
 LOGS := $(or $(BAPSANG_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bapsang)/logs
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke seed browser kubeconfig dev test test-unit test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed browser kubeconfig dev images test test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ purge: ## make down, and remove the caches as well
 
 cluster: ## Only the local cluster with its add-ons and images
 	@$(LOCAL) cluster
+
+images: ## Only the Docker engine with all images and programs, without a cluster
+	@$(LOCAL) images
 
 smoke: ## The smoke run again, against the running cluster
 	@$(LOCAL) smoke
@@ -53,26 +56,37 @@ test: ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-
 	@$(MAKE) browser
 	@$(PYTEST) $(TWO) --junitxml="$(LOGS)/junit.xml" tests/unit tests/integration tests/faults tests/e2e $(ARGS)
 
-test-unit: $(VENV)/ready ## Unit tests only: seconds, nothing to start
-	@$(PYTEST) tests/unit
+# ARGS goes to pytest in all of these: make test-api ARGS="-k likes"
+test-unit: $(VENV)/ready ## Unit tests only: nothing to start
+	@$(PYTEST) tests/unit $(ARGS)
+
+test-api: $(VENV)/ready images ## The API against real MySQL, Redis and S3; starts no cluster
+	@$(PYTEST) tests/integration/api $(ARGS)
+
+test-operator: $(VENV)/ready images ## The operator against a real apiserver; starts no cluster
+	@$(PYTEST) tests/integration/operator tests/integration/chart $(ARGS)
+
+test-faults: $(VENV)/ready images ## The API while everything is killed; starts no cluster
+	@$(PYTEST) tests/faults $(ARGS)
 
 test-integration: $(VENV)/ready up ## API and operator against real MySQL, Redis and apiserver
-	@$(PYTEST) $(TWO) tests/integration
+	@$(PYTEST) $(TWO) tests/integration $(ARGS)
 
 test-e2e: $(VENV)/ready up browser ## The whole platform on the local cluster
-	@$(PYTEST) tests/e2e
+	@$(PYTEST) tests/e2e $(ARGS)
 
-# QUICK=1 shows in minutes that everything works; ONLY=mix runs one part; ARGS takes what `python -m tests.load.bench --help` lists.
+# QUICK=1 shows in minutes that everything works; ONLY=mix runs one part; AGAINST=commit compares that commit with
+# this checkout in one run, in turn, and saves ratios in the cache; ARGS takes what `python -m tests.load.bench --help` lists.
 bench: $(VENV)/ready ## Measure the API on two cores, with real MySQL and Redis; renews docs/benchmarks/api.json (about an hour)
-	@PYTHONPATH=manifests/local $(BIN)/python -m tests.load.bench $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY)) $(ARGS)
+	@PYTHONPATH=manifests/local $(BIN)/python -m tests.load.bench $(if $(QUICK),--quick) $(addprefix --only ,$(ONLY)) $(addprefix --against ,$(AGAINST)) $(ARGS)
 
 # With the packages of the image and no others: kopf loads every Kubernetes client that it finds.
 build/bench/ready: operator/requirements.txt
 	@$(PYTHON) -m venv build/bench && build/bench/bin/pip install -q --disable-pip-version-check --require-hashes -r operator/requirements.txt
 	@touch $@
 
-bench-operator: $(VENV)/ready build/bench/ready ## Measure the operator; renews docs/benchmarks/operator.json (half an hour; ARGS="--idle 60 …" for less)
-	@PYTHONPATH=operator:manifests/local $(BIN)/python -m tests.load.operator_bench --python build/bench/bin/python $(ARGS)
+bench-operator: $(VENV)/ready build/bench/ready ## Measure the operator; renews docs/benchmarks/operator.json (half an hour; ARGS="--idle 60 …" for less; AGAINST=commit compares)
+	@PYTHONPATH=operator:manifests/local $(BIN)/python -m tests.load.operator_bench --python build/bench/bin/python $(addprefix --against ,$(AGAINST)) $(ARGS)
 
 bench-fleet: $(VENV)/ready build/bench/ready ## 50 Communities at their peak on 1,000 fake nodes; renews docs/benchmarks/fleet.json (ARGS="--nodes 48 …" for less)
 	@PYTHONPATH=operator:manifests/local $(BIN)/python -m tests.load.fleet_bench --python build/bench/bin/python $(ARGS)
@@ -87,7 +101,7 @@ faults: $(VENV)/ready up ## Likes while everything is killed: a million toggles,
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.run
 
 fuzz: $(VENV)/ready ## schemathesis against the real process for minutes: tens of thousands of requests
-	@BAPSANG_TEST_FUZZ_EXAMPLES=$${BAPSANG_TEST_FUZZ_EXAMPLES:-400} $(PYTEST) -s tests/integration/api/test_fuzz.py
+	@BAPSANG_TEST_FUZZ_EXAMPLES=$${BAPSANG_TEST_FUZZ_EXAMPLES:-400} $(PYTEST) -s --timeout=0 tests/integration/api/test_fuzz.py
 
 lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache | tail -n 3
