@@ -127,8 +127,8 @@ def create_app(
     # No redirects for a slash too many: an unknown path is 404. Documents are served by `docs`.
     app = _Api(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     provide(app, (*services, limiter))
-    for router in ROUTERS:
-        app.include_router(router)
+    # Not include_router: it would make each route anew for this application, half of them in the middle of the first request.
+    app.router.routes.extend(route for router in ROUTERS for route in router.routes)
     docs.serve(app, partial(openapi.document, ROUTERS))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
