@@ -1,6 +1,6 @@
-"""What helm makes of the chart, word for word, and which values it refuses.
+"""What helm makes of the chart, word for word with every value set, and which values it refuses.
 
-`BAPSANG_TEST_GOLDEN=write` renews the golden files; look at their difference before you commit it.
+`BAPSANG_TEST_GOLDEN=write` renews the golden file; look at its difference before you commit it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from bapsang_local.settings import from_environment
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts/bapsang-operator"
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "golden.yaml"
+SYSTEM, NAME = "bapsang-system", "bapsang-operator"
+ALWAYS = {(kind, NAME) for kind in ("Deployment", "ServiceAccount", "Role", "RoleBinding", "Service")} | {
+    ("Pod", f"{NAME}-test")
+}
+CLUSTERWIDE = {("ClusterRole", NAME), ("ClusterRoleBinding", NAME), ("PriorityClass", "bapsang-headroom")}
 CASES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "everything": {
@@ -57,31 +62,56 @@ def _helm(helm: Path, folder: Path, values: dict[str, Any]) -> subprocess.Comple
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_chart_renders_to_its_golden_file(helm: Path, tmp_path: Path, case: str) -> None:
-    answer = _helm(helm, tmp_path, CASES[case])
+Found = dict[tuple[str, str], dict[str, Any]]
+
+
+def _rendered(helm: Path, folder: Path, case: str) -> Found:
+    """Return what helm makes of a case, by kind and name, with the namespace in front where it is another team's."""
+    answer = _helm(helm, folder, CASES[case])
     assert answer.returncode == 0, answer.stderr
-    golden = GOLDEN / f"{case}.yaml"
+    found: Found = {}
+    for one in filter(None, yaml.safe_load_all(answer.stdout)):
+        namespace = one["metadata"].get("namespace", SYSTEM)
+        key = one["kind"], "/".join([*([namespace] if namespace != SYSTEM else []), one["metadata"]["name"]])
+        assert key not in found
+        found[key] = one
+    return found
+
+
+def test_chart_with_every_value_renders_to_its_golden_file(helm: Path, tmp_path: Path) -> None:
+    answer = _helm(helm, tmp_path, CASES["everything"])
+    assert answer.returncode == 0, answer.stderr
     if os.environ.get("BAPSANG_TEST_GOLDEN") == "write":
-        golden.write_text(answer.stdout)
-    assert answer.stdout == golden.read_text()
+        GOLDEN.write_text(answer.stdout)
+    assert answer.stdout == GOLDEN.read_text()
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_objects_are_complete_and_namespaced_mode_has_no_cluster_rights(helm: Path, tmp_path: Path, case: str) -> None:
-    found = [one for one in yaml.safe_load_all(_helm(helm, tmp_path, CASES[case]).stdout) if one]
-    kinds = [one["kind"] for one in found]
-    assert len({(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in found}) == len(
-        found
-    )
-    if CASES[case].get("watchNamespaces"):
-        assert not [kind for kind in kinds if kind.startswith("Cluster")]
-        roles = [one for one in found if one["kind"] == "Role"]
-        assert {one["metadata"]["namespace"] for one in roles} == {"bapsang-system", "team-a", "team-b"}
-    else:
-        assert "ClusterRole" in kinds
-    assert ("PriorityClass" in kinds) is CASES[case].get("headroomPriorityClass", {"create": True})["create"]
-    assert ("PodDisruptionBudget" in kinds) is (CASES[case].get("replicas", 2) > 1)
+def test_by_default_the_whole_cluster_is_watched_with_the_rights_of_the_chart(helm: Path, tmp_path: Path) -> None:
+    found = _rendered(helm, tmp_path, "defaults")
+    assert set(found) == {*ALWAYS, *CLUSTERWIDE, ("PodDisruptionBudget", NAME)}
+    assert found["ClusterRole", NAME]["rules"] == yaml.safe_load((CHART / "files/rules.yaml").read_text())
+    binding = found["ClusterRoleBinding", NAME]
+    assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME}
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": NAME, "namespace": SYSTEM}]
+    spec = found["Deployment", NAME]["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert spec["replicas"] == 2
+    assert container["args"] == ["run"]
+
+
+def test_one_replica_alone_holds_up_no_drain(helm: Path, tmp_path: Path) -> None:
+    defaults, alone = (_rendered(helm, tmp_path, case) for case in ("defaults", "alone"))
+    assert defaults.keys() - alone.keys() == {("PodDisruptionBudget", NAME)}
+    alone["Deployment", NAME]["spec"]["replicas"] = 2
+    assert alone.items() <= defaults.items()
+
+
+def test_of_single_namespaces_there_are_no_rights_in_the_cluster(helm: Path, tmp_path: Path) -> None:
+    found = _rendered(helm, tmp_path, "everything")
+    assert not [kind for kind, _ in found if kind.startswith("Cluster")]
+    roles = {name for kind, name in found if kind == "Role"}
+    assert roles == {NAME, f"team-a/{NAME}-communities", f"team-b/{NAME}-communities"}
+    assert ("PriorityClass", "bapsang-headroom") not in found
 
 
 @pytest.mark.parametrize(

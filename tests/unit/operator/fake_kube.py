@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from bapsang_operator import drift
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import COMMUNITY, Key, Kind, key_of
 from bapsang_operator.kube import Kube, KubeError
@@ -21,6 +20,23 @@ def patched(before: Any, patch: Manifest) -> Manifest:
         else:
             after[name] = patched(after.get(name), value) if isinstance(value, dict) else value
     return after
+
+
+def _named(item: Any) -> object:
+    """Return what an apiserver knows an item of a list by, None where it does not merge such lists."""
+    known = ("name", "containerPort", "port", "mountPath", "topologyKey", "ip")
+    return next((item[key] for key in known if key in item), None) if isinstance(item, dict) else None
+
+
+def _applied(live: Any, wanted: Any) -> Any:
+    """Put every field of `wanted` over `live`, as server-side apply does."""
+    if isinstance(wanted, dict) and isinstance(live, dict):
+        return live | {name: _applied(live.get(name), one) for name, one in wanted.items()}
+    if not (isinstance(wanted, list) and isinstance(live, list)) or None in map(_named, wanted):
+        return wanted
+    known = {_named(item): item for item in live}
+    ours = [_applied(known.pop(_named(item), None), item) for item in wanted]
+    return ours + list(known.values())
 
 
 class FakeKube(Kube):
@@ -61,7 +77,7 @@ class FakeKube(Kube):
         live = self.objects_by_key.get(key, {})
         made = patched(live, manifest)
         if "spec" in live and "spec" in manifest:
-            made["spec"] = drift._overlaid(live["spec"], manifest["spec"], ("spec",), key.kind)
+            made["spec"] = _applied(live["spec"], manifest["spec"])
         return made if dry_run else self._save(made)
 
     async def create(self, manifest: Manifest, *, fenced: bool = True) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from typing import Any
 
 import pytest
@@ -50,8 +51,8 @@ def _foreign(path: str | None = "/", kind: str = "Prefix", host: str = HOST, **s
     }
 
 
-def _store(*objects: Manifest) -> Store:
-    found = Store()
+def _store(*objects: Manifest, told: list[CommunityKey] | None = None) -> Store:
+    found = Store((told if told is not None else []).append)
     for one in objects:
         found.put(one)
     return found
@@ -207,17 +208,18 @@ def test_community_without_a_host_waits_for_nobody() -> None:
     assert _holder(wanted, _foreign(), named("old")) is None
 
 
-def _told(store: Store) -> list[CommunityKey]:
+def _listed(*objects: Manifest) -> tuple[Store, list[CommunityKey]]:
+    """Return a store that knows the whole cluster, and whom it has called since."""
     told: list[CommunityKey] = []
-    store._concern = told.append
+    store = _store(*objects, told=told)
     store.listed.add(None)
-    return told
+    told.clear()
+    return store, told
 
 
 def test_everybody_who_waits_is_called_when_the_holder_goes_and_nobody_when_nothing_changes() -> None:
     holder, waiting = named("holder"), named("waiting", LATE, namespace="b")
-    store = _store(holder, waiting, ingress_of(holder), named("elsewhere", host="other.example.com"))
-    told = _told(store)
+    store, told = _listed(holder, waiting, ingress_of(holder), named("elsewhere", host="other.example.com"))
     store.put(holder | {"metadata": holder["metadata"] | {"resourceVersion": "2"}, "status": {"url": "x"}})
     assert told == []
     store.drop(holder | {"metadata": holder["metadata"] | {"resourceVersion": "3"}})
@@ -229,25 +231,29 @@ def test_everybody_who_waits_is_called_when_the_holder_goes_and_nobody_when_noth
 
 def test_change_of_host_calls_those_who_wait_for_the_former_and_the_new_one() -> None:
     holder, waiting = named("holder"), named("waiting", LATE)
-    store = _store(holder, waiting, named("next", LATE, host="next.example.com"))
-    told = _told(store)
+    store, told = _listed(holder, waiting, named("next", LATE, host="next.example.com"))
     moved = named("holder", host="next.example.com")
     store.put(moved | {"metadata": moved["metadata"] | {"resourceVersion": "2"}})
     assert sorted(told) == [CommunityKey("ns", "next"), CommunityKey("ns", "waiting")]
 
 
 def test_nobody_is_called_before_its_namespace_has_been_listed() -> None:
-    store = _store(named("waiting", LATE))
-    told = _told(store)
+    store, told = _listed(named("waiting", LATE))
     store.listed = {"elsewhere"}
     store.put(named("holder"))
     assert told == []
 
 
+class Text(str):
+    """A text of which a test can tell whether anybody still has it."""
+
+
 def test_store_keeps_of_foreign_ingresses_only_that_they_are_there() -> None:
-    store = _store(_foreign())
-    theirs = Key("Ingress", "other", "theirs")
-    assert set(store._objects[theirs]) == {"kind", "metadata"}
+    secret = Text("theirs")
+    kept = weakref.ref(secret)
+    store = _store(_foreign(tls=[{"secretName": secret}]))
+    del secret
+    assert kept() is None
     store.prune("Ingress", None, 10, set())
     assert store.hosts.holder(parse(named("c"))) is None
 
@@ -261,7 +267,7 @@ def test_nothing_is_remembered_of_hosts_that_nobody_claims() -> None:
     found.put(key_of(live), live, community)
     found.drop(community, community)
     found.drop(key_of(live), community)
-    assert (found._claims, found._named, found._served) == ({}, {}, {})
+    assert vars(found) == vars(Hosts())
 
 
 def _children(community: Community, known: Hosts) -> dict[str, Any]:

@@ -79,7 +79,8 @@ OWNED = [
 @given(st.sampled_from(OWNED), st.booleans())
 def test_edit_of_any_owned_field_is_undone(where: tuple[Key, tuple[str | int, ...]], remove: bool) -> None:
     key, path = where
-    cluster = copy.deepcopy(UP)
+    cluster = copy.copy(UP)
+    cluster.live = UP.live | {key: copy.deepcopy(UP.live[key])}
     _edit(cluster.live[key], path, remove=remove)
     made = cluster.plan()
     assert [key_of(apply.manifest) for apply in made.applies] == [key]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from yarl import URL
 
-from bapsang_operator import queue
+from bapsang_operator import resync
 from bapsang_operator.child import Manifest
 from bapsang_operator.errors import KubeError
 from bapsang_operator.health import Health
@@ -73,11 +77,17 @@ class Following:
         watches: Any = self.watches
         self.scopes = Scopes(self.kube, self.store, watches, self.signs, ("good", "bad"))
 
+    async def refuse(self, namespace: str) -> None:
+        """Let the apiserver refuse a watch of a namespace."""
+        trace, session, context = self.signs.trace(), Mock(), SimpleNamespace()
+        trace.freeze()
+        url = URL(f"https://apiserver/apis/bapsang.dev/v1alpha1/namespaces/{namespace}/communities?watch=true")
+        await trace.on_request_end.send(session, context, Mock(url=url, response=Mock(status=403)))
+
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue.Patience, "_FIRST", (0.01,))
-    monkeypatch.setattr(queue.Patience, "_LASTING", 0.01)
+    monkeypatch.setattr(resync, "Patience", lambda: itertools.repeat(0.01))
 
 
 async def test_namespace_that_fails_at_the_start_keeps_no_other_waiting_and_is_listed_later() -> None:
@@ -109,7 +119,7 @@ async def test_namespace_that_is_refused_keeps_the_host_that_it_serves_and_no_ot
         await found.watches.are("good", "bad")
         assert found.store.hosts.holder(parse(free)) is not None
         found.kube.errors["bad"] = KubeError(403, "Forbidden", "no rights")
-        found.signs._refusals["bad"].set()
+        await found.refuse("bad")
         await found.watches.are("good")
         assert {key.namespace for key in found.store.communities()} == {"good"}
         holder = found.store.hosts.holder(parse(ours))
