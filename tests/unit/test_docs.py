@@ -18,6 +18,12 @@ from bapsang_operator.names import ConditionType, EventReason, Reason
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "charts/bapsang-operator/README.md"]
+UNWRAPPED = {"local-cluster.md", "observability.md"}
+WRAPPED = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *(page for page in sorted((ROOT / "docs").rglob("*.md")) if page.name not in UNWRAPPED),
+]
 COMMUNITY = (ROOT / "docs/community.md").read_text()
 
 
@@ -117,6 +123,13 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", WRAPPED, ids=lambda page: page.name)
+def test_prose_is_at_most_120_wide(page: Path) -> None:
+    """A diff of longer lines cannot be read; tables and code are as wide as they must be."""
+    prose = re.sub(r"^ *```.*?^ *```$|^ *\|.*?$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in prose.splitlines() if len(line) > 120] == []
 
 
 def test_make_commands_in_the_documentation_exist() -> None:
