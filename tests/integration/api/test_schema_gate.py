@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from sqlalchemy import create_engine, make_url, text
 from tests.waiting import eventually
@@ -25,7 +24,7 @@ from bapsang_api.schema_gate import until_fit
 from bapsang_api.settings import Settings
 
 from .databases import connected
-from .process import serving
+from .process import client, serving
 from .world import API, Backend
 
 PASSWORD = "Wonderland-2026"
@@ -58,14 +57,18 @@ def test_a_process_is_ready_once_the_database_admits_it_and_has_its_schema(
     with _user(empty_mysql, "another") as url:
         environment = {**servers.environment, "BAPSANG_DATABASE_URL": url, "BAPSANG_TERMINATION_LOG": str(ended)}
         user = make_url(url).username
-        with serving(tmp_path, until="serve.listening", **environment) as service:
+        with (
+            serving(tmp_path, until="serve.listening", **environment) as service,
+            client(service.url) as http,
+            client(service.admin) as admin,
+        ):
 
             def probe() -> int:
-                return httpx.get(f"{service.admin}/readyz").status_code
+                return admin.get("/readyz").status_code
 
             # The password is wrong, then the database is empty, then all is well.
             eventually(lambda: ended.read_text() == "DATABASE_REFUSED 1045", 60)
-            assert (probe(), httpx.get(f"{service.admin}/livez").status_code) == (503, 200)
+            assert (probe(), admin.get("/livez").status_code) == (503, 200)
             _set_password(empty_mysql, user, PASSWORD)
             eventually(lambda: ended.read_text() == "SCHEMA_BEHIND", 60)
             assert probe() == 503
@@ -78,7 +81,7 @@ def test_a_process_is_ready_once_the_database_admits_it_and_has_its_schema(
                 theirs = text("SELECT id FROM information_schema.processlist WHERE user = :user")
                 for number in connection.execute(theirs, {"user": user}).scalars().all():
                     connection.execute(text(f"KILL {number}"))
-            eventually(lambda: httpx.get(f"{service.url}{API}/posts?size=7").status_code == 503, 60)
+            eventually(lambda: http.get(f"{API}/posts?size=7").status_code == 503, 60)
             assert probe() == 200
         found = [line for line in service.log if line["event"] == "serve.database_unfit"]
         told = [(line["server"], line["code"], line["number"]) for line in found]

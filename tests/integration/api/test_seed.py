@@ -1,5 +1,6 @@
 """The seeder against real databases, and how what it made is read."""
 
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -20,8 +21,8 @@ from bapsang_api.tables import METADATA
 from bapsang_api.upkeep.recount import Recount
 from bapsang_api.users import store as users
 
-from .databases import connected
-from .process import log_lines, run
+from .databases import connected, mysql_database
+from .process import log_lines, run_here
 from .world import API, Backend, World, open_world
 
 pytestmark = pytest.mark.both_databases
@@ -36,11 +37,15 @@ def count(url: str, table: str) -> int:
     return int(found)
 
 
-async def test_a_seeded_service_is_read_counted_and_logged_in_to(backend: Backend, tmp_path: Path) -> None:
-    migrate(backend.settings.database_url)
-    seeded = run("seed", *SMALL, "--comments-per-post", "6", cwd=tmp_path, **backend.environment)
+@pytest.fixture
+def done(backend: Backend, tmp_path: Path) -> dict[str, Any]:
+    """The last line of the log of a command that seeded the back end."""
+    seeded = run_here("seed", *SMALL, "--comments-per-post", "6", cwd=tmp_path, **backend.environment)
     assert seeded.returncode == 0, seeded.stderr
-    done = log_lines(seeded.stderr)[-1]
+    return log_lines(seeded.stderr)[-1]
+
+
+async def test_a_seeded_service_is_read_counted_and_logged_in_to(backend: Backend, done: dict[str, Any]) -> None:
     async with open_world(backend) as world:
         ((comments,),) = await world.rows("SELECT COUNT(*) FROM comments")
         assert comments > 1_000
@@ -102,7 +107,7 @@ async def items(world: World, path: str, headers: dict[str, str] | None = None) 
 
 def test_what_is_there_is_neither_lost_nor_mixed_without_being_told_so(tmp_path: Path, servers: Backend) -> None:
     def seed(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return run("seed", *SMALL, *arguments, cwd=tmp_path, **servers.environment)
+        return run_here("seed", *SMALL, *arguments, cwd=tmp_path, **servers.environment)
 
     url = servers.environment["BAPSANG_DATABASE_URL"]
     assert seed().returncode == 0
@@ -134,7 +139,7 @@ def test_what_is_there_is_neither_lost_nor_mixed_without_being_told_so(tmp_path:
     ],
 )
 def test_wrong_usage_exits_2_and_touches_nothing(tmp_path: Path, arguments: list[str], says: str) -> None:
-    ended = run("seed", *arguments, cwd=tmp_path)
+    ended = run_here("seed", *arguments, cwd=tmp_path)
     assert ended.returncode == 2
     assert says in ended.stderr
     assert list(tmp_path.iterdir()) == []
@@ -142,27 +147,28 @@ def test_wrong_usage_exits_2_and_touches_nothing(tmp_path: Path, arguments: list
 
 def test_a_database_without_tables_is_refused_and_one_that_is_down_fails(tmp_path: Path, empty_mysql: str) -> None:
     environment = {"BAPSANG_DATABASE_URL": empty_mysql, "BAPSANG_REDIS_URL": "redis://127.0.0.1:1/0"}
-    refused = run("seed", *SMALL, cwd=tmp_path, **environment)
+    refused = run_here("seed", *SMALL, cwd=tmp_path, **environment)
     assert refused.returncode == 2
     assert "bapsang-api migrate" in refused.stderr
     environment["BAPSANG_DATABASE_URL"] = "mysql+pymysql://u:secret@127.0.0.1:1/x"
-    failed = run("seed", *SMALL, cwd=tmp_path, **environment)
+    failed = run_here("seed", *SMALL, cwd=tmp_path, **environment)
     assert (failed.returncode, log_lines(failed.stderr)[-1]["event"]) == (1, "seed.failed")
     assert "secret" not in failed.stderr
 
 
-@pytest.fixture
-def filled(servers: Backend) -> Iterator[Engine]:
-    """A MySQL database with a few thousand posts, whose statistics are current."""
-    url = servers.environment["BAPSANG_DATABASE_URL"]
-    seeder = Seeder(url, METADATA.sorted_tables)
-    seeder.fill(Sizes(users=500, posts=5_000, comments_per_post=0, likes=10_000, seed=1, until=UNTIL), "x")
-    seeder.close()
-    engine = create_engine(url)
-    with engine.connect() as connection:
-        connection.execute(text("ANALYZE TABLE users, user_auth, posts, post_contents, user_post_likes")).all()
-    yield engine
-    engine.dispose()
+@pytest.fixture(scope="module")
+def filled(mysql_url: str) -> Iterator[Engine]:
+    """A MySQL database with a few thousand posts, whose statistics are current; for tests that only read."""
+    with mysql_database(mysql_url, f"bapsang_test_{secrets.token_hex(4)}") as url:
+        migrate(url)
+        seeder = Seeder(url, METADATA.sorted_tables)
+        seeder.fill(Sizes(users=500, posts=5_000, comments_per_post=0, likes=10_000, seed=1, until=UNTIL), "x")
+        seeder.close()
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            connection.execute(text("ANALYZE TABLE users, user_auth, posts, post_contents, user_post_likes")).all()
+        yield engine
+        engine.dispose()
 
 
 def plans(engine: Engine, work: Callable[[Connection], object]) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from bapsang_api.kit.problem import NotFound
 from bapsang_api.likes.store import LOCK
 from bapsang_api.upkeep.recount import Recount
 
-from .process import BARE, PROGRAM, log_lines, run
+from .process import BARE, PROGRAM, log_lines, run_here
 from .world import Backend, World, open_world
 
 pytestmark = pytest.mark.both_databases
@@ -137,15 +137,7 @@ async def test_counts_stay_exact_while_people_like_and_a_recount_runs(servers: B
     ],
 )
 def test_wrong_usage_exits_2_and_says_what_to_do(tmp_path: Path, arguments: list[str], says: str) -> None:
-    ended = subprocess.run(
-        [*PROGRAM, *arguments],
-        env=BARE,
-        cwd=tmp_path,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    ended = run_here(*arguments, cwd=tmp_path)
     assert ended.returncode == 2
     assert says in ended.stderr
     assert list(tmp_path.iterdir()) == []
@@ -172,7 +164,7 @@ def test_an_erasure_asks_on_a_terminal(tmp_path: Path) -> None:
 
 def test_the_commands_say_by_their_exit_code_how_they_ended(tmp_path: Path, servers: Backend) -> None:
     def ended(*arguments: str, **changed: str) -> tuple[int, dict[str, object]]:
-        done = run(*arguments, cwd=tmp_path, **{**servers.environment, **changed})
+        done = run_here(*arguments, cwd=tmp_path, **{**servers.environment, **changed})
         assert "example.com" not in done.stderr
         return done.returncode, log_lines(done.stderr)[-1]
 
