@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.waiting import eventually
 
 from bapsang_local.programs import module_folder
 from bapsang_local.programs import table as module_table
@@ -53,7 +52,18 @@ def client(admin_kubeconfig: Path) -> Iterator[Client]:
 def namespace(client: Client) -> Iterator[Namespace]:
     found = Namespace(client)
     yield found
-    found.remove()
+    found.leave()
+
+
+@pytest.fixture(scope="module")
+def up(client: Client, main_operator: Operator) -> Iterator[Namespace]:
+    """A namespace with a Community that serves, for the tests of a module that leave it serving."""
+    main_operator.lead()
+    found = Namespace(client)
+    found.community()
+    found.bring_up()
+    yield found
+    found.leave()
 
 
 @pytest.fixture(scope="session")
@@ -64,23 +74,28 @@ def keda_crd() -> Path:
     return folder / "config/crd/bases/keda.sh_scaledobjects.yaml"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def keda(control_plane: ControlPlane, client: Client, keda_crd: Path) -> Iterator[None]:
-    """ScaledObjects are served for the time of the test; KEDA itself does not run."""
+    """ScaledObjects are served until the end of the module; KEDA itself does not run."""
     install_crd(client, keda_crd)
     yield
     remove_crd(client, "scaledobjects.keda.sh")
 
 
 @pytest.fixture(scope="session")
-def operator(
+def main_operator(
     control_plane: ControlPlane, client: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
-    """The operator with exactly the rights of the chart; a missing verb fails the tests."""
+    """An operator with exactly the rights of the chart, where a missing verb fails the tests; it does not run yet."""
     grant(client)
     log = tmp_path_factory.mktemp("operator") / "operator.log"
-    found = Operator(control_plane.operator, log, {"BAPSANG_KEDA": "true"})
-    found.start()
-    eventually(lambda: found.leads, 30, "the operator leads")
+    found = Operator(control_plane.operator, log, {"BAPSANG_KEDA": "true", "BAPSANG_RESYNC_SECONDS": "1"})
     yield found
-    assert found.stop() == 0
+    found.rest()
+
+
+@pytest.fixture
+def operator(main_operator: Operator) -> Operator:
+    """The operator of all tests but those in `alone/`: it leads."""
+    main_operator.lead()
+    return main_operator

@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import secrets
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from bapsang_local.settings import from_environment
 
 START_SECONDS = 60
+#: What a program says whose port was taken between `free_port` and its start.
+PORT_TAKEN = "address already in use"
+START_ATTEMPTS = 5
 #: What clears up; without any other controller a test plays them itself.
 COLLECTORS = ("garbage-collector-controller", "namespace-controller")
 OPERATOR_NAMESPACE = "bapsang-system"
@@ -38,6 +42,10 @@ _AUDIT = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata", "users": [OPERATOR_USER]}, {"level": "None"}],
 }
+
+
+class PortTakenError(RuntimeError):
+    """Another process has bound a port that was free a moment ago."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,23 @@ def running(
 
     `prepare` gets the first before the controllers start: a CRD made later is garbage-collected only half a minute on.
     """
+    for attempt in range(START_ATTEMPTS):
+        own = folder / f"attempt-{attempt}"
+        own.mkdir()
+        with contextlib.ExitStack() as stack:
+            try:
+                plane = stack.enter_context(_running(found, own, prepare, controllers))
+            except PortTakenError:
+                continue
+            yield plane
+            return
+    raise RuntimeError(f"no free ports in {START_ATTEMPTS} attempts")
+
+
+@contextlib.contextmanager
+def _running(
+    found: Programs, folder: Path, prepare: Callable[[Path], None], controllers: Sequence[str]
+) -> Iterator[ControlPlane]:
     etcd_port, peer_port, api_port = (free_port() for _ in range(3))
     etcd, server = f"http://127.0.0.1:{etcd_port}", f"https://127.0.0.1:{api_port}"
     tokens = {"admin": secrets.token_hex(16), "operator": secrets.token_hex(16), "namespaced": secrets.token_hex(16)}
@@ -146,9 +171,8 @@ def running(
         ],
     }
     with contextlib.ExitStack() as stack:
-        stack.enter_context(process("etcd", commands["etcd"], folder))
-        apiserver = stack.enter_context(process("apiserver", commands["apiserver"], folder))
-        _wait_for_apiserver(server, tokens["admin"], apiserver, folder)
+        started = {name: stack.enter_context(process(name, commands[name], folder)) for name in ("etcd", "apiserver")}
+        _wait_for_apiserver(server, tokens["admin"], started, folder)
         prepare(plane.admin)
         stack.enter_context(process("controllers", commands["controllers"], folder))
         yield plane
@@ -156,10 +180,13 @@ def running(
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody listens on. Another process may bind it first, so whoever uses it starts again when its
+    program says PORT_TAKEN. Below the ports that the kernel gives to outgoing connections."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _service_account_key(folder: Path) -> Path:
@@ -203,14 +230,15 @@ def process(name: str, command: Sequence[str], folder: Path) -> Iterator[subproc
                 child.wait(10)
 
 
-def _wait_for_apiserver(server: str, token: str, process: subprocess.Popen[bytes], folder: Path) -> None:
+def _wait_for_apiserver(server: str, token: str, started: Mapping[str, subprocess.Popen[bytes]], folder: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     with httpx.Client(verify=False, headers={"Authorization": f"Bearer {token}"}) as client:  # noqa: S501 - our own
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
+        while time.monotonic() < deadline and all(one.poll() is None for one in started.values()):
             with contextlib.suppress(httpx.TransportError):
                 if client.get(f"{server}/readyz").status_code == 200:
                     return
             time.sleep(0.2)
-    raise RuntimeError(f"kube-apiserver did not start:\n{(folder / 'apiserver.log').read_text()[-4000:]}")
+    logs = {name: (folder / f"{name}.log").read_text() for name in started}
+    if any(PORT_TAKEN in text for text in logs.values()):
+        raise PortTakenError
+    raise RuntimeError("\n".join(f"{name} did not start:\n{text[-4000:]}" for name, text in logs.items()))

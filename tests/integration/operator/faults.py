@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,20 +38,21 @@ class Fault:
 @dataclass
 class Proxy:
     """Runs in a thread of its own. `calls` are the requests that were counted, as method and path, by namespace;
-    `broken` counts the watches that failed since `break_watches`."""
+    `broken` counts the requests that failed since `break_watches`, by what was done to them."""
 
     upstream: Path
     faults: dict[str, Fault] = field(default_factory=dict)  # by namespace
     calls: dict[str, list[str]] = field(default_factory=dict)
     url: str = ""
-    broken: int = 0
-    _trouble: str | None = None
+    broken: Counter[str] = field(default_factory=Counter)
+    _troubles: tuple[str, ...] = ()
+    _troubled: dict[str, str] = field(default_factory=dict)  # by path
     _watches: set[asyncio.Transport] = field(default_factory=set)
 
-    def break_watches(self, what: str | None) -> None:
-        """Cut all watches and, until told otherwise by None, answer each list and watch of the informers with a status
-        ("500"), or each watch with an event of that status ("error 500")."""
-        self.broken, self._trouble = 0, what
+    def break_watches(self, *what: str) -> None:
+        """Cut all watches and, until called with nothing, answer each list and watch of the informers with a status
+        ("500"), or each watch with an event of that status ("error 500"). Of several, each kind meets one, in turn."""
+        self.broken, self._troubles, self._troubled = Counter(), what, {}
         self.cut_watches()
 
     def cut_watches(self) -> None:
@@ -106,8 +108,8 @@ class Proxy:
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        if self._trouble is not None and "timeout" not in request.query and request.method == "GET":
-            spoiled = await self._troubled(request, self._trouble)
+        if self._troubles and "timeout" not in request.query and request.method == "GET":
+            spoiled = self._trouble(request)
             if spoiled is not None:
                 return spoiled
         fault = self._chosen(request)
@@ -134,11 +136,12 @@ class Proxy:
             finally:
                 self._watches.discard(request.transport)
 
-    async def _troubled(self, request: web.Request, what: str) -> web.StreamResponse | None:
+    def _trouble(self, request: web.Request) -> web.StreamResponse | None:
+        what = self._troubled.setdefault(request.path, self._troubles[len(self._troubled) % len(self._troubles)])
         kind, _, status = what.rpartition(" ")
         if kind and "watch" not in request.query:
             return None
-        self.broken += 1
+        self.broken[what] += 1
         if not kind:
             return _refusal(int(status))
         event = {

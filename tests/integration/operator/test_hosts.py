@@ -19,7 +19,7 @@ def elsewhere(client: Client) -> Iterator[Namespace]:
     """The namespace of another team."""
     found = Namespace(client)
     yield found
-    found.remove()
+    found.leave()
 
 
 @pytest.fixture
@@ -52,11 +52,11 @@ def test_serving_community_keeps_its_host_also_from_an_older_one_and_through_a_r
     assert namespace.condition("Ready", "c")["status"] == "False"
     assert namespace.events("HostTaken")
     # As an operator that did not compare hosts has left it: the second one has an Ingress, too.
-    operator.stop()
+    operator.rest()
     second = spec.parse(namespace.get("Community", "d") or {})
     assert namespace.client.create(BY_NAME["Ingress"], build.ingress.ingress(second, host).manifest).is_success
-    operator.start()
-    eventually(lambda: namespace.host("d") is None, 30, "it is removed again")
+    operator.lead()
+    eventually(lambda: namespace.host("d") is None, 60, "it is removed again")
     woken = namespace.patch("Community", "d", {"spec": {"hibernate": False}})["metadata"]["generation"]
     eventually(lambda: (namespace.get("Community", "d") or {})["status"]["observedGeneration"] == woken)
     assert namespace.host("d") is None

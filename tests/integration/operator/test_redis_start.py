@@ -23,7 +23,7 @@ stop() { ask shutdown; wait; }
 transaction() { printf 'multi\\nset %s\\nset %s\\nexec\\n' "$1" "$2" | ask; }
 shown() { ask mget before first second after | tr '\\n' ','; echo; }
 """
-FILL = FUNCTIONS + "start && ask set before 1 && transaction 'first 1' 'second 2' && stop"
+FILL = FUNCTIONS + "rm -rf /data/* && start && ask set before 1 && transaction 'first 1' 'second 2' && stop"
 # What Redis makes of a cut log shows at the second start only.
 CUT = """
 cp $log /data/whole
@@ -54,19 +54,21 @@ class Machine:
         return self.run("cat /data/output")
 
 
-@pytest.fixture
-def machine(engine: Engine) -> Iterator[Machine]:
-    """A machine whose Redis holds `before` and, from one transaction, `first` and `second`; it is stopped."""
+@pytest.fixture(scope="module")
+def container(engine: Engine) -> Iterator[Machine]:
     name = f"bapsang-redis-{secrets.token_hex(4)}"
     data = ["--user", "999:999", "--read-only", "--tmpfs", "/data:uid=999,gid=999,mode=700"]
     label = ["--label", "dev.bapsang.test=1", "--network", "none"]
     engine.docker("run", "--detach", "--name", name, *label, *data, "--entrypoint", "sleep", IMAGE, "infinity")
-    try:
-        made = Machine(engine, name)
-        made.run(FILL)
-        yield made
-    finally:
-        engine.docker("rm", "--force", "--volumes", name)
+    yield Machine(engine, name)
+    engine.docker("rm", "--force", "--volumes", name)
+
+
+@pytest.fixture
+def machine(container: Machine) -> Machine:
+    """A machine whose Redis holds `before` and, from one transaction, `first` and `second`; it is stopped."""
+    container.run(FILL)
+    return container
 
 
 def cut(machine: Machine, sizes: range, start: str = START) -> list[str]:
@@ -74,9 +76,12 @@ def cut(machine: Machine, sizes: range, start: str = START) -> list[str]:
     return machine.run(CUT.format(sizes=" ".join(map(str, sizes))), start).splitlines()
 
 
-def test_a_transaction_that_was_cut_anywhere_is_taken_away_whole(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    "step", [pytest.param(1, marks=pytest.mark.nightly("operator"), id="each byte"), pytest.param(7, id="a sample")]
+)
+def test_a_transaction_that_was_cut_anywhere_is_taken_away_whole(machine: Machine, step: int) -> None:
     log = machine.log()
-    sizes = range(log.index(b"*1\r\n$5\r\nMULTI"), len(log))
+    sizes = range(log.index(b"*1\r\n$5\r\nMULTI"), len(log), step)
     assert cut(machine, sizes) == [UNTOUCHED] * len(sizes)
     assert "is taken away" in machine.said()
 

@@ -37,7 +37,7 @@ def test_pods_wait_until_both_halves_of_the_access_key_are_there(namespace: Name
     namespace.finish_store("c-redis")
     namespace.finish_job(namespace.migration())
     _give_key(namespace, AWS_ACCESS_KEY_ID="id")
-    eventually(lambda: "AWS_ACCESS_KEY_ID" not in namespace.condition("Degraded")["message"], 15)
+    eventually(lambda: "AWS_ACCESS_KEY_ID" not in namespace.condition("Degraded")["message"], 60)
     assert namespace.get("Deployment", "c-api-base") is None
     assert namespace.get("CronJob", "c-image-collector") is None
     namespace.patch("Secret", "media-key", {"stringData": {"AWS_SECRET_ACCESS_KEY": "key"}})
@@ -88,7 +88,7 @@ def test_rotated_access_key_rolls_the_pods(namespace: Namespace) -> None:
 
     before = checksum()
     namespace.patch("Secret", "media-key", {"stringData": {"AWS_SECRET_ACCESS_KEY": "two"}})
-    eventually(lambda: checksum() != before, 15)
+    eventually(lambda: checksum() != before, 60)
 
 
 def test_failed_collector_is_told_until_it_is_suspended(namespace: Namespace) -> None:

@@ -182,19 +182,18 @@ def test_webhook_that_rewrites_is_not_fought_and_hides_no_edit_by_hand_not_even_
 
         _edit_by_hand(namespace)
         assert _specs(namespace) != before
-        eventually(lambda: _specs(namespace) == before, 10, f"restored, not {_specs(namespace)}")
+        eventually(lambda: _specs(namespace) == before, 60, f"restored, not {_specs(namespace)}")
         eventually(lambda: namespace.events("ChildRestored"))
         told = [event["message"] for event in namespace.events("ChildRestored")]
         assert any("NetworkPolicy c-mysql" in text for text in told), told
         assert not [text for text in told if "revisionHistoryLimit" in text], told
 
         # The same while no operator runs: the memory of what was applied is gone when it comes back.
-        operator.stop()
+        operator.rest()
         _edit_by_hand(namespace)
         assert _specs(namespace) != before
-        operator.start()
-        eventually(lambda: operator.leads, 30)
-        eventually(lambda: _specs(namespace) == before, 10, f"restored, not {_specs(namespace)}")
+        operator.lead()
+        eventually(lambda: _specs(namespace) == before, 60, f"restored, not {_specs(namespace)}")
         _is_quiet(control_plane, namespace, operator)
 
         versions, writes = namespace.versions(), _writes(control_plane, namespace)

@@ -1,7 +1,7 @@
 """A whole life of a Community, with one request spoiled or the operator killed around it: the end is always the same.
 
 The suite spoils a sample of the requests; BAPSANG_TEST_FAULTS=all spoils every one in every way (about an hour),
-BAPSANG_TEST_FAULTS=5+0 a fifth of them. Several Communities live at once, since a life is mostly waiting; whoever's
+BAPSANG_TEST_FAULTS=5+0 a fifth of them. Several Communities live at once, each with a fault of its own; whoever's
 operator is killed, all have to go on from there.
 """
 
@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.integration.operator.controlplane import ControlPlane
+from tests.integration.operator.faults import ANSWERS, KILLS, Fault, Proxy
+from tests.integration.operator.world import BINDINGS, ROLES, Client, Namespace, Operator, bind, rules
 from tests.waiting import eventually
 
-from bapsang_operator.kinds import LEASE
-
-from .controlplane import OPERATOR_NAMESPACE, ControlPlane
-from .faults import ANSWERS, KILLS, Fault, Proxy
-from .world import Client, Namespace, Operator
+from bapsang_operator.kinds import BY_NAME, LEASE
 
 NEW = "bapsang/api:0.2.0"
 ALWAYS_OPEN = {"name": "always", "schedule": "* * * * *", "duration": "60m", "replicas": 5}
@@ -34,17 +33,30 @@ ASKED = os.environ.get("BAPSANG_TEST_FAULTS", "")
 #: "all" is every request; "5+2" every fifth from the third on, so that 5+0 … 5+4 together are all.
 STEP, SHIFT = (1, 0) if ASKED == "all" else map(int, (ASKED or "0+0").split("+"))
 #: Lives at once.
-COMPANY = 6
+COMPANY = 8
 
 
-def _groups() -> list[tuple[str, tuple[int, ...]]]:
-    """Return ways to fail, each with the requests that meet it, one for each of the lives that are lived at once."""
-    groups = []
-    for place, what in enumerate((*KILLS, *ANSWERS)):
-        # Of a sample, each way meets another part of a life; together they cover all of it.
-        chosen = range((place + SHIFT) % STEP, REQUESTS, STEP) if STEP else range(place * 5, REQUESTS, 47)
-        groups += [(what, tuple(chosen[first : first + COMPANY])) for first in range(0, len(chosen), COMPANY)]
-    return groups
+def _indexes(place: int) -> range:
+    # Of a sample, each way to fail meets another part of a life; together they cover all of it.
+    return range((place + SHIFT) % STEP, REQUESTS, STEP) if STEP else range(place * 5, REQUESTS, 47)
+
+
+def _rounds() -> Iterator[Any]:
+    """Yield what happens to which request, in rounds of as many as are lived at once."""
+    kills = [(what, index) for place, what in enumerate(KILLS) for index in _indexes(place)]
+    answers = [[(what, index) for index in _indexes(place)] for place, what in enumerate(ANSWERS, len(KILLS))]
+    yield from _split("kills", kills)
+    if STEP:
+        yield from _split("answers", [fault for way in answers for fault in way])
+        return
+    # By turns an early request and a late one; what is left of the sample waits for the night.
+    yield from _split("answers", [way.pop(place % 2) for place, way in enumerate(answers)])
+    yield from _split("more answers", [fault for way in answers for fault in way], pytest.mark.nightly("operator"))
+
+
+def _split(name: str, faults: list[tuple[str, int]], *marks: pytest.MarkDecorator) -> Iterator[Any]:
+    for number, first in enumerate(range(0, len(faults), COMPANY), 1):
+        yield pytest.param(tuple(faults[first : first + COMPANY]), marks=marks, id=f"{name} {number}")
 
 
 @dataclass
@@ -60,8 +72,8 @@ class Stage:
         with self._starting:
             process = self.operator.process
             if process is None or process.poll() is not None:
-                # The lease of a dead process runs out by itself; other tests wait for that.
-                self.client.delete_if_there(LEASE, OPERATOR_NAMESPACE, "bapsang-operator")
+                # The lease of a dead process runs out by itself; test_leadership.py waits for that.
+                self.client.delete_if_there(LEASE, self.operator.settings["BAPSANG_NAMESPACE"], "bapsang-operator")
                 self.operator.launch()
 
     def kill(self) -> None:
@@ -69,21 +81,18 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(
-    operator: Operator, control_plane: ControlPlane, client: Client, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stage]:
-    """The suite's own operator rests meanwhile."""
-    operator.stop()
+def stage(control_plane: ControlPlane, client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("faults")
     proxy = Proxy(control_plane.operator)
     proxy.start()
-    found = Operator(proxy.kubeconfig(folder / "kubeconfig"), folder / "operator.log", {"BAPSANG_RESYNC_SECONDS": "3"})
+    namespace = Namespace(client)
+    bind(client, ROLES, BINDINGS, namespace.name, rules(namespaced=True))
+    settings = {"BAPSANG_NAMESPACE": namespace.name, "BAPSANG_RESYNC_SECONDS": "3"}
+    found = Operator(proxy.kubeconfig(folder / "kubeconfig"), folder / "operator.log", settings)
     found.start()
     yield Stage(found, proxy, client)
-    found.stop()
+    found.rest()
     proxy.stop()
-    operator.start()
-    eventually(lambda: operator.leads, 40)
 
 
 class Life:
@@ -111,7 +120,7 @@ class Life:
 
     def end(self) -> None:
         self.namespace.delete("Community", "c")
-        eventually(lambda: not self.namespace.children(), 60, "all gone")
+        eventually(lambda: not self.namespace.children(), 120, "all gone", pause=1)
 
     def essence(self) -> str:
         """Return all children and the status, without what differs between any two runs."""
@@ -131,7 +140,8 @@ class Life:
             self.namespace.play_controllers()
             return bool(probe())
 
-        eventually(look, 240, f"{self.namespace.name}: {what}; {self._status().get('conditions')}")
+        # Each look lists and reads a lot, and the other lives want the processor, too.
+        eventually(look, 240, f"{self.namespace.name}: {what}; {self._status().get('conditions')}", pause=0.5)
 
     def _status(self) -> Any:
         return (self.namespace.get("Community", "c") or {}).get("status", {})
@@ -150,7 +160,7 @@ class Life:
         return int(found["spec"]["minReplicas"])
 
     def _jobs(self) -> list[str]:
-        return [name for kind, name in self.namespace.children() if kind == "Job"]
+        return [job["metadata"]["name"] for job in self.namespace.client.list(BY_NAME["Job"], self.namespace.name)]
 
 
 def lived(stage: Stage, namespace: Namespace) -> str:
@@ -159,7 +169,6 @@ def lived(stage: Stage, namespace: Namespace) -> str:
     life.live()
     essence = life.essence()
     life.end()
-    namespace.remove()
     return essence
 
 
@@ -205,13 +214,14 @@ def undisturbed(stage: Stage, client: Client) -> str:
     return essence
 
 
-@pytest.mark.parametrize(("what", "indexes"), _groups())
+@pytest.mark.parametrize("faults", list(_rounds()))
 def test_life_ends_the_same_whatever_happens_to_one_request(
-    stage: Stage, undisturbed: str, client: Client, control_plane: ControlPlane, what: str, indexes: tuple[int, ...]
+    stage: Stage, undisturbed: str, client: Client, control_plane: ControlPlane, faults: tuple[tuple[str, int], ...]
 ) -> None:
     stage.keep_running()
 
-    def live(index: int) -> tuple[bool, str, Namespace]:
+    def live(one: tuple[str, int]) -> tuple[bool, str, Namespace]:
+        what, index = one
         namespace = Namespace(client)
         fault = Fault(namespace.name, index, what, stage.kill)
         stage.proxy.faults[namespace.name] = fault
@@ -219,13 +229,13 @@ def test_life_ends_the_same_whatever_happens_to_one_request(
         return fault.happened, essence, namespace
 
     with ThreadPoolExecutor(COMPANY) as lives:
-        ends = list(lives.map(live, indexes))
-    for index, (happened, essence, namespace) in zip(indexes, ends, strict=True):
+        ends = list(lives.map(live, faults))
+    for (what, index), (happened, essence, namespace) in zip(faults, ends, strict=True):
         # The last requests of a life may not come at all: which Events are posted depends on how changes fall together.
-        assert happened or index > REQUESTS * 0.6, index
-        assert essence == undisturbed, index
-        assert len({name for name, _ in namespace.jobs}) == len(namespace.jobs) == 2, (index, namespace.jobs)
-        assert max(_creations(control_plane, namespace.name).values(), default=0) <= 1, index
+        assert happened or index > REQUESTS * 0.6, (what, index)
+        assert essence == undisturbed, (what, index)
+        assert len({name for name, _ in namespace.jobs}) == len(namespace.jobs) == 2, (what, index, namespace.jobs)
+        assert max(_creations(control_plane, namespace.name).values(), default=0) <= 1, (what, index)
 
 
 def test_faulty_operator_never_died_of_an_answer(stage: Stage, undisturbed: str) -> None:

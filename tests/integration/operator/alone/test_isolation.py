@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.integration.operator.controlplane import ControlPlane
+from tests.integration.operator.world import CRD, CRDS, Client, Namespace, Operator, install_crd, resource
 from tests.waiting import eventually
 
 from bapsang_operator.kinds import COMMUNITY
-
-from .controlplane import ControlPlane
-from .world import CRD, CRDS, Client, Namespace, Operator, install_crd, resource
 
 #: Loaded by the operator's process before anything else: a bug that meets one Community, with a secret in its words.
 BUG = """
@@ -52,11 +51,10 @@ def _create_with_old_port(client: Client, namespace: str) -> None:
 
 
 def test_a_community_that_makes_the_operator_raise_stops_no_other(
-    client: Client, control_plane: ControlPlane, operator: Operator, namespace: Namespace, tmp_path: Path
+    client: Client, control_plane: ControlPlane, namespace: Namespace, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(BUG)
-    faulty = Operator(control_plane.operator, tmp_path / "log", {"PYTHONPATH": str(tmp_path)})
-    operator.stop()
+    faulty = Operator(control_plane.operator, tmp_path / "log", path=(str(tmp_path),))
     try:
         faulty.start()
         _create_with_old_port(client, namespace.name)
@@ -72,8 +70,7 @@ def test_a_community_that_makes_the_operator_raise_stops_no_other(
         namespace.bring_up("c")
         namespace.patch("Community", "c", {"spec": {"likeSync": {"batchSize": 9}}})
         eventually(lambda: '"9"' in json.dumps(namespace.get("CronJob", "c-like-sync")))
-        assert faulty.process is not None
-        assert faulty.process.poll() is None
+        assert faulty.runs
         assert len(namespace.events("InternalError")) == 1
         assert 'reconcile_seconds_count{result="internal_error"}' in faulty.admin("/metrics").text
         assert "Traceback" in faulty.log.read_text()
@@ -82,7 +79,5 @@ def test_a_community_that_makes_the_operator_raise_stops_no_other(
         eventually(lambda: namespace.get("NetworkPolicy", "bad-api"))
         namespace.wait_for("Degraded", "False", "AsExpected", "bad")
     finally:
-        faulty.stop()
+        faulty.rest()
         install_crd(client)
-        operator.start()
-    eventually(lambda: operator.leads, 40)
