@@ -113,6 +113,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     moderation = ModerationService(database, revoked, likes, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
     posts = PostService(database, ViewStore(redis, pipeline), likes, images, clock, ids)
+    metrics.watch_caches(posts.usage)
     changes.listen(posts.hear)
     comments = CommentService(database, clock, ids)
     reconcile_store = ReconcileStore(redis)

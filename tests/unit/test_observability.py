@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from bapsang_api.kit import metrics as api
 from bapsang_api.kit.db import PoolUsage
 from bapsang_api.kit.replica import ReplicatedDatabase
+from bapsang_api.posts.shown.bounds import Usage
 from bapsang_operator import metrics as operator
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,7 @@ def _of_the_api() -> CollectorRegistry:
     database.usage.return_value = [PoolUsage("writer", size=8, in_use=0, idle=0, waiting=0, refused=0)]
     database.replica_up, database.fallbacks = True, 0
     metrics.watch(database)
+    metrics.watch_caches(lambda: {"posts": Usage(entries=0, bytes=0)})
     metrics.observe("GET", "/", 200, 0.1)
     metrics.shed.labels("read")
     metrics.task_running.labels("views")

@@ -1,7 +1,8 @@
 """Prometheus metrics of one process, in a registry of their own so that several apps can live in one interpreter."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -14,6 +15,16 @@ from bapsang_api.kit.replica import ReplicatedDatabase
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
 # Around the service levels: reads 200/500 ms, writes 300/1,000 ms.
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0)
+
+
+class CacheUsage(Protocol):
+    """What a cache keeps now."""
+
+    @property
+    def entries(self) -> int: ...
+
+    @property
+    def bytes(self) -> int: ...
 
 
 class Metrics:
@@ -71,6 +82,10 @@ class Metrics:
         """Expose how the pools of `database` are used, as of each scrape."""
         self.registry.register(_Pools(database))
 
+    def watch_caches(self, usage: Callable[[], Mapping[str, CacheUsage]]) -> None:
+        """Expose what caches keep, as of each scrape."""
+        self.registry.register(_Caches(usage))
+
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         requests, durations = self._series(method if method in _METHODS else "OTHER", route, status // 100)
         requests.inc()
@@ -116,3 +131,18 @@ class _Pools(Collector):
                 "Reads that the writer took over because the replica could not answer them.",
                 self._database.fallbacks,
             )
+
+
+class _Caches(Collector):
+    """Asks caches how much they keep when it is asked itself."""
+
+    def __init__(self, usage: Callable[[], Mapping[str, CacheUsage]]) -> None:
+        self._usage = usage
+
+    def collect(self) -> Iterator[Metric]:
+        entries = GaugeMetricFamily("bapsang_cache_entries", "Entries of this process's caches.", labels=("cache",))
+        size = GaugeMetricFamily("bapsang_cache_bytes", "Bytes of them that depend on clients.", labels=("cache",))
+        for name, used in self._usage().items():
+            entries.add_metric((name,), used.entries)
+            size.add_metric((name,), used.bytes)
+        yield from (entries, size)

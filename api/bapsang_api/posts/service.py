@@ -1,6 +1,7 @@
 """Use cases of posts."""
 
 import logging
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from bapsang_api.posts import store
 from bapsang_api.posts.models import Post, PostContent
 from bapsang_api.posts.pictures import PictureChange
 from bapsang_api.posts.shown import store as shown
+from bapsang_api.posts.shown.bounds import USUAL, Bounds, Usage
 from bapsang_api.posts.shown.cache import PostCache
 from bapsang_api.posts.shown.fill import fill
 from bapsang_api.posts.shown.lists import PostLists, Wanted
@@ -81,18 +83,26 @@ class PostService:
         images: ImageService,
         clock: Clock,
         ids: Ids,
+        *,
+        timer: Callable[[], float] = time.monotonic,
+        bounds: Bounds = USUAL,
     ) -> None:
+        """`timer` tells how old what is kept of posts is, in seconds; `bounds` how much may be kept."""
         self._database, self._views, self._likes, self._images = database, views, likes, images
         self._clock, self._ids = clock, ids
-        self._cache = PostCache(database, likes, partial(parts_of, images=images))
-        self._lists = PostLists(database, self._cache)
-        self._watch = Watch(database, self._cache, self._lists)
+        self._cache = PostCache(database, likes, partial(parts_of, images=images), timer, bounds)
+        self._lists = PostLists(database, self._cache, timer, bounds)
+        self._watch = Watch(database, self._cache, self._lists, timer)
         likes.listen(self._cache.count_likes)
 
     def hear(self, names: Collection[str]) -> None:
         """Look at these posts, and at those of these authors, before they are shown again."""
         self._cache.change(names)
         self._lists.change(names)
+
+    def usage(self) -> dict[str, Usage]:
+        """Return how much is kept of posts and lists, by cache."""
+        return {**self._cache.usage(), "pages": self._lists.usage()}
 
     async def follow(self) -> None:
         """Watch for ever what changes in the database; cancelled when the process ends."""

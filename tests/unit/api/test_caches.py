@@ -3,9 +3,7 @@
 import ast
 import functools
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -13,14 +11,7 @@ from redis.asyncio import Redis
 import bapsang_api
 from bapsang_api.kit import cursor, ratelimit
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.cursor import Following, Keyset
 from bapsang_api.kit.ratelimit import DEFAULTS, Limit, RateLimiter
-from bapsang_api.posts.shown import copies, lists
-from bapsang_api.posts.shown.cache import PostCache
-from bapsang_api.posts.shown.copies import Copy, Shelf
-from bapsang_api.posts.shown.lists import PostLists, Wanted
-from bapsang_api.posts.shown.store import Standing
-from bapsang_api.posts.shown.wire import Parts
 
 API = Path(bapsang_api.__file__).parent
 # The functions with a parameter whose results are remembered, and the mappings and queues that objects keep; and why each has an
@@ -43,9 +34,9 @@ ATTRIBUTES = {
     "kit/singleflight.py _running": "ids that requests wait for",
     "kit/tokens.py _cache": "50,000 digests of tokens that are ours",
     "likes/service.py _wanted": "_MOST_WANTED ids",
-    "posts/shown/cache.py _copies": "_MOST posts and _MOST_BYTES",
-    "posts/shown/copies.py _opened": "_OPEN posts and _OPEN_BYTES",
-    "posts/shown/lists.py _pages": "_MOST pages and _MOST_BYTES",
+    "posts/shown/cache.py _copies": "`posts` and `posts_bytes` of Bounds",
+    "posts/shown/copies.py _opened": "`open_posts` and `open_bytes` of Bounds",
+    "posts/shown/lists.py _pages": "`pages` and `pages_bytes` of Bounds",
     "posts/shown/recent.py _changed": "ids of what was changed, for five seconds",
     "posts/shown/written.py _by": "the authors of `_copies`",
     "uploads/bearer.py _keys": "what the issuer publishes",
@@ -106,52 +97,3 @@ async def test_what_is_limited_is_remembered_by_short_keys_only() -> None:
     address = ratelimit.subject_of("x" * 1_000_000)
     assert address == ratelimit.subject_of("x" * 2_000_000)
     assert len(address) == 64
-
-
-def test_open_posts_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copies, "_OPEN_BYTES", 100_000)
-    parts = Parts((b"<" * 1_000, b">"), (b"<" * 30_000, b">"))
-    shelf = Shelf(lambda _: parts)
-    kept = [Copy(shelf, shelf.pack(parts), _standing(), 0, 0.0, 0.0) for _ in range(20)]
-    for copy in kept:
-        assert shelf.open(copy) == parts
-    assert [copy.parts is not None for copy in kept] == [False] * 17 + [True] * 3
-    assert shelf._bytes == 3 * (31_002 + 3)
-
-
-async def test_pages_are_bounded_in_bytes_whatever_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lists, "_MOST_BYTES", 100_000)
-    pages = PostLists(_Database(), _Posts())  # type: ignore[arg-type]
-    for number in range(50):
-        asked = Wanted(None, Keyset(datetime(2026, 1, 1, microsecond=number, tzinfo=UTC), None), 100)
-        assert len(await pages.get(asked)) > 10_000
-        assert len(await pages.get(asked)) > 10_000  # made again, in place of the first
-        assert pages._bytes == sum(page.size for page in pages._pages.values()) <= 100_000
-    assert 3 < len(pages._pages) < 10
-
-
-class _Database:
-    """A hundred posts, on every page."""
-
-    async def read_lagging(self, work: Any) -> Any:
-        place = Following(datetime(2026, 1, 1, tzinfo=UTC), "p" * 26)
-        return {wanted: [place] * 100 for wanted in work.args[0]}
-
-    read = read_lagging
-
-
-class _Posts(PostCache):
-    """Posts that are always at hand."""
-
-    def __init__(self) -> None:
-        super().__init__(None, None, lambda _: _PARTS)  # type: ignore[arg-type]
-
-    def peek_counted(self, post_id: str) -> Copy | None:
-        return Copy(self._shelf, b"", _standing(), 0, 0.0, 0.0, parts=_PARTS)
-
-
-_PARTS = Parts((b"<" * 100, b">"), (b"<", b">"))
-
-
-def _standing() -> Standing:
-    return Standing("a", 1, 2, 3, (None, None))

@@ -1,418 +1,372 @@
-"""How long copies of posts are shown, and what happens to those that change or are evicted meanwhile."""
+"""What a process shows of posts without asking the database, for how long, and what makes it ask: case by case.
+
+Each case is a program on a clock of its own (reading.py); random ones are in test_post_freshness.py.
+"""
 
 import asyncio
-import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
 import pytest
 
-from bapsang_api.kit.cursor import Following, Keyset
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.posts.shown import cache
-from bapsang_api.posts.shown.cache import FRESH, LONGEST, USABLE, WITHOUT_DATABASE, PostCache
-from bapsang_api.posts.shown.copies import Copy, Shelf
-from bapsang_api.posts.shown.lists import PostLists, Wanted
-from bapsang_api.posts.shown.outdated import ChangedPosts, Extent
-from bapsang_api.posts.shown.recent import CURRENT_SECONDS, Recent
-from bapsang_api.posts.shown.store import Changed, PostDetailRow, Standing
-from bapsang_api.posts.shown.watch import OVERLAP, Watch
-from bapsang_api.posts.shown.wire import Parts, item_bytes, parts_of
+from bapsang_api.posts.shown.bounds import Bounds
+from bapsang_api.posts.shown.cache import FRESH, LONGEST, USABLE, WITHOUT_DATABASE
+from bapsang_api.posts.shown.lists import Wanted
 
-PARTS = Parts((b"<", b">"), (b"<", b">"))
+from .history import Loop, MySql, Row, State
+from .reading import MOST_CHANGES, Process, run
 
+BOUND = 2.0  # seconds after which everybody sees a change
+FIRST_PAGE = Wanted(None, None, 3)
 
-class Likes:
-    """Five likes each; may evict everything while it is asked: the worst moment."""
 
-    evicts: PostCache | None = None
-    asked = 0
+class Read(NamedTuple):
+    """What was shown of a post, and whether it was at hand: nothing was waited for."""
 
-    async def counts(self, post_ids: list[str]) -> dict[str, int]:
-        self.asked += 1
-        for kept in list(self.evicts._copies if self.evicts else ()):
-            self.evicts._drop(kept)  # type: ignore[union-attr]
-        return dict.fromkeys(post_ids, 5)
+    title: str | None
+    at_hand: bool
 
 
-class Unchanged:
-    """A database in which every post is as it was. It knows what it was asked for."""
+class Reader:
+    """One process on a history; `p` is the newest of six posts."""
 
-    lags = False
-    up = True
-    new: Callable[[str], PostDetailRow] | None = None  # what is read of each post
+    def __init__(self, loop: Loop, **options: Any) -> None:
+        self.loop = loop
+        self.mysql = MySql(loop, lambda choices: choices[0])
+        self.process = Process(self.mysql, **options)
+        self.database, self.likes = self.process.database, self.process.likes
+        self.asked = self.database.asked
+        self.posts = list(self.mysql.states[-1].posts)
+        self.p = self.posts[-1]
 
-    def __init__(self) -> None:
-        self.asked: list[str] = []
+    async def read(self, post_id: str | None = None) -> Read:
+        began = self.loop.time()
+        post = await self.process.post(post_id or self.p)
+        return Read(post and post["title"], self.loop.time() == began)
 
-    async def read(self, work: Any) -> Any:
-        if not self.up:
-            raise Unavailable
-        post_ids, before = work.args[1:3]
-        self.asked += post_ids
-        rows = {name: self.new(name) for name in post_ids} if self.new else {}
-        return type(before)({name: _standing() for name in post_ids}, rows)
+    async def warm(self, seconds: float = 5.0) -> "Reader":
+        """Let the process watch for a while, then read `p`."""
+        await asyncio.sleep(seconds)
+        assert await self.read() == ("t5", False)
+        self.asked.clear()
+        return self
 
+    async def titles(self) -> list[str]:
+        return [item["title"] for item in (await self.process.page(FIRST_PAGE))["items"]]
 
-class Kept:
-    """A cache with the post `p` by the author `a`, at a time that a test sets."""
+    def statements(self) -> set[str]:
+        return {statement for _, statement, _ in self.asked}
 
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self.likes, self.database = Likes(), Unchanged()
-        self.cache = PostCache(self.database, self.likes, lambda _: PARTS, lambda: self.now)  # type: ignore[arg-type]
-        self.keep()
 
-    def keep(self) -> None:
-        self.cache._keep("p", self.cache._shelf.pack(PARTS), _standing(), 1, self.now)
+def program(**options: Any) -> Callable[[Callable[[Reader], Coroutine[Any, Any, None]]], Callable[[], None]]:
+    """Make a test of a program for a reader."""
 
-    def later(self, seconds: float) -> None:
-        self.now += seconds + 1e-6  # more than what is rounded away
+    def made(test: Callable[[Reader], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+        def runs() -> None:
+            async def main(loop: Loop) -> None:
+                reader = Reader(loop, **options)
+                await test(reader)
+                reader.process.watching.cancel()
 
-    def watched(self, *changed: str, since_last: bool = True) -> None:
-        self.cache.watch(changed, self.now, since_last=since_last)
+            run(main)
 
-    @property
-    def shown(self) -> bool:
-        return self.cache.peek("p") is not None
+        runs.__doc__ = test.__doc__
+        return runs
 
-    async def looked_at(self) -> Collection[str]:
-        """Return what the database is asked for, once the background has had its time."""
-        await asyncio.sleep(0.15)
-        return self.database.asked
+    return made
 
 
-def _row(post_id: str) -> PostDetailRow:
-    now = datetime(2026, 11, 28, tzinfo=UTC)
-    return PostDetailRow(post_id, "t", now, "n", None, None, 0, 0, 0, (), None, "c", ())
+async def revalidated_by_itself(reader: Reader) -> None:
+    """Shown while fresh; then shown and asked for meanwhile; then asked for before it is shown."""
+    reader.mysql.change(reader.p, title="new")
+    await asyncio.sleep(FRESH)
+    assert await reader.read() == ("t5", True)
+    await asyncio.sleep(0.15)
+    assert await reader.read() == ("new", True)
+    reader.mysql.change(reader.p, title="newer")
+    await asyncio.sleep(USABLE)
+    assert await reader.read() == ("newer", False)
 
 
-class Urls:
-    """Where pictures are."""
+@program(watches=False)
+async def test_what_nobody_watches_is_revalidated_by_itself(reader: Reader) -> None:
+    await revalidated_by_itself(await reader.warm())
 
-    def url(self, key: str | None) -> str | None:
-        return key and f"https://photos.example/{key}"
 
+@program()
+async def test_once_the_watch_has_stopped_a_post_is_revalidated_by_itself(reader: Reader) -> None:
+    await reader.warm()
+    reader.process.watching.cancel()
+    await revalidated_by_itself(reader)
 
-def _standing() -> Standing:
-    return Standing("a", 1, 2, 3, (None, None))
 
+@program()
+async def test_what_is_watched_and_has_not_changed_is_shown_without_a_question(reader: Reader) -> None:
+    await reader.warm()
+    for number in range(int(LONGEST / FRESH) - 2):
+        reader.mysql.change(reader.posts[0], title=f"another {number}")
+        await asyncio.sleep(FRESH)
+        assert await reader.read() == ("t5", True)
+    assert reader.asked == []
 
-@pytest.fixture
-async def kept() -> Kept:
-    return Kept()
 
-
-@pytest.fixture
-async def watched(kept: Kept) -> Kept:
-    """The same, under a watch that began before the post was kept."""
-    kept.watched(since_last=False)
-    kept.keep()
-    return kept
-
-
-async def test_a_post_whose_copy_goes_while_it_is_looked_at_is_still_found(kept: Kept) -> None:
-    kept.likes.evicts = kept.cache
-    found = await kept.cache.find("p")
-    assert found is not None
-    assert found.item() == item_bytes(PARTS, 5, 2, 3)
-    assert list(kept.cache._written.of("a")) == ["p"]
-
-
-async def test_what_nobody_watches_is_looked_at_by_itself(kept: Kept) -> None:
-    kept.later(FRESH)
-    assert kept.shown
-    assert await kept.looked_at() == ["p"]
-    kept.later(USABLE)
-    assert not kept.shown
-
-
-async def test_what_is_watched_and_has_not_changed_is_shown_without_a_question(watched: Kept) -> None:
-    for _ in range(int(LONGEST / FRESH)):
-        watched.later(FRESH * 0.99)
-        assert watched.shown
-        watched.watched("another", "b")
-    assert await watched.looked_at() == []
-
-
-@pytest.mark.parametrize("name", ["p", "a"])
-async def test_what_has_changed_is_looked_at_in_the_background_and_soon_before_it_is_shown(
-    watched: Kept, name: str
-) -> None:
-    watched.later(FRESH)
-    watched.watched(name)  # since the moment it was kept
-    watched.later(0)
-    assert watched.shown
-    assert await watched.looked_at() == ["p"]
-    watched.later(FRESH)
-    watched.watched()
-    assert watched.shown  # looked at: watched again
-
-
-async def test_what_has_changed_and_was_not_looked_at_is_not_shown_for_long(watched: Kept) -> None:
-    watched.later(FRESH)
-    watched.watched("p")
-    watched.later(USABLE - FRESH)
-    watched.watched()
-    assert not watched.shown
-    watched.later(0)
-    assert await watched.cache.find("p") is not None
-    assert watched.shown
-
-
-async def test_what_changed_while_it_was_looked_at_is_looked_at_again(kept: Kept) -> None:
-    kept.watched(since_last=False)
-    began = kept.now
-    kept.later(0.1)
-    kept.watched("p")
-    kept.cache._keep("p", kept.cache._shelf.pack(PARTS), _standing(), 1, began)
-    assert not kept.shown
-
-
-async def test_after_a_gap_in_the_watch_copies_from_before_it_are_looked_at(watched: Kept) -> None:
-    watched.later(USABLE)
-    watched.watched(since_last=False)
-    assert not watched.shown
-
-
-async def test_while_the_watch_is_late_copies_are_looked_at_by_themselves(watched: Kept) -> None:
-    watched.later(FRESH)
-    assert watched.shown
-    assert await watched.looked_at() == ["p"]
-    watched.later(USABLE)
-    assert not watched.shown
-
-
-async def test_what_was_told_is_looked_at_before_it_is_shown_however_well_it_is_watched(watched: Kept) -> None:
-    watched.cache.change(["p"])
-    watched.watched()
-    assert not watched.shown
-
-
-async def test_every_copy_is_looked_at_now_and_then(watched: Kept) -> None:
-    watched.later(LONGEST)
-    watched.watched()
-    assert watched.shown
-    assert await watched.looked_at() == ["p"]
-
-
-async def test_without_a_database_what_was_watched_until_then_is_shown_for_a_while(watched: Kept) -> None:
-    watched.later(2 * WITHOUT_DATABASE)
-    watched.watched()
-    watched.database.up = False
-    watched.later(WITHOUT_DATABASE - 1)
-    assert await watched.cache.find("p") is not None
-    watched.later(1)
-    with pytest.raises(Unavailable):
-        await watched.cache.find("p")
-
-
-async def test_a_replica_is_asked_only_by_who_knows_what_has_changed(kept: Kept) -> None:
-    asked = [kept.cache.replica_will_do()]
-    kept.watched(since_last=False)
-    asked.append(kept.cache.replica_will_do())
-    kept.later(CURRENT_SECONDS)
-    kept.watched()
-    asked.append(kept.cache.replica_will_do())
-    kept.later(USABLE)  # the watch is late
-    asked.append(kept.cache.replica_will_do())
-    kept.cache.answering = False  # nobody else is there
-    asked.append(kept.cache.replica_will_do())
-    assert asked == [False, False, True, False, True]
-
-
-async def test_what_was_read_while_the_watch_had_no_answer_is_looked_at_by_itself(watched: Kept) -> None:
-    watched.cache.answering = False
-    watched.keep()
-    watched.watched()
-    watched.later(USABLE)
-    watched.watched()
-    assert not watched.shown
-
-
-class Empty:
-    """A database without posts, which answers when it is let."""
-
-    lags = False
-
-    def __init__(self) -> None:
-        self.asked, self.answers = 0, asyncio.Event()
-
-    async def read(self, work: Any) -> dict[Wanted, list[Following]]:
-        self.asked += 1
-        await self.answers.wait()
-        return {wanted: [] for wanted in work.args[0]}
-
-
-@pytest.mark.parametrize("told", [True, False])
-async def test_a_page_that_was_read_while_a_change_was_told_is_read_again(watched: Kept, told: bool) -> None:
-    empty, first = Empty(), Wanted(None, None, 20)
-    lists = PostLists(empty, watched.cache, lambda: watched.now)  # type: ignore[arg-type]
-    asked = asyncio.create_task(lists.get(first))
-    async with asyncio.timeout(5):
-        while not empty.asked:  # noqa: ASYNC110 - a timer of the batch comes first
-            await asyncio.sleep(0.001)
-    if told:
-        lists.watch([change("p", 9)])
-    watched.watched()
-    empty.answers.set()
-    await asked
-    watched.later(USABLE)
-    watched.watched()
-    await lists.get(first)
-    assert empty.asked == (2 if told else 1)
-
-
-async def test_likes_are_counted_by_themselves(watched: Kept) -> None:
-    watched.later(USABLE)
-    watched.watched()
-    assert watched.shown
-    assert watched.cache.peek_counted("p") is None
-    found = await watched.cache.find_counted("p")
-    assert found is not None
-    assert (found.likes, watched.likes.asked, watched.database.asked) == (5, 1, [])
-    watched.cache.count_likes("p", 6)
-    assert watched.cache.peek_counted("p") is found
-    assert found.likes == 6
-
-
-class Log:
-    """A database that answers what has changed, and copies that take note."""
-
-    dialect = "mysql"
-
-    def __init__(self) -> None:
-        self.since: list[datetime | None] = []
-        self.answer = Changed(datetime(2026, 11, 28, tzinfo=UTC), set(), whole=True)
-        self.noted: list[tuple[list[str], bool]] = []
-        self.listed: list[Collection[str]] = []
-        self.answering = True
-
-    async def read(self, work: Any) -> Changed:
-        self.since.append(work.keywords["since"])
-        return self.answer
-
-    def watch(self, changed: Collection[str], asked: float = 0.0, *, since_last: bool | None = None) -> None:
-        """What copies and lists are told: ids to the ones, rows to the others."""
-        if since_last is None:
-            self.listed.append(changed)
+@pytest.mark.parametrize("what", ["post", "author"])
+def test_a_change_is_shown_soon_though_nobody_waits_for_it_and_is_asked_for_once(what: str) -> None:
+    @program()
+    async def runs(reader: Reader) -> None:
+        await reader.warm()
+        if what == "post":
+            reader.mysql.change(reader.p, title="new")
         else:
-            self.noted.append((sorted(changed), since_last))
+            reader.mysql.rename("B", "new")
+        for _ in range(40):  # longer than the watch looks back
+            await asyncio.sleep(0.1)
+            assert (await reader.read()).at_hand
+        shown = await reader.process.post(reader.p)
+        assert shown is not None
+        assert "new" in {shown["title"], shown["author"]["nickname"]}
+        asked = [statement for _, statement, post_id in reader.asked if post_id == reader.p]
+        assert (asked.count("details"), len(asked)) <= (1, 3), asked
+
+    runs()
 
 
-async def test_the_watch_goes_back_a_little_and_tells_each_change_once() -> None:
-    log = Log()
-    watch = Watch(log, log, log)  # type: ignore[arg-type]
-    start = log.answer.now
-    post, author, again = "2026-11-28 10:00 t 2026-11-27 09:00 00p", "2026-11-28 10:00 00q", "2026-11-28 10:01 00q"
-    seen = {post, author}
-    for passed, changes in ((0, seen), (1, seen), (2, {post, again})):
-        log.answer = Changed(start + timedelta(seconds=passed), changes, whole=True)
-        await watch.look()
-    assert log.noted == [(["00p", "00q"], False), ([], True), (["00q"], True)]
-    assert log.listed == [seen, set(), {again}]
-    assert log.since == [None, start - OVERLAP, start + timedelta(seconds=1) - OVERLAP]
-    later = start + timedelta(seconds=3)
-    for now, whole, since_last in ((later, False, False), (later, True, True), (start, True, False)):
-        # Not all is known after a full answer, nor when the clock was set back: another server has taken over.
-        log.answer = Changed(now, set(), whole=whole)
-        await watch.look()
-        assert log.noted[-1] == ([], since_last)
+@program()
+async def test_a_change_that_nobody_saw_coming_is_shown_to_the_first_who_asks_late(reader: Reader) -> None:
+    await reader.warm()
+    reader.mysql.change(reader.p, title="new")
+    await asyncio.sleep(BOUND)
+    assert await reader.read() == ("new", False)
 
 
-async def test_while_the_database_does_not_answer_the_watch_says_so() -> None:
-    log = Log()
-
-    async def refuse(_work: object) -> Changed:
-        raise Unavailable
-
-    log.read = refuse  # type: ignore[method-assign]
-    following = asyncio.create_task(Watch(log, log, log).follow())  # type: ignore[arg-type]
-    for _ in range(3):
-        await asyncio.sleep(0)
-    assert not log.answering
-    following.cancel()
+@program()
+async def test_a_message_has_a_post_read_before_it_is_shown_again(reader: Reader) -> None:
+    await reader.warm()
+    for number, named in enumerate((reader.p, "B")):
+        reader.mysql.change(reader.p, title=f"new {number}")
+        reader.process.service.hear({named})
+        assert await reader.read() == (f"new {number}", False)
 
 
-DAY = datetime(2026, 11, 28, tzinfo=UTC)
+@pytest.mark.parametrize("told", ["by a message", "by the watch"])
+def test_what_changed_while_it_was_read_is_read_again(told: str) -> None:
+    @program()
+    async def runs(reader: Reader) -> None:
+        await asyncio.sleep(5)
+        reader.database.slow["details"] = 1.0
+        reading = asyncio.create_task(reader.read())
+        await asyncio.sleep(0.1)
+        reader.mysql.change(reader.p, title="new")
+        if told == "by a message":
+            reader.process.service.hear({reader.p})
+        assert await reading == ("t5", False)
+        assert await reader.read() == ("new", False)
+
+    runs()
 
 
-def place(hour: int) -> Following:
-    return Following(DAY + timedelta(hours=hour), f"p{hour}")
+@program()
+async def test_what_changed_while_it_was_read_for_longer_than_changes_are_known_is_read_again(reader: Reader) -> None:
+    await asyncio.sleep(5)
+    reader.database.slow["details"] = 8.0
+    reading = asyncio.create_task(reader.read())
+    await asyncio.sleep(0.1)
+    reader.mysql.change(reader.p, title="new")
+    reader.process.service.hear({reader.p})
+    await asyncio.sleep(7)
+    reader.process.service.hear({"another"})  # by now the first message is forgotten
+    assert await reading == ("t5", False)
+    reader.database.slow.clear()
+    assert await reader.read() == ("new", False)
 
 
-def change(state: str, hour: int) -> str:
-    """Return a change as the watch is told it."""
-    return f"2026-11-28 12:00:00.000000 {state} 2026-11-28 {hour:02}:00:00.000000 p{hour}"
+@program()
+async def test_after_more_changes_than_are_told_posts_are_revalidated_by_themselves(reader: Reader) -> None:
+    await reader.warm()
+    new = {
+        f"{n:026d}": Row(f"{n:026d}", "A", reader.mysql.now, reader.mysql.now) for n in range(100, 100 + MOST_CHANGES)
+    }
+    state = reader.mysql.states[-1]
+    changed = replace(state.posts[reader.p], title="new", changed_at=reader.mysql.now, updated_at=reader.mysql.now)
+    others = {name: row for name, row in state.posts.items() if name != reader.p}
+    reader.mysql.commit(State({**others, **new, reader.p: changed}, state.authors))
+    await asyncio.sleep(BOUND)
+    assert await reader.read() == ("new", False)
 
 
-@pytest.mark.parametrize(
-    ("changes", "outdated"),
-    [
-        # Of the page of all posts, of that of a tag; both have the posts of hours 9, 8 and, unseen, 6.
-        (["2026-11-28 12:00:00.000000 author"], (False, False)),
-        ([change("p", 9)], (False, True)),  # a count, or a tag that is gone
-        ([change("p", 8), change("t", 6)], (False, True)),
-        ([change("h", 8)], (True, True)),
-        ([change("h", 6)], (True, True)),  # what follows is not there any more
-        ([change("p", 7)], (True, False)),
-        ([change("t", 7)], (True, True)),
-        (
-            [change("t", 5), change("h", 7), change("p", 4), change("h", 4)],
-            (False, False),
-        ),  # not in its range, or hidden
-        ([change("t", 10)], (False, False)),  # above the cursor
-        ([change("t", 10), change("p", 7)], (True, False)),
-    ],
-)
-def test_a_page_is_outdated_by_what_belongs_on_it_and_by_what_does_not(
-    changes: list[str], outdated: tuple[bool, bool]
-) -> None:
-    before = Keyset(DAY + timedelta(hours=10), None)
-    pages = [Extent.of(tag, before, 2, [place(9), place(8), place(6)]) for tag in (None, "집밥")]
-    assert tuple(ChangedPosts(changes).outdate(page) for page in pages) == outdated
+@program()
+async def test_a_change_is_seen_whose_transaction_took_seconds_to_commit(reader: Reader) -> None:
+    await reader.warm()
+    reader.mysql.change(reader.p, title="new", stamped=2.4)
+    await asyncio.sleep(BOUND)
+    assert await reader.read() == ("new", False)
 
 
-def test_the_first_page_is_open_above_and_the_last_one_below() -> None:
-    page = Extent.of(None, None, 2, [place(9), place(8)])
-    assert ChangedPosts([change("p", 23)]).outdate(page)
-    assert ChangedPosts([change("p", 0)]).outdate(page)
-    assert ChangedPosts([change("p", 0)]).outdate(Extent.of(None, None, 2, []))
-    same_time = Extent.of(None, Keyset(DAY + timedelta(hours=9), "p9"), 2, [place(8)])
-    assert not ChangedPosts([change("p", 9)]).outdate(same_time)
+@program()
+async def test_a_change_is_seen_though_another_server_took_over_whose_clock_is_behind(reader: Reader) -> None:
+    await reader.warm()
+    reader.database.writer_answers = False
+    reader.mysql.ahead -= 20
+    reader.mysql.change(reader.p, title="new")
+    await asyncio.sleep(5)  # longer than the watch looks back
+    reader.database.writer_answers = True
+    await asyncio.sleep(BOUND)
+    assert await reader.read() == ("new", False)
 
 
-def test_what_was_changed_so_long_ago_that_nobody_knows_may_have_been() -> None:
-    now = 100.0
-    recent = Recent(lambda: now)
-    recent.note(["p"])
-    assert (recent.since(100.0, "p"), recent.since(99.0, "q"), recent.since(101.0, "p")) == (True, False, False)
-    now += CURRENT_SECONDS + 1
-    recent.note(["r"])
-    assert (recent.since(100.0, "q"), recent.since(100.1, "q")) == (True, False)
+@program()
+async def test_what_changes_without_a_trace_is_seen_within_a_minute(reader: Reader) -> None:
+    await reader.warm()
+    reader.mysql.change(reader.p, stamped=None, comments=7)
+    await asyncio.sleep(LONGEST)
+    await reader.read()  # has it asked for
+    await asyncio.sleep(0.15)
+    shown = await reader.process.post(reader.p)
+    assert shown is not None
+    assert shown["stats"]["commentCount"] == 7
 
 
-def test_packed_copies_are_small_and_give_back_what_was_put_in() -> None:
-    shelf = Shelf(lambda row: parts_of(row, Urls()))
-    contents = [
-        "",
-        '밥 \0 국 \ud55c " \\ 😋',
-        *(f"오늘은 담백한 {number}번째 비빔밥" * number for number in range(1, 2_100)),
-    ]
-    rows = [replace(_row("p"), content=text, tags=("집밥",)) for text in contents]
-    copies = [Copy(shelf, shelf.pack(parts_of(row, Urls())), _standing(), 1, 0, 0) for row in rows]
-    for _ in range(2):  # the first are packed again by then
-        for row, copy in zip(rows, copies, strict=True):
-            assert json.loads(copy.detail(is_liked=True))["contentDetail"]["content"] == row.content
-    assert sum(copy.parts is not None for copy in copies) <= 2_000
-    assert len(copies[0].packed) < len(copies[0].detail(is_liked=True)) / 4
+@program()
+async def test_without_a_database_what_was_right_until_then_is_shown_for_a_while(reader: Reader) -> None:
+    await reader.warm()
+    await asyncio.sleep(2 * WITHOUT_DATABASE)  # it is the watch that keeps it right
+    began = reader.loop.time()
+    reader.mysql.outages.append((began, began + 2 * WITHOUT_DATABASE))
+    await asyncio.sleep(WITHOUT_DATABASE - 2)
+    assert (await reader.read()).title == "t5"
+    await asyncio.sleep(2)
+    with pytest.raises(Unavailable):
+        await reader.read()
 
 
-async def test_what_nobody_asked_for_goes_first(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "_MOST", 3)
-    kept.database.new = _row
-    assert not await kept.cache.take(["newest", "older"])
-    kept.cache._keep("q", kept.cache._shelf.pack(PARTS), _standing(), 1, kept.now)
-    assert [name for name in ("p", "q", "newest", "older") if kept.cache.peek(name)] == ["p", "q", "newest"]
+@program(lags=True, lag=1.0)
+async def test_a_replica_is_asked_only_by_who_knows_what_has_changed(reader: Reader) -> None:
+    servers = []
+    for number, act in enumerate((None, None, reader.process.watching.cancel)):
+        if act is not None:
+            act()
+        if number:
+            await asyncio.sleep(6)
+        await reader.read(reader.posts[number])
+        servers.append({server for server, *_ in reader.asked})
+        reader.asked.clear()
+    assert servers == [{"writer"}, {"replica"}, {"writer"}]
+
+
+@program(lags=True, lag=10.0)
+async def test_what_a_replica_showed_while_the_writer_was_away_is_revalidated_afterwards(reader: Reader) -> None:
+    await asyncio.sleep(20)
+    reader.mysql.change(reader.p, title="new")
+    await asyncio.sleep(6)
+    reader.database.writer_answers = False
+    await asyncio.sleep(1)
+    assert await reader.read() == ("t5", False)  # all there is
+    reader.database.writer_answers, reader.database.lag = True, 0.0
+    await asyncio.sleep(BOUND)
+    assert await reader.read() == ("new", False)
+
+
+@program()
+async def test_likes_are_counted_by_themselves(reader: Reader) -> None:
+    reader.likes.found[reader.p] = 5
+
+    async def likes() -> int:
+        shown = await reader.process.post(reader.p)
+        return shown["stats"]["likeCount"] if shown else -1
+
+    await reader.warm()
+    assert await likes() == 5
+    reader.likes.found[reader.p] = 6
+    await asyncio.sleep(USABLE + 0.01)
+    assert await likes() == 6
+    asked = reader.likes.asked
+    reader.likes.tell(reader.p, 7)
+    assert (await likes(), reader.likes.asked, reader.asked) == (7, asked, [])
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_page_that_was_read_while_a_post_came_is_read_again(changed: bool) -> None:
+    @program()
+    async def runs(reader: Reader) -> None:
+        await asyncio.sleep(10)
+        reader.database.slow["places"] = 1.0
+        reading = asyncio.create_task(reader.titles())
+        await asyncio.sleep(0.1)
+        if changed:
+            reader.mysql.put(Row(f"{9:026d}", "A", reader.mysql.now, reader.mysql.now, "new"))
+        assert await reading == ["t5", "t4", "t3"]
+        await asyncio.sleep(BOUND)
+        reader.asked.clear()
+        assert await reader.titles() == (["new", "t5", "t4"] if changed else ["t5", "t4", "t3"])
+        assert ("places" in reader.statements()) == changed
+
+    runs()
+
+
+@program()
+async def test_a_page_that_nobody_asked_for_in_a_while_has_what_was_written_meanwhile(reader: Reader) -> None:
+    await asyncio.sleep(5)
+    assert await reader.titles() == ["t5", "t4", "t3"]
+    await asyncio.sleep(60)
+    reader.mysql.put(Row(f"{9:026d}", "A", reader.mysql.now, reader.mysql.now, "new"))
+    for seconds in (1, 6):
+        await asyncio.sleep(seconds)
+        reader.mysql.change(reader.p, stamped=0.0, comments=1)  # other things happen as well
+    await asyncio.sleep(1)
+    assert await reader.titles() == ["new", "t5", "t4"]
+
+
+@program(bounds=Bounds(posts=3))
+async def test_a_page_on_which_a_post_is_found_gone_is_full_again(reader: Reader) -> None:
+    await asyncio.sleep(5)
+    await reader.titles()
+    await asyncio.sleep(1)
+    for other in reader.posts[:3]:
+        await reader.read(other)  # in place of those on the page
+    newest = reader.mysql.states[-1].posts[reader.p]
+    reader.mysql.put(replace(newest, visible=False, changed_at=reader.mysql.now))
+    assert await reader.titles() == ["t4", "t3", "t2"]
+
+
+@program(bounds=Bounds(posts=1), watches=False)
+async def test_a_post_that_is_evicted_while_it_is_revalidated_is_still_found(reader: Reader) -> None:
+    await reader.warm()
+    await asyncio.sleep(USABLE + 0.01)
+    both = await asyncio.gather(reader.read(reader.posts[0]), reader.read())
+    assert both == [("t0", False), ("t5", False)]
+    assert ("writer", "details", reader.p) not in reader.asked
+
+
+@program()
+async def test_the_newest_posts_are_at_hand_before_anybody_asks(reader: Reader) -> None:
+    """A process that starts before the database answers, and before that is migrated, takes them later."""
+    long_ago = reader.mysql.now - timedelta(days=1)
+    more = [Row(f"{n:026d}", "A", long_ago + timedelta(seconds=n), long_ago, f"t{n}") for n in range(6, 120)]
+    reader.mysql.put(*more)
+    reader.database.migrated = False
+    reader.mysql.outages.append((reader.loop.time() + 10, reader.loop.time() + 20))
+    filling = asyncio.create_task(reader.process.service.fill())
+    await asyncio.sleep(15)
+    reader.database.migrated = True
+    await asyncio.sleep(15)
+    assert filling.done()
+    await filling
+    reader.asked.clear()
+    assert [(await reader.read(f"{n:026d}")).title for n in range(120)] == [f"t{n}" for n in range(120)]
+    assert reader.asked == []
+
+
+@program(bounds=Bounds(posts=3))
+async def test_what_nobody_asked_for_goes_first(reader: Reader) -> None:
+    rows = {name: reader.mysql.states[-1].posts[name] for name in reader.posts[3:]}
+    reader.mysql.commit(State(rows, reader.mysql.states[-1].authors))
+    oldest, older, newest = rows
+    await asyncio.sleep(5)
+    await reader.read(oldest)
+    await reader.process.service.fill()
+    reader.mysql.put(Row(f"{9:026d}", "A", reader.mysql.now, reader.mysql.now, "new"))
+    await reader.read(f"{9:026d}")
+    assert [(await reader.read(name)).at_hand for name in (oldest, newest, older)] == [True, True, False]

@@ -1,297 +1,35 @@
 """How old what two processes show of posts can be: random programs of writes, lost messages, pauses and outages, on a clock of
 their own.
 
-MySQL is a history of states; the statements of `posts/shown/store.py` are answered from the state that a reader meets (what
-they find in MySQL itself is for the integration tests). All else is the service's own, its watch included. Whatever is shown must
-be what MySQL had at some moment of the last two seconds; while it does not answer, of the last five minutes.
+Whatever is shown must be what MySQL had at some moment of the last two seconds; while it does not answer, of the last five
+minutes. Single cases: test_post_cache.py.
 """
 
 import asyncio
 import json
 import os
 import random
-import selectors
-from bisect import bisect_right
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 
-from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.cursor import Following, Keyset
+from bapsang_api.kit.cursor import Keyset
 from bapsang_api.kit.problem import NotFound, Unavailable
-from bapsang_api.posts.service import PostService
-from bapsang_api.posts.shown import store, watch
 from bapsang_api.posts.shown.cache import WITHOUT_DATABASE
 from bapsang_api.posts.shown.lists import Wanted
-from bapsang_api.posts.shown.store import Changed, PostDetailRow, Standing
 from bapsang_api.posts.store import LISTS, TOP
+
+from .history import AUTHORS, START, Author, Loop, MySql, Row, State
+from .reading import MOST_CHANGES, Process, run
 
 BOUND = 2.0
 PROGRAMS = int(os.environ.get("BAPSANG_TEST_FRESHNESS_PROGRAMS", "25"))
-START = datetime(2026, 11, 28, tzinfo=UTC)
-AUTHORS = ("A", "B")
 TAGS = ((), ("a",), ("b",), ("a", "b"))
 PAUSES = (*(0.0, 0.05, 0.3, 0.6, 1.0, 1.5, 2.5, 5.0, 6.0) * 3, 11.0, 61.0, 400.0)
-LATENCIES = (0.0, 0.001, 0.02, 0.05)
-MOST_CHANGES = 12  # that the watch is told at once
-
-
-class _Skipping(selectors.DefaultSelector):
-    """Waits for nothing: whoever sleeps is woken at once, and it is as much later."""
-
-    now = 1_000.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        if timeout is None:
-            raise AssertionError("everybody waits, and nobody for a time")
-        self.now += max(timeout, 0.0)
-        return super().select(0)
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only while everybody sleeps."""
-
-    def __init__(self) -> None:
-        self._skipping = _Skipping()
-        super().__init__(self._skipping)
-
-    def time(self) -> float:
-        return self._skipping.now
-
-
-@dataclass(frozen=True)
-class Row:
-    """A post in MySQL."""
-
-    post_id: str
-    author_id: str
-    created_at: datetime
-    changed_at: datetime
-    title: str = ""
-    tags: tuple[str, ...] = ()
-    visible: bool = True
-    comments: int = 0
-    updated_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Author:
-    """An author in MySQL."""
-
-    changed_at: datetime
-    nickname: str = "n"
-    updated_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class State:
-    """What has been committed."""
-
-    posts: Mapping[str, Row]
-    authors: Mapping[str, Author]
-
-    def page(self, tag: str | None, before: Keyset | None, limit: int) -> list[Following]:
-        rows = [row for row in self.posts.values() if row.visible and (tag is None or tag in row.tags)]
-        places = sorted(((row.created_at, row.post_id) for row in rows), reverse=True)
-        beyond = [place for place in places if before is None or place < (before.created_at, before.item_id or "")]
-        return [Following(*place) for place in beyond[:limit]]
-
-    def shown(self, wanted: Wanted) -> tuple[list[str], object]:
-        """Return the ids on a page and its cursor."""
-        found = self.page(wanted.tag, wanted.before, wanted.size + 1)
-        on_it = found[: wanted.size]
-        last = on_it[-1] if len(found) > wanted.size else None
-        cursor = last and {"id": last.item_id, "createdAt": to_wire(last.created_at)}
-        return [place.item_id for place in on_it], cursor
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What a statement meets."""
-
-    state: State
-    now: datetime  # by the database's clock
-
-
-@dataclass
-class MySql:
-    """All that was ever committed, and when."""
-
-    loop: Loop
-    chosen: Callable[[Sequence[Any]], Any]
-    states: list[State] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    outages: list[tuple[float, float]] = field(default_factory=list)
-    ahead: float = 0.0  # seconds of its clock
-
-    def __post_init__(self) -> None:
-        long_ago = START - timedelta(days=1)
-        posts = [Row(f"{n:026d}", AUTHORS[n % 2], long_ago + timedelta(seconds=n), long_ago, f"t{n}") for n in range(6)]
-        self.commit(State({row.post_id: row for row in posts}, {name: Author(long_ago) for name in AUTHORS}))
-
-    @property
-    def now(self) -> datetime:
-        return START + timedelta(seconds=self.loop.time() + self.ahead)
-
-    def commit(self, state: State) -> None:
-        self.states.append(state)
-        self.times.append(self.loop.time())
-
-    def at(self, moment: float) -> State:
-        return self.states[max(bisect_right(self.times, moment) - 1, 0)]
-
-    def since(self, moment: float) -> list[State]:
-        """Return the state at that moment and all later ones."""
-        return self.states[max(bisect_right(self.times, moment) - 1, 0) :]
-
-    def down(self, begin: float, end: float) -> tuple[float, float] | None:
-        """Return the first outage that was within this time."""
-        return next((outage for outage in self.outages if outage[0] <= end and outage[1] >= begin), None)
-
-
-@dataclass
-class Connected:
-    """A process's way to MySQL and to a replica, which lags."""
-
-    mysql: MySql
-    lags: bool
-    lag: float
-    dialect = "mysql"
-    frozen_until: float = 0.0  # until then nothing of the process runs
-
-    async def read(self, work: Callable[[Any], Any]) -> Any:
-        return await self._ask(work, 0.0)
-
-    async def read_lagging(self, work: Callable[[Any], Any]) -> Any:
-        return await self._ask(work, self.lag if self.lags else 0.0)
-
-    async def _ask(self, work: Callable[[Any], Any], lag: float) -> Any:
-        await self.thawed()
-        await asyncio.sleep(self.mysql.chosen(LATENCIES))
-        now = self.mysql.loop.time()
-        if self.mysql.down(now, now):
-            await asyncio.sleep(self.mysql.chosen((0.0, 1.0)))
-            raise Unavailable
-        answer = work(Snapshot(self.mysql.at(now - lag), self.mysql.now))
-        await asyncio.sleep(self.mysql.chosen(LATENCIES))
-        await self.thawed()
-        return answer
-
-    async def thawed(self) -> None:
-        # Less than what is rounded away would never pass.
-        while (left := self.frozen_until - self.mysql.loop.time()) > 1e-6:  # noqa: ASYNC110 - it may be put off meanwhile
-            await asyncio.sleep(left)
-
-
-class Nothing:
-    """Likes, views and pictures, of which there are none."""
-
-    async def counts(self, post_ids: list[str]) -> dict[str, int]:
-        return {}
-
-    def listen(self, listener: object) -> None: ...
-
-    def count(self, post_id: str, viewer: str) -> None: ...
-
-    def url(self, key: str | None) -> str | None:
-        return key
-
-
-def places(on: Snapshot, tag: str | None, before: Keyset | None, limit: int) -> list[Following]:
-    return on.state.page(tag, before, limit)
-
-
-def standings(on: Snapshot, post_ids: Collection[str]) -> dict[str, Standing]:
-    rows = [row for name in post_ids if (row := on.state.posts.get(name)) is not None and row.visible]
-    authors = on.state.authors
-    return {
-        row.post_id: Standing(row.author_id, 0, row.comments, 0, (row.updated_at, authors[row.author_id].updated_at))
-        for row in rows
-    }
-
-
-def details(on: Snapshot, post_ids: Collection[str]) -> dict[str, tuple[Standing, PostDetailRow]]:
-    return {
-        post_id: (
-            standing,
-            PostDetailRow(
-                post_id=post_id,
-                title=(row := on.state.posts[post_id]).title,
-                created_at=row.created_at,
-                author_nickname=on.state.authors[row.author_id].nickname,
-                author_image_key=None,
-                image_key=None,
-                like_count=0,
-                comment_count=row.comments,
-                view_count=0,
-                tags=row.tags,
-                updated_at=row.updated_at,
-                content="c",
-                pictures=(),
-            ),
-        )
-        for post_id, standing in standings(on, post_ids).items()
-    }
-
-
-def changed(on: Snapshot, since: datetime | None, most: int) -> Changed:
-    since = since or on.now - timedelta(seconds=store.FIRST_SECONDS)
-    texts = [
-        f"{_text(row.changed_at)} {'h' if not row.visible else 't' if row.tags else 'p'} {_text(row.created_at)} {name}"
-        for name, row in on.state.posts.items()
-        if row.changed_at >= since
-    ]
-    texts += [
-        f"{_text(author.changed_at)} {name}" for name, author in on.state.authors.items() if author.changed_at >= since
-    ]
-    found = frozenset(texts[:most])
-    return Changed(on.now, found, whole=len(found) < most)
-
-
-def _with_post(row: Row, state: State) -> State:
-    return State({**state.posts, row.post_id: row}, state.authors)
-
-
-def _with_author(name: str, author: Author, state: State) -> State:
-    return State(state.posts, {**state.authors, name: author})
-
-
-def _text(moment: datetime) -> str:
-    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def statements() -> Iterator[None]:
-    """Answer the statements from the model."""
-    with pytest.MonkeyPatch.context() as patch:
-        for answer in (places, standings, details, changed):
-            patch.setattr(store, answer.__name__, answer)
-        patch.setattr(watch, "MOST", MOST_CHANGES)
-        yield
-
-
-class Process:
-    """A process of the service. Starting it again gives it nothing of what it knew."""
-
-    def __init__(self, mysql: MySql, *, lags: bool, lag: float) -> None:
-        self._mysql = mysql
-        self.database = Connected(mysql, lags, lag)
-        self.start()
-
-    def start(self) -> None:
-        nothing: Any = Nothing()
-        self.service = service = PostService(self.database, nothing, nothing, nothing, nothing, nothing)  # type: ignore[arg-type]
-        for timed in (service._cache, service._cache.recent, service._lists, service._watch):
-            timed._timer = self._mysql.loop.time  # type: ignore[attr-defined]
-        self.watching = asyncio.create_task(service.follow())
-
-    def restart(self) -> None:
-        self.watching.cancel()
-        self.start()
 
 
 class Program:
@@ -472,14 +210,12 @@ class Program:
         assert item["author"]["nickname"] in names, (now, item, names)
 
 
-def run(program: Callable[[Loop], Coroutine[Any, Any, None]]) -> None:
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, Loop)
-        await program(loop)
+def _with_post(row: Row, state: State) -> State:
+    return State({**state.posts, row.post_id: row}, state.authors)
 
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(main())
+
+def _with_author(name: str, author: Author, state: State) -> State:
+    return State(state.posts, {**state.authors, name: author})
 
 
 @pytest.mark.parametrize("seed", range(PROGRAMS))
@@ -522,23 +258,6 @@ def test_what_has_just_changed_is_not_read_from_a_replica_though_nobody_has_aske
             if row.author_id == post.author_id:
                 shown = json.loads(await process.service.detail(row.post_id, None, "somebody"))
                 assert shown["author"]["nickname"] == "new"
-        process.watching.cancel()
-
-    run(program)
-
-
-def test_a_page_on_which_a_post_is_found_gone_is_full_again() -> None:
-    async def program(loop: Loop) -> None:
-        mysql = MySql(loop, lambda choices: choices[0])
-        process, wanted = Process(mysql, lags=False, lag=0.0), Wanted(None, None, 3)
-        await asyncio.sleep(1)
-        await process.service.listed(wanted)
-        await asyncio.sleep(1)
-        newest = list(mysql.states[-1].posts.values())[-1]
-        process.service._cache._drop(newest.post_id)  # others have been asked for meanwhile
-        mysql.commit(_with_post(replace(newest, visible=False, changed_at=mysql.now), mysql.states[-1]))
-        page = json.loads(await process.service.listed(wanted))
-        assert ([item["postId"] for item in page["items"]], page["nextCursor"]) == mysql.states[-1].shown(wanted)
         process.watching.cancel()
 
     run(program)

@@ -20,6 +20,7 @@ from bapsang_api.kit.batch import Batch
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
+from bapsang_api.posts.shown.bounds import USUAL, Bounds, Usage
 from bapsang_api.posts.shown.copies import Copy, Shelf
 from bapsang_api.posts.shown.recent import CURRENT_SECONDS, Recent
 from bapsang_api.posts.shown.store import PostDetailRow, Standing
@@ -36,8 +37,6 @@ USABLE: Final = 1.4  # shown, and looked at meanwhile
 LONGEST: Final = 60.0
 # While the database does not answer nothing can change in it either.
 WITHOUT_DATABASE: Final = 300.0
-_MOST: Final = 20_000  # posts
-_MOST_BYTES: Final = 12 * 1024 * 1024  # of what is packed
 
 
 def may_show(age: float, looks: Batch[K, V], key: K) -> bool:
@@ -73,10 +72,12 @@ class PostCache:
         likes: LiveCounts,
         render: Callable[[PostDetailRow], Parts],
         timer: Callable[[], float] = time.monotonic,
+        bounds: Bounds = USUAL,
     ) -> None:
         self._database, self._likes, self._render, self._timer = database, likes, render, timer
+        self._bounds = bounds
         self._copies: OrderedDict[str, Copy] = OrderedDict()
-        self._shelf = Shelf(render)
+        self._shelf = Shelf(render, bounds)
         self._written = Written()
         self._bytes = 0
         self._looks: Batch[str, Copy] = Batch(self._look)
@@ -86,8 +87,9 @@ class PostCache:
         self.recent = Recent(timer)
         self.answering = True  # the database, when it was last asked what has changed
 
-    def __len__(self) -> int:
-        return len(self._copies)
+    def usage(self) -> dict[str, Usage]:
+        """Return how much is kept of all posts, and of those that lie open."""
+        return {"posts": Usage(len(self._copies), self._bytes), "open_posts": self._shelf.usage()}
 
     def peek(self, post_id: str) -> Copy | None:
         """Return the copy of a post if it may be shown right now, but for its likes."""
@@ -130,7 +132,8 @@ class PostCache:
         for post_id in new:
             if post_id in self._copies:
                 self._copies.move_to_end(post_id, last=False)  # the first to go
-        return len(self._copies) + len(post_ids) <= _MOST and self._bytes < 0.9 * _MOST_BYTES
+        bounds = self._bounds
+        return len(self._copies) + len(post_ids) <= bounds.posts and self._bytes < 0.9 * bounds.posts_bytes
 
     def change(self, names: Collection[str]) -> None:
         """Show none of these posts, nor posts of these authors, before they have been looked at again."""
@@ -260,7 +263,7 @@ class PostCache:
         copy = self._copies[post_id] = Copy(self._shelf, packed, standing, likes, checked, asked, changed)
         self._written.add(standing.author_id, post_id)
         self._bytes += len(packed)
-        while len(self._copies) > _MOST or self._bytes > _MOST_BYTES:
+        while len(self._copies) > self._bounds.posts or self._bytes > self._bounds.posts_bytes:
             oldest, _ = next(iter(self._copies.items()))
             self._drop(oldest)
         return copy

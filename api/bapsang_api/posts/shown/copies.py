@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from bapsang_api.posts.shown.bounds import Bounds, Usage
 from bapsang_api.posts.shown.store import Picture, PostDetailRow, Standing
 from bapsang_api.posts.shown.wire import Parts, detail_bytes, item_bytes
 
-_OPEN: Final = 2_000  # posts
-# Of what they hold open: authors decide how long posts are, and readers which are opened. Of usual posts it is half of this.
-_OPEN_BYTES: Final = 6 * 1024 * 1024
 _BETWEEN: Final = b"\0"  # in JSON it is escaped
 _WINDOW_BITS: Final = -12  # 4 KiB, and no header: texts are short
 _TYPICAL: Final = PostDetailRow(
@@ -29,10 +27,15 @@ _TYPICAL: Final = PostDetailRow(
 class Shelf:
     """Where copies keep the bytes of their posts: the latest that were asked for open, all others packed."""
 
-    def __init__(self, render: Callable[[PostDetailRow], Parts]) -> None:
+    def __init__(self, render: Callable[[PostDetailRow], Parts], bounds: Bounds) -> None:
+        self._bounds = bounds
         self._common = _joined(render(_TYPICAL))
         self._opened: deque[tuple[Copy, int]] = deque()  # each with its bytes
         self._bytes = 0
+
+    def usage(self) -> Usage:
+        """Return how much lies open."""
+        return Usage(len(self._opened), self._bytes)
 
     def pack(self, parts: Parts) -> bytes:
         packer = zlib.compressobj(wbits=_WINDOW_BITS, zdict=self._common)
@@ -46,7 +49,7 @@ class Shelf:
             parts = copy.parts = Parts((item, item_end), (detail, detail_end))
             self._opened.append((copy, len(unpacked)))
             self._bytes += len(unpacked)
-            while len(self._opened) > _OPEN or self._bytes > _OPEN_BYTES:
+            while len(self._opened) > self._bounds.open_posts or self._bytes > self._bounds.open_bytes:
                 # The one that was opened first: a post that many read is soon opened again.
                 oldest, size = self._opened.popleft()
                 oldest.parts, self._bytes = None, self._bytes - size

@@ -20,6 +20,7 @@ from bapsang_api.kit.cursor import Following, Keyset, cut
 from bapsang_api.kit.db import Database
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
+from bapsang_api.posts.shown.bounds import USUAL, Bounds, Usage
 from bapsang_api.posts.shown.cache import WITHOUT_DATABASE, PostCache, may_show
 from bapsang_api.posts.shown.copies import Copy
 from bapsang_api.posts.shown.outdated import ChangedPosts, Extent
@@ -27,14 +28,11 @@ from bapsang_api.posts.shown.recent import CURRENT_SECONDS
 from bapsang_api.posts.shown.wire import page_bytes
 from bapsang_api.posts.store import LISTS, TOP
 
-_MOST: Final = 500  # pages
-# Of their ids and answers. Readers write the keys: any tag, size and place.
-_MOST_BYTES: Final = 2 * 1024 * 1024
 _ID_BYTES: Final = 88  # with its place in a list
 _OUTDATED: Final = -1  # the generation of a page that a changed row contradicts
 # After which a page is read again, whatever is known to have changed: a transaction took longer to commit than the watch looks
 # back, or the page was read from a replica that lagged by more than CURRENT_SECONDS.
-_LONGEST: Final = 10.0
+LONGEST: Final = 10.0
 # Seconds for which an answer is given again as it was made. With USABLE before it: within two seconds all see a change.
 _RENDERED: Final = 0.25
 
@@ -70,8 +68,14 @@ class _Page:
 class PostLists:
     """The pages. Which posts are on one is read again when one came or went."""
 
-    def __init__(self, database: Database, posts: PostCache, timer: Callable[[], float] = time.monotonic) -> None:
-        self._database, self._posts, self._timer = database, posts, timer
+    def __init__(
+        self,
+        database: Database,
+        posts: PostCache,
+        timer: Callable[[], float] = time.monotonic,
+        bounds: Bounds = USUAL,
+    ) -> None:
+        self._database, self._posts, self._timer, self._bounds = database, posts, timer, bounds
         self._pages: OrderedDict[Wanted, _Page] = OrderedDict()
         self._bytes = 0
         self._looks: Batch[Wanted, _Page] = Batch(self._look)
@@ -79,6 +83,10 @@ class PostLists:
         self._lists, self._tops = 0, 0
         self._told = 0  # how often the watch has told of changed posts
         self._changed = float("-inf")  # when posts last changed, as far as is known
+
+    def usage(self) -> Usage:
+        """Return how much is kept of pages."""
+        return Usage(len(self._pages), self._bytes)
 
     def change(self, names: Collection[str]) -> None:
         """Show no page before it has been read again that these changes put out of date."""
@@ -130,7 +138,7 @@ class PostLists:
     def _usable(self, wanted: Wanted, page: _Page) -> bool:
         if page.generation != self._generation(wanted):
             return False
-        age = self._timer() - page.checked if page.changed else self._posts.age(page.checked, _LONGEST)
+        age = self._timer() - page.checked if page.changed else self._posts.age(page.checked, LONGEST)
         return may_show(age, self._looks, wanted)
 
     def _generation(self, wanted: Wanted) -> int:
@@ -177,7 +185,7 @@ class PostLists:
     def _count(self, more: int) -> None:
         """Count bytes, and forget what was read longest ago while there is too much."""
         self._bytes += more
-        while self._bytes > _MOST_BYTES or len(self._pages) > _MOST:
+        while self._bytes > self._bounds.pages_bytes or len(self._pages) > self._bounds.pages:
             _, oldest = self._pages.popitem(last=False)
             self._bytes -= oldest.size
 
