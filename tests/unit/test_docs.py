@@ -18,7 +18,7 @@ from bapsang_operator.names import ConditionType, EventReason, Reason
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "charts/bapsang-operator/README.md"]
-UNWRAPPED = {"local-cluster.md", "observability.md"}
+UNWRAPPED = {"local-cluster.md"}
 WRAPPED = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
