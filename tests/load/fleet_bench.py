@@ -13,6 +13,7 @@ from typing import Any
 from tests.integration.operator.world import Namespace, Operator, eventually
 from tests.load import fleet, results
 from tests.load.fleet import Fleet
+from tests.load.versions import OPERATOR
 
 from bapsang_operator import names
 
@@ -90,7 +91,9 @@ def main() -> int:
         with fleet.standing(folder) as cluster:
             cluster.add_nodes(chosen.nodes)
             settings = {"BAPSANG_RESYNC_SECONDS": "30"}
-            operator = Operator(cluster.plane.operator, folder / "operator.log", settings, python=chosen.python)
+            operator = Operator(
+                cluster.plane.operator, folder / "operator.log", settings, path=OPERATOR, python=chosen.python
+            )
             operator.start()
             try:
                 eventually(lambda: operator.leads, 30, "the operator leads")

@@ -23,6 +23,7 @@ from tests.integration.operator.test_restoring import EDITS
 from tests.integration.operator.world import NAMESPACE, Client, Namespace, Operator, client_of, grant, install_crd
 from tests.load import results
 from tests.load.audit import Audit
+from tests.load.versions import OPERATOR
 from tests.waiting import eventually
 
 from bapsang_operator import drift
@@ -149,8 +150,8 @@ class Bench:
 
     def idle(self, seconds: float) -> None:
         """Writes, memory and CPU while nothing changes."""
-        self._settle()
-        self.found["idle"] = self._watch(seconds)
+        self.settle()
+        self.found["idle"] = self.watch(seconds)
 
     def restart(self, seconds: float) -> None:
         """The same from a restart on, whose listing and first pass over everything are part of it."""
@@ -158,11 +159,11 @@ class Bench:
         self.operator.restart()
         leading = round(time.monotonic() - begun, 2)
         self.rest(min(seconds, 60))
-        settled = self._watch(max(1.0, seconds - 60))
+        settled = self.watch(max(1.0, seconds - 60))
         self.found["restart"] = {"leading after s": leading, **settled, "writes": len(self.audit.writes(mark))}
 
-    def _watch(self, seconds: float) -> dict[str, Any]:
-        usage, mark, begun = results.Usage(self._pid()), self.audit.mark(), time.monotonic()
+    def watch(self, seconds: float) -> dict[str, Any]:
+        usage, mark, begun = results.Usage(self.pid()), self.audit.mark(), time.monotonic()
         self.rest(seconds)
         passed = time.monotonic() - begun
         found = {"seconds": round(passed), "writes": len(self.audit.writes(mark))}
@@ -200,7 +201,7 @@ class Bench:
         found = {}
         for how, number in (("stopped", signal.SIGTERM), ("killed", signal.SIGKILL)):
             log, settings = self.folder / f"{how}.log", self.operator.settings
-            waiting = Operator(self.plane.operator, log, settings, python=self.operator.python)
+            waiting = Operator(self.plane.operator, log, settings, path=OPERATOR, python=self.operator.python)
             waiting.start()
             ended, self.operator = self.operator, waiting
             begun = time.monotonic()
@@ -210,7 +211,7 @@ class Bench:
             ended.wait()
         self.found["take-over"] = found
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         def quiet() -> bool:
             mark = self.audit.mark()
             self.rest(10)
@@ -218,7 +219,7 @@ class Bench:
 
         self.wait(quiet, 300, "no writes any more")
 
-    def _pid(self) -> int:
+    def pid(self) -> int:
         assert self.operator.process is not None
         return self.operator.process.pid
 
@@ -259,7 +260,7 @@ def _measure(chosen: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], 
         grant(client)
         # The settings of the chart, not the short intervals of the tests.
         settings = {"BAPSANG_RESYNC_SECONDS": "30"}
-        operator = Operator(plane.operator, folder / "operator.log", settings, python=chosen.python)
+        operator = Operator(plane.operator, folder / "operator.log", settings, path=OPERATOR, python=chosen.python)
         operator.start()
         bench = Bench(plane, client, operator, folder, found.kube)
         try:
@@ -281,13 +282,27 @@ def _measure(chosen: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--create", type=int, default=100, help="Communities created one after another")
-    parser.add_argument("--communities", type=int, default=200)
-    parser.add_argument("--idle", type=float, default=600, help="seconds, before and after the restart")
+    parser.add_argument("--communities", type=int, help="default: 200; with --against 50")
+    parser.add_argument(
+        "--idle", type=float, help="seconds at rest (default: 600, before and after the restart; with --against 60)"
+    )
     parser.add_argument("--restore", type=int, default=200, help="children damaged, edits and deletions in turn")
     parser.add_argument("--python", default=sys.executable, help="interpreter with the packages of the image, no more")
     parser.add_argument("--output", type=Path, default=RESULTS)
     parser.add_argument("--keep", type=Path, help="folder for the programs' logs, instead of a temporary one")
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="compare this checkout with a commit instead: bring-up and rest"
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=4, help="with --against: measurements of each (default: %(default)s)"
+    )
     chosen = parser.parse_args()
+    chosen.communities = chosen.communities or (50 if chosen.against else 200)
+    chosen.idle = chosen.idle or (60 if chosen.against else 600)
+    if chosen.against:
+        from tests.load import operator_against
+
+        return operator_against.main(chosen)
     with tempfile.TemporaryDirectory() as scratch:
         folder = chosen.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,10 @@ class Usage:
         self._folder = Path(f"/proc/{pid}")
         self._begun, self._spent = time.monotonic(), self._cpu()
 
+    def seconds(self) -> float:
+        """Return the CPU seconds since this was made."""
+        return self._cpu() - self._spent
+
     def mcore(self) -> float:
         """Return thousandths of a core, over the time since this was made."""
         return round(1000 * (self._cpu() - self._spent) / (time.monotonic() - self._begun), 2)

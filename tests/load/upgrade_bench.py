@@ -7,10 +7,7 @@ fake nodes, so a changed pod template really replaces them. A restart that CHANG
 from __future__ import annotations
 
 import argparse
-import io
-import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from tests.integration.operator.world import Namespace, Operator, eventually
 from tests.load import fleet, results
 from tests.load.audit import Audit
 from tests.load.fleet import Fleet
+from tests.load.versions import unpacked
 from tests.unit.operator.announced import restarts
 
 ROOT = Path(__file__).parents[2]
@@ -41,15 +39,6 @@ def _workload(pod: dict[str, Any]) -> str:
     # The name of a ReplicaSet is that of its Deployment and a hash.
     kind, name = ("Deployment", owner["name"].rpartition("-")[0]) if owner["kind"] == "ReplicaSet" else owner
     return f"{kind} {name.removeprefix('c-')}"
-
-
-def _package(ref: str, folder: Path) -> Path:
-    """Unpack the operator as it was at a commit; returns what PYTHONPATH must name."""
-    command = ["git", "-C", str(ROOT), "archive", ref, "operator"]
-    packed = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "operator"
 
 
 def _settle(cluster: Fleet, operator: Operator, communities: list[Namespace]) -> int:
@@ -75,8 +64,8 @@ def measure(cluster: Fleet, python: str, packages: dict[str, Path], count: int) 
     before: dict[str, str] = {}
     found: dict[str, Any] = {"communities": count}
     for step, (version, package) in enumerate(packages.items()):
-        settings = {"PYTHONPATH": str(package), "BAPSANG_RESYNC_SECONDS": "5"}
-        operator = Operator(cluster.plane.operator, cluster.folder / f"operator-{step}.log", settings, python=python)
+        log, settings = cluster.folder / f"operator-{step}.log", {"BAPSANG_RESYNC_SECONDS": "5"}
+        operator = Operator(cluster.plane.operator, log, settings, path=(str(package),), python=python)
         if not communities:
             wide = {"base": {"replicas": 2}, "burst": {"minReplicas": BURST}}
             communities = [fleet.community(cluster, api=wide) for _ in range(count)]
@@ -101,7 +90,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        old, new = _package(chosen.previous, folder), chosen.package
+        old, new = unpacked(chosen.previous, "operator", folder)[1], chosen.package
         with fleet.standing(folder) as cluster:
             cluster.add_nodes(NODES)
             versions = {chosen.previous: old, "this one": new, f"{chosen.previous} again": old}

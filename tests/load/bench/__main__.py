@@ -2,6 +2,7 @@
 
 Everything runs on two cores. `--only mix --seconds 20 --posts 20000` runs one part; `--quick` shows in about three minutes that
 all of them work. Ctrl-C ends what was started; parts that had ended are saved all the same.
+`--against COMMIT` measures that commit and this checkout in turn, and saves both and their ratios in the cache.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from bapsang_local import engine as engines
 from bapsang_local.failure import Failure
 from bapsang_local.settings import Settings, from_environment
 
-from . import depth, flush, generator, hot, logins, machine, mix, routes, servers, upkeep
-from .interpreter import Interpreter, OfImage, OfMachine
+from . import against, depth, flush, generator, hot, logins, machine, mix, routes, servers, upkeep
+from .interpreter import CODE, Interpreter, OfImage, OfMachine
 from .proc import CORES, two_cores
 from .scenario import PEAK
 from .tables import say
-from .world import Options, World, cache_of, opened
+from .world import Options, World, cache_of, opened, run_folder
 
 ROOT = Path(__file__).parents[3]
 RESULT = ROOT / "docs" / "benchmarks" / "api.json"
@@ -65,11 +66,11 @@ def main() -> int:
     wanted = given.only or [*PARTS, *ALONE]
     settings = from_environment()
     result = _heading(given, posts, options)
-    out, code = cache_of(settings) / "last.json", 0
+    out, code = cache_of(settings) / ("against.json" if given.against else "last.json"), 0
     started = time.monotonic()
     try:
         _measure(given, settings, posts, options, wanted, result)
-        if not given.only and not given.quick:
+        if not (given.only or given.quick or given.against):
             out = RESULT
     except KeyboardInterrupt:
         say("\nInterrupted: what was started has been ended.")
@@ -101,13 +102,16 @@ def _measure(
     for image in (servers.MYSQL, servers.REDIS, *(() if given.python else (given.image,))):
         if not engine.tries("image", "inspect", image):
             raise Failure(f"The engine has no image {image}.", "Run `make up` once.")
-    python: Interpreter = OfMachine(given.python) if given.python else OfImage(given.image, engine, cache_of(settings))
+    python = _interpreter(given, settings, engine)
     result["versions"] = {
         **python.versions(machine.PACKAGES),
         "mysql_image": servers.MYSQL,
         "redis_image": servers.REDIS,
     }
     parts = result["parts"]
+    if given.against:
+        parts |= _compare(given, settings, engine, posts, options, result)
+        return
     if any(name in PARTS for name in wanted):
         with _world(given, settings, engine, python, posts) as world:
             for name in (name for name in PARTS if name in wanted):
@@ -118,8 +122,50 @@ def _measure(
         parts[name] = ALONE[name](options)
 
 
+def _interpreter(
+    given: argparse.Namespace, settings: Settings, engine: engines.Engine, code: Path = CODE
+) -> Interpreter:
+    return OfMachine(given.python, code) if given.python else OfImage(given.image, engine, cache_of(settings), code)
+
+
+def _compare(
+    given: argparse.Namespace,
+    settings: Settings,
+    engine: engines.Engine,
+    posts: int,
+    options: Options,
+    result: dict[str, Any],
+) -> dict[str, Any]:
+    with contextlib.ExitStack() as stack:
+        stack.callback(servers.remove, run_folder(settings))
+        old, new = against.of_commit(given.against, run_folder(settings)), against.of_checkout()
+        result["versions"] |= {"old": old.name, "new": result["commit"]}
+        seeder = _interpreter(given, settings, engine, against.seeder(old, new).code)
+        worlds = [
+            stack.enter_context(
+                _world(
+                    given,
+                    settings,
+                    engine,
+                    _interpreter(given, settings, engine, one.code),
+                    posts,
+                    name=name,
+                    seeder=seeder,
+                )
+            )
+            for name, one in (("old", old), ("new", new))
+        ]
+        names = (old.name, new.name)
+        return against.measure((worlds[0], worlds[1]), names, options, given.only or against.PARTS)
+
+
 def _world(
-    given: argparse.Namespace, settings: Settings, engine: engines.Engine, python: Interpreter, posts: int
+    given: argparse.Namespace,
+    settings: Settings,
+    engine: engines.Engine,
+    python: Interpreter,
+    posts: int,
+    **version: Any,
 ) -> contextlib.AbstractContextManager[World]:
     return opened(
         settings,
@@ -130,6 +176,7 @@ def _world(
         buffer_pool=given.buffer_pool,
         python=python,
         count=given.processes,
+        **version,
     )
 
 
@@ -152,6 +199,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=[*PARTS, *ALONE], help="this part; may be given more than once"
     )
+    parser.add_argument("--against", metavar="COMMIT", help="compare this checkout with a commit: routes and mix")
     parser.add_argument("--quick", action="store_true", help="small and short: that it works, not what it costs")
     parser.add_argument("--posts", type=int, help="seeded posts (default: 1,000,000; quick 20,000)")
     parser.add_argument("--people", type=int, default=5_000, help="people with tokens (default: %(default)s)")
@@ -178,7 +226,10 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         help="where the figures go (default: docs/benchmarks/api.json for a whole run, last.json in the cache for others)",
     )
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.against and (wrong := [name for name in given.only or () if name not in against.PARTS]):
+        parser.error(f"--against compares {' and '.join(against.PARTS)}, not {wrong[0]}")
+    return given
 
 
 def _interrupt(*_: object) -> None:

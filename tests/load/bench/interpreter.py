@@ -18,6 +18,8 @@ from bapsang_local.engine import Engine
 from .servers import container
 
 ROOT = Path(__file__).parents[3]
+#: The folder that holds `bapsang_api`, unless another version of it is measured.
+CODE = ROOT / "api"
 BARE = {name: value for name, value in os.environ.items() if not name.startswith(("BAPSANG_", "AWS_"))}
 # In the environment of every process that is started here: of which run it is part.
 MARK = "BENCH_RUN"
@@ -43,7 +45,11 @@ _AS_A_JOB = 'echo 11 > /proc/self/autogroup 2> /dev/null; exec nice -n 11 "$0" "
 
 
 class Interpreter(Protocol):
-    """Runs Python with the API's packages and the code of this checkout. Arguments are those of `python`."""
+    """Runs Python with the API's packages and one version of its code. Arguments are those of `python`."""
+
+    @property
+    def code(self) -> Path:
+        """The folder that holds `bapsang_api`."""
 
     def run(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         """Run to the end, with the processor's weight of a job. Raises SystemExit with the end of the log."""
@@ -72,13 +78,17 @@ class OfMachine:
     """An interpreter of this machine."""
 
     python: str
+    code: Path = CODE
+
+    def _environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        return {**BARE, **environment, "PYTHONPATH": f"{self.code}:{ROOT}"}
 
     def run(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         with log.open("ab") as file:
             command = ["sh", "-c", _AS_A_JOB, self.python, *arguments]
             code = subprocess.run(
                 command,
-                env={**BARE, **environment},
+                env=self._environment(environment),
                 stdout=file,
                 stderr=file,
                 start_new_session=True,
@@ -93,7 +103,7 @@ class OfMachine:
             # A session of its own: Ctrl-C is for the bench, which then ends its processes in order.
             process = subprocess.Popen(
                 [self.python, *arguments],
-                env={**BARE, **environment, MARK: str(os.getpid())},
+                env=self._environment({**environment, MARK: str(os.getpid())}),
                 stdout=file,
                 stderr=file,
                 start_new_session=True,
@@ -118,14 +128,15 @@ class OfMachine:
 
 @dataclass(frozen=True)
 class OfImage:
-    """The interpreter and packages of an image of the API, as in a pod, with the code of this checkout."""
+    """The interpreter and packages of an image of the API, as in a pod, with one version of the code."""
 
     image: str
     engine: Engine
-    folder: Path  # of what is made for the run: the key is there
+    folder: Path  # of what is made for the run: the key is there, and code that is not this checkout's
+    code: Path = CODE
 
     def _options(self, environment: Mapping[str, str]) -> list[str]:
-        known = {**environment, "PYTHONPATH": f"{ROOT / 'api'}:{ROOT}"}
+        known = {**environment, "PYTHONPATH": f"{self.code}:{ROOT}"}
         variables = [word for name, value in known.items() for word in ("--env", f"{name}={value}")]
         volumes = ["--volume", f"{ROOT}:{ROOT}:ro", "--volume", f"{self.folder}:{self.folder}"]
         return [*variables, *volumes, "--user", f"{os.geteuid()}:{os.getegid()}"]

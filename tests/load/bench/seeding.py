@@ -15,7 +15,6 @@ from . import servers
 from .interpreter import Interpreter
 from .tables import say
 
-ROOT = Path(__file__).parents[3]
 # Part of the key: to be raised whenever what is made below changes.
 EDITION = 1
 # Nine in ten posts have a picture, half the people one of themselves; everybody has logged in once and so has a number.
@@ -44,13 +43,9 @@ class Size:
     def of(cls, posts: int) -> Size:
         return cls(users=min(100_000, max(2_000, posts // 10)), posts=posts, comments_per_post=2, likes=3 * posts)
 
-    @property
-    def key(self) -> str:
-        """Digest of all that decides what is in the database."""
-        seeder = [
-            *(ROOT / "api/bapsang_api").glob("migrations/versions/r*.py"),
-            *(ROOT / "api/bapsang_api/seed").glob("*.py"),
-        ]
+    def key(self, code: Path) -> str:
+        """Return a digest of all that decides what is in the database; `code` holds `bapsang_api`."""
+        seeder = [*(code / "bapsang_api").glob("migrations/versions/r*.py"), *(code / "bapsang_api/seed").glob("*.py")]
         digest = hashlib.sha256(f"{EDITION} {asdict(self)} {servers.MYSQL}".encode())
         for file in sorted(seeder):
             digest.update(file.name.encode() + file.read_bytes())
@@ -59,7 +54,7 @@ class Size:
 
 def provide(size: Size, cache: Path, engine: Engine, python: Interpreter, logs: Path) -> Path:
     """Return the folder of the seeded data; makes it, which takes about a minute for 100,000 posts, unless it is there."""
-    folder = cache / f"mysql-{size.posts}-{size.key}"
+    folder = cache / f"mysql-{size.posts}-{size.key(python.code)}"
     if folder.exists():
         return folder
     fresh = cache / f"{folder.name}.new"

@@ -144,6 +144,11 @@ def cache_of(settings: Settings) -> Path:
     return settings.home / "bench"
 
 
+def run_folder(settings: Settings) -> Path:
+    """Return the folder of what this run makes; `servers.clear` removes those of runs that were killed."""
+    return cache_of(settings) / f"run-{os.getpid()}"
+
+
 @contextlib.contextmanager
 def opened(
     settings: Settings,
@@ -155,20 +160,25 @@ def opened(
     buffer_pool: str,
     python: Interpreter,
     count: int,
+    name: str = "",
+    seeder: Interpreter | None = None,
 ) -> Iterator[World]:
-    """Start everything on a copy of the seeded data; all of it is gone afterwards but the logs."""
+    """Start everything on a copy of the seeded data; all of it is gone afterwards but the logs.
+
+    Worlds of one run have names. What another version has seeded (`seeder`) is migrated by this one.
+    """
     cache = cache_of(settings)
-    logs = settings.logs / "bench"
+    logs = settings.logs / "bench" / name
     for folder in (cache, logs):
         folder.mkdir(parents=True, exist_ok=True)
     end_orphans()
     servers.clear(engine, cache)
     size = seeding.Size.of(posts)
-    seeded = seeding.provide(size, cache, engine, python, logs)
-    folder = cache / f"run-{os.getpid()}"
+    seeded = seeding.provide(size, cache, engine, seeder or python, logs)
+    folder = run_folder(settings) / name
     with contextlib.ExitStack() as stack:
         stack.callback(servers.remove, folder)
-        folder.mkdir()
+        folder.mkdir(parents=True, exist_ok=True)
         seeding.copy(seeded, folder / "mysql")
         key_file = folder / "signing-key.pem"
         _write_key(key_file)
@@ -177,6 +187,8 @@ def opened(
         )
         redis = stack.enter_context(servers.redis_server(engine, folder / "redis", log=logs / "redis.log"))
         environment = processes.api_environment(mysql.url, redis.url, key_file)
+        if seeder and size.key(seeder.code) != size.key(python.code):
+            python.run(["-m", "bapsang_api", "migrate"], environment, logs / "migrate.log")
         pair = stack.enter_context(processes.api(python, environment, logs, count))
         world = World(
             *(mysql, redis, pair, Generator(program, folder), folder, logs, python, environment, size),
