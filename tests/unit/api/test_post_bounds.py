@@ -82,3 +82,14 @@ def test_pages_are_bounded_whatever_is_asked_for(bounds: Bounds) -> None:
         process.watching.cancel()
 
     run(main)
+
+
+@program()
+async def test_a_page_that_is_read_again_counts_once(reader: Reader) -> None:
+    await asyncio.sleep(5)
+    await reader.titles()
+    used = reader.process.service.usage()["pages"]
+    await asyncio.sleep(60)
+    await reader.titles()
+    assert "places" in reader.statements()
+    assert reader.process.service.usage()["pages"] == used
