@@ -91,14 +91,26 @@ def migrated_databases(mysql_url: str) -> Iterator[MigratedDatabases]:
 def servers(migrated_databases: MigratedDatabases, empty_redis: str, signing_key_file: Path) -> Iterator[Backend]:
     """A migrated MySQL database and an empty Redis."""
     with migrated_databases.lent() as url:
-        environment = {
-            "BAPSANG_DATABASE_URL": url,
-            "BAPSANG_REDIS_URL": empty_redis,
-            "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
-            "BAPSANG_ADMIN_PORT": "0",
-            "BAPSANG_RATE_LIMITS": "off",
-        }
-        yield Backend("mysql+redis", environment)
+        yield _on_servers(url, empty_redis, signing_key_file)
+
+
+@pytest.fixture(scope="module")
+def kept_servers(mysql_url: str, redis_url: str, signing_key_file: Path) -> Iterator[Backend]:
+    """The same once for a module, whose tests see each other's rows; nothing else of the module may empty Redis."""
+    with mysql_database(mysql_url, f"bapsang_test_{secrets.token_hex(4)}") as url:
+        migrate(url)
+        yield _on_servers(url, redis_url, signing_key_file)
+
+
+def _on_servers(database_url: str, redis_url: str, signing_key_file: Path) -> Backend:
+    environment = {
+        "BAPSANG_DATABASE_URL": database_url,
+        "BAPSANG_REDIS_URL": redis_url,
+        "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
+        "BAPSANG_ADMIN_PORT": "0",
+        "BAPSANG_RATE_LIMITS": "off",
+    }
+    return Backend("mysql+redis", environment)
 
 
 @pytest.fixture(scope="session")

@@ -123,7 +123,7 @@ async def test_replicas_count_together(servers: Backend) -> None:
         async def refused_there() -> bool:
             return (await there.http.get(f"{API}/posts")).status_code == 429
 
-        await eventually(refused_there, seconds=2.0)
+        await eventually(refused_there)
 
 
 async def test_without_redis_reading_goes_on_and_logins_and_signups_answer_503(files: Backend) -> None:

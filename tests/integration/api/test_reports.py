@@ -80,22 +80,20 @@ async def test_own_hidden_deleted_and_unknown_content_cannot_be_reported(world: 
     assert await listed(admin) == []
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
+async def test_bad_reports_are_refused_by_field(file_world: World, subtests: pytest.Subtests) -> None:
+    alice, bob = await file_world.person(), await file_world.person()
+    path = f"/posts/{await alice.write_post()}/reports"
+    for body, field in (
         ({}, "reason"),
         ({"reason": "spam"}, "reason"),
         ({"reason": None}, "reason"),
         ({"reason": "OTHER", "detail": "x" * 501}, "detail"),
         ({"reason": "OTHER", "detail": " "}, "detail"),
-    ],
-)
-async def test_bad_reports_are_refused_by_field(file_world: World, body: dict[str, Any], field: str) -> None:
-    alice, bob = await file_world.person(), await file_world.person()
-    path = f"/posts/{await alice.write_post()}/reports"
-    answer = await bob.send("POST", path, json=body)
-    assert assert_problem(answer, 400, "E400-1")["errors"][0]["field"] == field
-    assert_problem(await file_world.http.post(f"{API}{path}", json={"reason": "SPAM"}), 401, "T001")
+    ):
+        with subtests.test(body=body, field=field):
+            answer = await bob.send("POST", path, json=body)
+            assert assert_problem(answer, 400, "E400-1")["errors"][0]["field"] == field
+            assert_problem(await file_world.http.post(f"{API}{path}", json={"reason": "SPAM"}), 401, "T001")
 
 
 async def test_a_report_is_closed_once_decided_and_the_decision_is_recorded(world: World) -> None:

@@ -1,6 +1,7 @@
 """Revisions come and go on a filled database while the service works: nobody notices."""
 
 import contextlib
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -51,7 +52,8 @@ class Traffic:
 
     def __init__(self, service: Service) -> None:
         self.answers: Counter[str] = Counter()
-        account = {"email": "a@example.com", "password": PASSWORD, "nickname": "앨리스"}
+        name = secrets.token_hex(4)
+        account = {"email": f"{name}@example.com", "password": PASSWORD, "nickname": name}
         with client(f"{service.url}{API}") as http:
             assert http.post("/auth/users", json=account).status_code == 201
             token = http.post("/auth/tokens", json=account).headers["Authorization"]
@@ -88,17 +90,27 @@ class Traffic:
             thread.join(60)
 
 
-@pytest.fixture
-def filled(servers: Backend) -> Backend:
-    seeder = Seeder(servers.environment["BAPSANG_DATABASE_URL"], METADATA.sorted_tables)
+@pytest.fixture(scope="module")
+def service(kept_servers: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service on a filled database."""
+    seeder = Seeder(kept_servers.environment["BAPSANG_DATABASE_URL"], METADATA.sorted_tables)
     seeder.fill(SIZES, "x")
     seeder.close()
-    return servers
+    with serving(tmp_path_factory.mktemp("service"), **kept_servers.environment) as opened:
+        yield opened
 
 
 @pytest.fixture
-def database(filled: Backend) -> Iterator[Connection]:
-    engine = create_engine(filled.environment["BAPSANG_DATABASE_URL"])
+def traffic(service: Service) -> Iterator[Traffic]:
+    """Traffic that the service answers from before the test until after it."""
+    with Traffic(service) as going:
+        going.more()
+        yield going
+
+
+@pytest.fixture
+def database(kept_servers: Backend) -> Iterator[Connection]:
+    engine = create_engine(kept_servers.environment["BAPSANG_DATABASE_URL"])
     with engine.connect() as connection:
         yield connection
     engine.dispose()
@@ -118,42 +130,37 @@ def revisions(database: Connection, tmp_path: Path) -> Config:
 
 
 def test_a_revision_that_adds_comes_and_goes_without_a_failed_request(
-    filled: Backend, database: Connection, revisions: Config, tmp_path: Path
+    traffic: Traffic, database: Connection, revisions: Config
 ) -> None:
-    with serving(tmp_path, **filled.environment) as service, Traffic(service) as traffic:
+    for _ in range(2):
+        command.upgrade(revisions, "next")
+        database.commit()
         traffic.more()
-        for _ in range(2):
-            command.upgrade(revisions, "next")
-            database.commit()
-            traffic.more()
-            command.downgrade(revisions, HEAD)
-            database.commit()
-            traffic.more()
-        assert traffic.failed == 0, traffic.answers
+        command.downgrade(revisions, HEAD)
+        database.commit()
+        traffic.more()
+    assert traffic.failed == 0, traffic.answers
 
 
 def test_a_migration_that_meets_a_long_transaction_gives_up_before_its_readers_do(
-    filled: Backend, database: Connection, revisions: Config, tmp_path: Path
+    kept_servers: Backend, traffic: Traffic, database: Connection, revisions: Config
 ) -> None:
-    with serving(tmp_path, **filled.environment) as service, Traffic(service) as traffic:
-        traffic.more()
-        with _long_transaction(filled):
-            with pytest.raises(OperationalError, match="1205"):
-                command.upgrade(revisions, "next")
-            database.rollback()
-        traffic.more()
-        assert traffic.failed == 0, traffic.answers
-        command.upgrade(revisions, "next")
-        database.commit()
+    with _long_transaction(kept_servers):
+        with pytest.raises(OperationalError, match="1205"):
+            command.upgrade(revisions, "next")
+        database.rollback()
+    traffic.more()
+    assert traffic.failed == 0, traffic.answers
+    command.upgrade(revisions, "next")
+    command.downgrade(revisions, HEAD)
+    database.commit()
 
 
-def test_a_change_that_blocks_the_table_is_noticed(filled: Backend, database: Connection, tmp_path: Path) -> None:
-    with serving(tmp_path, **filled.environment) as service, Traffic(service) as traffic:
-        traffic.more()
-        database.execute(text("LOCK TABLES posts WRITE"))  # as an ALTER that copies a large table does
-        eventually(lambda: traffic.failed > 0, seconds=60)
-        database.execute(text("UNLOCK TABLES"))
-        traffic.more()
+def test_a_change_that_blocks_the_table_is_noticed(traffic: Traffic, database: Connection) -> None:
+    database.execute(text("LOCK TABLES posts WRITE"))  # as an ALTER that copies a large table does
+    eventually(lambda: traffic.failed > 0, seconds=60)
+    database.execute(text("UNLOCK TABLES"))
+    traffic.more()
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 from tests.waiting import eventually
 
-from bapsang_api.__main__ import main
 from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.pipeline import Pipeline
 from bapsang_api.kit.redis import open_redis
@@ -24,7 +23,7 @@ from bapsang_api.schema_gate import until_fit
 from bapsang_api.settings import Settings
 
 from .databases import connected
-from .process import client, serving
+from .process import client, run_here, serving
 from .world import API, Backend
 
 PASSWORD = "Wonderland-2026"
@@ -132,20 +131,9 @@ def test_a_schema_is_behind_without_the_newest_revision_unless_it_is_newer(empty
     engine.dispose()
 
 
-@pytest.fixture
-def own_logs() -> Iterator[None]:
-    """The commands set up the logs of a process; this one's come back afterwards."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
 WRONG = f"mysql+pymysql://bapsang:{PASSWORD}"
 
 
-@pytest.mark.usefixtures("own_logs")
 @pytest.mark.parametrize(
     ("command", "changes", "code", "said"),
     [
@@ -167,31 +155,26 @@ def test_a_command_ends_with_a_code_and_tells_no_secret(
     tmp_path: Path,
     empty_mysql: str,
     servers: Backend,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     ended = tmp_path / "termination-log"
     ended.touch()
-    Path("url").write_text(f"{WRONG}@db/x")  # in the place of a signing key
+    (tmp_path / "url").write_text(f"{WRONG}@db/x")  # in the place of a signing key
     if user := changes.get("user"):
         url = make_url(empty_mysql).set(username=user, password=PASSWORD)
         changes = {"BAPSANG_DATABASE_URL": url.render_as_string(hide_password=False)}
     given = {**servers.environment, "BAPSANG_DATABASE_URL": empty_mysql, "BAPSANG_TERMINATION_LOG": str(ended)}
     given |= {"AWS_ACCESS_KEY_ID": PASSWORD, "AWS_SECRET_ACCESS_KEY": PASSWORD, "BAPSANG_LOG_LEVEL": "debug"}
-    for name, value in {**given, **changes}.items():
-        monkeypatch.setenv(name, value)
     if said == "SCHEMA_BEHIND" and "serve" in command:
         # A pod that never became ready is ended by the kubelet.
         def end() -> None:
-            try:
-                eventually(lambda: ended.read_text() == said, 30)
-            finally:
-                os.kill(os.getpid(), signal.SIGTERM)
+            eventually(lambda: ended.read_text() == said, 60)
+            os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=end).start()
-    assert (main(command), ended.read_text()) == (code, said)
-    told = "".join(capfd.readouterr())
+    done = run_here(*command, cwd=tmp_path, **{**given, **changes})
+    assert (done.returncode, ended.read_text()) == (code, said)
+    told = "".join((done.stdout, done.stderr, *capfd.readouterr()))
     assert told
     assert PASSWORD not in told
     assert logging.getLogger("botocore").level == logging.WARNING  # at `debug` it writes down what signs a request

@@ -41,9 +41,9 @@ async def write_all(person: Person) -> list[str]:
     return [await person.write_post(title, content) for title, content in TEXTS]
 
 
-@pytest.mark.parametrize(
-    ("q", "numbers"),
-    [
+async def test_posts_with_all_the_words_are_found_newest_first(world: World, subtests: pytest.Subtests) -> None:
+    written = await write_all(await world.person())
+    for q, numbers in (
         ("된장", [3, 2, 1, 0]),
         ("된장찌개", [3, 0]),
         ("장찌", [3, 0]),
@@ -69,11 +69,9 @@ async def write_all(person: Person) -> list[str]:
         ("100%", [2]),
         ("10%", []),
         ("a+b 된장", [2]),
-    ],
-)
-async def test_posts_with_all_the_words_are_found_newest_first(world: World, q: str, numbers: list[int]) -> None:
-    written = await write_all(await world.person())
-    assert await found(world, q) == [written[number] for number in numbers]
+    ):
+        with subtests.test(q=q, numbers=numbers):
+            assert await found(world, q) == [written[number] for number in numbers]
 
 
 async def test_what_is_found_looks_as_it_does_in_the_list(world: World) -> None:
@@ -85,9 +83,8 @@ async def test_what_is_found_looks_as_it_does_in_the_list(world: World) -> None:
     assert (await alice.get("/search/posts?q=된장찌개&size=&cursorId=")).json() == listed
 
 
-@pytest.mark.parametrize(
-    ("q", "words"),
-    [
+async def test_what_cannot_be_searched_for_is_refused(file_world: World, subtests: pytest.Subtests) -> None:
+    for q, words in (
         ("", "2자 이상 50자 이하"),
         ("밥", "2자 이상 50자 이하"),
         ("x" * 51, "2자 이상 50자 이하"),
@@ -95,13 +92,12 @@ async def test_what_is_found_looks_as_it_does_in_the_list(world: World) -> None:
         ("김 밥", "두 개 이상 이어져야"),
         ("++--", "두 개 이상 이어져야"),
         (None, "필수 값"),
-    ],
-)
-async def test_what_cannot_be_searched_for_is_refused(file_world: World, q: str | None, words: str) -> None:
-    answer = await file_world.http.get(f"{API}/search/posts", params={} if q is None else {"q": q})
-    (error,) = assert_problem(answer, 400, "E400-1")["errors"]
-    assert error["field"] == "q"
-    assert words in error["message"]
+    ):
+        with subtests.test(q=q, words=words):
+            answer = await file_world.http.get(f"{API}/search/posts", params={} if q is None else {"q": q})
+            (error,) = assert_problem(answer, 400, "E400-1")["errors"]
+            assert error["field"] == "q"
+            assert words in error["message"]
 
 
 async def test_search_follows_changes_and_never_shows_what_is_hidden_or_deleted(world: World) -> None:

@@ -1,6 +1,5 @@
 """The seeder against real databases, and how what it made is read."""
 
-import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,7 +12,6 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from bapsang_api.kit.cursor import Keyset
 from bapsang_api.likes.rows import store as likes
-from bapsang_api.migrate import migrate
 from bapsang_api.posts.shown import store as posts
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import PASSWORD, Seeder
@@ -21,7 +19,7 @@ from bapsang_api.tables import METADATA
 from bapsang_api.upkeep.recount import Recount
 from bapsang_api.users import store as users
 
-from .databases import connected, mysql_database
+from .databases import connected
 from .process import log_lines, run_here
 from .world import API, Backend, World, open_world
 
@@ -157,18 +155,17 @@ def test_a_database_without_tables_is_refused_and_one_that_is_down_fails(tmp_pat
 
 
 @pytest.fixture(scope="module")
-def filled(mysql_url: str) -> Iterator[Engine]:
+def filled(kept_servers: Backend) -> Iterator[Engine]:
     """A MySQL database with a few thousand posts, whose statistics are current; for tests that only read."""
-    with mysql_database(mysql_url, f"bapsang_test_{secrets.token_hex(4)}") as url:
-        migrate(url)
-        seeder = Seeder(url, METADATA.sorted_tables)
-        seeder.fill(Sizes(users=500, posts=5_000, comments_per_post=0, likes=10_000, seed=1, until=UNTIL), "x")
-        seeder.close()
-        engine = create_engine(url)
-        with engine.connect() as connection:
-            connection.execute(text("ANALYZE TABLE users, user_auth, posts, post_contents, user_post_likes")).all()
-        yield engine
-        engine.dispose()
+    url = kept_servers.environment["BAPSANG_DATABASE_URL"]
+    seeder = Seeder(url, METADATA.sorted_tables)
+    seeder.fill(Sizes(users=500, posts=5_000, comments_per_post=0, likes=10_000, seed=1, until=UNTIL), "x")
+    seeder.close()
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        connection.execute(text("ANALYZE TABLE users, user_auth, posts, post_contents, user_post_likes")).all()
+    yield engine
+    engine.dispose()
 
 
 def plans(engine: Engine, work: Callable[[Connection], object]) -> dict[str, dict[str, Any]]:

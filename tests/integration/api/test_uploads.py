@@ -93,9 +93,9 @@ async def test_presigned_url_allows_one_object_of_one_type_and_length_for_ten_mi
     assert (await photos.put(signed, content)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
+async def test_upload_outside_the_rules_is_refused(file_world: World, subtests: pytest.Subtests) -> None:
+    alice = await file_world.person()
+    for field, value in (
         ("fileName", ""),
         ("fileName", "가" * 256),
         ("fileName", None),
@@ -112,36 +112,30 @@ async def test_presigned_url_allows_one_object_of_one_type_and_length_for_ten_mi
         ("category", "post_image"),
         ("category", ["POST_IMAGE"]),
         ("category", None),
-    ],
-)
-async def test_upload_outside_the_rules_is_refused(file_world: World, field: str, value: Any) -> None:
-    alice = await file_world.person()
-    answer = await alice.send("POST", "/uploads/presign", json={**REQUEST, field: value})
-    assert [error["field"] for error in assert_problem(answer, 400, "E400-1")["errors"]] == [field]
-    missing = {name: given for name, given in REQUEST.items() if name != field}
-    answer = await alice.send("POST", "/uploads/presign", json=missing)
-    assert assert_problem(answer, 400, "E400-1")["errors"] == [{"field": field, "message": "필수 값입니다."}]
+    ):
+        with subtests.test(field=field, value=value):
+            answer = await alice.send("POST", "/uploads/presign", json={**REQUEST, field: value})
+            assert [error["field"] for error in assert_problem(answer, 400, "E400-1")["errors"]] == [field]
+            missing = {name: given for name, given in REQUEST.items() if name != field}
+            answer = await alice.send("POST", "/uploads/presign", json=missing)
+            assert assert_problem(answer, 400, "E400-1")["errors"] == [{"field": field, "message": "필수 값입니다."}]
 
 
-@pytest.mark.parametrize(
-    ("category", "prefix"),
-    [
+async def test_each_category_has_its_place_at_both_addresses(photos: PhotoWorld, subtests: pytest.Subtests) -> None:
+    alice = await photos.person()
+    for category, prefix in (
         ("PROFILE_IMAGE", "users/{}/profile/"),
         ("POST_IMAGE", "users/{}/post/"),
         ("OTHER", "users/{}/misc/"),
         ("TEMP_PROFILE_IMAGE", "temp/"),
-    ],
-)
-@pytest.mark.parametrize("base", [API, ""])
-async def test_each_category_has_its_place_at_both_addresses(
-    photos: PhotoWorld, category: str, prefix: str, base: str
-) -> None:
-    alice = await photos.person()
-    body = {**REQUEST, "category": category, "fileSizeByte": 10 * 1024 * 1024}
-    answer = await photos.world.http.post(f"{base}/uploads/presign", json=body, headers=alice.headers)
-    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    assert list(answer.json()) == ["presignedUrl", "objectKey", "contentType"]
-    assert answer.json()["objectKey"].startswith(prefix.format(alice.user_id))
+    ):
+        for base in (API, ""):
+            with subtests.test(category=category, prefix=prefix, base=base):
+                body = {**REQUEST, "category": category, "fileSizeByte": 10 * 1024 * 1024}
+                answer = await photos.world.http.post(f"{base}/uploads/presign", json=body, headers=alice.headers)
+                assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+                assert list(answer.json()) == ["presignedUrl", "objectKey", "contentType"]
+                assert answer.json()["objectKey"].startswith(prefix.format(alice.user_id))
 
 
 @pytest.mark.parametrize("base", [API, ""])
@@ -205,26 +199,23 @@ async def test_each_image_that_cannot_be_used_is_named(photos: PhotoWorld) -> No
     assert await refused(alice, images=listed[:2]) == ["images.0.key"]
 
 
-@pytest.mark.parametrize(
-    ("content", "content_type"),
-    [
-        (b"<html><script>alert(1)</script></html>", "image/png"),
-        (b"GIF89a" + bytes(50), "image/png"),
-        (photo()[:-200], "image/jpeg"),
-        (photo(form="PNG"), "image/jpeg"),
-        (photo(), "image/webp"),
-        (b"\x89PNG\r\n\x1a\n<html>", "image/png"),
-        (photo(form="PNG").replace((32).to_bytes(4) + (24).to_bytes(4), b"\0\1\0\0\0\1\0\0"), "image/png"),
-    ],
-    ids=["html", "gif", "truncated", "png as jpeg", "jpeg as webp", "html behind a signature", "bomb"],
-)
 async def test_file_that_is_not_the_image_it_claims_is_refused_when_it_is_used(
-    photos: PhotoWorld, content: bytes, content_type: str
+    photos: PhotoWorld, subtests: pytest.Subtests
 ) -> None:
-    alice = await photos.person()
-    key = await photos.upload(alice, content, contentType=content_type)
-    assert await refused(alice, postImageKey=key) == ["postImageKey"]
-    assert photos.bucket.keys("public/") == []
+    alice, png = await photos.person(), photo(form="PNG")
+    for name, content, content_type in (
+        ("html", b"<html><script>alert(1)</script></html>", "image/png"),
+        ("gif", b"GIF89a" + bytes(50), "image/png"),
+        ("truncated", photo()[:-200], "image/jpeg"),
+        ("png as jpeg", png, "image/jpeg"),
+        ("jpeg as webp", photo(), "image/webp"),
+        ("html behind a signature", b"\x89PNG\r\n\x1a\n<html>", "image/png"),
+        ("bomb", png.replace((32).to_bytes(4) + (24).to_bytes(4), b"\0\1\0\0\0\1\0\0"), "image/png"),
+    ):
+        with subtests.test(name):
+            key = await photos.upload(alice, content, contentType=content_type)
+            assert await refused(alice, postImageKey=key) == ["postImageKey"]
+            assert photos.bucket.keys("public/") == []
 
 
 async def test_object_that_grew_too_large_is_refused(photos: PhotoWorld) -> None:
@@ -258,18 +249,16 @@ async def test_several_images_keep_their_order_and_words(photos: PhotoWorld) -> 
         assert colour_of((await photos.s3.get(image["url"])).content) == colour_of(photo(colour))
 
 
-@pytest.mark.parametrize(
-    ("images", "field"),
-    [
+async def test_images_outside_the_rules_are_refused(file_world: World, subtests: pytest.Subtests) -> None:
+    for images, field in (
         ([{"key": "x"}] * 11, "images"),
         ([{"key": "x", "alt": "가" * 201}], "images.0.alt"),
         ([{"alt": "밥"}], "images.0.key"),
         (["x"], "images.0"),
         ({"key": "x"}, "images"),
-    ],
-)
-async def test_images_outside_the_rules_are_refused(file_world: World, images: Any, field: str) -> None:
-    assert await refused(await file_world.person(), images=images) == [field]
+    ):
+        with subtests.test(images=images, field=field):
+            assert await refused(await file_world.person(), images=images) == [field]
 
 
 async def test_images_of_a_post_are_replaced_reordered_and_removed(photos: PhotoWorld) -> None:
