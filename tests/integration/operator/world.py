@@ -173,7 +173,8 @@ class Operator:
             "MALLOC_ARENA_MAX": "1",  # as the image sets it
             **self.settings,
         }
-        environment["PYTHONPATH"] = os.pathsep.join([str(HIDDEN), *self.path])
+        given = [path for path in (environment.get("PYTHONPATH"),) if path]
+        environment["PYTHONPATH"] = os.pathsep.join([str(HIDDEN), *self.path, *given])
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [self.python, "-m", "bapsang_operator", "run", *self.arguments],
