@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +13,7 @@ from tests.waiting import eventually as until
 from bapsang_api.kit.replica import PIN_SECONDS, RETRY_SECONDS, Circuit, ReplicatedDatabase
 from bapsang_api.migrate import migrate
 
-from .databases import mysql_database
+from .databases import MigratedDatabases, mysql_database
 from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, open_world
 
 READER = "reader"
@@ -44,36 +45,51 @@ class Pair:
         assert waited == 0, "the replica did not catch up"
 
 
-@pytest.fixture
-def unmigrated(replicated_mysql: tuple[str, str], servers: Backend) -> Iterator[Pair]:
-    """A pair with an empty database on both sides."""
-    source_url, replica_url = replicated_mysql
-    source, replica = (create_engine(url, isolation_level="AUTOCOMMIT") for url in replicated_mysql)
-    name = f"bapsang_test_{secrets.token_hex(4)}"
-    with mysql_database(source_url, name) as url:
-        reader_url = make_url(replica_url).set(username=READER, password="secret", database=name)
-        environment = {
-            **servers.environment,
-            "BAPSANG_DATABASE_URL": url,
-            "BAPSANG_DATABASE_READER_URL": reader_url.render_as_string(hide_password=False),
-        }
-        pair = Pair(Backend("replicated", environment), name, source, replica)
-        with source.connect() as connection:
-            connection.execute(text(f"CREATE USER IF NOT EXISTS {READER} IDENTIFIED BY 'secret'"))
-            connection.execute(text(f"GRANT SELECT ON *.* TO {READER}"))
-        pair.catch_up()
-        yield pair
-        pair.on_replica("SET GLOBAL offline_mode = OFF")
-        pair.catch_up()
+@contextmanager
+def _paired(servers: tuple[str, str], url: str, rest: dict[str, str]) -> Iterator[Pair]:
+    """Yield the pair whose source has the database at `url`; `rest` is what else the environment holds."""
+    source, replica = (create_engine(server, isolation_level="AUTOCOMMIT") for server in servers)
+    name = str(make_url(url).database)
+    reader_url = make_url(servers[1]).set(username=READER, password="secret", database=name)
+    environment = {
+        **rest,
+        "BAPSANG_DATABASE_URL": url,
+        "BAPSANG_DATABASE_READER_URL": reader_url.render_as_string(hide_password=False),
+    }
+    pair = Pair(Backend("replicated", environment), name, source, replica)
+    with source.connect() as connection:
+        connection.execute(text(f"CREATE USER IF NOT EXISTS {READER} IDENTIFIED BY 'secret'"))
+        connection.execute(text(f"GRANT SELECT ON *.* TO {READER}"))
+    pair.catch_up()
+    yield pair
+    pair.on_replica("SET GLOBAL offline_mode = OFF")
+    pair.catch_up()
     source.dispose()
     replica.dispose()
 
 
 @pytest.fixture
-def pair(unmigrated: Pair) -> Pair:
-    migrate(unmigrated.backend.environment["BAPSANG_DATABASE_URL"])
-    unmigrated.catch_up()
-    return unmigrated
+def unmigrated(replicated_mysql: tuple[str, str], servers: Backend) -> Iterator[Pair]:
+    """A pair with an empty database on both sides."""
+    with (
+        mysql_database(replicated_mysql[0], f"bapsang_test_{secrets.token_hex(4)}") as url,
+        _paired(replicated_mysql, url, servers.environment) as pair,
+    ):
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def migrated_source(replicated_mysql: tuple[str, str]) -> Iterator[MigratedDatabases]:
+    databases = MigratedDatabases(replicated_mysql[0])
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def pair(replicated_mysql: tuple[str, str], migrated_source: MigratedDatabases, servers: Backend) -> Iterator[Pair]:
+    """A pair with the current schema and no rows on both sides."""
+    with migrated_source.lent() as url, _paired(replicated_mysql, url, servers.environment) as pair:
+        yield pair
 
 
 @pytest.fixture

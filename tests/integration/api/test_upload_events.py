@@ -28,7 +28,7 @@ from .queues import MOST_RECEIVES, Queue, told
 from .world import UNKNOWN, Backend, Person, assert_problem
 
 #: How many events the storm has; BAPSANG_TEST_UPLOAD_EVENTS=10000 is the full one.
-EVENTS = int(os.environ.get("BAPSANG_TEST_UPLOAD_EVENTS", "1000"))
+EVENTS = int(os.environ.get("BAPSANG_TEST_UPLOAD_EVENTS", "400"))
 LATER = timedelta(hours=25)
 KEY = "users/01JDAAAAAAAAAAAAAAAAAAAAAA/post/01JD0000000000000000000000.jpg"
 PER_POST = 10
@@ -82,7 +82,7 @@ def hooked() -> Iterator[tuple[str, list[str]]]:
             pass
 
     with ThreadingTCPServer(("127.0.0.1", 0), Hook) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/", heard
         server.shutdown()
 

@@ -62,7 +62,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
             pass
 
     with ThreadingTCPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield Site(f"http://127.0.0.1:{server.server_address[1]}", folder)
         server.shutdown()
 
