@@ -93,5 +93,6 @@ async def test_a_page_that_is_read_again_counts_once(reader: Reader) -> None:
     await asyncio.sleep(60)
     await reader.titles()  # has it read again
     await asyncio.sleep(1)
+    await reader.titles()
     assert "places" in reader.statements()
     assert reader.process.service.usage()["pages"] == used
