@@ -76,7 +76,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("parts")
     for name in sorted(_seconds):
         terminalreporter.write_line(f"{name:<28}{_count[name]:>6} tests{_seconds[name]:>9.1f} s")
-    if not terminalreporter.config.getoption("--nightly") and (warning := nightly_parts.warning()):
+    usual = terminalreporter.verbosity >= 0 and not terminalreporter.config.getoption("--nightly")
+    if usual and (warning := nightly_parts.warning()):
         terminalreporter.write_line(warning, yellow=True)
 
 
