@@ -1,7 +1,7 @@
 """schemathesis sends what nobody would think of to the real process: no 5xx, and every answer is one that the document has.
 
-A short run with a fixed seed; `make fuzz` makes it long (BAPSANG_TEST_FUZZ_EXAMPLES: cases per operation and phase) and adds
-the phase that walks through every boundary of every schema.
+A short run with a fixed seed, in the nightly part `api`; `make fuzz` and the part `fuzz` make it long
+(BAPSANG_TEST_FUZZ_EXAMPLES: cases per operation and phase) and add the phase that walks through every boundary of every schema.
 """
 
 import os
@@ -10,15 +10,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
+import pytest
 
 from .bucket import ACCESS, SECRET, Bucket
-from .process import BARE, run, serving
+from .process import BARE, client, run_here, serving
 from .world import API, Backend
 
 HOOKS = Path(__file__).parents[2] / "fuzz" / "hooks.py"
 ADMIN = {"email": "fuzz@example.com", "password": "Fuzz-2026!", "nickname": "fuzz"}
 LONG = os.environ.get("BAPSANG_TEST_FUZZ_EXAMPLES")
+pytestmark = [] if LONG else [pytest.mark.nightly("api")]
 #: Several times what the short run takes; below pytest's own limit, so that its output is shown.
 FUZZ_SECONDS = 240
 PHASES = "examples,coverage,fuzzing,stateful" if LONG else "examples,fuzzing,stateful"
@@ -30,9 +31,12 @@ UNFIT = "positive_data_acceptance,negative_data_rejection,ensure_resource_availa
 
 def test_nothing_that_is_sent_breaks_the_api(tmp_path: Path, backend: Backend, bucket: Bucket) -> None:
     storage = {**bucket.environment, "AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
-    with serving(tmp_path, **backend.environment, **storage) as service:
-        assert httpx.post(f"{service.url}{API}/auth/users", json=ADMIN).status_code == 201
-        assert run("admin", "grant", ADMIN["email"], cwd=tmp_path, **backend.environment).returncode == 0
+    with (
+        serving(tmp_path, **backend.environment, **storage) as service,
+        client(f"{service.url}{API}") as http,
+    ):
+        assert http.post("/auth/users", json=ADMIN).status_code == 201
+        assert run_here("admin", "grant", ADMIN["email"], cwd=tmp_path, **backend.environment).returncode == 0
         fuzzed = subprocess.run(
             [
                 *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{service.url}/openapi.json"),
@@ -51,7 +55,7 @@ def test_nothing_that_is_sent_breaks_the_api(tmp_path: Path, backend: Backend, b
             text=True,
             timeout=None if LONG else FUZZ_SECONDS,
         )
-        assert httpx.get(f"{service.url}{API}/health").status_code == 200
+        assert http.get("/health").status_code == 200
     sys.stdout.write("\n".join(re.findall(r"^  .*(?:generated|Tested).*$|^=+ .* in .*$", fuzzed.stdout, re.MULTILINE)))
     assert fuzzed.returncode == 0, fuzzed.stdout[-20_000:]
     assert [line for line in service.log if line["level"] == "error"] == []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
@@ -20,6 +21,7 @@ from .world import API, PASSWORD, UNKNOWN, Backend, World, assert_problem
 MOST_GROWTH = 10 * 1024 * 1024  # bytes
 
 
+@pytest.mark.nightly("api")
 def test_ten_thousand_hostile_requests_leave_next_to_nothing_in_memory(files: Backend, empty_redis: str) -> None:
     limits = "ip=1000000/60,search=1000000/60,write=off,signup=off"
     environment = {
