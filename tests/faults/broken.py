@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from bapsang_api.likes.store import Claim, LikeStore
@@ -22,6 +23,14 @@ class TakesWithoutClaiming(LikeStore):
         return claims
 
 
+class LeavesOut(LikeStore):
+    """Loses without any death: of each post that is written back, one like is left out."""
+
+    async def claim(self, post_ids: Sequence[str], claim_id: str, **limits: Any) -> list[Claim]:
+        claims = await super().claim(post_ids, claim_id, **limits)
+        return [replace(claim, changes=dict(list(claim.changes.items())[1:])) for claim in claims]
+
+
 class DoesNotWaitForTheDisk(LikeStore):
     """Writes to the database what Redis may still forget."""
 
@@ -31,6 +40,7 @@ class DoesNotWaitForTheDisk(LikeStore):
 
 STORES: Final[Mapping[str, type[LikeStore]]] = {
     "sound": LikeStore,
+    "leaves out": LeavesOut,
     "takes": TakesWithoutClaiming,
     "hasty": DoesNotWaitForTheDisk,
 }

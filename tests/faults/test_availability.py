@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.integration.api.world import Backend, Person, World, assert_problem, eventually, open_world
+from tests.integration.api.world import API, Backend, Person, World, assert_problem, eventually, open_world
 
 from bapsang_api.jobs import like_sync
 from bapsang_api.migrate import migrate
 
 from .servers import MysqlServer, RedisServer
+
+# For a process that meets nothing but a frozen database.
+IMPATIENT = {"BAPSANG_DATABASE_CONNECT_SECONDS": "1", "BAPSANG_DATABASE_STATEMENT_SECONDS": "3"}
 
 
 @pytest.fixture
@@ -58,9 +61,11 @@ async def test_likes_go_on_while_mysql_is_frozen_and_are_written_when_it_wakes(
             assert (await bob.toggle(post_id)).status_code == 204
         assert (await alice.send("DELETE", f"/posts/{post_id}/likes")).status_code == 204
         assert await world.runtime.redis.scard(f"like:users:{post_id}") == 1
-        # A post that Redis does not hold has to be loaded: that is refused, within the time-outs.
+        # A post that Redis does not hold has to be loaded: that is refused, within the time-outs, here short ones.
         await world.runtime.redis.delete(f"like:size:{post_id}")
-        assert_problem(await bob.toggle(post_id), 503, "E503-1")
+        async with open_world(Backend("impatient", {**backend.environment, **IMPATIENT})) as other:
+            answer = await other.http.post(f"{API}/posts/{post_id}/likes", headers=bob.headers)
+            assert_problem(answer, 503, "E503-1")
     finally:
         mysql.resume()
 

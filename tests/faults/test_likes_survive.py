@@ -39,6 +39,17 @@ def test_no_answered_like_is_lost_or_doubled_whatever_is_killed(redis: RedisServ
         assert report["happened"][death] > 0, report
 
 
+CALM = ("--flush", "0", "--delete", "0", "--freeze", "0")
+
+
+def test_the_harness_finds_a_like_that_is_left_out(redis: RedisServer, mysql: MysqlServer) -> None:
+    """The cheapest loss, without any death; what needs one is found at night."""
+    deaths = ("--kills", "0", "--power", "0")
+    report = harness(redis, mysql, "--seconds", "240", "--toggles", "300", "--store", "leaves out", *deaths, *CALM)
+    assert report["missing"] > 0, report
+
+
+@pytest.mark.nightly("faults")
 @pytest.mark.parametrize(
     ("store", "deaths", "found"),
     [
@@ -52,7 +63,6 @@ def test_no_answered_like_is_lost_or_doubled_whatever_is_killed(redis: RedisServ
 def test_the_harness_finds_what_a_broken_write_back_loses(
     redis: RedisServer, mysql: MysqlServer, store: str, deaths: tuple[str, ...], found: str
 ) -> None:
-    calm = ("--flush", "0", "--delete", "0", "--freeze", "0")
     # Ends after seconds, when that much has happened: the time is for a very busy machine.
-    report = harness(redis, mysql, "--seconds", "240", "--toggles", "1500", "--store", store, *deaths, *calm)
+    report = harness(redis, mysql, "--seconds", "240", "--toggles", "1500", "--store", store, *deaths, *CALM)
     assert report[found] > 0, report
