@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -190,3 +191,17 @@ def test_every_path_that_a_part_covers_exists() -> None:
         for pattern in part.covers:
             assert Part(part.name, "", "", "", (pattern,)).files(names), f"{part.name}: {pattern}"
         assert part.needs in nightly_run._PREPARE
+
+
+def test_every_marked_test_is_in_a_folder_that_its_part_runs() -> None:
+    marked = 0
+    for name in nightly_parts.names_of_files():
+        if not name.startswith("tests/") or not name.endswith(".py") or name == "tests/unit/test_nightly.py":
+            continue
+        for part in re.findall(r"mark\.nightly\(\"([\w-]+)\"\)", (ROOT / name).read_text()):
+            folders = [word for word in nightly_parts.parts()[part].run.split() if word.startswith("tests/")]
+            assert not folders or any(name.startswith(f"{folder}/") for folder in folders), (
+                f"{name} is not run by {part}"
+            )
+            marked += 1
+    assert marked
