@@ -25,6 +25,8 @@ from tests.waiting import eventually
 
 from bapsang_operator.kinds import BY_NAME, LEASE
 
+#: A round is many lives at once.
+pytestmark = pytest.mark.timeout(600)
 NEW = "bapsang/api:0.2.0"
 ALWAYS_OPEN = {"name": "always", "schedule": "* * * * *", "duration": "60m", "replicas": 5}
 #: How many requests a life has at least; each run draws its faults from these.

@@ -15,16 +15,16 @@ from bapsang_operator.kinds import COMMUNITY
 
 #: Loaded by the operator's process before anything else: a bug that meets one Community, with a secret in its words.
 BUG = """
-from bapsang_operator.build import network
+from bapsang_operator import build
 
-policies = network.policies
+children = build.children
 
-def faulty(community):
+def faulty(community, *rest, **more):
     if community.name == "bad" and community.like_sync.batch_size != 7:
         raise ValueError("password hunter2 in " + "x" * 5000)
-    return policies(community)
+    return children(community, *rest, **more)
 
-network.policies = faulty
+build.children = faulty
 """
 
 
