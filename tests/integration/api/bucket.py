@@ -46,29 +46,32 @@ DAY = timedelta(hours=24)
 @contextmanager
 def serving_s3(folder: Path, *options: str) -> Iterator[str]:
     """Run an S3 server that keeps its objects in `folder`; yields its origin."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            *(_versitygw(), "--access", ACCESS, "--secret", SECRET, "--region", REGION),
-            *("--port", f"127.0.0.1:{port}", "--quiet", *options, "posix", folder),
-        ],
-        stdout=subprocess.DEVNULL,
-    )
+    for _ in range(5):  # between the look for a free port and its use somebody else may take it
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        process = subprocess.Popen(
+            [
+                *(_versitygw(), "--access", ACCESS, "--secret", SECRET, "--region", REGION),
+                *("--port", f"127.0.0.1:{port}", "--quiet", *options, "posix", folder),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            eventually(lambda: process.poll() is not None or _listens(port), 60)  # noqa: B023
+            if process.poll() is None:
+                yield f"http://127.0.0.1:{port}"
+                return
+        finally:
+            process.kill()
+            process.wait(10)
+    pytest.fail("the S3 server ended five times")
 
-    def answers() -> bool:
-        assert process.poll() is None, "the S3 server ended"
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return True
-        return False
 
-    try:
-        eventually(answers)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait(10)
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
 
 
 def _versitygw() -> str:
