@@ -34,6 +34,11 @@ _HEADERS: Final[Spec] = {
     "RateLimit-Remaining": ("Requests left of them.", "integer", 59999),
     "RateLimit-Reset": ("Seconds until all of them are there again.", "integer", 1),
     "Retry-After": ("Seconds after which to come back.", "integer", 1),
+    "WWW-Authenticate": (
+        "How to come back, and what is wrong with the token.",
+        "string",
+        'Bearer error="invalid_token"',
+    ),
     "ETag": ("Send it back as `If-None-Match`: 304 when nothing changed.", "string", 'W/"5f2b6c1d"'),
     "Cache-Control": ("Who may keep the answer.", "string", "private, no-cache"),
     REPLAYED: (
@@ -136,6 +141,8 @@ def _headers(method: str, status: str, *, limited: bool) -> Spec:
         names += ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
     if status in {"429", "503"} or (method, status) == ("post", "409"):
         names.append("Retry-After")
+    if status == "401":
+        names.append("WWW-Authenticate")
     if method == "get" and status in {"200", "304"}:
         names += ["ETag", "Cache-Control"]
     if method == "post" and status.startswith("2") and limited:

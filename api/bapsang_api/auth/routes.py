@@ -54,6 +54,9 @@ _HANDS_OUT_TOKENS: dict[str, Any] = {
         "Set-Cookie": {"description": "`refreshToken`, HttpOnly", "schema": {"type": "string"}},
     }
 }
+_LOGS_OUT: dict[str, Any] = {
+    "headers": {"Set-Cookie": {"description": "`refreshToken`, expired", "schema": {"type": "string"}}}
+}
 _WITH_COOKIE: dict[str, Any] = {"security": [{"refreshCookie": []}]}
 _ANY_LOGIN: dict[str, Any] = {"security": [{}, {"refreshCookie": []}, {"accessToken": []}]}
 
@@ -111,7 +114,13 @@ async def refresh(request: Request, auth: Auth) -> Response:
     return _with_tokens(Response(status_code=204), await auth.refresh(_refresh_token(request)))
 
 
-@router.post("/logout", status_code=204, response_class=Response, responses=problems(), openapi_extra=_ANY_LOGIN)
+@router.post(
+    "/logout",
+    status_code=204,
+    response_class=Response,
+    responses={204: _LOGS_OUT, **problems()},
+    openapi_extra=_ANY_LOGIN,
+)
 async def log_out(request: Request, auth: Auth, verifier: Verifier) -> Response:
     """End the login session, with or without a token or cookie, whatever they hold."""
     await auth.log_out(refresh_token=_refresh_token(request), principal=_principal(request, verifier))
@@ -138,7 +147,7 @@ async def check_password(
 @router.patch(
     "/password",
     response_class=Response,
-    responses={200: plain("비밀번호가 변경되었습니다."), **problems(400, 401, 404, 413, 415)},
+    responses={200: {**plain("비밀번호가 변경되었습니다."), **_LOGS_OUT}, **problems(400, 401, 404, 413, 415)},
     openapi_extra=TOKEN_NEEDED,
 )
 async def change_password(body: NewPassword, principal: CurrentPrincipal, account: Account) -> Response:
@@ -153,7 +162,7 @@ async def change_password(body: NewPassword, principal: CurrentPrincipal, accoun
     "/users/me/withdraw",
     status_code=204,
     response_class=Response,
-    responses=problems(400, 401, 404, 409, 413, 415),
+    responses={204: _LOGS_OUT, **problems(400, 401, 404, 409, 413, 415)},
     openapi_extra=TOKEN_NEEDED,
 )
 async def withdraw(
