@@ -13,8 +13,17 @@ from bapsang_api.app import ROUTERS
 from bapsang_api.kit.idempotency import REPLAYED
 from bapsang_api.kit.problem import MEDIA_TYPE
 
-# Refusals of a request before any operation is known: documented once, for all paths.
-ANYWHERE = {404, 405, 413}
+# What may happen before any operation is known: documented once, for all paths.
+ANYWHERE = {404, 405, 413, 500}
+# Of every answer: transport, caching and the security of browsers. Whatever else is sent has to be documented.
+GENERAL = {
+    *("content-length", "content-type", "content-language", "vary", "cache-control", "last-modified", "connection"),
+    *("content-security-policy", "referrer-policy", "x-content-type-options"),
+    *("access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers"),
+}
+PREFLIGHT = {"access-control-allow-methods", "access-control-allow-headers", "access-control-max-age"}
+# Documented headers that may be missing: limits that are off, repeats that are no repeats, and a refusal of another kind.
+OPTIONAL = {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", REPLAYED.lower()}
 
 
 @functools.cache
@@ -37,6 +46,29 @@ def operation_of(method: str, path: str) -> dict[str, Any] | None:
     return None
 
 
+def documented_methods(path: str) -> set[str]:
+    """Return the methods that the document has of a path."""
+    methods = {
+        method.upper()
+        for pattern, template in paths()
+        if pattern.fullmatch(path)
+        for method in document()["paths"][template]
+    }
+    return methods | ({"HEAD"} if "GET" in methods else set())
+
+
+def optional(answer: httpx.Response) -> set[str]:
+    """Return the documented headers that this answer may lack."""
+    may_lack = set(OPTIONAL)
+    if answer.status_code in {401, 409}:  # not of each kind of them
+        may_lack |= {"retry-after", "www-authenticate"}
+    if "no-store" in answer.headers.get("cache-control", "") or "last-modified" in answer.headers:
+        may_lack.add("etag")
+    if REPLAYED in answer.headers:
+        may_lack |= {"authorization", "set-cookie"}
+    return may_lack
+
+
 @functools.cache
 def validator(schema: str) -> Any:
     """Return a validator for a schema of the document, given as JSON."""
@@ -55,13 +87,33 @@ def check(method: str, path: str, answer: httpx.Response, body: bytes) -> None:
         assert media_type == MEDIA_TYPE, where
         if method != "HEAD":
             validate({"$ref": "#/components/schemas/ProblemBody"}, json.loads(body))
+    assert "x-request-id" in answer.headers, f"{where} cannot be found in the log"
+    sent = set(answer.headers) - GENERAL - {"x-request-id"}
     operation = operation_of("GET" if method == "HEAD" else method, path)
-    if operation is None or method == "OPTIONS" or answer.status_code in {405, 500}:
+    if answer.status_code == 405:
+        methods = documented_methods(path)
+        assert method not in methods, f"{where}, but the document has it"
+        assert methods <= set(answer.headers["allow"].split(", ")), (
+            f"{where} allows {answer.headers['allow']} of {methods}"
+        )
+        assert sent - OPTIONAL == {"allow"}, f"{where} sends {sent}"
+        return
+    if method == "OPTIONS" and answer.status_code < 400:
+        assert answer.status_code == 204, f"{where} is no preflight"
+        assert not body
+        assert sent <= PREFLIGHT, f"{where} sends {sent}"
+        return
+    if operation is None:
         return
     said = operation["responses"].get(str(answer.status_code))
     if said is None:
         assert answer.status_code in ANYWHERE, f"{where} is not documented"
+        assert sent <= OPTIONAL, f"{where} sends {sent}"
         return
+    documented = {name.lower() for name in said.get("headers", {})}
+    assert sent <= documented, f"{where} sends {sent - documented}, which is not documented"
+    missing = documented - set(answer.headers) - optional(answer)
+    assert not missing, f"{where} lacks {missing}"
     if method == "HEAD" or answer.status_code == 304:
         return
     content = said.get("content", {})
@@ -71,8 +123,6 @@ def check(method: str, path: str, answer: httpx.Response, body: bytes) -> None:
         if REPLAYED not in answer.headers:
             schema = schema.get("anyOf", [schema])[0]  # the others are of repeats
         validate(schema, json.loads(body))
-    for name in ("ETag", "Retry-After", "Authorization", "Location", REPLAYED):
-        assert name not in answer.headers or name in said["headers"], f"{where} sends {name}"
 
 
 class Conforming(httpx.AsyncBaseTransport):
