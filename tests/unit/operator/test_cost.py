@@ -118,7 +118,7 @@ def _traffic(dice: random.Random) -> Traffic:
 def test_bill_equals_an_independent_one_on_thousands_of_designs() -> None:
     listed = {row["id"]: row for row in yaml.safe_load(TEXT)["prices"]}
     dice = random.Random(7)
-    for _ in range(2_000):
+    for _ in range(10_000):
         design, traffic = _design(dice), _traffic(dice)
         expected = monthly(listed, asdict(design), asdict(traffic))
         assert bill.total(bill.rows(design, traffic, BOOK)) == pytest.approx(expected, abs=0.005), design

@@ -103,7 +103,7 @@ def _brute(minutes: int, hours: set[int], minute: int, zone: ZoneInfo, now: date
     return any(wall.hour in hours and wall.minute == minute for wall in walls)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     hours=st.sets(st.integers(0, 23), min_size=1, max_size=4),
     minute=st.integers(0, 59),
@@ -120,7 +120,7 @@ def test_window_is_open_exactly_for_its_duration_after_each_start(
     assert (_floor(wanted, now) == 8) is _brute(minutes, hours, minute, zone, now)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     day=st.sampled_from(DAYS),
     zone=st.sampled_from([SEOUL, NEW_YORK, BERLIN]),
