@@ -104,7 +104,7 @@ fuzz: $(VENV)/ready ## schemathesis against the real process for minutes: tens o
 	@BAPSANG_TEST_FUZZ_EXAMPLES=$${BAPSANG_TEST_FUZZ_EXAMPLES:-400} $(PYTEST) -s --timeout=0 tests/integration/api/test_fuzz.py
 
 lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
-	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache | tail -n 3
+	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy && PYTHONPATH=manifests/local $(BIN)/lint-imports --no-cache | tail -n 3
 
 format: $(VENV)/ready ## Format the code
 	@$(BIN)/ruff format -q . && $(BIN)/ruff check -q --fix .

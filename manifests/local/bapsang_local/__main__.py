@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import browser, deploy, engine, images, node_image, preflight, programs, seeding, shell, smoke
+from . import browser, deploy, engine, images, kubectl, preflight, programs, seeding, shell, smoke
 from . import cluster as clusters
 from .cluster import Cluster
-from .engine import Engine
+from .docker import Engine
 from .failure import Failure
+from .from_packages import built_images, node_image
 from .progress import say, step
 from .settings import COMMUNITY, COMMUNITY_NAMESPACE, Settings, from_environment, parts
 
@@ -84,8 +85,7 @@ def _cluster(settings: Settings) -> tuple[Cluster, dict[str, str]]:
     preflight.check_port(docker, settings)
     pull = images.pulled(docker, settings)
     exact, image = _prepare(docker, settings, pull=pull)
-    kubectl = node_image.kubectl(image, docker, settings)
-    cluster = clusters.ensure(docker, settings, kubectl, image, built=not pull)
+    cluster = clusters.ensure(docker, settings, kubectl.provide(image, docker, settings), image, built=not pull)
     wanted = {row.name: row.nodes for row in images.table() if row.nodes and not (pull and "local-path" in row.name)}
     clusters.load(cluster, exact, wanted)
     deploy.addons(cluster, settings, built=not pull)
@@ -100,7 +100,7 @@ def _prepare(docker: Engine, settings: Settings, *, pull: bool) -> tuple[dict[st
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         work: list[concurrent.futures.Future[None]] = [
             pool.submit(lambda: programs.obtain_all(needed, settings, own=not pull)),
-            pool.submit(images.provide, docker, settings, pull=pull),
+            pool.submit(images.pull, docker) if pull else pool.submit(built_images.provide, docker, settings),
         ]
         try:
             for done in concurrent.futures.as_completed(work):
@@ -120,14 +120,14 @@ def _prepare(docker: Engine, settings: Settings, *, pull: bool) -> tuple[dict[st
 
 def _up_elsewhere(settings: Settings, context: str) -> None:
     """Install into the cluster that BAPSANG_CONTEXT names. It must be able to pull (or already have) the project's images."""
-    kubectl = shutil.which("kubectl")
-    if not kubectl:
+    program = shutil.which("kubectl")
+    if not program:
         raise Failure(
             "BAPSANG_CONTEXT needs kubectl on the PATH.",
             "Install kubectl, or unset BAPSANG_CONTEXT for the built-in cluster.",
         )
     settings.home.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(Engine(None, ours=False), settings, Path(kubectl), context)
+    cluster = Cluster(Engine(None, ours=False), settings, Path(program), context)
     if not cluster.kubectl_tries("get", "--raw", "/readyz", "--request-timeout=10s", timeout=20):
         raise Failure(f"The context {context} does not answer.", "See `kubectl config get-contexts`.")
     if context.startswith("kind-"):

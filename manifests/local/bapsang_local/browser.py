@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from . import debian
 from .failure import Failure
+from .from_packages import debian
 from .progress import say, step
 from .settings import Settings
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from . import programs, shell
-from .engine import Engine
+from .docker import Engine
 from .failure import Failure
+from .from_packages import network
 from .progress import say, step
-from .settings import CLUSTER, LOCAL, Settings
+from .settings import CLUSTER, Settings
 
 POD_SUBNET = "10.244.0.0/16"
 SERVICE_SUBNET = "10.96.0.0/16"
@@ -161,7 +162,7 @@ def _create(cluster: Cluster, node_image: str, *, built: bool) -> None:
         settings.kubeconfig.chmod(0o600)
     with step("nodes ready"):
         if built:
-            _lay_network(cluster)
+            network.lay(cluster.engine, cluster.items("nodes"), POD_SUBNET, SERVICE_SUBNET)
         _wait_ready(cluster, READY_SECONDS)
 
 
@@ -194,7 +195,7 @@ def wake(cluster: Cluster, *, built: bool) -> None:
             engine.docker("start", node, timeout=60)
     _wait_api(cluster, 90)
     if built:
-        _lay_network(cluster)
+        network.lay(cluster.engine, cluster.items("nodes"), POD_SUBNET, SERVICE_SUBNET)
     _wait_ready(cluster, READY_SECONDS)
 
 
@@ -228,28 +229,6 @@ def _config(node_image: str, settings: Settings, *, built: bool) -> dict[str, An
             worker("c", "SPOT", [SPOT_TAINT]),
         ],
     }
-
-
-def _lay_network(cluster: Cluster) -> None:
-    """Give each node of a built image its pod network: one bridge a node, routes between them. Repeatable, as addresses change."""
-    described = cluster.items("nodes")
-    addresses = {}
-    for node in described:
-        name = node["metadata"]["name"]
-        addresses[name] = cluster.engine.docker(
-            "container", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name
-        ).strip()
-    script = (LOCAL / "network.sh").read_bytes()
-    for node in described:
-        name = node["metadata"]["name"]
-        routes = [
-            f"{other['spec']['podCIDR']},{addresses[other['metadata']['name']]}"
-            for other in described
-            if other is not node
-        ]
-        cluster.engine.docker(
-            "exec", "-i", name, "sh", "-es", node["spec"]["podCIDR"], POD_SUBNET, SERVICE_SUBNET, *routes, input=script
-        )
 
 
 def _wait_api(cluster: Cluster, seconds: float) -> None:

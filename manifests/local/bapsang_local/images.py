@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import programs, shell
-from .engine import Engine
+from . import shell
+from .docker import Engine
 from .failure import Failure
 from .progress import say, step
-from .settings import LOCAL, ROOT, Settings, parts
+from .settings import ROOT, Settings, parts
 
 INPUTS = "dev.bapsang.inputs"  # label: digest of what an image was built from
 PULL_PROBE_SECONDS = 60
-HOST_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
-SLIM = {
-    "etc/apt/apt.conf.d/slim": 'APT::Keep-Downloaded-Packages "false";\nDir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
-    'DPkg::Post-Invoke {"rm -f /var/cache/apt/archives/*.deb";};\n',
-    "etc/dpkg/dpkg.cfg.d/slim": "".join(
-        f"path-exclude /usr/share/{name}/*\n" for name in ("doc", "man", "locale", "info")
-    ),
-}
 PIP_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
 
 
@@ -62,43 +50,19 @@ def pulled(engine: Engine, settings: Settings) -> bool:
         return settings.images == "pull"
     probe = "busybox:1.37"
     if engine.tries("image", "inspect", probe):
-        return not _label(engine, probe)
+        return not engine.label(probe, INPUTS)
     answer = shell.attempt(["docker", "pull", "--quiet", probe], env=engine.environment(), timeout=PULL_PROBE_SECONDS)
     if answer.returncode != 0:
         say("No container registry answers: images are built from packages under the same names.")
     return answer.returncode == 0
 
 
-def provide(engine: Engine, settings: Settings, *, pull: bool) -> None:
+def pull(engine: Engine) -> None:
     """Make every third-party image present in the engine. Raises Failure."""
     for image in third_party():
-        if pull:
-            if not image.only_built and not engine.tries("image", "inspect", image.name):
-                with step(f"{image.name} pulled"):
-                    engine.docker("pull", "--quiet", image.name, timeout=900)
-        else:
-            provide_built(image, engine, settings)
-
-
-def provide_built(image: Image, engine: Engine, settings: Settings) -> None:
-    """Build `image` from packages unless the engine has it from the same inputs."""
-    wanted = inputs(image, settings)
-    if _label(engine, image.name) == wanted:
-        return
-    if image.debian:
-        _bootstrap(image, wanted, engine, settings)
-        return
-    with tempfile.TemporaryDirectory() as scratch:
-        context = Path(scratch)
-        shutil.copytree(LOCAL / "images" / (image.folder or "program"), context, dirs_exist_ok=True)
-        arguments: list[str] = []
-        if image.program:
-            shutil.copy(programs.build(image.program, settings), context / image.program)
-            arguments = ["--build-arg", f"PROGRAM={image.program}", "--build-arg", f"TARGET={image.target}"]
-        if (certificates := _host_certificates()) and image.folder == "python":
-            shutil.copy(certificates, context / "host-ca.crt")
-        with step(f"{image.name} built from packages"):
-            build(engine, settings, image.name, context, ["--label", f"{INPUTS}={wanted}", *arguments])
+        if not image.only_built and not engine.tries("image", "inspect", image.name):
+            with step(f"{image.name} pulled"):
+                engine.docker("pull", "--quiet", image.name, timeout=900)
 
 
 def build(engine: Engine, settings: Settings, name: str, context: Path, arguments: list[str]) -> None:
@@ -135,65 +99,3 @@ def build_own(engine: Engine, settings: Settings) -> dict[str, str]:
 
 def image_id(engine: Engine, name: str) -> str:
     return engine.docker("image", "inspect", "--format", "{{.Id}}", name).strip()
-
-
-def _label(engine: Engine, name: str) -> str:
-    answer = shell.attempt(
-        ["docker", "image", "inspect", "--format", f'{{{{index .Config.Labels "{INPUTS}"}}}}', name],
-        env=engine.environment(),
-    )
-    return answer.stdout.decode().strip() if answer.returncode == 0 else ""
-
-
-def inputs(image: Image, settings: Settings) -> str:
-    """Return a digest of all that goes into a built image, its base included."""
-    digest = hashlib.sha256(repr(image).encode())
-    if image.debian:
-        digest.update(repr(SLIM).encode())
-        return digest.hexdigest()[:16]
-    folder = LOCAL / "images" / (image.folder or "program")
-    for file in sorted(folder.iterdir()):
-        digest.update(file.read_bytes())
-    used = re.findall(r"^FROM (\S+)", (folder / "Dockerfile").read_text(), re.MULTILINE)
-    for base in (base for base in table() if base.name in used):
-        digest.update(inputs(base, settings).encode())
-    if image.program:
-        digest.update(programs.path(image.program, settings).name.encode())
-    return digest.hexdigest()[:16]
-
-
-def _bootstrap(image: Image, wanted: str, engine: Engine, settings: Settings) -> None:
-    """Import a minimal Debian as a base image."""
-    if os.geteuid() != 0:
-        raise Failure(
-            f"{image.name} can only be built by root (debootstrap).",
-            "Run `sudo make up`, or give access to a container registry.",
-        )
-    if not shutil.which("debootstrap"):
-        shell.logged(
-            ["apt-get", "install", "-y", "--no-install-recommends", "debootstrap"],
-            settings.logs / "debootstrap-install.log",
-        )
-    with step(f"{image.name} bootstrapped from packages"), tempfile.TemporaryDirectory(dir=settings.home) as scratch:
-        root = Path(scratch) / "root"
-        shell.logged(
-            ["debootstrap", "--variant=minbase", image.debian, root], settings.logs / f"debootstrap-{image.debian}.log"
-        )
-        _slim(root)
-        archive = Path(scratch) / "root.tar"
-        shell.output(["tar", "--numeric-owner", "-C", root, "-cf", archive, "."], timeout=300)
-        engine.docker("import", "--change", f"LABEL {INPUTS}={wanted}", archive, image.name, timeout=300)
-
-
-def _slim(root: Path) -> None:
-    """Make a bootstrapped root as small as the upstream -slim images, and keep it so when packages are added to it."""
-    for name, text in SLIM.items():
-        (root / name).write_text(text)
-    for folder in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
-        shutil.rmtree(root / folder, ignore_errors=True)
-    for folder in ("var/cache/apt/archives/partial", "var/lib/apt/lists/partial"):
-        (root / folder).mkdir(parents=True)
-
-
-def _host_certificates() -> Path | None:
-    return next((Path(name) for name in HOST_CERTIFICATES if Path(name).exists()), None)

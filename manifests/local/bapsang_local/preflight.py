@@ -8,7 +8,7 @@ import socket
 import urllib.error
 import urllib.request
 
-from .engine import Engine
+from .docker import Engine
 from .failure import Failure
 from .settings import CLUSTER, Settings
 

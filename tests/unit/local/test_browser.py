@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bapsang_local import browser, debian, shell
+from bapsang_local import browser, shell
 from bapsang_local.failure import Failure
+from bapsang_local.from_packages import debian
 from bapsang_local.settings import Settings
 
 

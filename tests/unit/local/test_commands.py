@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from bapsang_local import cluster, deploy, leftovers, preflight, shell
+from bapsang_local import cluster, deploy, preflight, shell
 from bapsang_local.engine import Engine
 from bapsang_local.failure import Failure
+from bapsang_local.from_packages import leftovers
 from bapsang_local.settings import ROOT, Settings, from_environment
 
 

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from bapsang_local import images, programs
-from bapsang_local.settings import LOCAL, ROOT
+from bapsang_local.from_packages import built_images
+from bapsang_local.settings import LOCAL, ROOT, Settings
 
 TABLE = {image.name: image for image in images.table()}
 
@@ -69,24 +70,24 @@ def test_our_images_have_the_version_of_the_project(name: str) -> None:
 
 
 def test_a_changed_program_or_dockerfile_makes_another_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = images.Settings(home=tmp_path, context=None, ingress_port=1, images="auto")
+    settings = Settings(home=tmp_path, context=None, ingress_port=1, images="auto")
     redis = TABLE["redis:8.0"]
-    before = images.inputs(redis, settings)
-    assert images.inputs(redis, settings) == before
+    before = built_images.inputs(redis, settings)
+    assert built_images.inputs(redis, settings) == before
     (tmp_path / "images" / "redis").mkdir(parents=True)
     (tmp_path / "images" / "redis" / "Dockerfile").write_text("FROM scratch\n")
-    monkeypatch.setattr(images, "LOCAL", tmp_path)
-    assert images.inputs(redis, settings) != before
+    monkeypatch.setattr(built_images, "LOCAL", tmp_path)
+    assert built_images.inputs(redis, settings) != before
 
 
 def test_a_changed_base_makes_other_images_of_all_that_is_built_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = images.Settings(home=tmp_path, context=None, ingress_port=1, images="auto")
+    settings = Settings(home=tmp_path, context=None, ingress_port=1, images="auto")
     built_on = [image for image in TABLE.values() if image.folder]
-    before = [images.inputs(image, settings) for image in built_on]
-    monkeypatch.setattr(images, "SLIM", {})
-    assert all(old != images.inputs(image, settings) for old, image in zip(before, built_on, strict=True))
+    before = [built_images.inputs(image, settings) for image in built_on]
+    monkeypatch.setattr(built_images, "SLIM", {})
+    assert all(old != built_images.inputs(image, settings) for old, image in zip(before, built_on, strict=True))
 
 
 def test_addon_manifests_are_valid_yaml_with_names() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import shell
+from bapsang_local import shell
 
 _RELEASE = Path("/etc/os-release")
 _QUIET = {"DEBIAN_FRONTEND": "noninteractive"}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import shell
+from bapsang_local import shell
 
 CGROUPS = Path("/sys/fs/cgroup")
 

@@ -7,10 +7,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from . import images, programs, shell
-from .engine import Engine
-from .progress import step
-from .settings import LOCAL, Settings, parts
+from bapsang_local import images, programs, shell
+from bapsang_local.docker import Engine
+from bapsang_local.progress import step
+from bapsang_local.settings import LOCAL, Settings, parts
+
+from . import built_images
 
 PROGRAMS = ("kube", "kubeadm", "etcd", "coredns", "pause")
 IMPORT = """
@@ -26,7 +28,7 @@ def provide(engine: Engine, settings: Settings) -> str:
     name = f"{parts()['kubernetes']['built_node_image']}:{_inputs(settings)}"
     if engine.tries("image", "inspect", name):
         return name
-    images.provide_built(_base(), engine, settings)
+    built_images.provide_one(_base(), engine, settings)
     with step("kind node image built from packages"), tempfile.TemporaryDirectory(dir=settings.home) as scratch:
         _build(name, Path(scratch), engine, settings)
     repository = name.partition(":")[0]
@@ -38,31 +40,12 @@ def provide(engine: Engine, settings: Settings) -> str:
     return name
 
 
-def kubectl(node_image: str, engine: Engine, settings: Settings) -> Path:
-    """Return a kubectl of the cluster's version, taken out of the node image."""
-    target = settings.bin / "kubectl"
-    origin = settings.bin / "kubectl.origin"
-    if target.exists() and origin.exists() and origin.read_text() == node_image:
-        return target
-    settings.bin.mkdir(parents=True, exist_ok=True)
-    container = engine.docker("create", node_image).strip()
-    try:
-        partial = settings.bin / "kubectl.partial"
-        engine.docker("cp", "--follow-link", f"{container}:/usr/bin/kubectl", partial)
-        partial.chmod(0o755)
-        partial.rename(target)
-        origin.write_text(node_image)
-    finally:
-        engine.docker("rm", "--force", container)
-    return target
-
-
 def _base() -> images.Image:
     return next(image for image in images.table() if image.debian == "bookworm")
 
 
 def _inputs(settings: Settings) -> str:
-    digest = hashlib.sha256(images.inputs(_base(), settings).encode())
+    digest = hashlib.sha256(built_images.inputs(_base(), settings).encode())
     for file in sorted((LOCAL / "node").rglob("*")):
         if file.is_file():
             digest.update(file.name.encode() + file.read_bytes())
