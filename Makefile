@@ -14,7 +14,7 @@ TWO := -n 2 --no-loadscope-reorder
 LOGS := $(or $(BAPSANG_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bapsang)/logs
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke seed browser kubeconfig dev images test test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed browser kubeconfig dev images test test-tools test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,11 @@ smoke: ## The smoke run again, against the running cluster
 seed: ## Add a made-up community to the local cluster's (SIZE=small or medium)
 	@SIZE=$(or $(SIZE),small) $(LOCAL) seed
 
-browser: ## A Chromium for the end-to-end tests, where there is none
-	@$(LOCAL) browser
+browser: $(VENV)/ready ## A Chromium for the end-to-end tests, where there is none
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(LOCAL) browser
+
+test-tools: ## The programs that tests run on this machine: etcd, kube, helm, versitygw
+	@$(LOCAL) test-tools
 
 kubeconfig: ## Print the path of the local cluster's kubeconfig
 	@$(LOCAL) kubeconfig
@@ -53,7 +56,7 @@ dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://
 # The environment and the linters compute while `up` mostly waits.
 test: ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
 	@$(MAKE) -j2 lint up
-	@$(MAKE) browser
+	@$(MAKE) test-tools browser
 	@$(PYTEST) $(TWO) --junitxml="$(LOGS)/junit.xml" tests/unit tests/integration tests/faults tests/e2e $(ARGS)
 
 # ARGS goes to pytest in all of these: make test-api ARGS="-k likes"
@@ -69,7 +72,7 @@ test-operator: $(VENV)/ready images ## The operator against a real apiserver; st
 test-faults: $(VENV)/ready images ## The API while everything is killed; starts no cluster
 	@$(PYTEST) tests/faults $(ARGS)
 
-test-integration: $(VENV)/ready up ## API and operator against real MySQL, Redis and apiserver
+test-integration: $(VENV)/ready up test-tools ## API and operator against real MySQL, Redis and apiserver
 	@$(PYTEST) $(TWO) tests/integration $(ARGS)
 
 test-e2e: $(VENV)/ready up browser ## The whole platform on the local cluster

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from bapsang_local import cluster as clusters
-from bapsang_local import images
 from bapsang_local.cluster import Cluster
 from bapsang_local.settings import Settings
 
@@ -179,7 +178,7 @@ def test_a_killed_spot_node_costs_what_was_in_flight_on_it(
             assert watch.wait(lambda: lost in watch.went and watch.serving() == BASE + 1, 120)
             whole = time.monotonic()
         finally:
-            clusters.wake(cluster, built=not images.pulled(cluster.engine, settings))
+            clusters.wake(cluster)
             own.patch({"api": {"burst": API["burst"]}, "ingress": {"annotations": None}})
     slow = [request for request in source.asked if request.ended > killed and request.ended - request.began > SLOW]
     figure("spot node killed: requests, of these failed", f"{len(source.asked)}, {len(source.failed)}")

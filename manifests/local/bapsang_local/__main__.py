@@ -1,4 +1,4 @@
-"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|browser|kubeconfig|images`: what the Makefile calls."""
+"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|browser|kubeconfig|images|test-tools`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import browser, deploy, engine, images, kubectl, preflight, programs, seeding, shell, smoke
+from . import browser, deploy, engine, images, kubectl, preflight, programs, seeding, shell, smoke, sources
 from . import cluster as clusters
 from .cluster import Cluster
 from .docker import Engine
 from .failure import Failure
 from .from_packages import built_images, node_image
 from .progress import say, step
-from .settings import COMMUNITY, COMMUNITY_NAMESPACE, Settings, from_environment, parts
+from .settings import COMMUNITY, COMMUNITY_NAMESPACE, Settings, from_environment
 
 # Asked only when something must be downloaded: any answer proves that the network is there.
 PACKAGE_SOURCES = ("https://pypi.org/", "https://proxy.golang.org/", "http://deb.debian.org/")
@@ -79,28 +79,33 @@ def _up(settings: Settings) -> None:
 def _cluster(settings: Settings) -> tuple[Cluster, dict[str, str]]:
     """Bring up the kind cluster with add-ons and all images loaded; return it and the exact names of the project's images."""
     preflight.check_machine(settings)
-    if not (settings.home / "complete").exists():
-        preflight.check_network(PACKAGE_SOURCES)
     docker = engine.ensure(settings)
     preflight.check_port(docker, settings)
-    pull = images.pulled(docker, settings)
-    exact, image = _prepare(docker, settings, pull=pull)
-    cluster = clusters.ensure(docker, settings, kubectl.provide(image, docker, settings), image, built=not pull)
-    wanted = {row.name: row.nodes for row in images.table() if row.nodes and not (pull and "local-path" in row.name)}
+    exact, image = _prepare(docker, settings)
+    cluster = clusters.ensure(docker, settings, kubectl.provide(image, docker, settings), image)
+    bare = node_image.is_bare(image, docker)
+    wanted = {row.name: row.nodes for row in images.table() if row.nodes and (bare or "local-path" not in row.name)}
     clusters.load(cluster, exact, wanted)
-    deploy.addons(cluster, settings, built=not pull)
+    deploy.addons(cluster, bare=bare)
     deploy.storage(cluster)
     return cluster, exact
 
 
-def _prepare(docker: Engine, settings: Settings, *, pull: bool) -> tuple[dict[str, str], str]:
-    """Get all programs and images. The long compilations run beside the downloads, which wait for the network most of the time."""
+def _prepare(docker: Engine, settings: Settings) -> tuple[dict[str, str], str]:
+    """Get all programs and images; return the exact names of the project's images and the node image.
+
+    The long compilations run beside the downloads, which wait for the network most of the time.
+    """
+    pull = sources.pulled(docker, settings)
+    preflight.check_disk(docker, settings, pull=pull)
+    if not pull and not (settings.home / "complete").exists():
+        preflight.check_network(PACKAGE_SOURCES)
     every = [program for program in programs.table().values() if not program.measure]
     needed = [program.name for program in every if program.host or not pull]
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         work: list[concurrent.futures.Future[None]] = [
             pool.submit(lambda: programs.obtain_all(needed, settings, own=not pull)),
-            pool.submit(images.pull, docker) if pull else pool.submit(built_images.provide, docker, settings),
+            pool.submit(images.pull if pull else built_images.provide, docker, settings),
         ]
         try:
             for done in concurrent.futures.as_completed(work):
@@ -109,13 +114,7 @@ def _prepare(docker: Engine, settings: Settings, *, pull: bool) -> tuple[dict[st
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     exact = images.build_own(docker, settings)
-    if pull:
-        image: str = parts()["kubernetes"]["node_image"]
-        if not docker.tries("image", "inspect", image):
-            with step(f"{image} pulled"):
-                docker.docker("pull", "--quiet", image, timeout=900)
-        return exact, image
-    return exact, node_image.provide(docker, settings)
+    return exact, images.pull_node_image(docker, settings) if pull else node_image.provide(docker, settings)
 
 
 def _up_elsewhere(settings: Settings, context: str) -> None:
@@ -153,6 +152,7 @@ def _down(settings: Settings) -> None:
     found = engine.find()
     if found:
         clusters.delete(found, settings)
+        clusters.delete_test_containers(found)
         engine.stop(found, settings)
     else:
         engine.clear(settings)  # what an engine left that was killed
@@ -190,8 +190,13 @@ def _only_cluster(settings: Settings) -> None:
 
 
 def _images(settings: Settings) -> None:
-    docker = engine.ensure(settings)
-    _prepare(docker, settings, pull=images.pulled(docker, settings))
+    _prepare(engine.ensure(settings), settings)
+
+
+def _test_tools(settings: Settings) -> None:
+    for program in programs.table().values():
+        if program.test:
+            programs.build(program.name, settings)
 
 
 @contextmanager
@@ -224,6 +229,7 @@ _COMMANDS = {
     "seed": _seed,
     "browser": _browser,
     "images": _images,
+    "test-tools": _test_tools,
 }
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from . import programs, shell
+from . import preflight, programs, shell
 from .docker import Engine
 from .failure import Failure
-from .from_packages import network
+from .from_packages import network, node_image
 from .progress import say, step
 from .settings import CLUSTER, Settings
 
@@ -25,6 +25,7 @@ SERVICE_SUBNET = "10.96.0.0/16"
 INGRESS_NODE_PORT = 30080
 READY_SECONDS = 180
 SPOT_TAINT = {"key": "bapsang.dev/capacity", "value": "spot", "effect": "NoSchedule"}
+TEST_LABEL = "dev.bapsang.test=1"  # on every container that a test starts
 MARKER = "/var/lib/bapsang-images.json"  # on each node: which image id each name was loaded from
 
 
@@ -90,16 +91,16 @@ class Cluster:
         return {} if self.context else {"KUBECONFIG": str(self.settings.kubeconfig)}
 
 
-def ensure(engine: Engine, settings: Settings, kubectl: Path, node_image: str, *, built: bool) -> Cluster:
+def ensure(engine: Engine, settings: Settings, kubectl: Path, image: str) -> Cluster:
     """Return the running cluster: the one that is there, started again after a crash or a reboot, or a new one."""
     cluster = Cluster(engine, settings, kubectl)
     nodes = _nodes(engine)
-    if nodes and _usable(cluster, nodes, node_image, built=built):
+    if nodes and _usable(cluster, nodes, image):
         return cluster
     if nodes:
         say("The cluster that is there cannot be used any more: making a new one.")
     delete(engine, settings)
-    _create(cluster, node_image, built=built)
+    _create(cluster, image)
     return cluster
 
 
@@ -111,6 +112,13 @@ def delete(engine: Engine, settings: Settings) -> None:
     if not engine.docker("ps", "--all", "--quiet", "--filter", "label=io.x-k8s.kind.cluster").split():
         engine.tries("network", "rm", "kind")
     settings.kubeconfig.unlink(missing_ok=True)
+
+
+def delete_test_containers(engine: Engine) -> None:
+    """Remove the containers of test runs that were killed before they could do it."""
+    if left := engine.docker("ps", "--all", "--quiet", "--filter", f"label={TEST_LABEL}").split():
+        with step(f"{len(left)} containers of tests removed"):
+            engine.docker("rm", "--force", "--volumes", *left, timeout=180)
 
 
 def load(cluster: Cluster, exact: dict[str, str], wanted: dict[str, str]) -> None:
@@ -133,7 +141,7 @@ def load(cluster: Cluster, exact: dict[str, str], wanted: dict[str, str]) -> Non
     for missing, nodes in groups.items():
         archive = cluster.settings.home / "load.tar"
         with step(f"{len(missing)} images loaded onto {', '.join(nodes)}"):
-            engine.docker("save", "--output", archive, *missing, timeout=600)
+            engine.save(archive, *missing)
             command: list[str | Path] = [
                 programs.on_host("kind", cluster.settings),
                 "load",
@@ -151,65 +159,67 @@ def load(cluster: Cluster, exact: dict[str, str], wanted: dict[str, str]) -> Non
                 engine.docker("exec", "-i", node, "sh", "-c", f"cat > {MARKER}", input=json.dumps(loaded).encode())
 
 
-def _create(cluster: Cluster, node_image: str, *, built: bool) -> None:
+def _create(cluster: Cluster, image: str) -> None:
     settings = cluster.settings
+    bare = node_image.is_bare(image, cluster.engine)
     config = settings.home / "kind.json"
-    config.write_text(json.dumps(_config(node_image, settings, built=built), indent=1))
+    config.write_text(json.dumps(_config(image, settings, bare=bare), indent=1))
     kind = programs.on_host("kind", settings)
     command: list[str | Path] = [kind, "create", "cluster", "--config", config, "--kubeconfig", settings.kubeconfig]
     with step("kind cluster created"):
         shell.logged(command, settings.logs / "kind.log", env=cluster.engine.environment())
         settings.kubeconfig.chmod(0o600)
     with step("nodes ready"):
-        if built:
+        if bare:
             network.lay(cluster.engine, cluster.items("nodes"), POD_SUBNET, SERVICE_SUBNET)
         _wait_ready(cluster, READY_SECONDS)
 
 
-def _usable(cluster: Cluster, nodes: list[str], node_image: str, *, built: bool) -> bool:
+def _usable(cluster: Cluster, nodes: list[str], image: str) -> bool:
     """Wake the nodes and tell whether the cluster works and is the one that this checkout describes."""
     engine = cluster.engine
-    images = {engine.docker("container", "inspect", "--format", "{{.Config.Image}}", node).strip() for node in nodes}
+    images = {_image(engine, node) for node in nodes}
     port = engine.docker("container", "inspect", "--format", "{{json .HostConfig.PortBindings}}", *nodes)
     if (
         len(nodes) != 3
-        or images != {node_image}
+        or images != {image}
         or f'"{cluster.settings.ingress_port}"' not in port
         or not cluster.settings.kubeconfig.exists()
     ):
         return False
     try:
-        wake(cluster, built=built)
+        wake(cluster)
     except Failure:
         return False
     return True
 
 
-def wake(cluster: Cluster, *, built: bool) -> None:
+def wake(cluster: Cluster) -> None:
     """Start the nodes that stand still, and wait until all are ready. Raises Failure."""
     engine = cluster.engine
-    stopped = [node for node in _nodes(engine) if not _running(engine, node)]
+    nodes = _nodes(engine)
+    stopped = [node for node in nodes if not _running(engine, node)]
     if stopped:
         say(f"Nodes stand still ({', '.join(stopped)}): starting them again.")
         for node in stopped:
             engine.docker("start", node, timeout=60)
     _wait_api(cluster, 90)
-    if built:
+    if node_image.is_bare(_image(engine, nodes[0]), engine):
         network.lay(cluster.engine, cluster.items("nodes"), POD_SUBNET, SERVICE_SUBNET)
     _wait_ready(cluster, READY_SECONDS)
 
 
-def _config(node_image: str, settings: Settings, *, built: bool) -> dict[str, Any]:
+def _config(image: str, settings: Settings, *, bare: bool) -> dict[str, Any]:
     """Return kind's configuration. JSON is YAML, so no YAML library is needed here."""
 
     def worker(zone: str, capacity: str, taints: list[dict[str, str]]) -> dict[str, Any]:
         labels = {"topology.kubernetes.io/zone": f"ap-northeast-2{zone}", "eks.amazonaws.com/capacityType": capacity}
         join = {"kind": "JoinConfiguration", "nodeRegistration": {"taints": taints}}
-        return {"role": "worker", "image": node_image, "labels": labels, "kubeadmConfigPatches": [json.dumps(join)]}
+        return {"role": "worker", "image": image, "labels": labels, "kubeadmConfigPatches": [json.dumps(join)]}
 
     ingress = {"containerPort": INGRESS_NODE_PORT, "hostPort": settings.ingress_port, "listenAddress": "127.0.0.1"}
     patches = [{"kind": "KubeletConfiguration", "failSwapOn": False}]
-    if built:
+    if bare:
         patches[0].update({"cgroupDriver": "cgroupfs", "oomScoreAdj": 0})
         patches.append({"kind": "KubeProxyConfiguration", "oomScoreAdj": 0})
     return {
@@ -217,14 +227,14 @@ def _config(node_image: str, settings: Settings, *, built: bool) -> dict[str, An
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "name": CLUSTER,
         "networking": {
-            "disableDefaultCNI": built,
+            "disableDefaultCNI": bare,
             "podSubnet": POD_SUBNET,
             "serviceSubnet": SERVICE_SUBNET,
             "apiServerAddress": "127.0.0.1",
         },
         "kubeadmConfigPatches": [json.dumps(patch) for patch in patches],
         "nodes": [
-            {"role": "control-plane", "image": node_image, "extraPortMappings": [ingress]},
+            {"role": "control-plane", "image": image, "extraPortMappings": [ingress]},
             worker("a", "ON_DEMAND", []),
             worker("c", "SPOT", [SPOT_TAINT]),
         ],
@@ -247,7 +257,7 @@ def _wait_ready(cluster: Cluster, seconds: float) -> None:
     except Failure as failure:
         raise Failure(
             f"The nodes did not become ready.\n{failure.problem}",
-            "See docs/local-cluster.md, or `make down` and again `make up`.",
+            f"{preflight.inotify_hint()}See docs/local-cluster.md, or `make down` and again `make up`.",
         ) from failure
 
 
@@ -261,6 +271,10 @@ def _is_control_plane(engine: Engine, node: str) -> bool:
         engine.docker("container", "inspect", "--format", '{{index .Config.Labels "io.x-k8s.kind.role"}}', node).strip()
         == "control-plane"
     )
+
+
+def _image(engine: Engine, node: str) -> str:
+    return engine.docker("container", "inspect", "--format", "{{.Config.Image}}", node).strip()
 
 
 def _running(engine: Engine, node: str) -> bool:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import programs, s3
+from . import s3
 from .cluster import Cluster
 from .failure import Failure
 from .progress import say, step
@@ -21,26 +21,19 @@ READY_SECONDS = 420
 FIELD_MANAGER = "bapsang-local"
 # A Community that has settled; the first one that differs is what the user is told.
 SETTLED = {"Degraded": "False", "Ready": "True", "Progressing": "False"}
-CONTOUR_CRDS = "examples/contour/01-crds.yaml"
 
 
-def addons(cluster: Cluster, settings: Settings, *, built: bool) -> None:
-    """Install metrics-server, the ingress and, on a built node image, volumes; wait until they work."""
-    names = ["metrics-server", "contour", *(["local-path"] if built else [])]
+def addons(cluster: Cluster, *, bare: bool) -> None:
+    """Install metrics-server, the ingress and, on a node image that brings none, volumes; wait until they work."""
+    names = ["metrics-server", "contour", *(["local-path"] if bare else [])]
     with step("add-ons: " + ", ".join(names)):
-        crds = settings.home / f"contour-crds-{programs.table()['contour'].version}.yaml"
-        if not crds.exists():
-            module = programs.table()["contour"]
-            crds.write_bytes(
-                (programs.module_folder(module.module, module.version, settings) / CONTOUR_CRDS).read_bytes()
-            )
-        _apply(cluster, crds)
+        _apply(cluster, LOCAL / "addons" / "crds" / "contour.yaml")
         for name in names:
             _apply(cluster, LOCAL / "addons" / f"{name}.yaml")
         for namespace, name in (
             ("kube-system", "metrics-server"),
             ("projectcontour", "contour"),
-            *((("local-path-storage", "local-path-provisioner"),) if built else ()),
+            *((("local-path-storage", "local-path-provisioner"),) if bare else ()),
         ):
             _rolled_out(cluster, namespace, f"deployment/{name}", 180)
         _rolled_out(cluster, "kube-system", "deployment/coredns", 120)

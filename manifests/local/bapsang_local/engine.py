@@ -12,19 +12,23 @@ from .from_packages import debian, own_engine
 from .progress import say
 from .settings import Settings
 
+SAVES_ONE_PLATFORM = 28  # version of Docker
+
 __all__ = ["Engine", "clear", "ensure", "find", "stop"]
 
 
 def find() -> Engine | None:
-    """Return the engine that answers: ours if it runs, else the one that the docker client finds. None when there is none."""
+    """Return the engine that answers: the one DOCKER_HOST names, else ours, else the client's default. None when there is none."""
     default = Engine(None, ours=False)
-    return own_engine.find() or (default if default.answers() else None)
+    return (None if _elsewhere() else own_engine.find()) or (default if default.answers() else None)
 
 
 def ensure(settings: Settings) -> Engine:
     """Return a running engine, installing and starting the distribution's where none answers. Raises Failure with advice."""
     _refuse_podman()
     if engine := find():
+        if not engine.ours:
+            _refuse_unsupported(engine)
         return engine
     _require_rights()
     if not shutil.which("dockerd"):
@@ -44,8 +48,13 @@ def stop(engine: Engine, settings: Settings) -> None:
 
 
 def clear(settings: Settings) -> None:
-    """Remove what an engine of ours left that was killed."""
-    own_engine.clear(settings)
+    """Remove what an engine of ours left that was killed. Does nothing where DOCKER_HOST names another one."""
+    if not _elsewhere():
+        own_engine.clear(settings)
+
+
+def _elsewhere() -> bool:
+    return (os.environ.get("DOCKER_HOST") or own_engine.ADDRESS) != own_engine.ADDRESS
 
 
 def _refuse_podman() -> None:
@@ -58,6 +67,46 @@ def _refuse_podman() -> None:
             "`docker` is podman here, which is not supported.",
             "Install Docker, and see that `docker version` names no podman (its client first on the PATH, DOCKER_HOST unset).",
         )
+
+
+def _refuse_unsupported(engine: Engine) -> None:
+    """Raise Failure for an engine of which it is known that it does not do, or that nobody has tried."""
+    facts = engine.facts()
+    address = os.environ.get("DOCKER_HOST") or "unix://"
+    containerd = any("io.containerd.snapshotter" in str(row) for row in facts["DriverStatus"] or ())
+    refusals = (
+        (
+            str(facts["DockerRootDir"]).startswith("/var/snap/"),
+            "Docker from snap",
+            "it may read neither hidden folders of the home, such as ~/.cache/bapsang, nor /tmp",
+        ),
+        (
+            facts["OperatingSystem"] == "Docker Desktop",
+            "Docker Desktop",
+            "its engine runs in a virtual machine, whose disk, memory and kernel nobody can check here",
+        ),
+        (
+            any("rootless" in option for option in facts["SecurityOptions"] or ()),
+            "Docker without root (rootless mode)",
+            "nodes need control groups that few machines delegate",
+        ),
+        (
+            not address.startswith("unix://"),
+            f"an engine on another machine ({address})",
+            "ingress and apiserver are reached on the engine's own 127.0.0.1",
+        ),
+        (
+            containerd and int(str(facts["ServerVersion"]).partition(".")[0]) < SAVES_ONE_PLATFORM,
+            f"Docker {facts['ServerVersion']} with the containerd image store",
+            f"nodes cannot load its images before version {SAVES_ONE_PLATFORM} (kind #3795)",
+        ),
+    )
+    for found, name, reason in refusals:
+        if found:
+            raise Failure(
+                f"Not supported: {name}, because {reason}.",
+                "Use a current Docker Engine of this machine (docs.docker.com/engine/install, `docker context use default`).",
+            )
 
 
 def _require_rights() -> None:

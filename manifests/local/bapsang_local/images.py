@@ -1,19 +1,21 @@
-"""Container images: pulled where a registry answers, built from packages under the same names where none does."""
+"""Container images: those of others, pulled by name, and the project's own, built from this checkout."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import shell
+from . import registry, shell
 from .docker import Engine
 from .failure import Failure
-from .progress import say, step
+from .progress import step
 from .settings import ROOT, Settings, parts
 
 INPUTS = "dev.bapsang.inputs"  # label: digest of what an image was built from
-PULL_PROBE_SECONDS = 60
 PIP_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL")
 
 
@@ -44,58 +46,86 @@ def own() -> list[Image]:
     return [image for image in table() if image.dockerfile]
 
 
-def pulled(engine: Engine, settings: Settings) -> bool:
-    """Tell whether images come from registries: as BAPSANG_IMAGES says, else by trying the smallest one."""
-    if settings.images != "auto":
-        return settings.images == "pull"
-    probe = "busybox:1.37"
-    if engine.tries("image", "inspect", probe):
-        return not engine.label(probe, INPUTS)
-    answer = shell.attempt(["docker", "pull", "--quiet", probe], env=engine.environment(), timeout=PULL_PROBE_SECONDS)
-    if answer.returncode != 0:
-        say("No container registry answers: images are built from packages under the same names.")
-    return answer.returncode == 0
-
-
-def pull(engine: Engine) -> None:
-    """Make every third-party image present in the engine. Raises Failure."""
+def pull(engine: Engine, settings: Settings) -> None:
+    """Pull every third-party image that the engine lacks. Raises Failure."""
     for image in third_party():
-        if not image.only_built and not engine.tries("image", "inspect", image.name):
-            with step(f"{image.name} pulled"):
-                engine.docker("pull", "--quiet", image.name, timeout=900)
+        if not image.only_built:
+            registry.pull(engine, image.name, settings)
+
+
+def pull_node_image(engine: Engine, settings: Settings) -> str:
+    """Pull kind's node image, by its digest unless BAPSANG_NODE_IMAGE names another one, and return its name."""
+    if settings.node_image:
+        registry.pull(engine, settings.node_image, settings)
+        return settings.node_image
+    name: str = parts()["kubernetes"]["node_image"]
+    registry.pull(engine, name, settings, digest=parts()["kubernetes"]["node_digest"])
+    return name
 
 
 def build(engine: Engine, settings: Settings, name: str, context: Path, arguments: list[str]) -> None:
     """Run `docker build` with the output in a log file."""
     log = settings.logs / f"image-{name.replace('/', '_').replace(':', '_')}.log"
-    env = {**engine.environment(), "BUILDKIT_PROGRESS": "plain"}
+    # Without attestations: they carry the time of the build, which would make the same content another image each time.
+    env = {**engine.environment(), "BUILDKIT_PROGRESS": "plain", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
     for variable in PIP_ARGUMENTS:
         if variable in os.environ:
-            arguments = [
-                *arguments,
-                "--build-arg",
-                variable,
-            ]  # the value goes by the environment, not by the command line
+            # The value goes by the environment, not by the command line.
+            arguments = [*arguments, "--build-arg", variable]
     shell.logged(["docker", "build", "--force-rm", "--tag", name, *arguments, context], log, env=env)
 
 
 def build_own(engine: Engine, settings: Settings) -> dict[str, str]:
-    """Build the project's images and return `{name:tag: name:tag-<id>}`; the latter changes with the content, so new code rolls out."""
+    """Build the project's images and return `{name:tag: name:tag-<digest>}`, whose digest is that of what went in."""
     exact = {}
     for image in own():
         if not (ROOT / image.dockerfile).exists():
             raise Failure(f"{image.dockerfile} is missing.", "Run this from a whole checkout.")
-        with step(f"{image.name} built"):
-            build(engine, settings, image.name, ROOT, ["--file", str(ROOT / image.dockerfile)])
-        identity = image_id(engine, image.name).removeprefix("sha256:")[:12]
-        exact[image.name] = f"{image.name}-{identity}"
+        exact[image.name] = f"{image.name}-{_inputs(image, engine, settings)}"
+        if not engine.tries("image", "inspect", exact[image.name]):
+            with step(f"{image.name} built"):
+                build(engine, settings, exact[image.name], ROOT, ["--file", str(ROOT / image.dockerfile)])
         repository = image.name.partition(":")[0]
         for line in engine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", repository).split():
             if line.startswith(f"{image.name}-") and line != exact[image.name]:
                 engine.tries("image", "rm", "--no-prune", line)
-        engine.docker("tag", image.name, exact[image.name])
+        engine.docker("tag", exact[image.name], image.name)
     return exact
 
 
-def image_id(engine: Engine, name: str) -> str:
-    return engine.docker("image", "inspect", "--format", "{{.Id}}", name).strip()
+def _inputs(image: Image, engine: Engine, settings: Settings) -> str:
+    """Return a digest of all that goes into an image of the project: its Dockerfile, the files it copies, its base.
+
+    The id of the image would not do: builders that record how and when they built give the same content another one.
+    """
+    dockerfile = (ROOT / image.dockerfile).read_text()
+    digest = hashlib.sha256(dockerfile.encode())
+    for base in bases(dockerfile):
+        registry.pull(engine, base, settings)
+        digest.update(engine.docker("image", "inspect", "--format", "{{.Id}}", base).encode())
+    for path in context_files(dockerfile, ROOT):
+        executable = os.access(path, os.X_OK)
+        digest.update(f"\0{path.relative_to(ROOT)} {executable}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def bases(dockerfile: str) -> list[str]:
+    """Return the images that a Dockerfile starts from, arguments of its head filled in, its own stages left out."""
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)", dockerfile, re.MULTILINE))
+    lines = re.findall(r"^FROM (\S+)(?: AS (\S+))?", dockerfile, re.MULTILINE)
+    stages = {stage for _, stage in lines}
+    named = (re.sub(r"\$\{(\w+)\}", lambda found: arguments[found[1]], origin) for origin, _ in lines)
+    return sorted(set(named) - stages - {"scratch"})
+
+
+def context_files(dockerfile: str, root: Path) -> Iterator[Path]:
+    """Yield the files below `root` that a Dockerfile copies, in order."""
+    for words in re.findall(r"^(?:COPY|ADD) (?!--from)(.+)$", dockerfile, re.MULTILINE):
+        for source in words.split()[:-1]:
+            origin = root / source
+            found = sorted(origin.rglob("*")) if origin.is_dir() else [origin]
+            yield from (path for path in found if path.is_file() and not _ignored(path))
+
+
+def _ignored(path: Path) -> bool:
+    return "__pycache__" in path.parts or path.suffix == ".pyc"  # as .dockerignore has it

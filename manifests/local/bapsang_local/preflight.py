@@ -1,4 +1,4 @@
-"""Says what is missing before anything is started: rights, port, disk, memory, network."""
+"""Says what is missing before anything is started: memory, disk, open files, port, network."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import shutil
 import socket
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from .docker import Engine
 from .failure import Failure
 from .settings import CLUSTER, Settings
 
-DISK_FIRST_GIB = 12  # sources, build caches and images of a first build
-DISK_AGAIN_GIB = 3
 MEMORY_GIB = 5
+# What a first run writes: images into the engine's folder, programs, sources and logs into ours. Measured, rounded up.
+ENGINE_PULLED_GIB, ENGINE_BUILT_GIB, HOME_PULLED_GIB, HOME_BUILT_GIB = 8, 10, 1, 3
+AGAIN_GIB = 2
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_NEEDED = 128  # three nodes take 54 of root's
+INOTIFY_GOOD = 512  # kind's own advice
+INOTIFY_MEND = f"`sudo sysctl fs.inotify.max_user_instances={INOTIFY_GOOD} fs.inotify.max_user_watches=524288`"
 
 
 def check_machine(settings: Settings) -> None:
@@ -27,20 +33,46 @@ def check_machine(settings: Settings) -> None:
         ) from error
     if not os.access(settings.home, os.W_OK):
         raise Failure(f"{settings.home} cannot be written.", "Set BAPSANG_HOME to a folder of yours.")
-    first = not (settings.home / "complete").exists()
-    needed = DISK_FIRST_GIB if first else DISK_AGAIN_GIB
-    free = shutil.disk_usage(settings.home).free / 2**30
-    if free < needed:
-        raise Failure(
-            f"{settings.home} has {free:.1f} GiB free, {needed} are needed.",
-            "Free some space, or set BAPSANG_HOME to a folder on a larger disk.",
-        )
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     if memory < MEMORY_GIB:
         raise Failure(
             f"This machine has {memory:.1f} GiB of memory, {MEMORY_GIB} are needed.",
             "Close nothing: use a larger machine.",
         )
+    if (instances := _inotify_instances()) < INOTIFY_NEEDED:
+        raise Failure(
+            f"fs.inotify.max_user_instances is {instances}: three nodes would fail with «too many open files».",
+            f"Raise it: {INOTIFY_MEND}.",
+        )
+
+
+def inotify_hint() -> str:
+    """Return what to do about the kernel's limit on watchers if it is lower than kind advises, else nothing."""
+    instances = _inotify_instances()
+    if instances >= INOTIFY_GOOD:
+        return ""
+    return f"If a node's log says «too many open files», raise fs.inotify.max_user_instances from {instances}: {INOTIFY_MEND}. "
+
+
+def check_disk(engine: Engine, settings: Settings, *, pull: bool) -> None:
+    """Raise Failure when there is too little disk where images and programs will really lie."""
+    first = not (settings.home / "complete").exists()
+    wanted = (
+        (Path(engine.facts()["DockerRootDir"]), ENGINE_PULLED_GIB if pull else ENGINE_BUILT_GIB),
+        (settings.home, HOME_PULLED_GIB if pull else HOME_BUILT_GIB),
+    )
+    disks: dict[int, tuple[Path, int]] = {}
+    for folder, gib in wanted:
+        device = folder.stat().st_dev
+        disks[device] = (folder, disks.get(device, (folder, 0))[1] + gib)
+    for folder, gib in disks.values():
+        needed = gib if first else AGAIN_GIB
+        free = shutil.disk_usage(folder).free / 2**30
+        if free < needed:
+            raise Failure(
+                f"The disk of {folder} has {free:.1f} GiB free, {needed} are needed.",
+                "Free some space (`docker system df`), or use a larger disk: BAPSANG_HOME, or the data-root of Docker.",
+            )
 
 
 def check_port(engine: Engine, settings: Settings) -> None:
@@ -73,3 +105,7 @@ def check_network(urls: tuple[str, ...]) -> None:
         "No package source answers.",
         "Check the network (proxy variables, name service) and run `make up` again: finished steps are kept.",
     )
+
+
+def _inotify_instances() -> int:
+    return int(INOTIFY.read_text())

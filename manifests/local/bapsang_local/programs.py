@@ -29,7 +29,7 @@ K8S_STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 class Program:
     """A row of `parts.toml`: `source` is a folder with a main of ours, else `module`/`package` is installed as it is.
 
-    `host`: also needed on the host. `measure`: needed by a measurement or a test only, which gets it itself.
+    `host`: also needed on the host. `test`: tests run it on the host. `measure`: a measurement or a test gets it itself.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Program:
     package: str = ""
     source: str = ""
     host: bool = False
+    test: bool = False
     measure: bool = False
 
     @property
@@ -59,11 +60,20 @@ def path(name: str, settings: Settings) -> Path:
 
 
 def on_host(name: str, settings: Settings) -> Path:
-    """Return a program for use on the host: the one in the cache, or the host's own, or one built now."""
+    """Return a program for use on the host: the one in the cache, or the host's own if its version fits, or one built now."""
     cached = path(name, settings)
-    if not cached.exists() and (found := shutil.which(name)):
+    if not cached.exists() and (found := shutil.which(name)) and fits(Path(found), table()[name]):
         return Path(found)
     return build(name, settings)
+
+
+def fits(found: Path, program: Program) -> bool:
+    """Tell whether a program of the host has the major version of the table, and is not older."""
+    answer = shell.attempt([found, "version"], timeout=20)
+    match = re.search(r"v(\d+)\.(\d+)\.(\d+)", answer.stdout.decode(errors="replace"))
+    has = tuple(map(int, match.groups())) if match else (-1, 0, 0)
+    wanted = tuple(map(int, program.version.split(".")))
+    return has[0] == wanted[0] and has >= wanted
 
 
 def build(name: str, settings: Settings) -> Path:

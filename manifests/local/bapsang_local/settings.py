@@ -27,6 +27,8 @@ class Settings:
     context: str | None
     ingress_port: int
     images: str  # auto | pull | build
+    mirror: str = ""  # registry and path in front of every image's whole name
+    node_image: str = ""
 
     @property
     def bin(self) -> Path:
@@ -46,20 +48,27 @@ class Settings:
 
 
 def from_environment(environ: dict[str, str] | None = None) -> Settings:
-    """Read BAPSANG_HOME, BAPSANG_CONTEXT, BAPSANG_INGRESS_PORT and BAPSANG_IMAGES. Raises Failure naming a bad one."""
+    """Read BAPSANG_HOME and its like, as docs/local-cluster.md lists them. Raises Failure naming a bad one."""
     env = os.environ if environ is None else environ
     cache = Path(env.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     port = env.get("BAPSANG_INGRESS_PORT", "8880")
     if not port.isdigit() or not 1 <= int(port) <= 65535:
         raise Failure(f"BAPSANG_INGRESS_PORT is {port!r}", "Give a port from 1 to 65535.")
-    images = env.get("BAPSANG_IMAGES", "auto")
+    images = env.get("BAPSANG_IMAGES") or "auto"
     if images not in ("auto", "pull", "build"):
-        raise Failure(f"BAPSANG_IMAGES is {images!r}", "Give auto, pull or build.")
+        raise Failure(f"BAPSANG_IMAGES is {images!r}", "Give pull or build, or unset it.")
+    mirror = env.get("BAPSANG_MIRROR", "")
+    if "://" in mirror or mirror.endswith("/"):
+        raise Failure(
+            f"BAPSANG_MIRROR is {mirror!r}", "Give a registry and a path, such as registry.example.com/proxy."
+        )
     return Settings(
         home=Path(env.get("BAPSANG_HOME") or cache / "bapsang").absolute(),
         context=env.get("BAPSANG_CONTEXT") or None,
         ingress_port=int(port),
         images=images,
+        mirror=mirror,
+        node_image=env.get("BAPSANG_NODE_IMAGE", ""),
     )
 
 

@@ -15,8 +15,10 @@ import pytest
 from bapsang_local import cluster, deploy, preflight, shell
 from bapsang_local.engine import Engine
 from bapsang_local.failure import Failure
-from bapsang_local.from_packages import leftovers
+from bapsang_local.from_packages import leftovers, node_image
 from bapsang_local.settings import ROOT, Settings, from_environment
+
+from .conftest import Client
 
 
 def settings(home: Path, port: int = 8880) -> Settings:
@@ -63,10 +65,26 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "BAPSANG_HOME" in refused.value.advice
 
 
-def test_too_little_disk_is_told_with_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "DISK_FIRST_GIB", 10**9)
+@pytest.mark.parametrize(
+    ("which", "pull"), [("ENGINE_PULLED_GIB", True), ("ENGINE_BUILT_GIB", False), ("HOME_BUILT_GIB", False)]
+)
+def test_too_little_disk_is_told_with_figures(
+    docker: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, pull: bool
+) -> None:
+    docker.answers({"info": (0, json.dumps({"DockerRootDir": str(tmp_path)}))})
+    for name in ("ENGINE_PULLED_GIB", "ENGINE_BUILT_GIB", "HOME_PULLED_GIB", "HOME_BUILT_GIB"):
+        monkeypatch.setattr(preflight, name, 0)
+    preflight.check_disk(Engine(None, ours=False), settings(tmp_path), pull=pull)
+    monkeypatch.setattr(preflight, which, 10**9)
     with pytest.raises(Failure, match=r"GiB free, 1000000000 are needed"):
-        preflight.check_machine(settings(tmp_path))
+        preflight.check_disk(Engine(None, ours=False), settings(tmp_path), pull=pull)
+
+
+def test_disk_is_asked_where_images_lie(docker: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker.answers({"info": (0, json.dumps({"DockerRootDir": "/dev/shm"}))})
+    monkeypatch.setattr(preflight, "ENGINE_PULLED_GIB", 10**9)
+    with pytest.raises(Failure, match="The disk of /dev/shm"):
+        preflight.check_disk(Engine(None, ours=False), settings(tmp_path), pull=True)
 
 
 def test_a_taken_port_is_told_with_what_to_do(tmp_path: Path) -> None:
@@ -86,7 +104,7 @@ def test_no_network_is_told_at_once() -> None:
 
 
 def test_nodes_look_like_managed_node_groups(tmp_path: Path) -> None:
-    config = cluster._config("node:1", settings(tmp_path, 9999), built=True)
+    config = cluster._config("node:1", settings(tmp_path, 9999), bare=True)
     control_plane, on_demand, spot = config["nodes"]
     assert control_plane["extraPortMappings"] == [
         {"containerPort": 30080, "hostPort": 9999, "listenAddress": "127.0.0.1"}
@@ -103,8 +121,19 @@ def test_nodes_look_like_managed_node_groups(tmp_path: Path) -> None:
     assert taints == [{"key": "bapsang.dev/capacity", "value": "spot", "effect": "NoSchedule"}]
 
 
+@pytest.mark.parametrize(
+    ("name", "label", "bare"),
+    [("bapsang/node:v1-0123", "", True), ("kindest/node:v1", "", False), ("mirrored/node:v1", "bare", True)],
+)
+def test_nodes_of_our_own_image_get_a_network_by_whatever_way_it_came(
+    docker: Client, name: str, label: str, bare: bool
+) -> None:
+    docker.answers({node_image.BARE: (0, label)})
+    assert node_image.is_bare(name, Engine(None, ours=False)) is bare
+
+
 def test_a_pulled_node_image_keeps_its_own_network(tmp_path: Path) -> None:
-    assert cluster._config("node:1", settings(tmp_path), built=False)["networking"]["disableDefaultCNI"] is False
+    assert cluster._config("node:1", settings(tmp_path), bare=False)["networking"]["disableDefaultCNI"] is False
 
 
 def test_a_release_is_left_alone_when_only_the_order_differs() -> None:

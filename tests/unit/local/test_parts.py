@@ -59,7 +59,8 @@ def test_programs_of_images_are_in_the_table_in_the_version_of_the_tag() -> None
 def test_kubernetes_has_one_version_everywhere() -> None:
     version = programs.parts()["kubernetes"]["version"]
     assert {programs.table()[name].version for name in ("kube", "kubeadm")} == {version}
-    assert programs.parts()["kubernetes"]["node_image"].endswith(f":v{version}")
+    minor = version.rpartition(".")[0]
+    assert f":v{minor}." in programs.parts()["kubernetes"]["node_image"], "its patch is the one that kind released"
 
 
 @pytest.mark.parametrize("name", ["api", "operator"])
@@ -94,3 +95,16 @@ def test_addon_manifests_are_valid_yaml_with_names() -> None:
     for file in (LOCAL / "addons").glob("*.yaml"):
         for document in yaml.safe_load_all(file.read_text()):
             assert document["metadata"]["name"]
+
+
+def test_the_ingress_definitions_are_those_of_its_version() -> None:
+    text = (LOCAL / "addons" / "crds" / "contour.yaml").read_text()
+    assert text.startswith(f"# Contour {programs.table()['contour'].version},")
+    defined = {found["spec"]["names"]["plural"] for found in yaml.safe_load_all(text)}
+    rules = next(
+        found["rules"]
+        for found in yaml.safe_load_all((LOCAL / "addons" / "contour.yaml").read_text())
+        if found["kind"] == "ClusterRole"
+    )
+    watched = {name for rule in rules for name in rule["resources"] if "projectcontour.io" in rule["apiGroups"]}
+    assert defined == {name.partition("/")[0] for name in watched}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -32,9 +33,23 @@ def test_a_secret_access_key_is_never_shown() -> None:
     assert EXAMPLE.secret_access_key not in repr(EXAMPLE)
 
 
-def test_only_published_images_are_open() -> None:
-    (statement,) = s3.POLICY["Statement"]
-    assert (statement["Action"], statement["Resource"]) == ("s3:GetObject", "arn:aws:s3:::media/public/*")
+def _anyone_may(action: str, key: str) -> bool:
+    """Tell what the bucket's policy says to a request without credentials."""
+    return any(
+        statement["Effect"] == "Allow"
+        and statement["Principal"] == "*"
+        and fnmatchcase(action, statement["Action"])
+        and fnmatchcase(f"arn:aws:s3:::{s3.BUCKET}{key}", statement["Resource"])
+        for statement in s3.POLICY["Statement"]
+    )
+
+
+def test_anyone_may_read_published_images_and_nothing_else() -> None:
+    assert _anyone_may("s3:GetObject", "/public/01J/photo.webp")
+    for key in ("", "/users/01J/photo.jpg", "/temp/01J", "/publication", "/private/public/photo.jpg"):
+        assert not _anyone_may("s3:GetObject", key), key
+    for action in ("s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectAcl"):
+        assert not _anyone_may(action, "/public/01J/photo.webp"), action
 
 
 def _one(kind: str) -> Any:

@@ -11,6 +11,9 @@ import pytest
 import starlark
 import yaml
 
+from bapsang_local import images
+from bapsang_local.settings import CLUSTER
+
 ROOT = Path(__file__).parents[3]
 FUNCTIONS = (
     "allow_k8s_contexts",
@@ -64,7 +67,12 @@ def tilt() -> Tilt:
 
 
 def test_only_the_local_cluster_may_be_used(tilt: Tilt) -> None:
-    assert tilt.calls["allow_k8s_contexts"] == [(["kind-bapsang"], {})]
+    allowed = [context for arguments, _ in tilt.calls["allow_k8s_contexts"] for context in arguments]
+    assert allowed == [f"kind-{CLUSTER}"], "what kind calls the context of the cluster of `make cluster`"
+
+
+def test_tilt_builds_just_the_images_of_the_project(tilt: Tilt) -> None:
+    assert set(tilt.images()) == {image.name.partition(":")[0] for image in images.own()}
 
 
 @pytest.mark.parametrize(

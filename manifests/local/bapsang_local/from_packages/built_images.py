@@ -28,6 +28,19 @@ SLIM = {
 }
 
 
+def check(engine: Engine, settings: Settings, *, because: str = "") -> None:
+    """Raise Failure where images cannot be built: their base is bootstrapped by root, on Debian or Ubuntu."""
+    if all(engine.label(image.name, INPUTS) == inputs(image, settings) for image in images.table() if image.debian):
+        return
+    missing = "root" if os.geteuid() != 0 else "Debian or Ubuntu" if not debian.here() else ""
+    if missing:
+        raise Failure(
+            f"{because}\n  Building images from packages needs {missing}.".lstrip(),
+            "Give access to a container registry (proxy, VPN, `docker login`, BAPSANG_MIRROR), "
+            "or run this as root on Debian or Ubuntu.",
+        )
+
+
 def provide(engine: Engine, settings: Settings) -> None:
     """Make every third-party image present in the engine. Raises Failure."""
     for image in images.third_party():
@@ -74,11 +87,6 @@ def inputs(image: Image, settings: Settings) -> str:
 
 def _bootstrap(image: Image, wanted: str, engine: Engine, settings: Settings) -> None:
     """Import a minimal Debian as a base image."""
-    if os.geteuid() != 0:
-        raise Failure(
-            f"{image.name} can only be built by root (debootstrap).",
-            "Run `sudo make up`, or give access to a container registry.",
-        )
     if not shutil.which("debootstrap"):
         debian.install(["debootstrap"], settings.logs / "debootstrap-install.log")
     with step(f"{image.name} bootstrapped from packages"), tempfile.TemporaryDirectory(dir=settings.home) as scratch:

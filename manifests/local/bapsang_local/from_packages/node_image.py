@@ -14,6 +14,7 @@ from bapsang_local.settings import LOCAL, Settings, parts
 
 from . import built_images
 
+BARE = "dev.bapsang.node"  # label of a node image of ours, which brings neither a pod network nor volumes
 PROGRAMS = ("kube", "kubeadm", "etcd", "coredns", "pause")
 IMPORT = """
 containerd > /tmp/containerd.log 2>&1 & pid=$!
@@ -38,6 +39,11 @@ def provide(engine: Engine, settings: Settings) -> str:
                 "image", "rm", old
             )  # fails while a cluster of an older checkout still uses it, and that is right
     return name
+
+
+def is_bare(image: str, engine: Engine) -> bool:
+    """Tell whether a node image is one of ours, which needs a pod network and volumes from outside."""
+    return image.startswith(f"{parts()['kubernetes']['built_node_image']}:") or engine.label(image, BARE) == "bare"
 
 
 def _base() -> images.Image:
@@ -70,7 +76,7 @@ def _build(name: str, scratch: Path, engine: Engine, settings: Settings) -> None
 
     preloaded = _control_plane_images(base, scratch, engine, settings)
     archive = scratch / "images.tar"
-    engine.docker("save", "--output", archive, *preloaded, timeout=600)
+    engine.save(archive, *preloaded)
     container = engine.docker(
         "run",
         "--detach",
@@ -98,7 +104,7 @@ def _build(name: str, scratch: Path, engine: Engine, settings: Settings) -> None
         engine.docker("rm", "--force", container)
     final = scratch / "final"
     final.mkdir()
-    (final / "Dockerfile").write_text(f"FROM {name}-imported\nSTOPSIGNAL SIGRTMIN+3\n")
+    (final / "Dockerfile").write_text(f"FROM {name}-imported\nSTOPSIGNAL SIGRTMIN+3\nLABEL {BARE}=bare\n")
     images.build(engine, settings, name, final, [])
     engine.tries("image", "rm", "--no-prune", f"{name}-imported")
     engine.tries("image", "rm", "--no-prune", *preloaded)

@@ -23,6 +23,7 @@ from . import debian, leftovers
 
 RUN = Path("/run/bapsang")
 SOCKET = RUN / "docker.sock"
+ADDRESS = f"unix://{SOCKET}"
 PID_FILE = RUN / "docker.pid"
 EXEC_ROOT = RUN / "engine"
 CGROUP = "/bapsang"
@@ -32,7 +33,7 @@ START_SECONDS = 60
 
 def find() -> Engine | None:
     """Return the engine of ours that runs. None when there is none, or when it is another user's."""
-    ours = Engine(f"unix://{SOCKET}", ours=True)
+    ours = Engine(ADDRESS, ours=True)
     return ours if os.access(SOCKET, os.W_OK) and ours.answers() else None
 
 
@@ -56,7 +57,7 @@ def start(settings: Settings) -> Engine:
     before = {"docker0": not Path("/sys/class/net/docker0").exists(), "forward": leftovers.forward_policy()}
     _state(settings).write_text(json.dumps(before))
     command = ["dockerd", "--data-root", _data(settings), "--exec-root", EXEC_ROOT, "--pidfile", PID_FILE]
-    command += ["-H", f"unix://{SOCKET}", "--cgroup-parent", CGROUP, "--log-level", "warn"]
+    command += ["-H", ADDRESS, "--cgroup-parent", CGROUP, "--log-level", "warn"]
     if not _may_raise_limits():
         wrapper = LOCAL / "runc-without-sys-resource"
         command += ["--add-runtime", f"limited={wrapper}", "--default-runtime", "limited"]
@@ -72,7 +73,7 @@ def start(settings: Settings) -> Engine:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        engine = Engine(f"unix://{SOCKET}", ours=True)
+        engine = Engine(ADDRESS, ours=True)
         deadline = time.monotonic() + START_SECONDS
         while not engine.answers():
             if process.poll() is not None or time.monotonic() > deadline:
