@@ -31,7 +31,7 @@ purge: ## make down, and remove the caches as well
 cluster: ## Only the local cluster with its add-ons and images
 	@$(LOCAL) cluster
 
-images: ## Only the Docker engine with all images and programs, without a cluster
+images: ## Only the Docker engine with all images and programs, those of tests too, without a cluster
 	@$(LOCAL) images
 
 smoke: ## The smoke run again, against the running cluster
@@ -51,7 +51,7 @@ kubeconfig: ## Print the path of the local cluster's kubeconfig
 
 dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://127.0.0.1:8000/docs
 	@echo "The API: http://127.0.0.1:8000/docs  (Ctrl-C ends it; data in bapsang.sqlite3)"
-	@env $$(compgen -e BAPSANG_ | grep -E '^BAPSANG_(HOME|CONTEXT|INGRESS_PORT|IMAGES)$$' | sed 's/^/-u /') $(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
+	@env $$(compgen -e BAPSANG_ | grep -E '^BAPSANG_(HOME|CONTEXT|INGRESS_PORT|IMAGES|MIRROR|NODE_IMAGE)$$' | sed 's/^/-u /') $(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
 
 # The environment and the linters compute while `up` mostly waits.
 test: ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests

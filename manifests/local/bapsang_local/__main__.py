@@ -191,6 +191,7 @@ def _only_cluster(settings: Settings) -> None:
 
 def _images(settings: Settings) -> None:
     _prepare(engine.ensure(settings), settings)
+    _test_tools(settings)
 
 
 def _test_tools(settings: Settings) -> None:

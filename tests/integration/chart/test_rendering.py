@@ -51,7 +51,7 @@ CASES: dict[str, dict[str, Any]] = {
 def helm() -> Path:
     found = sorted(from_environment().bin.glob("helm-*"))
     if not found:
-        pytest.fail("helm is not there: run `make up` first")
+        pytest.fail("helm is not there: run `make test-tools` first")
     return found[-1]
 
 

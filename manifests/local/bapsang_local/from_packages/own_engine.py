@@ -58,7 +58,7 @@ def start(settings: Settings) -> Engine:
     _state(settings).write_text(json.dumps(before))
     command = ["dockerd", "--data-root", _data(settings), "--exec-root", EXEC_ROOT, "--pidfile", PID_FILE]
     command += ["-H", ADDRESS, "--cgroup-parent", CGROUP, "--log-level", "warn"]
-    if not _may_raise_limits():
+    if not may_raise_limits():
         wrapper = LOCAL / "runc-without-sys-resource"
         command += ["--add-runtime", f"limited={wrapper}", "--default-runtime", "limited"]
     say(f"No Docker engine answers: starting one of our own (data in {_data(settings)}; `make down` stops it).")
@@ -106,7 +106,7 @@ def clear(settings: Settings) -> None:
     _state(settings).unlink(missing_ok=True)
 
 
-def _may_raise_limits() -> bool:
+def may_raise_limits() -> bool:
     """Tell whether containers can be given CAP_SYS_RESOURCE; where not, privileged ones fail with «unable to apply caps»."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("CapBnd:"):

@@ -1,0 +1,206 @@
+"""A second machine on this one, with a registry: a network of its own, an empty Docker engine, and a user in its group.
+
+The registry's images are those that this machine built, pushed under the names that a mirror has them by. Root only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bapsang_local import images, programs, registry, shell
+from bapsang_local.engine import Engine
+from bapsang_local.from_packages import leftovers, node_image, own_engine
+from bapsang_local.settings import LOCAL, ROOT, Settings
+
+REGISTRY = "127.0.0.1:5000"
+NODE = "kindest/node:built-here"
+NETWORK = "bapsang-laptop"
+HERE, THERE = "198.18.0.1", "198.18.0.2"  # a net for tests of network devices (RFC 2544)
+USER, GROUP, DOCKER_GROUP = 64201, 64202, 64203  # nobody on this machine
+START_SECONDS = 60
+CONFIG = """
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {folder}}}}}
+http: {{addr: "{address}"}}
+"""
+
+
+@dataclass(frozen=True)
+class Laptop:
+    """The second machine. `engine` is its engine as root sees it."""
+
+    home: Path
+    engine: Engine
+    socket: Path
+
+    def run(
+        self, command: Sequence[str | Path], timeout: float, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command there, as a user who may use Docker and nothing else."""
+        user = ["setpriv", "--reuid", USER, "--regid", GROUP, "--groups", DOCKER_GROUP, "--inh-caps=-all"]
+        env = {
+            "PATH": f"{self.home / 'path'}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.home / "user"),
+            "DOCKER_HOST": f"unix://{self.socket}",
+            "BAPSANG_HOME": str(self.home / "user" / "bapsang"),
+            "PYTHONPATH": str(ROOT / "manifests/local"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LANG": "C.UTF-8",
+            **{name: value for name, value in os.environ.items() if name.startswith("PIP_")},
+            **environment,
+        }
+        words = [*_inside(), *user, *command]
+        return subprocess.run(
+            [str(word) for word in words], env=env, capture_output=True, text=True, timeout=timeout, cwd=ROOT
+        )
+
+    def make(self, command: str, timeout: float = 1200, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the commands behind `make`, pulling from the registry."""
+        chosen = {"BAPSANG_IMAGES": "pull", "BAPSANG_MIRROR": REGISTRY, "BAPSANG_NODE_IMAGE": NODE, **environment}
+        return self.run([sys.executable, "-m", "bapsang_local", command], timeout, **chosen)
+
+
+@contextlib.contextmanager
+def running(folder: Path, engine: Engine, settings: Settings) -> Iterator[Laptop]:
+    """Fill a registry from `engine`, start the second machine beside it, and leave nothing of both."""
+    program = _registry_program(folder)
+    with contextlib.ExitStack() as stack:
+        stored = folder / "registry"
+        with _registry(program, stored, ()):
+            push(engine, settings)
+        _network(stack)
+        stack.enter_context(_registry(program, stored, _inside()))
+        socket = folder / "docker.sock"
+        yield Laptop(_home(folder, settings), stack.enter_context(_engine(folder, socket)), socket)
+
+
+def push(engine: Engine, settings: Settings) -> None:
+    """Push what a machine with a registry pulls, the node image among it, each under its name at a mirror."""
+    built = node_image.provide(engine, settings)
+    # Pulled by another name it must still be known for what it is; images of `make up` before the label lack it.
+    engine.docker("build", "--tag", NODE, "-", input=f"FROM {built}\nLABEL {node_image.BARE}=bare\n".encode())
+    for name in [NODE, *(image.name for image in images.third_party() if not image.only_built)]:
+        there = registry.mirrored(name, REGISTRY)
+        engine.docker("tag", name, there)
+        try:
+            engine.docker("push", "--quiet", there, timeout=600)
+        finally:
+            engine.docker("image", "rm", "--no-prune", there)
+    engine.docker("image", "rm", "--no-prune", NODE)
+
+
+def _registry_program(folder: Path) -> Path:
+    """Return the registry server: the host's own, or the one of Debian's package, which is not installed for it."""
+    if found := shutil.which("docker-registry"):
+        return Path(found)
+    shell.logged(["apt-get", "download", "docker-registry"], folder / "registry.log", cwd=folder)
+    (package,) = folder.glob("docker-registry_*.deb")
+    shell.output(["dpkg", "-x", package, folder / "package"])
+    return folder / "package" / "usr/bin/docker-registry"
+
+
+@contextlib.contextmanager
+def _registry(program: Path, stored: Path, inside: Sequence[str]) -> Iterator[None]:
+    config = stored.with_suffix(".yaml")
+    config.write_text(CONFIG.format(folder=stored, address=REGISTRY))
+    with _process([*inside, str(program), "serve", str(config)], stored.with_suffix(".log")) as process:
+        answer = [*inside, "curl", "--silent", "--fail", f"http://{REGISTRY}/v2/"]
+        _until(lambda: shell.attempt(answer, timeout=10).returncode == 0, process)
+        yield
+
+
+@contextlib.contextmanager
+def _engine(folder: Path, socket: Path) -> Iterator[Engine]:
+    """An empty engine in the other network. Its control groups and folders are apart from those of any other."""
+    execution, data, group = folder / "engine", folder / "data", f"/{NETWORK}-{secrets.token_hex(4)}"
+    command = ["dockerd", "--data-root", str(data), "--exec-root", str(execution), "--pidfile", str(folder / "pid")]
+    command += ["-H", f"unix://{socket}", "--group", str(DOCKER_GROUP), "--cgroup-parent", group, "--log-level", "warn"]
+    if not own_engine.may_raise_limits():
+        command += ["--add-runtime", f"limited={LOCAL / 'runc-without-sys-resource'}", "--default-runtime", "limited"]
+    engine = Engine(f"unix://{socket}", ours=False)
+    try:
+        with _process([*_inside(), *command], folder / "engine.log") as process:
+            _until(engine.answers, process)
+            try:
+                yield engine
+            finally:
+                if containers := engine.docker("ps", "--all", "--quiet").split():
+                    engine.docker("rm", "--force", "--volumes", *containers, timeout=180)
+    finally:
+        leftovers.end_processes(group, (str(execution), str(folder / "pid")))
+        leftovers.unmount((execution, data))
+        leftovers.remove_cgroups(group)
+
+
+def _network(stack: contextlib.ExitStack) -> None:
+    """Make a network of its own that reaches out through this machine's."""
+    for command, undo in (
+        (f"ip netns add {NETWORK}", f"ip netns delete {NETWORK}"),
+        (f"ip link add {NETWORK[:13]} type veth peer name eth0 netns {NETWORK}", f"ip link delete {NETWORK[:13]}"),
+        (f"ip address add {HERE}/30 dev {NETWORK[:13]}", ""),
+        (f"ip link set {NETWORK[:13]} up", ""),
+        (f"ip -n {NETWORK} link set lo up", ""),
+        (f"ip -n {NETWORK} address add {THERE}/30 dev eth0", ""),
+        (f"ip -n {NETWORK} link set eth0 up", ""),
+        (f"ip -n {NETWORK} route add default via {HERE}", ""),
+        *(
+            (f"iptables {table} -I {rule}", f"iptables {table} -D {rule}")
+            for table, rule in (
+                ("-t nat", f"POSTROUTING -s {THERE}/32 -j MASQUERADE"),
+                ("-t filter", f"FORWARD -s {THERE}/32 -j ACCEPT"),
+                ("-t filter", f"FORWARD -d {THERE}/32 -j ACCEPT"),
+            )
+        ),
+    ):
+        shell.output(command.split())
+        if undo:
+            stack.callback(shell.attempt, undo.split())
+
+
+def _home(folder: Path, settings: Settings) -> Path:
+    """Give the user kind and helm, as somebody has them who installed them, and a home."""
+    path = folder / "path"
+    path.mkdir()
+    for name in ("kind", "helm"):
+        shutil.copy(programs.on_host(name, settings), path / name)
+    user = folder / "user"
+    user.mkdir()
+    os.chown(user, USER, GROUP)
+    return folder
+
+
+def _inside() -> tuple[str, ...]:
+    return ("nsenter", f"--net=/run/netns/{NETWORK}", "--")
+
+
+@contextlib.contextmanager
+def _process(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+
+
+def _until(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready():
+        assert process.poll() is None, "ended: see its log"
+        assert time.monotonic() < deadline, "does not answer"
+        time.sleep(0.2)
