@@ -79,7 +79,9 @@ def _versitygw() -> str:
     built = sorted(from_environment().bin.glob("versitygw-*"))
     found = str(built[-1]) if built else shutil.which("versitygw")
     if found is None:
-        pytest.fail("There is no S3 server to test against: run `make test-tools` first (or put versitygw on the PATH).")
+        pytest.fail(
+            "There is no S3 server to test against: run `make test-tools` first (or put versitygw on the PATH)."
+        )
     return found
 
 
