@@ -28,6 +28,14 @@ NETWORK = "bapsang-laptop"
 HERE, THERE = "198.18.0.1", "198.18.0.2"  # a net for tests of network devices (RFC 2544)
 USER, GROUP, DOCKER_GROUP = 64201, 64202, 64203  # nobody on this machine
 START_SECONDS = 60
+# Docker with the containerd image store, which Debian's stable releases lack, is in its unstable suite. Its runc is not
+# taken: that needs a newer C library than hosts have.
+CURRENT = ("docker.io", "containerd", "docker-cli", "docker-buildx")
+CURRENT_PROGRAMS = ("sbin/dockerd", "sbin/docker-proxy", "bin/containerd", "bin/containerd-shim-runc-v2", "bin/docker")
+FETCH = """
+sed 's/trixie/sid/; s/^deb /deb [check-valid-until=no] /' /etc/apt/sources.list > /etc/apt/sources.list.d/sid.list
+apt-get update -q && cd /packages && for name in "$@"; do apt-get download -q "$name/sid"; done
+"""
 CONFIG = """
 version: 0.1
 storage: {{filesystem: {{rootdirectory: {folder}}}}}
@@ -71,9 +79,15 @@ class Laptop:
 
 
 @contextlib.contextmanager
-def running(folder: Path, engine: Engine, settings: Settings) -> Iterator[Laptop]:
-    """Fill a registry from `engine`, start the second machine beside it, and leave nothing of both."""
+def running(folder: Path, engine: Engine, settings: Settings, *, current: bool) -> Iterator[Laptop]:
+    """Fill a registry from `engine`, start the second machine beside it, and leave nothing of both.
+
+    `current`: with Docker 28 or newer and its containerd image store, instead of this machine's Docker.
+    """
     program = _registry_program(folder)
+    home = _home(folder, settings)
+    if current:
+        _current_docker(folder, engine)
     with contextlib.ExitStack() as stack:
         stored = folder / "registry"
         with _registry(program, stored, ()):
@@ -81,7 +95,7 @@ def running(folder: Path, engine: Engine, settings: Settings) -> Iterator[Laptop
         _network(stack)
         stack.enter_context(_registry(program, stored, _inside()))
         socket = folder / "docker.sock"
-        yield Laptop(_home(folder, settings), stack.enter_context(_engine(folder, socket)), socket)
+        yield Laptop(home, stack.enter_context(_engine(folder, socket, current=current)), socket)
 
 
 def push(engine: Engine, settings: Settings) -> None:
@@ -120,16 +134,20 @@ def _registry(program: Path, stored: Path, inside: Sequence[str]) -> Iterator[No
 
 
 @contextlib.contextmanager
-def _engine(folder: Path, socket: Path) -> Iterator[Engine]:
+def _engine(folder: Path, socket: Path, *, current: bool) -> Iterator[Engine]:
     """An empty engine in the other network. Its control groups and folders are apart from those of any other."""
     execution, data, group = folder / "engine", folder / "data", f"/{NETWORK}-{secrets.token_hex(4)}"
     command = ["dockerd", "--data-root", str(data), "--exec-root", str(execution), "--pidfile", str(folder / "pid")]
     command += ["-H", f"unix://{socket}", "--group", str(DOCKER_GROUP), "--cgroup-parent", group, "--log-level", "warn"]
+    if current:
+        (folder / "daemon.json").write_text('{"features": {"containerd-snapshotter": true}}')
+        command += ["--config-file", str(folder / "daemon.json")]
     if not own_engine.may_raise_limits():
         command += ["--add-runtime", f"limited={LOCAL / 'runc-without-sys-resource'}", "--default-runtime", "limited"]
     engine = Engine(f"unix://{socket}", ours=False)
     try:
-        with _process([*_inside(), *command], folder / "engine.log") as process:
+        path = f"PATH={folder / 'path'}:{os.environ['PATH']}"
+        with _process([*_inside(), "env", path, *command], folder / "engine.log") as process:
             _until(engine.answers, process)
             try:
                 yield engine
@@ -177,6 +195,22 @@ def _home(folder: Path, settings: Settings) -> Path:
     user.mkdir()
     os.chown(user, USER, GROUP)
     return folder
+
+
+def _current_docker(folder: Path, engine: Engine) -> None:
+    """Put a current Docker first on the PATH of engine and user."""
+    packages = folder / "packages"
+    packages.mkdir()
+    mount = ["--volume", f"{packages}:/packages", "--label", "dev.bapsang.test=1"]
+    engine.docker("run", "--rm", *mount, "debian:trixie-slim", "sh", "-ec", FETCH, "fetch", *CURRENT, timeout=300)
+    for package in packages.glob("*.deb"):
+        shell.output(["dpkg", "-x", package, folder / "current"])
+    for name in CURRENT_PROGRAMS:
+        (folder / "path" / Path(name).name).symlink_to(folder / "current" / "usr" / name)
+    plugins = folder / "user" / ".docker" / "cli-plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "docker-buildx").symlink_to(folder / "current/usr/libexec/docker/cli-plugins/docker-buildx")
+    shell.output(["chown", "-R", f"{USER}:{GROUP}", folder / "user" / ".docker"])
 
 
 def _inside() -> tuple[str, ...]:

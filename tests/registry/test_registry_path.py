@@ -19,8 +19,10 @@ pytestmark = [pytest.mark.nightly("registry"), pytest.mark.timeout(1700)]
 KINDS = "deployments,statefulsets,daemonsets,services,ingresses,hpa,pdb,cronjobs,communities,configmaps"
 
 
-@pytest.fixture(scope="module")
-def laptop(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+@pytest.fixture(scope="module", params=["current Docker", "this machine's Docker"])
+def laptop(
+    request: pytest.FixtureRequest, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Laptop]:
     """The second machine, after its first `make up`."""
     assert os.geteuid() == 0, "the second machine needs root: a network namespace and a Docker engine of its own"
     settings = from_environment()
@@ -28,7 +30,7 @@ def laptop(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     for above in (folder, folder.parent):
         above.chmod(0o755)  # the user looks for programs in it
     try:
-        with running(folder, engine, settings) as made:
+        with running(folder, engine, settings, current=request.param == "current Docker") as made:
             ended = made.make("up")
             assert ended.returncode == 0, ended.stdout + ended.stderr
             assert "three likes in MySQL" in ended.stdout
@@ -50,6 +52,11 @@ def generations(laptop: Laptop) -> dict[str, tuple[str, int]]:
         )
         for item in json.loads(listed.stdout)["items"]
     }
+
+
+def test_current_docker_keeps_images_in_containerd(laptop: Laptop, request: pytest.FixtureRequest) -> None:
+    current = "current Docker" in request.node.name
+    assert ("io.containerd.snapshotter" in str(laptop.engine.facts()["DriverStatus"])) is current
 
 
 def test_nothing_was_compiled(laptop: Laptop) -> None:
