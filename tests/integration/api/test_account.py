@@ -152,7 +152,7 @@ async def test_purge_deletes_what_nobody_can_refresh_and_nothing_else(world: Wor
 
 
 async def test_a_hundred_parallel_refreshes_on_two_replicas_leave_one_live_successor(servers: Backend) -> None:
-    async with open_world(servers) as here, open_world(servers) as there:
+    async with open_world(servers, queue_seconds=60) as here, open_world(servers, queue_seconds=60) as there:
         alice = await here.person()
         refreshes = [world.refresh(alice.refresh_token) for world in (here, there) for _ in range(50)]
         answers = await asyncio.gather(*refreshes)

@@ -18,7 +18,7 @@ USERS = 8  # each with a request under way all the time
 
 @pytest.fixture
 async def server_world(servers: Backend) -> AsyncIterator[World]:
-    async with open_world(servers) as opened:
+    async with open_world(servers, queue_seconds=60) as opened:
         yield opened
 
 
