@@ -78,39 +78,51 @@ class Laptop:
         return self.run([sys.executable, "-m", "bapsang_local", command], timeout, **chosen)
 
 
+@dataclass(frozen=True)
+class Registry:
+    """A registry server that is not running: its program and what it stores."""
+
+    program: Path
+    stored: Path
+
+
+def filled(folder: Path, engine: Engine, settings: Settings) -> Registry:
+    """Make a registry that has the images of `engine`."""
+    made = Registry(_registry_program(folder), folder / "registry")
+    with _registry(made, ()):
+        push(engine, settings)
+    return made
+
+
 @contextlib.contextmanager
-def running(folder: Path, engine: Engine, settings: Settings, *, current: bool) -> Iterator[Laptop]:
-    """Fill a registry from `engine`, start the second machine beside it, and leave nothing of both.
+def running(folder: Path, served: Registry, engine: Engine, settings: Settings, *, current: bool) -> Iterator[Laptop]:
+    """Start the second machine with a registry beside it, and leave nothing of both.
 
     `current`: with Docker 28 or newer and its containerd image store, instead of this machine's Docker.
     """
-    program = _registry_program(folder)
     home = _home(folder, settings)
     if current:
         _current_docker(folder, engine)
     with contextlib.ExitStack() as stack:
-        stored = folder / "registry"
-        with _registry(program, stored, ()):
-            push(engine, settings)
         _network(stack)
-        stack.enter_context(_registry(program, stored, _inside()))
+        stack.enter_context(_registry(served, _inside()))
         socket = folder / "docker.sock"
         yield Laptop(home, stack.enter_context(_engine(folder, socket, current=current)), socket)
 
 
 def push(engine: Engine, settings: Settings) -> None:
     """Push what a machine with a registry pulls, the node image among it, each under its name at a mirror."""
-    built = node_image.provide(engine, settings)
-    # Pulled by another name it must still be known for what it is; images of `make up` before the label lack it.
-    engine.docker("build", "--tag", NODE, "-", input=f"FROM {built}\nLABEL {node_image.BARE}=bare\n".encode())
-    for name in [NODE, *(image.name for image in images.third_party() if not image.only_built)]:
+    names = {image.name: image.name for image in images.third_party() if not image.only_built}
+    names[NODE] = node_image.provide(engine, settings)
+    for name, built in names.items():
         there = registry.mirrored(name, REGISTRY)
-        engine.docker("tag", name, there)
+        # As if others had built it; but a node image of ours must still be known for what it is.
+        label = f"{node_image.BARE}=bare" if name == NODE else f'{images.INPUTS}=""'
+        engine.docker("build", "--tag", there, "-", input=f"FROM {built}\nLABEL {label}\n".encode())
         try:
-            engine.docker("push", "--quiet", there, timeout=600)
+            engine.docker("push", "--quiet", there, timeout=900)
         finally:
-            engine.docker("image", "rm", "--no-prune", there)
-    engine.docker("image", "rm", "--no-prune", NODE)
+            engine.docker("image", "rm", there)
 
 
 def _registry_program(folder: Path) -> Path:
@@ -124,10 +136,11 @@ def _registry_program(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _registry(program: Path, stored: Path, inside: Sequence[str]) -> Iterator[None]:
-    config = stored.with_suffix(".yaml")
-    config.write_text(CONFIG.format(folder=stored, address=REGISTRY))
-    with _process([*inside, str(program), "serve", str(config)], stored.with_suffix(".log")) as process:
+def _registry(served: Registry, inside: Sequence[str]) -> Iterator[None]:
+    config = served.stored.with_suffix(".yaml")
+    config.write_text(CONFIG.format(folder=served.stored, address=REGISTRY))
+    command = [*inside, str(served.program), "serve", str(config)]
+    with _process(command, served.stored.with_suffix(".log")) as process:
         answer = [*inside, "curl", "--silent", "--fail", f"http://{REGISTRY}/v2/"]
         _until(lambda: shell.attempt(answer, timeout=10).returncode == 0, process)
         yield
@@ -187,10 +200,16 @@ def _network(stack: contextlib.ExitStack) -> None:
 
 def _home(folder: Path, settings: Settings) -> Path:
     """Give the user kind and helm, as somebody has them who installed them, and a home."""
-    path = folder / "path"
+    path, built = folder / "path", folder / "built"
     path.mkdir()
+    built.mkdir()
     for name in ("kind", "helm"):
-        shutil.copy(programs.on_host(name, settings), path / name)
+        shutil.copy(programs.build(name, settings), built / name)
+        # A released helm tells its whole version, one that `go install` built does not.
+        version = f"{name} v{programs.table()[name].version}"
+        script = f'#!/bin/sh\n[ "$*" = version ] && exec echo "{version}"\nexec {built / name} "$@"\n'
+        (path / name).write_text(script)
+        (path / name).chmod(0o755)
     user = folder / "user"
     user.mkdir()
     os.chown(user, USER, GROUP)

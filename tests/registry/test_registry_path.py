@@ -13,24 +13,30 @@ import pytest
 from bapsang_local.engine import Engine
 from bapsang_local.settings import from_environment
 
-from .laptop import Laptop, running
+from .laptop import Laptop, Registry, filled, running
 
 pytestmark = [pytest.mark.nightly("registry"), pytest.mark.timeout(1700)]
 KINDS = "deployments,statefulsets,daemonsets,services,ingresses,hpa,pdb,cronjobs,communities,configmaps"
 
 
+@pytest.fixture(scope="module")
+def served(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry with the images of this machine."""
+    assert os.geteuid() == 0, "the second machine needs root: a network namespace and a Docker engine of its own"
+    return filled(tmp_path_factory.mktemp("registry"), engine, from_environment())
+
+
 @pytest.fixture(scope="module", params=["current Docker", "this machine's Docker"])
 def laptop(
-    request: pytest.FixtureRequest, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, engine: Engine, served: Registry, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Laptop]:
     """The second machine, after its first `make up`."""
-    assert os.geteuid() == 0, "the second machine needs root: a network namespace and a Docker engine of its own"
-    settings = from_environment()
     folder = tmp_path_factory.mktemp("laptop")
     for above in (folder, folder.parent):
         above.chmod(0o755)  # the user looks for programs in it
     try:
-        with running(folder, engine, settings, current=request.param == "current Docker") as made:
+        current = request.param == "current Docker"
+        with running(folder, served, engine, from_environment(), current=current) as made:
             ended = made.make("up")
             assert ended.returncode == 0, ended.stdout + ended.stderr
             assert "three likes in MySQL" in ended.stdout
@@ -76,7 +82,7 @@ def test_a_second_make_up_changes_nothing(laptop: Laptop) -> None:
 
 
 def test_without_a_choice_the_next_run_knows_where_its_images_came_from(laptop: Laptop) -> None:
-    ended = laptop.make("images", BAPSANG_IMAGES="")
+    ended = laptop.make("cluster", BAPSANG_IMAGES="")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "built from" not in ended.stdout
 
@@ -85,7 +91,7 @@ def test_a_mirror_that_is_gone_is_told_and_nothing_is_compiled(laptop: Laptop) -
     laptop.engine.docker("tag", "busybox:1.37", "kept:1")
     laptop.engine.docker("image", "rm", "--no-prune", "busybox:1.37")
     try:
-        ended = laptop.make("images", BAPSANG_MIRROR="127.0.0.1:9")
+        ended = laptop.make("cluster", BAPSANG_MIRROR="127.0.0.1:9")
     finally:
         laptop.engine.docker("tag", "kept:1", "busybox:1.37")
     assert ended.returncode == 1
