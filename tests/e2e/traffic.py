@@ -17,6 +17,8 @@ from bapsang_local.smoke import Client
 from .conftest import eventually
 
 USERS = 8  # at once: fewer slip through the moment in which a pod goes, and the tests would prove nothing
+#: Between a user's requests. All together send some 150 a second, which leaves the machine to what is tested.
+PAUSE_SECONDS = 0.05
 _REQUEST_ID = re.compile(r',?"requestId": ?"[^"]*"')
 
 
@@ -38,7 +40,7 @@ class Traffic:
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        while not self.stopping.wait(0.005):
+        while not self.stopping.wait(PAUSE_SECONDS):
             began = time.monotonic()
             failure = ""
             try:

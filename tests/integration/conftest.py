@@ -1,4 +1,4 @@
-"""The real servers that integration tests run against: containers of the images that the cluster runs, and the cluster's apiserver."""
+"""The real servers that integration tests run against: containers of the images that the cluster runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ import redis
 
 from bapsang_local import engine as engines
 from bapsang_local.engine import Engine
-from bapsang_local.settings import from_environment
 
 START_SECONDS = 120
 MYSQL = "mysql:9.7"
@@ -85,15 +84,6 @@ def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
         _wait(ping, alive)
         yield f"redis://127.0.0.1:{port}/0"
-
-
-@pytest.fixture(scope="session")
-def kube_api() -> str:
-    """Path of a kubeconfig for a real apiserver on which the tests may do as they like: the local cluster's."""
-    path = os.environ.get("BAPSANG_TEST_KUBECONFIG") or str(from_environment().kubeconfig)
-    if not os.path.exists(path):  # noqa: PTH110
-        pytest.fail("No local cluster runs: run `make up` first (or give BAPSANG_TEST_KUBECONFIG).")
-    return path
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     """A control plane of the tests' own: on the local cluster, the operator that runs there would interfere."""
     found = programs()
     if found is None:
-        pytest.fail("etcd and kube are not built here: run `make up` first, or set BAPSANG_TEST_KUBE_BIN.")
+        pytest.fail("etcd and kube are not built here: run `make test-tools` first, or set BAPSANG_TEST_KUBE_BIN.")
 
     def prepare(kubeconfig: Path) -> None:
         with client_of(kubeconfig) as admin:
@@ -31,19 +31,8 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
 
 
 @pytest.fixture(scope="session")
-def admin_kubeconfig(request: pytest.FixtureRequest) -> Path:
-    """An apiserver for dry runs: our own where there is one, else the cluster that `kube_api` names.
-
-    Tests that create anything but an empty namespace ask for `control_plane`, and so never act on a shared cluster.
-    """
-    if programs() is not None:
-        return request.getfixturevalue("control_plane").admin
-    return Path(request.getfixturevalue("kube_api"))
-
-
-@pytest.fixture(scope="session")
-def client(admin_kubeconfig: Path) -> Iterator[Client]:
-    with client_of(admin_kubeconfig) as found:
+def client(control_plane: ControlPlane) -> Iterator[Client]:
+    with client_of(control_plane.admin) as found:
         install_crd(found)
         yield found
 
