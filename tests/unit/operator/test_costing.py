@@ -155,3 +155,15 @@ def test_status_has_cost_only_with_an_estate() -> None:
 def test_unchanged_world_yields_an_unchanged_cost_later_on() -> None:
     first = _status({"estate": {}})
     assert _status({"estate": {}}, NOW + timedelta(hours=5), first) == first
+
+
+def test_forecast_counts_a_node_that_its_pods_do_not_fill() -> None:
+    """Two pods of 900m fit onto a node of two vCPU."""
+    costs = []
+    for most in (1, 2, 3, 4):
+        burst = {"minReplicas": 1, "maxReplicas": most, "resources": {"requests": {"cpu": "900m"}}}
+        block = _assess(api={"burst": burst}).block
+        assert block is not None
+        costs.append(float(block["forecastAtMaxReplicasUSD"]))
+    one, two, three, four = costs
+    assert one == two < three == four
