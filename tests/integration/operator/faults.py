@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 import yaml
@@ -37,8 +38,11 @@ class Fault:
 
 @dataclass
 class Proxy:
-    """Runs in a thread of its own. `calls` are the requests that were counted, as method and path, by namespace;
-    `broken` counts the requests that failed since `break_watches`, by what was done to them."""
+    """Runs in a thread of its own for the time of a `with` block.
+
+    `calls` are the requests that were counted, as method and path, by namespace; `broken` counts the requests that failed
+    since `break_watches`, by what was done to them.
+    """
 
     upstream: Path
     faults: dict[str, Fault] = field(default_factory=dict)  # by namespace
@@ -59,13 +63,14 @@ class Proxy:
         """Cut the connections of all watches."""
         self._loop.call_soon_threadsafe(lambda: [one.abort() for one in self._watches])
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(started)), daemon=True)
         self._thread.start()
         assert started.wait(10)
+        return self
 
-    def stop(self) -> None:
+    def __exit__(self, *error: object) -> None:
         self._loop.call_soon_threadsafe(self._done.set)
         self._thread.join(10)
 

@@ -85,16 +85,14 @@ class Stage:
 @pytest.fixture(scope="module")
 def stage(control_plane: ControlPlane, client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("faults")
-    proxy = Proxy(control_plane.operator)
-    proxy.start()
     namespace = Namespace(client)
     bind(client, ROLES, BINDINGS, namespace.name, rules(namespaced=True))
     settings = {"BAPSANG_NAMESPACE": namespace.name, "BAPSANG_RESYNC_SECONDS": "3"}
-    found = Operator(proxy.kubeconfig(folder / "kubeconfig"), folder / "operator.log", settings)
-    found.start()
-    yield Stage(found, proxy, client)
-    found.rest()
-    proxy.stop()
+    with Proxy(control_plane.operator) as proxy:
+        found = Operator(proxy.kubeconfig(folder / "kubeconfig"), folder / "operator.log", settings)
+        found.start()
+        yield Stage(found, proxy, client)
+        found.rest()
 
 
 class Life:

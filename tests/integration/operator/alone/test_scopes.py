@@ -23,10 +23,8 @@ from tests.waiting import eventually
 @pytest.fixture(scope="module")
 def proxy(control_plane: ControlPlane) -> Iterator[Proxy]:
     """Stands before the apiserver of an operator that may act in single namespaces only."""
-    found = Proxy(control_plane.namespaced)
-    found.start()
-    yield found
-    found.stop()
+    with Proxy(control_plane.namespaced) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

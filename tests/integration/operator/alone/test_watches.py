@@ -19,10 +19,8 @@ KINDS = len(WATCHED) + 1  # Communities, too
 
 @pytest.fixture(scope="module")
 def proxy(control_plane: ControlPlane) -> Iterator[Proxy]:
-    found = Proxy(control_plane.operator)
-    found.start()
-    yield found
-    found.stop()
+    with Proxy(control_plane.operator) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
