@@ -199,6 +199,23 @@ async def test_loss_of_one_key_loses_no_pending_like(world: World, lost: str) ->
     assert (await world.liked_rows(post_id), await world.like_count_column(post_id)) == (2, 2)
 
 
+@pytest.mark.parametrize("lost", ["users", "size"])
+async def test_a_change_after_a_claim_is_what_readers_see(world: World, lost: str) -> None:
+    """A post that is not loaded has a claimed like in one hash and the user's later change in another."""
+    alice, bob = await people(world, 2)
+    post_id = await alice.write_post()
+    await bob.toggle(post_id)
+    await world.write_back()
+    await alice.toggle(post_id)
+    await bob.toggle(post_id)
+    (claim,) = await LikeStore(world.runtime.redis).claim([post_id], "dead", durable=False)
+    assert claim.changes == {alice.user_id: True, bob.user_id: False}
+    await alice.toggle(post_id)
+    await bob.toggle(post_id)
+    await world.runtime.redis.delete(f"like:{lost}:{post_id}")
+    assert [await is_liked(person, post_id) for person in (alice, bob)] == [False, True]
+
+
 async def test_a_slow_loader_that_was_overtaken_changes_nothing(world: World) -> None:
     (alice,) = await people(world, 1)
     post_id = await alice.write_post()

@@ -23,8 +23,13 @@ def refused(shedder: Shedder, requests: int = 100) -> int:
 
 
 @pytest.fixture
-def busy() -> Shedder:
-    shedder = Shedder(MOST, Metrics())
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def busy(metrics: Metrics) -> Shedder:
+    shedder = Shedder(MOST, metrics)
     for _ in range(MOST // 2):
         shedder.enter(Kind.READ)
     return shedder
@@ -57,6 +62,19 @@ def test_the_later_it_is_the_faster_it_refuses(busy: Shedder) -> None:
     assert refused(busy) == 0
     busy.note_delay(20 * LATE_SECONDS)
     assert refused(busy) == pytest.approx(95, abs=1)
+
+
+def test_every_refusal_of_a_late_process_is_counted(metrics: Metrics, busy: Shedder) -> None:
+    def counted() -> float:
+        return metrics.registry.get_sample_value("bapsang_http_shed_total", {"kind": "read"}) or 0.0
+
+    late(busy, 12)
+    assert counted() == 0, "being late is no refusal"
+    first = refused(busy)
+    assert first > 0
+    assert counted() == first
+    second = refused(busy)
+    assert counted() == first + second
 
 
 def test_what_is_refused_falls_slowly_once_it_keeps_up(busy: Shedder) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from bapsang_aws.policies.core import dig, each, policy
 from bapsang_aws.render import Estate, Resource
@@ -105,11 +105,18 @@ def _budget(estate: Estate) -> Found:
         yield "Observability", "there is no budget"
     for budget in budgets:
         notes = budget.properties.get("NotificationsWithSubscribers", ())
-        found = {note["Notification"]["Threshold"] for note in notes if note.get("Subscribers")}
-        if not {50, 80, 100} <= found:
-            yield budget, "must warn at 50, 80 and 100 %"
+        found = {_limit(note["Notification"]) for note in notes if note.get("Subscribers")}
+        if not {("ACTUAL", 50), ("ACTUAL", 80), ("FORECASTED", 100)} <= found:
+            yield budget, "must warn at 50 and 80 % of the budget, and when the forecast exceeds it"
         if dig(budget.properties, "Budget", "TimeUnit") != "MONTHLY":
             yield budget, "is not monthly"
+
+
+def _limit(note: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Return what is compared and the percentage above which somebody is told."""
+    above = note["ComparisonOperator"] == "GREATER_THAN"
+    percentage = note.get("ThresholdType", "PERCENTAGE") == "PERCENTAGE"
+    return (note["NotificationType"], note["Threshold"]) if above and percentage else None
 
 
 @policy("topic-takes-only-ours")
