@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.integration.operator.client import Client, client_of, grant, install_crd
 from tests.integration.operator.controlplane import ControlPlane, process, programs, running
-from tests.integration.operator.world import Client, Namespace, client_of, eventually, grant, install_crd
+from tests.integration.operator.namespace import Namespace
+from tests.waiting import eventually
 
 from bapsang_local import programs as built
 from bapsang_local.settings import from_environment

@@ -10,10 +10,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.integration.operator.world import Namespace, Operator, eventually
+from tests.integration.operator.namespace import Namespace
+from tests.integration.operator.process import Operator
 from tests.load import fleet, results
 from tests.load.fleet import Fleet
 from tests.load.versions import OPERATOR
+from tests.waiting import eventually
 
 from bapsang_operator import names
 

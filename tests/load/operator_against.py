@@ -11,8 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tests.integration.operator.client import Client, client_of, grant, install_crd
 from tests.integration.operator.controlplane import ControlPlane, Programs, programs, running
-from tests.integration.operator.world import Client, Operator, client_of, grant, install_crd
+from tests.integration.operator.process import Operator
 from tests.load import results
 from tests.load.bench.machine import revision
 from tests.load.bench.tables import show

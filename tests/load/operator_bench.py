@@ -18,9 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.integration.operator.client import NAMESPACE, Client, client_of, grant, install_crd
 from tests.integration.operator.controlplane import ControlPlane, programs, running
+from tests.integration.operator.namespace import Namespace
+from tests.integration.operator.process import Operator
 from tests.integration.operator.test_restoring import EDITS
-from tests.integration.operator.world import NAMESPACE, Client, Namespace, Operator, client_of, grant, install_crd
 from tests.load import results
 from tests.load.audit import Audit
 from tests.load.versions import OPERATOR

@@ -12,12 +12,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.integration.operator.world import Namespace, Operator, eventually
+from tests.integration.operator.namespace import Namespace
+from tests.integration.operator.process import Operator
 from tests.load import fleet, results
 from tests.load.audit import Audit
 from tests.load.fleet import Fleet
 from tests.load.versions import unpacked
 from tests.unit.operator.announced import restarts
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs/benchmarks/upgrade.json"

@@ -11,8 +11,10 @@ from bapsang_local.programs import module_folder
 from bapsang_local.programs import table as module_table
 from bapsang_local.settings import from_environment
 
+from .client import Client, client_of, grant, install_crd, remove_crd
 from .controlplane import ControlPlane, programs, running
-from .world import Client, Namespace, Operator, client_of, grant, install_crd, remove_crd
+from .namespace import Namespace
+from .process import Operator
 
 
 @pytest.fixture(scope="session")

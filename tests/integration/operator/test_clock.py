@@ -10,7 +10,9 @@ from tests.waiting import eventually
 
 from bapsang_operator import names
 
-from .world import Namespace, Object, Operator
+from .client import Object
+from .namespace import Namespace
+from .process import Operator
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -11,7 +11,9 @@ from tests.waiting import eventually
 from bapsang_operator import build, spec
 from bapsang_operator.kinds import BY_NAME
 
-from .world import Client, Namespace, Object, Operator
+from .client import Client, Object
+from .namespace import Namespace
+from .process import Operator
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ from tests.waiting import eventually
 
 from bapsang_operator.build.autoscale import PAUSED
 
-from .world import Client, Namespace, Object, Operator, install_crd, remove_crd
+from .client import Client, Object, install_crd, remove_crd
+from .namespace import Namespace
+from .process import Operator
 
 NAME = "c-api-burst"
 REQUESTS: dict[str, Any] = {"prometheusUrl": "http://prometheus.monitoring:9090", "requestsPerPod": 50}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.waiting import eventually
 
-from .world import Namespace
+from .namespace import Namespace
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -15,7 +15,7 @@ import pytest
 from tests.waiting import eventually
 
 from .controlplane import ControlPlane, free_port
-from .world import Namespace
+from .namespace import Namespace
 
 Answer = subprocess.CompletedProcess[str]
 Plugin = Callable[..., Answer]

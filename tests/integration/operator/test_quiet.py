@@ -9,7 +9,9 @@ from tests.waiting import eventually
 
 from bapsang_operator import health
 
-from .world import Client, Namespace, Operator
+from .client import Client
+from .namespace import Namespace
+from .process import Operator
 
 #: Quantities that the apiserver gives back in another form.
 RESOURCES = {"requests": {"cpu": "1000m", "memory": "0.5Gi"}, "limits": {"memory": "1024Mi"}}

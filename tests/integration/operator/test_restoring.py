@@ -11,8 +11,9 @@ from tests.waiting import eventually
 from bapsang_operator import names
 from bapsang_operator.kinds import BY_NAME
 
+from .client import Object
+from .namespace import Namespace
 from .test_lifecycle import CHILDREN
-from .world import Namespace, Object
 
 EDITS: dict[str, Any] = {
     "ServiceAccount": {"automountServiceAccountToken": True},

@@ -11,7 +11,9 @@ from tests.waiting import eventually
 from bapsang_operator import names
 from bapsang_operator.kinds import BY_NAME, POD
 
-from .world import Namespace, Object, Operator
+from .client import Object
+from .namespace import Namespace
+from .process import Operator
 
 pytestmark = pytest.mark.usefixtures("operator")
 NEW = "bapsang/api:0.2.0"

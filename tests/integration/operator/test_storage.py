@@ -10,7 +10,9 @@ from tests.waiting import eventually
 from bapsang_operator import names
 from bapsang_operator.kinds import BY_NAME
 
-from .world import Client, Namespace, Operator
+from .client import Client
+from .namespace import Namespace
+from .process import Operator
 
 pytestmark = pytest.mark.usefixtures("operator")
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from bapsang_operator import schema, spec
 from bapsang_operator.kinds import COMMUNITY
 
-from .world import Client, Namespace, resource
+from .client import Client
+from .namespace import Namespace, resource
 
 Spec = dict[str, Any]
 REF = {"name": "somewhere"}

@@ -12,10 +12,12 @@ from tests.waiting import eventually
 from bapsang_operator import names
 from bapsang_operator.kinds import BY_NAME
 
+from .client import Client, Object
 from .controlplane import ControlPlane
+from .namespace import Namespace
+from .process import Operator
 from .test_quiet import rounds
 from .webhook import DeniedError, serving
-from .world import Client, Namespace, Object, Operator
 
 MIRROR = "mirror.example.com/"
 OURS = "bapsang/api:0.1.0"

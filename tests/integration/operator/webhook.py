@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from bapsang_operator.kinds import Kind
 
-from .world import Client, Object
+from .client import Client, Object
 
 CONFIGURATIONS = Kind(
     "MutatingWebhookConfiguration", "admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations"

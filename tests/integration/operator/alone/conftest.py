@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.integration.operator.world import Operator
+from tests.integration.operator.process import Operator
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tests.integration.operator.client import CRD, CRDS, Client, install_crd
 from tests.integration.operator.controlplane import ControlPlane
-from tests.integration.operator.world import CRD, CRDS, Client, Namespace, Operator, install_crd, resource
+from tests.integration.operator.namespace import Namespace, resource
+from tests.integration.operator.process import Operator
 from tests.waiting import eventually
 
 from bapsang_operator.kinds import COMMUNITY

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.integration.operator.client import BINDINGS, ROLES, Client, bind, rules
 from tests.integration.operator.controlplane import ControlPlane
-from tests.integration.operator.world import BINDINGS, ROLES, Client, Namespace, Operator, bind, rules
+from tests.integration.operator.namespace import Namespace
+from tests.integration.operator.process import Operator
 from tests.waiting import eventually
 
 from bapsang_operator.kinds import LEASE

@@ -6,17 +6,11 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+from tests.integration.operator.client import BINDINGS, ROLES, Client, bind, rules
 from tests.integration.operator.controlplane import NAMESPACED_USER, ControlPlane
 from tests.integration.operator.faults import Proxy
-from tests.integration.operator.world import (
-    BINDINGS,
-    ROLES,
-    Client,
-    Namespace,
-    Operator,
-    bind,
-    rules,
-)
+from tests.integration.operator.namespace import Namespace
+from tests.integration.operator.process import Operator
 from tests.waiting import eventually
 
 

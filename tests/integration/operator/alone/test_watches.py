@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.integration.operator.client import Client
 from tests.integration.operator.controlplane import ControlPlane
 from tests.integration.operator.faults import Proxy
-from tests.integration.operator.world import Client, Namespace, Operator
+from tests.integration.operator.namespace import Namespace
+from tests.integration.operator.process import Operator
 from tests.waiting import eventually
 
 from bapsang_operator.kinds import WATCHED
