@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tests import waiting
 
-from bapsang_local import deploy, engine, s3, smoke
+from bapsang_local import deploy, engine, lock, s3, smoke
 from bapsang_local.cluster import Cluster
 from bapsang_local.failure import Failure
 from bapsang_local.settings import COMMUNITY, COMMUNITY_NAMESPACE, OPERATOR_NAMESPACE, Settings, from_environment
@@ -143,7 +143,9 @@ def settings() -> Settings:
 
 @pytest.fixture(scope="session")
 def cluster(settings: Settings) -> Cluster:
-    docker = engine.find()
+    """The running cluster. `make test` brings it up beside the first tests, so this waits for a `make up` that is at work."""
+    with lock.alone(settings):
+        docker = engine.find()
     if docker is None or not settings.kubeconfig.exists():
         pytest.fail("No local cluster runs: run `make up` first.")
     return Cluster(docker, settings, settings.bin / "kubectl")

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import nightly_parts
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "operator" / "bapsang_operator"
@@ -129,7 +130,7 @@ def _survivor(folder: Path, target: str, number: int) -> str | None:
     """Run the tests on one mutant; returns where it is when no test notices."""
     mutator = _Mutator(number)
     tree = ast.fix_missing_locations(mutator.visit(_parsed(target)))
-    file = folder / "bapsang_operator" / target
+    file = folder / PACKAGE.relative_to(ROOT) / target
     original = file.read_text()
     file.write_text(ast.unparse(tree))
     try:
@@ -140,7 +141,7 @@ def _survivor(folder: Path, target: str, number: int) -> str | None:
 
 
 def _passes(folder: Path) -> bool:
-    """Run the tests on the package in a folder, in a forked process. A failure, a mutant that cannot be imported and one
+    """Run the tests on the checkout in a folder, in a forked process. A failure, a mutant that cannot be imported and one
     that never ends are noticed; anything else that goes wrong is no result."""
     child = os.fork()
     if child == 0:
@@ -161,7 +162,7 @@ def _test(folder: Path) -> None:
     try:
         signal.alarm(SECONDS)
         os.chdir(folder)
-        sys.path.insert(0, str(folder))
+        sys.path[:0] = [str(folder), str(folder / PACKAGE.parent.relative_to(ROOT))]
         sys.dont_write_bytecode = True
         sink = os.open(os.devnull, os.O_WRONLY)
         os.dup2(sink, 1)
@@ -192,17 +193,10 @@ def main() -> int:
     survivors: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shutil.copytree(PACKAGE, folder / "bapsang_operator", ignore=shutil.ignore_patterns("__pycache__"))
         # The tests as well: somebody may go on writing them meanwhile.
-        shutil.copytree(ROOT / "tests/unit/operator", folder / "tests/unit/operator")
-        for file in (
-            "pyproject.toml",
-            "CHANGELOG.md",
-            "tests/conftest.py",
-            "tests/nightly_parts.py",
-            "tests/nightly.toml",
-        ):
-            shutil.copy(ROOT / file, folder / file)
+        for path in nightly_parts.names_of_files():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / path, folder / path, follow_symlinks=False)
         if not _passes(folder):
             sys.exit("the tests fail on the unbroken package: mend that first")
         for number, (target, place) in enumerate(tried, 1):

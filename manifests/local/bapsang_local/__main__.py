@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import fcntl
 import os
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from . import browser, deploy, engine, images, kubectl, preflight, programs, seeding, shell, smoke, sources
+from . import browser, deploy, engine, images, kubectl, lock, preflight, programs, seeding, shell, smoke, sources
 from . import cluster as clusters
 from .cluster import Cluster
 from .docker import Engine
@@ -35,7 +32,7 @@ def main() -> int:
         if command == "kubeconfig":
             print(settings.kubeconfig)
             return 0
-        with _alone(settings):
+        with lock.alone(settings):
             _COMMANDS[command](settings)
     except Failure as failure:
         print(f"\n✗ {failure.problem}", file=sys.stderr)
@@ -190,6 +187,7 @@ def _only_cluster(settings: Settings) -> None:
 
 
 def _images(settings: Settings) -> None:
+    preflight.check_machine(settings)
     _prepare(engine.ensure(settings), settings)
     _test_tools(settings)
 
@@ -198,27 +196,6 @@ def _test_tools(settings: Settings) -> None:
     for program in programs.table().values():
         if program.test:
             programs.build(program.name, settings)
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Let one command at a time work on the cluster."""
-    try:
-        settings.home.mkdir(parents=True, exist_ok=True)
-        file = (settings.home / "lock").open("w")
-    except OSError as error:
-        raise Failure(
-            f"{settings.home} cannot be written: {error.strerror}.", "Set BAPSANG_HOME to a folder of yours."
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Another make command works on the local cluster: waiting for it.")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        for scratch in settings.home.glob("tmp*"):  # of a command that was killed
-            shutil.rmtree(scratch, ignore_errors=True)
-        yield
 
 
 _COMMANDS = {
