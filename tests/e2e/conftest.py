@@ -19,6 +19,8 @@ from bapsang_local.failure import Failure
 from bapsang_local.settings import COMMUNITY, COMMUNITY_NAMESPACE, OPERATOR_NAMESPACE, Settings, from_environment
 from bapsang_local.smoke import Client
 
+from .reading import Reader, reading
+
 Found = TypeVar("Found")
 OPERATOR = "deployment/bapsang-operator"
 #: `spec.api` of the tests' own Community. Contour hears of an endpoint at once, and each rollout waits for the drain; the
@@ -68,19 +70,19 @@ class Community:
     """One Community of the cluster, by name; everything is read anew at each call."""
 
     cluster: Cluster
+    reader: Reader
     namespace: str
     name: str
     host: str
 
     def get(self, kind: str, name: str | None = None) -> dict[str, Any]:
         """Return a child (or, for `community`, the resource itself). Raises Failure when there is none."""
-        found: dict[str, Any] = json.loads(
-            self.cluster.kubectl("get", kind, name or self.name, "-n", self.namespace, "-o", "json")
-        )
-        return found
+        return self.reader.get(kind, name or self.name, self.namespace)
 
-    def items(self, kinds: str, *arguments: str) -> list[dict[str, Any]]:
-        return self.cluster.items(kinds, "-n", self.namespace, "-l", f"bapsang.dev/community={self.name}", *arguments)
+    def items(self, kinds: str, labels: str = "") -> list[dict[str, Any]]:
+        """Return its objects of these kinds that have more labels (`tier=burst,…`) as well."""
+        own = f"bapsang.dev/community={self.name}"
+        return self.reader.items(kinds, self.namespace, labels=f"{own},{labels}" if labels else own)
 
     def condition(self, kind: str) -> dict[str, Any]:
         conditions = self.get("community").get("status", {}).get("conditions", [])
@@ -152,9 +154,15 @@ def cluster(settings: Settings) -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def sample(cluster: Cluster) -> Community:
+def reader(cluster: Cluster) -> Iterator[Reader]:
+    with reading(cluster.settings.kubeconfig) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def sample(cluster: Cluster, reader: Reader) -> Community:
     """The Community that `make up` left running."""
-    community = Community(cluster, COMMUNITY_NAMESPACE, COMMUNITY, "bapsang.localhost")
+    community = Community(cluster, reader, COMMUNITY_NAMESPACE, COMMUNITY, "bapsang.localhost")
     community.wait_ready(60)
     return community
 
@@ -185,7 +193,7 @@ def make_community(cluster: Cluster, settings: Settings, sample: Community) -> I
     def make(**spec: Any) -> Community:
         tag = secrets.token_hex(3)
         namespace = f"e2e-{tag}"
-        community = Community(cluster, namespace, "table", f"{tag}.bapsang.localhost")
+        community = Community(cluster, sample.reader, namespace, "table", f"{tag}.bapsang.localhost")
         documents = list(yaml.safe_load_all(deploy.sample_text(settings, image)))
         wanted = next(document for document in documents if document["kind"] == "Community")
         wanted["metadata"] = {"name": community.name, "namespace": namespace}
@@ -227,12 +235,12 @@ def keyless(make_community: Callable[..., Community]) -> Community:
 
 
 @pytest.fixture
-def operator_stopped(cluster: Cluster) -> Iterator[Callable[[], None]]:
+def operator_stopped(cluster: Cluster, reader: Reader) -> Iterator[Callable[[], None]]:
     """Return a function that stops the operator; it runs again after the test."""
 
     def stop() -> None:
         cluster.kubectl("scale", OPERATOR, "-n", OPERATOR_NAMESPACE, "--replicas=0")
-        eventually(lambda: not cluster.items("pods", "-n", OPERATOR_NAMESPACE), 60, what="the operator is gone")
+        eventually(lambda: not reader.items("pods", OPERATOR_NAMESPACE), 60, what="the operator is gone")
 
     yield stop
     cluster.kubectl("scale", OPERATOR, "-n", OPERATOR_NAMESPACE, "--replicas=2")

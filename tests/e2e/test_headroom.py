@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
-
-from bapsang_local.cluster import Cluster
 
 from .conftest import API, Community, eventually
+from .reading import Reader
 
 WORKERS = ("bapsang-worker", "bapsang-worker2")
 
@@ -16,10 +14,10 @@ def _millicores(quantity: str) -> int:
     return int(quantity[:-1]) if quantity.endswith("m") else int(float(quantity) * 1000)
 
 
-def _free(cluster: Cluster, node: str) -> int:
+def _free(reader: Reader, node: str) -> int:
     """Return the CPU of a node that no pod has asked for, in millicores. No pod of it may be about to go."""
-    found: dict[str, Any] = json.loads(cluster.kubectl("get", "node", node, "-o", "json"))
-    pods = cluster.items("pods", "--all-namespaces", f"--field-selector=spec.nodeName={node}")
+    found = reader.get("node", node)
+    pods = reader.items("pods", fields=f"spec.nodeName={node}")
     assert not [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" in pod["metadata"]]
     asked = sum(
         _millicores(container["resources"].get("requests", {}).get("cpu", "0"))
@@ -55,9 +53,7 @@ def _fill(community: Community, node: str, millicores: int) -> None:
 
 def _running(community: Community, component: str, tier: str = "") -> list[str]:
     more = f",bapsang.dev/tier={tier}" if tier else ""
-    pods = community.cluster.items(
-        "pods", "-n", community.namespace, "-l", f"app.kubernetes.io/component={component}{more}"
-    )
+    pods = community.reader.items("pods", community.namespace, labels=f"app.kubernetes.io/component={component}{more}")
     return [
         pod["metadata"]["name"]
         for pod in pods
@@ -65,12 +61,12 @@ def _running(community: Community, component: str, tier: str = "") -> list[str]:
     ]
 
 
-def test_burst_pods_take_the_place_of_placeholders_when_the_nodes_are_full(own: Community, cluster: Cluster) -> None:
+def test_burst_pods_take_the_place_of_placeholders_when_the_nodes_are_full(own: Community, reader: Reader) -> None:
     before = own.get("community")["spec"]["api"]["burst"]
     own.patch({"api": {"burst": {"minReplicas": 1, "maxReplicas": 1}}})
     own.wait_ready()
     # Pods of the tests before this one still drain on some worker, and where the others went is chance.
-    free = eventually(lambda: {node: _free(cluster, node) for node in WORKERS}, 120, what="no pod is about to go")
+    free = eventually(lambda: {node: _free(reader, node) for node in WORKERS}, 120, what="no pod is about to go")
     freer = max(free, key=lambda node: free[node])
     least = min(free.values())
     if free[freer] > least:
@@ -94,7 +90,7 @@ def test_burst_pods_take_the_place_of_placeholders_when_the_nodes_are_full(own: 
         {"api": {"burst": {**API["burst"], "headroom": before.get("headroom"), "resources": before.get("resources")}}}
     )
     eventually(
-        lambda: not cluster.items("pods", "-n", own.namespace, "-l", "app.kubernetes.io/component=headroom"),
+        lambda: not reader.items("pods", own.namespace, labels="app.kubernetes.io/component=headroom"),
         60,
         what="no placeholder is left",
     )

@@ -13,6 +13,7 @@ from bapsang_local.smoke import Client
 
 from .conftest import Community, eventually
 from .propagation import on_node, process
+from .reading import Reader
 from .watching import is_ready
 
 REQUESTS = 12
@@ -24,14 +25,14 @@ LIMIT_SECONDS = 60
 
 @pytest.mark.nightly("e2e")
 def test_an_envoy_that_missed_its_probes_keeps_its_users(
-    cluster: Cluster, sample: Community, settings: Settings
+    cluster: Cluster, reader: Reader, sample: Community, settings: Settings
 ) -> None:
     """On a busy machine Envoy stands still for some seconds now and then; it is the only one, so nobody else could serve."""
     client = Client(settings.ingress_port, host=sample.host)
     envoy = process(cluster, "envoy -c ")
 
     def ready() -> bool:
-        (pod,) = cluster.items("pods", "-n", "projectcontour", "-l", "app=contour")
+        (pod,) = reader.items("pods", "projectcontour", labels="app=contour")
         return is_ready(pod)
 
     def ask(turn: int) -> int:

@@ -18,6 +18,7 @@ from bapsang_local.deploy import CHART, FIELD_MANAGER, RELEASE
 from bapsang_local.settings import OPERATOR_NAMESPACE, ROOT
 
 from .conftest import OPERATOR, Community, eventually
+from .reading import Reader
 
 CRD = CHART / "crds" / "communities.bapsang.dev.yaml"
 NAME = "communities.bapsang.dev"
@@ -67,18 +68,18 @@ def test_the_documented_command_upgrades_the_custom_resource_that_helm_once_inst
     sample.wait_ready(60)
 
 
-def _leader(cluster: Cluster) -> str:
+def _leader(reader: Reader) -> str:
     """Return the pod that holds the Lease, by its name; empty while nobody does."""
-    lease = json.loads(cluster.kubectl("get", "lease", "bapsang-operator", "-n", OPERATOR_NAMESPACE, "-o", "json"))
+    lease = reader.get("lease", "bapsang-operator", OPERATOR_NAMESPACE)
     return str(lease["spec"].get("holderIdentity") or "").partition("_")[0]
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_another_replica_takes_over(
-    cluster: Cluster, sample: Community, figure: Callable[[str, str], None], how: str
+    cluster: Cluster, reader: Reader, sample: Community, figure: Callable[[str, str], None], how: str
 ) -> None:
-    leader = eventually(lambda: _leader(cluster), 30, what="somebody leads")
-    node = json.loads(cluster.kubectl("get", "pod", leader, "-n", OPERATOR_NAMESPACE, "-o", "json"))["spec"]["nodeName"]
+    leader = eventually(lambda: _leader(reader), 30, what="somebody leads")
+    node = reader.get("pod", leader, OPERATOR_NAMESPACE)["spec"]["nodeName"]
     began = time.monotonic()
     if how == "stopped":
         cluster.kubectl("delete", "pod", leader, "-n", OPERATOR_NAMESPACE, "--wait=false")

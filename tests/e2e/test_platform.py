@@ -61,7 +61,7 @@ def test_the_autoscaler_sees_real_cpu_figures(sample: Community) -> None:
 def test_base_runs_on_demand_and_burst_on_spot(sample: Community, cluster: Cluster) -> None:
     capacity = {
         node["metadata"]["name"]: node["metadata"]["labels"].get("eks.amazonaws.com/capacityType")
-        for node in cluster.items("nodes")
+        for node in sample.reader.items("nodes")
     }
     for tier, wanted in (("base", "ON_DEMAND"), ("burst", "SPOT")):
         pods = [pod for pod in sample.items("pods") if pod["metadata"]["labels"].get("bapsang.dev/tier") == tier]
@@ -70,7 +70,7 @@ def test_base_runs_on_demand_and_burst_on_spot(sample: Community, cluster: Clust
 
 
 def test_the_namespace_enforces_the_restricted_level(sample: Community, cluster: Cluster) -> None:
-    labels = next(item for item in cluster.items("namespaces") if item["metadata"]["name"] == sample.namespace)[
+    labels = next(item for item in sample.reader.items("namespaces") if item["metadata"]["name"] == sample.namespace)[
         "metadata"
     ]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"

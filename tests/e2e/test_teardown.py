@@ -34,18 +34,18 @@ def test_deletion_removes_every_child_also_with_the_operator_stopped(
 
     eventually(lambda: not own.items(KINDS) and not _volumes(own), 120, what="all children and volumes are gone")
     figure("community deleted without an operator, nothing left", f"{time.monotonic() - began:.1f} s")
-    left = cluster.items("secrets,persistentvolumeclaims,configmaps", "-n", own.namespace)
+    left = own.reader.items("secrets,persistentvolumeclaims,configmaps", own.namespace)
     secrets = [item["metadata"]["name"] for item in left if item["kind"] == "Secret"]
     assert secrets == [s3.COMMUNITY_SECRET], "what the user has put there stays, and nothing else"
 
-    gone = f"--field-selector=metadata.name={keyless.namespace}"
-    eventually(lambda: not cluster.items("namespaces", gone), 120, what="the namespace is gone")
+    gone = f"metadata.name={keyless.namespace}"
+    eventually(lambda: not keyless.reader.items("namespaces", fields=gone), 120, what="the namespace is gone")
     eventually(lambda: not _volumes(keyless), 60, what="its volumes are gone")
     figure("namespace deleted without an operator, nothing left", f"{time.monotonic() - began:.1f} s")
 
 
 def _volumes(community: Community) -> list[object]:
     """Return its volumes and the claims on them; volumes belong to no namespace and would outlive it."""
-    claims = community.cluster.items("persistentvolumeclaims", "-n", community.namespace)
-    volumes = community.cluster.items("persistentvolumes")
+    claims = community.reader.items("persistentvolumeclaims", community.namespace)
+    volumes = community.reader.items("persistentvolumes")
     return [*claims, *(one for one in volumes if one["spec"]["claimRef"]["namespace"] == community.namespace)]

@@ -6,17 +6,17 @@ import os
 import subprocess
 import sys
 
-from bapsang_local.cluster import Cluster
 from bapsang_local.settings import ROOT
 
 from .conftest import Community
+from .reading import Reader
 
 KINDS = "deployments,statefulsets,daemonsets,services,ingresses,hpa,pdb,cronjobs,serviceaccounts,networkpolicies,communities,configmaps"
 
 
-def test_a_second_make_up_ends_well_and_changes_nothing(sample: Community, cluster: Cluster) -> None:
+def test_a_second_make_up_ends_well_and_changes_nothing(sample: Community, reader: Reader) -> None:
     def generations() -> dict[str, tuple[str, object]]:
-        found = cluster.items(KINDS, "--all-namespaces")
+        found = reader.items(KINDS)
         return {
             f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}": (
                 item["metadata"]["uid"],

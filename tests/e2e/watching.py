@@ -88,9 +88,7 @@ def watching(community: Community) -> Iterator[Watch]:
         thread.start()
         try:
             # Counted anew each time: one that was on its way out may have gone before the watch began.
-            eventually(
-                lambda: len(watch.pods) >= len(community.items("pods", "-l", selector)), 60, what="the watch knows all"
-            )
+            eventually(lambda: len(watch.pods) >= len(community.items("pods", API)), 60, what="the watch knows all")
             watch.fewest = watch.staying()
             yield watch
         finally:

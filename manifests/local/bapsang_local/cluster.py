@@ -122,19 +122,15 @@ def delete_test_containers(engine: Engine) -> None:
 
 
 def load(cluster: Cluster, exact: dict[str, str], wanted: dict[str, str]) -> None:
-    """Load images onto the nodes that lack them. `wanted` maps image name to `worker` or `all`; `exact` renames the project's own."""
+    """Load images onto the nodes that lack them. `wanted` maps image name to `all` or a role; `exact` renames the project's own."""
     engine = cluster.engine
     ids = {
         exact.get(name, name): engine.docker("image", "inspect", "--format", "{{.Id}}", name).strip() for name in wanted
     }
     groups: dict[tuple[str, ...], list[str]] = {}
     for node in _nodes(engine):
-        have = _marker(engine, node)
-        fits = {
-            exact.get(name, name)
-            for name, where in wanted.items()
-            if where == "all" or not _is_control_plane(engine, node)
-        }
+        have, role = _marker(engine, node), _role(engine, node)
+        fits = {exact.get(name, name) for name, where in wanted.items() if where in {"all", role}}
         missing = tuple(sorted(name for name in fits if have.get(name) != ids[name]))
         if missing:
             groups.setdefault(missing, []).append(node)
@@ -266,11 +262,10 @@ def _nodes(engine: Engine) -> list[str]:
     return sorted(names.split())
 
 
-def _is_control_plane(engine: Engine, node: str) -> bool:
-    return (
-        engine.docker("container", "inspect", "--format", '{{index .Config.Labels "io.x-k8s.kind.role"}}', node).strip()
-        == "control-plane"
-    )
+def _role(engine: Engine, node: str) -> str:
+    """Return `control-plane` or `worker`."""
+    label = '{{index .Config.Labels "io.x-k8s.kind.role"}}'
+    return engine.docker("container", "inspect", "--format", label, node).strip()
 
 
 def _image(engine: Engine, node: str) -> str:

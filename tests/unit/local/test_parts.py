@@ -15,12 +15,15 @@ from bapsang_local.settings import LOCAL, ROOT, Settings
 TABLE = {image.name: image for image in images.table()}
 
 
-def addon_images() -> set[str]:
-    return {
-        name
-        for file in (LOCAL / "addons").glob("*.yaml")
-        for name in re.findall(r"image: \"?([^\s\"]+)", file.read_text())
-    }
+def addon_images() -> dict[str, str]:
+    """Return the images of the add-ons, each with the nodes that its pods may run on."""
+    found = {}
+    for file in (LOCAL / "addons").glob("*.yaml"):
+        for text in file.read_text().split("\n---\n"):
+            pinned = 'nodeSelector: {node-role.kubernetes.io/control-plane: ""}' in text
+            for name in re.findall(r"image: \"?([^\s\",]+)", text):
+                found[name] = "control-plane" if pinned else "all"
+    return found
 
 
 def test_every_image_is_built_in_just_one_way() -> None:
@@ -28,9 +31,8 @@ def test_every_image_is_built_in_just_one_way() -> None:
         assert sum(bool(way) for way in (image.debian, image.folder, image.program, image.dockerfile)) == 1, image.name
 
 
-def test_addons_use_images_of_the_table_only_and_they_reach_the_control_plane() -> None:
-    assert addon_images() <= set(TABLE)
-    assert {TABLE[name].nodes for name in addon_images()} == {"all"}
+def test_addons_use_images_of_the_table_only_and_they_reach_every_node_that_may_run_them() -> None:
+    assert addon_images() == {name: TABLE[name].nodes for name in addon_images()}
 
 
 def test_no_image_is_called_latest() -> None:
