@@ -16,7 +16,7 @@ IN_ORDER = tests/unit tests/faults tests/integration/api tests/e2e $(filter-out 
 LOGS := $(or $(BAPSANG_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bapsang)/logs
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up up-in-log all-tests down purge cluster smoke seed browser kubeconfig dev images test test-tools test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed browser kubeconfig dev images test test-tools test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,12 +59,13 @@ dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://
 test: ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
 	@$(MAKE) -j2 lint images
 	@$(MAKE) browser
-	@$(MAKE) -j2 up-in-log all-tests
+	@$(MAKE) -j2 _up _tests
 
-up-in-log:
+.PHONY: _up _tests
+_up:
 	@mkdir -p "$(LOGS)" && $(LOCAL) up > "$(LOGS)/up.log" 2>&1 || { cat "$(LOGS)/up.log" >&2; exit 1; }
 
-all-tests:
+_tests:
 	@$(PYTEST) $(TWO) --junitxml="$(LOGS)/junit.xml" $(IN_ORDER) $(ARGS)
 
 # ARGS goes to pytest in all of these: make test-api ARGS="-k likes"

@@ -28,7 +28,7 @@ _KINDS |= {short: BY_NAME[name] for short, name in _SHORT.items()}
 
 
 class Reader:
-    """Plain reads of an apiserver. Raises Failure, as the tool's kubectl does."""
+    """Plain requests to an apiserver. Raises Failure, as the tool's kubectl does."""
 
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
@@ -46,6 +46,17 @@ class Reader:
             # Items of a list do not say what they are.
             found += [{"kind": kind.name, "apiVersion": kind.api_version, **item} for item in listed["items"]]
         return found
+
+    def evict(self, pod: str, namespace: str) -> bool:
+        """Evict a pod, the one write that tests repeat until it works; False when its budget forbids it now."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
+        try:
+            answer = self._http.post(f"{BY_NAME['Pod'].path(namespace, pod)}/eviction", json=body)
+        except httpx.HTTPError as error:
+            raise Failure(f"eviction of {pod}: {error!r}") from error
+        if answer.is_success or answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            return answer.is_success
+        raise Failure(f"eviction of {pod}: {answer.status_code} {answer.text[:300]}")
 
     def _read(self, path: str, **query: str) -> dict[str, Any]:
         try:

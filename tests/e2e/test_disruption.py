@@ -59,9 +59,7 @@ def begin(watch: Watch) -> None:
 
 def evict(community: Community, pod: str) -> bool:
     """Ask the apiserver to evict a pod; False when the budget forbids it now, as `kubectl drain` is told too."""
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": community.namespace}}
-    path = f"/api/v1/namespaces/{community.namespace}/pods/{pod}/eviction"
-    return community.cluster.kubectl_tries("create", "--raw", path, "-f", "-", input=json.dumps(body).encode())
+    return community.reader.evict(pod, community.namespace)
 
 
 @contextmanager

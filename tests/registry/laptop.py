@@ -52,9 +52,9 @@ class Laptop:
     socket: Path
 
     def run(
-        self, command: Sequence[str | Path], timeout: float, **environment: str
+        self, command: Sequence[str | Path], timeout: float, *, shown: bool = False, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command there, as a user who may use Docker and nothing else."""
+        """Run a command there, as a user who may use Docker and nothing else. What is not `shown` is in the result."""
         user = ["setpriv", "--reuid", USER, "--regid", GROUP, "--groups", DOCKER_GROUP, "--inh-caps=-all"]
         env = {
             "PATH": f"{self.home / 'path'}:/usr/local/bin:/usr/bin:/bin",
@@ -69,7 +69,7 @@ class Laptop:
         }
         words = [*_inside(), *user, *command]
         return subprocess.run(
-            [str(word) for word in words], env=env, capture_output=True, text=True, timeout=timeout, cwd=ROOT
+            [str(word) for word in words], env=env, capture_output=not shown, text=True, timeout=timeout, cwd=ROOT
         )
 
     def make(self, command: str, timeout: float = 1200, **environment: str) -> subprocess.CompletedProcess[str]:
