@@ -28,7 +28,7 @@ PACKAGE = ROOT / "operator" / "bapsang_operator"
 BUILDERS = sorted(path.name for path in (PACKAGE / "build").glob("*.py"))
 TARGETS = ["plan.py", "status.py", "judgement.py", "prewarm.py", *(f"build/{name}" for name in BUILDERS)]
 #: In rounds, the quick ones first: most breaks are noticed by these.
-ROUNDS = (("build", "stores", "fields", "conditions"), ("status", "storage", "costing", "plan", "prewarm"))
+ROUNDS = (("build", "autoscale", "stores", "fields", "conditions"), ("status", "storage", "costing", "plan", "prewarm"))
 #: Loaded once, before the first fork: what the tests import and no mutant changes.
 LOADED = ("cronsim", "cryptography.hazmat.primitives.asymmetric.rsa", "hypothesis.strategies", "yaml", "zoneinfo")
 #: Longest that the tests may take on a mutant; one that never ends is noticed, too.

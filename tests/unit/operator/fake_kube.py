@@ -58,6 +58,10 @@ class FakeKube(Kube):
         if verb != "get":
             self.writes.append((verb, key))
 
+    def put(self, found: Manifest) -> Manifest:
+        """Save what somebody else has written, such as a controller."""
+        return self._save(found)
+
     def _save(self, found: Manifest) -> Manifest:
         self._version += 1
         found = copy.deepcopy(found)

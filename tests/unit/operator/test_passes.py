@@ -14,10 +14,11 @@ from bapsang_operator.kinds import Key, key_of
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import Component
 from bapsang_operator.reconcile import Reconciler
+from bapsang_operator.spec import parse
 from bapsang_operator.store import CommunityKey, Store
 
 from .fake_kube import FakeKube
-from .world import NOW, condition_of, resource
+from .world import NOW, Cluster, condition_of, resource
 
 COMMUNITY = CommunityKey("ns", "c")
 DENIED = 'admission webhook "policy.example.com" denied the request: no'
@@ -37,6 +38,26 @@ class Pass:
 
     async def run(self) -> bool:
         return await self.reconciler(COMMUNITY)
+
+    async def settle(self) -> None:
+        """Pass after pass, with controllers played in between, until a pass asks the apiserver for nothing."""
+        for _ in range(10):
+            asked = len(self.kube.asked)
+            assert await self.run()
+            if len(self.kube.asked) == asked:
+                return
+            self._play_controllers()
+        raise AssertionError("it never settles")
+
+    def _play_controllers(self) -> None:
+        played = Cluster(parse(resource()))
+        played.live = copy.deepcopy(self.kube.objects_by_key)
+        for live in played.live.values():
+            live["metadata"].setdefault("generation", 1)
+        played.settle()
+        for key, live in played.live.items():
+            if live.get("status") != self.kube.objects_by_key[key].get("status"):
+                self.store.put(self.kube.put(live))
 
     def condition(self, kind: str) -> Manifest:
         return condition_of(self.kube.objects_by_key[Key(names.KIND, "ns", "c")]["status"], kind)
@@ -60,6 +81,23 @@ async def test_pass_applies_what_waits_for_nothing_and_writes_a_status() -> None
     assert await found.run()
     assert {key.kind for key in found.applied()} >= {"Service", "StatefulSet", "NetworkPolicy", "Ingress"}
     assert found.condition("Degraded")["status"] == "False"
+
+
+async def test_community_that_has_settled_without_its_host_gets_it_when_the_holder_goes() -> None:
+    found = Pass()
+    host, ingress = parse(resource()).host, Key("Ingress", "ns", "c-api")
+    rule = {"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix"}]}}
+    metadata = {"name": "theirs", "namespace": "other", "uid": "f", "resourceVersion": "1"}
+    metadata["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    theirs = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": {"rules": [rule]}}
+    found.store.put(theirs)
+    await found.settle()
+    assert found.condition("Degraded")["reason"] == "HostTaken"
+    assert ingress not in found.applied()
+    found.store.drop(theirs)
+    await found.settle()
+    assert found.condition("Degraded")["status"] == "False"
+    assert ingress in found.applied()
 
 
 @pytest.mark.parametrize("code", [401, 403, 404, 409, 500])
