@@ -55,18 +55,17 @@ dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://
 	@echo "The API: http://127.0.0.1:8000/docs  (Ctrl-C ends it; data in bapsang.sqlite3)"
 	@env $$(compgen -e BAPSANG_ | grep -E '^BAPSANG_(HOME|CONTEXT|INGRESS_PORT|IMAGES|MIRROR|NODE_IMAGE)$$' | sed 's/^/-u /') $(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
 
-# The cluster comes up beside the first tests; those of tests/e2e wait for it.
+# The cluster comes up beside linters and the first tests; those of tests/e2e wait for it.
 test: ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests
-	@$(MAKE) -j2 lint images
-	@$(MAKE) browser
-	@$(MAKE) -j2 _up _tests
+	@$(MAKE) -j3 _up _tests
 
 .PHONY: _up _tests
-_up:
+_up: images
 	@mkdir -p "$(LOGS)" && $(LOCAL) up > "$(LOGS)/up.log" 2>&1 || { cat "$(LOGS)/up.log" >&2; exit 1; }
 
-_tests:
-	@$(PYTEST) $(TWO) --junitxml="$(LOGS)/junit.xml" $(IN_ORDER) $(ARGS)
+_tests: lint images
+	@$(MAKE) browser
+	@env -u MAKEFLAGS -u MAKELEVEL $(PYTEST) $(TWO) --junitxml="$(LOGS)/junit.xml" $(IN_ORDER) $(ARGS)
 
 # ARGS goes to pytest in all of these: make test-api ARGS="-k likes"
 test-unit: $(VENV)/ready ## Unit tests only: nothing to start
@@ -136,7 +135,7 @@ $(VENV)/ready: tests/requirements.txt pyproject.toml
 	@PYTHONPATH=manifests/local $(PYTHON) -c 'import bapsang_local'
 	@echo "Installing the development environment into $(VENV) …"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r tests/requirements.txt
+	@$(BIN)/pip install -q --no-compile --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

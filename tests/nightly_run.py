@@ -137,7 +137,9 @@ def carry_out(part: Part, seconds: float) -> Counts:
     report.unlink(missing_ok=True)
     program, *arguments = shlex.split(part.run)
     tests = program == "pytest"
-    command = [_BIN / program, *arguments, *([f"--junitxml={report}"] if tests else [])]
+    # A job in the background of a shell ignores interrupts, and so would all that it starts.
+    command = ["env", "--default-signal=INT", _BIN / program, *arguments]
+    command += [f"--junitxml={report}"] if tests else []
     fifth = datetime.now(UTC).weekday() % 5
     environment = {name: value.format(fifth=fifth) for name, value in part.environment.items()}
     code = _wait(

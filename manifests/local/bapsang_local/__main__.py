@@ -25,12 +25,15 @@ PACKAGE_SOURCES = ("https://pypi.org/", "https://proxy.golang.org/", "http://deb
 def main() -> int:
     """Run one command. Exit codes: 0 done, 1 something is wrong and was explained, 2 usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="bapsang_local", description="The local Bapsang cluster.")
-    parser.add_argument("command", choices=[*_COMMANDS, "kubeconfig"])
+    parser.add_argument("command", choices=[*_COMMANDS, "browser", "kubeconfig"])
     command: str = parser.parse_args().command
     try:
         settings = from_environment()
         if command == "kubeconfig":
             print(settings.kubeconfig)
+            return 0
+        if command == "browser":  # which has nothing to do with the cluster, and must not wait for a `make up`
+            _browser(settings)
             return 0
         with lock.alone(settings):
             _COMMANDS[command](settings)
@@ -205,7 +208,6 @@ _COMMANDS = {
     "purge": _purge,
     "smoke": _smoke,
     "seed": _seed,
-    "browser": _browser,
     "images": _images,
     "test-tools": _test_tools,
 }

@@ -25,6 +25,8 @@ SERVICE_SUBNET = "10.96.0.0/16"
 INGRESS_NODE_PORT = 30080
 READY_SECONDS = 180
 SPOT_TAINT = {"key": "bapsang.dev/capacity", "value": "spot", "effect": "NoSchedule"}
+#: The nodes, by the names that kind gives them in the order of `_config`, and their sorts in `parts.toml`.
+SORTS = {f"{CLUSTER}-control-plane": "control-plane", f"{CLUSTER}-worker": "on-demand", f"{CLUSTER}-worker2": "spot"}
 TEST_LABEL = "dev.bapsang.test=1"  # on every container that a test starts
 MARKER = "/var/lib/bapsang-images.json"  # on each node: which image id each name was loaded from
 
@@ -121,16 +123,16 @@ def delete_test_containers(engine: Engine) -> None:
             engine.docker("rm", "--force", "--volumes", *left, timeout=180)
 
 
-def load(cluster: Cluster, exact: dict[str, str], wanted: dict[str, str]) -> None:
-    """Load images onto the nodes that lack them. `wanted` maps image name to `all` or a role; `exact` renames the project's own."""
+def load(cluster: Cluster, exact: dict[str, str], wanted: dict[str, tuple[str, ...]]) -> None:
+    """Load images onto the nodes that lack them. `wanted` maps image name to sorts of nodes; `exact` renames the project's own."""
     engine = cluster.engine
     ids = {
         exact.get(name, name): engine.docker("image", "inspect", "--format", "{{.Id}}", name).strip() for name in wanted
     }
     groups: dict[tuple[str, ...], list[str]] = {}
     for node in _nodes(engine):
-        have, role = _marker(engine, node), _role(engine, node)
-        fits = {exact.get(name, name) for name, where in wanted.items() if where in {"all", role}}
+        have = _marker(engine, node)
+        fits = {exact.get(name, name) for name, sorts in wanted.items() if SORTS[node] in sorts}
         missing = tuple(sorted(name for name in fits if have.get(name) != ids[name]))
         if missing:
             groups.setdefault(missing, []).append(node)
@@ -177,7 +179,7 @@ def _usable(cluster: Cluster, nodes: list[str], image: str) -> bool:
     images = {_image(engine, node) for node in nodes}
     port = engine.docker("container", "inspect", "--format", "{{json .HostConfig.PortBindings}}", *nodes)
     if (
-        len(nodes) != 3
+        nodes != sorted(SORTS)
         or images != {image}
         or f'"{cluster.settings.ingress_port}"' not in port
         or not cluster.settings.kubeconfig.exists()
@@ -260,12 +262,6 @@ def _wait_ready(cluster: Cluster, seconds: float) -> None:
 def _nodes(engine: Engine) -> list[str]:
     names = engine.docker("ps", "--all", "--filter", f"label=io.x-k8s.kind.cluster={CLUSTER}", "--format", "{{.Names}}")
     return sorted(names.split())
-
-
-def _role(engine: Engine, node: str) -> str:
-    """Return `control-plane` or `worker`."""
-    label = '{{index .Config.Labels "io.x-k8s.kind.role"}}'
-    return engine.docker("container", "inspect", "--format", label, node).strip()
 
 
 def _image(engine: Engine, node: str) -> str:

@@ -29,13 +29,13 @@ class Image:
     program: str = ""
     target: str = ""
     dockerfile: str = ""
-    nodes: str = ""
+    nodes: tuple[str, ...] = ()
     only_built: bool = False
 
 
 def table() -> list[Image]:
     """Return all images of `parts.toml`, bases before what is built on them."""
-    return [Image(**row) for row in parts()["image"]]
+    return [Image(**{**row, "nodes": tuple(row.get("nodes", ()))}) for row in parts()["image"]]
 
 
 def third_party() -> list[Image]:

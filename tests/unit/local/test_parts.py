@@ -15,14 +15,17 @@ from bapsang_local.settings import LOCAL, ROOT, Settings
 TABLE = {image.name: image for image in images.table()}
 
 
-def addon_images() -> dict[str, str]:
+def addon_images() -> dict[str, set[str]]:
     """Return the images of the add-ons, each with the nodes that its pods may run on."""
     found = {}
     for file in (LOCAL / "addons").glob("*.yaml"):
         for text in file.read_text().split("\n---\n"):
-            pinned = 'nodeSelector: {node-role.kubernetes.io/control-plane: ""}' in text
             for name in re.findall(r"image: \"?([^\s\",]+)", text):
-                found[name] = "control-plane" if pinned else "all"
+                if 'nodeSelector: {node-role.kubernetes.io/control-plane: ""}' in text:
+                    found[name] = {"control-plane"}
+                else:
+                    anywhere = "tolerations: [{operator: Exists}]" in text
+                    found[name] = {"control-plane", "on-demand"} | ({"spot"} if anywhere else set())
     return found
 
 
@@ -32,7 +35,7 @@ def test_every_image_is_built_in_just_one_way() -> None:
 
 
 def test_addons_use_images_of_the_table_only_and_they_reach_every_node_that_may_run_them() -> None:
-    assert addon_images() == {name: TABLE[name].nodes for name in addon_images()}
+    assert addon_images() == {name: set(TABLE[name].nodes) for name in addon_images()}
 
 
 def test_no_image_is_called_latest() -> None:
