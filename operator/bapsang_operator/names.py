@@ -93,7 +93,6 @@ class Reason(StrEnum):
     HIBERNATED = "Hibernated"
     # Progressing
     UP_TO_DATE = "UpToDate"
-    WAITING_FOR_SECRET = "WaitingForSecret"  # noqa: S105 - a reason, no secret
     WAITING_FOR_DATABASE = "WaitingForDatabase"
     WAITING_FOR_REDIS = "WaitingForRedis"
     MIGRATING = "Migrating"
