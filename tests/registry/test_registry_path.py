@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,22 +27,18 @@ def served(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Registry
 
 
 @pytest.fixture(scope="module", params=["current Docker", "this machine's Docker"])
-def laptop(
-    request: pytest.FixtureRequest, engine: Engine, served: Registry, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Laptop]:
+def laptop(request: pytest.FixtureRequest, engine: Engine, served: Registry) -> Iterator[Laptop]:
     """The second machine, after its first `make up`."""
-    folder = tmp_path_factory.mktemp("laptop")
-    for above in (folder, folder.parent):
-        above.chmod(0o755)  # the user looks for programs in it
-    try:
+    # Not below pytest's own folder, which root keeps to itself: the user looks for programs in it.
+    with tempfile.TemporaryDirectory(prefix="bapsang-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
         current = request.param == "current Docker"
         with running(folder, served, engine, from_environment(), current=current) as made:
             ended = made.make("up")
             assert ended.returncode == 0, ended.stdout + ended.stderr
             assert "three likes in MySQL" in ended.stdout
             yield made
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def generations(laptop: Laptop) -> dict[str, tuple[str, int]]:

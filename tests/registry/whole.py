@@ -24,7 +24,7 @@ def main() -> int:
     settings, engine = from_environment(), engines.find()
     if engine is None:
         sys.exit("No Docker engine answers: run `make images` first.")
-    with tempfile.TemporaryDirectory(prefix="bapsang-") as name:
+    with tempfile.TemporaryDirectory(prefix="bapsang-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
         (folder / "laptop").mkdir()
