@@ -27,6 +27,9 @@ from .history import AUTHORS, START, Author, Loop, MySql, Row, State
 from .reading import MOST_CHANGES, Process, run
 
 BOUND = 2.0
+#: In which a process notices that MySQL answers again: a look that is refused after a second, the pause after it, the next look.
+#: Until then it asks a replica, which may lag.
+NOTICED = 1.7
 PROGRAMS = int(os.environ.get("BAPSANG_TEST_FRESHNESS_PROGRAMS", "25"))
 TAGS = ((), ("a",), ("b",), ("a", "b"))
 PAUSES = (*(0.0, 0.05, 0.3, 0.6, 1.0, 1.5, 2.5, 5.0, 6.0) * 3, 11.0, 61.0, 400.0)
@@ -42,6 +45,7 @@ class Program:
         self.processes = [Process(self.mysql, lags=lags, lag=lag) for _ in range(2)]
         self.tasks: set[asyncio.Task[None]] = set()
         self.locked: set[str] = set()
+        self.stamps: set[datetime] = set()
         self.made = 100
         self.reads = 0
 
@@ -97,7 +101,7 @@ class Program:
         if self.mysql.down(now, now + 3):
             return
         state = self.mysql.states[-1]
-        stamp = self.mysql.now
+        stamp = self.stamp()
         free = [row for row in state.posts.values() if row.post_id not in self.locked]
         kind = self.chosen(("add", "old", "delete", "show", "tags", "title", "count", "rename"))
         if kind == "rename":
@@ -122,6 +126,14 @@ class Program:
         self.locked.add(name)
         self.spawn(self.commit(name, change, told, self.chosen((0.0, 0.0, 0.1, 2.0))))
         await asyncio.sleep(0)
+
+    def stamp(self) -> datetime:
+        """Return the time by MySQL's clock, another one for each statement: here it stands still between two of them."""
+        stamp = self.mysql.now
+        while stamp in self.stamps:
+            stamp += timedelta(microseconds=1)
+        self.stamps.add(stamp)
+        return stamp
 
     def changes(self, kind: str, row: Row, stamp: datetime) -> dict[str, Any]:
         changes: dict[str, dict[str, Any]] = {
@@ -194,7 +206,7 @@ class Program:
         """Return the states that may be shown by an answer to a request that began then."""
         self.reads += 1
         now = self.loop.time()
-        if self.mysql.down(began, now):
+        if self.mysql.down(began - NOTICED, now):
             return self.mysql.since(now - BOUND - WITHOUT_DATABASE)
         # One that was stopped between question and answer answers what it knew.
         return self.mysql.since((began if process.database.frozen_until > began else now) - BOUND)
@@ -258,6 +270,46 @@ def test_what_has_just_changed_is_not_read_from_a_replica_though_nobody_has_aske
             if row.author_id == post.author_id:
                 shown = json.loads(await process.service.detail(row.post_id, None, "somebody"))
                 assert shown["author"]["nickname"] == "new"
+        process.watching.cancel()
+
+    run(program)
+
+
+def _renamed(mysql: MySql) -> str:
+    """Commit another title of a post and return the id of the post."""
+    post = next(iter(mysql.states[-1].posts.values()))
+    mysql.commit(_with_post(replace(post, title="new", changed_at=mysql.now, updated_at=mysql.now), mysql.states[-1]))
+    return post.post_id
+
+
+def test_a_change_that_a_server_with_a_slow_clock_has_stamped_before_an_outage_is_shown_after_it() -> None:
+    async def program(loop: Loop) -> None:
+        mysql = MySql(loop, lambda choices: choices[0])
+        process = Process(mysql)
+        await asyncio.sleep(10)
+        await process.post(next(iter(mysql.states[-1].posts)))
+        mysql.ahead = -8.0
+        changed = _renamed(mysql)
+        mysql.outages.append((loop.time(), loop.time() + 30))
+        await asyncio.sleep(30 + BOUND)
+        assert (await process.post(changed) or {})["title"] == "new"
+        process.watching.cancel()
+
+    run(program)
+
+
+def test_what_a_replica_has_answered_in_an_outage_is_asked_for_anew_when_it_has_changed() -> None:
+    async def program(loop: Loop) -> None:
+        mysql = MySql(loop, lambda choices: choices[-1])  # it refuses only after a second
+        process = Process(mysql, lags=True, lag=4.0)
+        await asyncio.sleep(10)
+        changed = _renamed(mysql)
+        mysql.outages.append((loop.time(), loop.time() + 0.3))
+        # The look of that moment has been refused, and the next one is due.
+        await asyncio.sleep(1.5)
+        assert (await process.post(changed) or {})["title"] != "new", "the replica lags"
+        await asyncio.sleep(0.7)
+        assert (await process.post(changed) or {})["title"] == "new"
         process.watching.cancel()
 
     run(program)

@@ -145,8 +145,10 @@ class PostCache:
         not `since_last`, that nobody knows what else has.
         """
         for copy in self._note(changed):
-            # Also what was looked at meanwhile: it may have been read before the change.
-            if not copy.changed:
+            # Also what was looked at meanwhile: it may have been read before the change, or from a replica in an outage.
+            if not self.answering:
+                copy.checked, copy.changed = -WITHOUT_DATABASE, True
+            elif not copy.changed:
                 copy.checked, copy.changed = self.watched_until(copy.checked), True
         self._as_of, self.answering = asked, True
         if not since_last:

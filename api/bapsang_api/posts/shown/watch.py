@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 0.5
 # Longer than a transaction takes from its statement to its commit; those of larger ones are told, and looked for later.
 OVERLAP: Final = timedelta(seconds=3)
+# Less than what OVERLAP leaves beside a transaction.
+SET_BACK_SECONDS: Final = 0.5
 # More changes than this at once, and every copy and page is looked at by itself.
 MOST: Final = 10_000
 
@@ -37,6 +39,7 @@ class Watch:
     ) -> None:
         self._database, self._copies, self._lists, self._timer = database, copies, lists, timer
         self._until: datetime | None = None  # changes up to here are told, by the database's clock
+        self._asked = 0.0  # when, for `_until`
         self._told: Set[str] = frozenset()
         self._failing = False
 
@@ -60,8 +63,13 @@ class Watch:
         since = None if self._until is None else self._until - OVERLAP
         found = await self._database.read(partial(store.changed, since=since, most=MOST))
         new = found.changes - self._told
-        # A clock that was set back (another server has taken over) may have hidden changes behind those that were told.
-        since_last = self._until is not None and self._until <= found.now and found.whole
+        since_last = self._until is not None and not self._set_back(self._until, found.now, asked) and found.whole
         self._lists.watch(new)
         self._copies.watch({change.rpartition(" ")[2] for change in new}, asked, since_last=since_last)
-        self._told, self._until = found.changes, found.now
+        self._told, self._until, self._asked = found.changes, found.now, asked
+
+    def _set_back(self, until: datetime, now: datetime, asked: float) -> bool:
+        """Return whether the database's clock shows less than has passed since the last look: another server has taken over,
+        and changes may lie behind those that were told. A look that took long looks the same, which costs only speed.
+        """
+        return (now - until).total_seconds() < asked - self._asked - SET_BACK_SECONDS
