@@ -20,7 +20,7 @@ from bapsang_api.app import ROUTERS
 from bapsang_api.kit import logs
 from bapsang_api.kit.clock import from_wire
 from bapsang_api.kit.ids import is_ulid
-from bapsang_api.kit.redis import EmbeddedRedisMissingError
+from bapsang_api.kit.redis.client import EmbeddedRedisMissingError
 from bapsang_api.likes.sync import DEADLINE_SECONDS
 from bapsang_api.migrate import MigrationError, migrate
 from bapsang_api.seed.plan import Sizes

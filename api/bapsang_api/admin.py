@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.metrics import Metrics
-from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.writeback.store import ReconcileStore

@@ -14,7 +14,6 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bapsang_api import docs, openapi
-from bapsang_api.asgi import Gateway
 from bapsang_api.auth import discovery
 from bapsang_api.auth.routes import REPLAYS as AUTH_REPLAYS
 from bapsang_api.auth.routes import account_router
@@ -24,9 +23,14 @@ from bapsang_api.comments.routes import SHORTCUTS as COMMENTS
 from bapsang_api.comments.routes import router as comments_router
 from bapsang_api.feed.routes import router as feed_router
 from bapsang_api.health.routes import router as health_router
-from bapsang_api.kit.cors import Cors
-from bapsang_api.kit.idempotency import Idempotency
-from bapsang_api.kit.inject import provide
+from bapsang_api.http.cors import Cors
+from bapsang_api.http.gateway import Gateway
+from bapsang_api.http.idempotency import Idempotency
+from bapsang_api.http.inject import provide
+from bapsang_api.http.ratelimit import RateLimiter
+from bapsang_api.http.shedding import Shedder
+from bapsang_api.http.shortcuts import Shortcuts
+from bapsang_api.http.validation import invalid_input
 from bapsang_api.kit.logs import describe
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.problem import (
@@ -41,10 +45,6 @@ from bapsang_api.kit.problem import (
     UnsupportedMediaType,
     respond,
 )
-from bapsang_api.kit.ratelimit import RateLimiter
-from bapsang_api.kit.shedding import Shedder
-from bapsang_api.kit.shortcuts import Shortcuts
-from bapsang_api.kit.validation import invalid_input
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.routes import SHORTCUTS as LIKES
 from bapsang_api.likes.routes import mine_router as liked_posts_router

@@ -14,7 +14,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from bapsang_api.kit.wire import API
+from bapsang_api.http.wire import API
 from bapsang_api.openapi import Spec
 
 _ASSETS: Final = {

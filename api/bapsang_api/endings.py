@@ -14,9 +14,9 @@ from typing import Final
 import redis.exceptions
 from sqlalchemy.exc import DBAPIError
 
-from bapsang_api.kit.dberrors import RETRY_WRITE, code_of
+from bapsang_api.kit.db.errors import RETRY_WRITE, code_of
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.redis import EmbeddedRedisMissingError
+from bapsang_api.kit.redis.client import EmbeddedRedisMissingError
 
 TERMINATION_LOG: Final = "BAPSANG_TERMINATION_LOG"
 DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"

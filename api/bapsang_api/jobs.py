@@ -16,14 +16,14 @@ from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.connections import Limits
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.connections import Limits
+from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.logs import describe
-from bapsang_api.kit.passwords import Passwords
-from bapsang_api.kit.pipeline import Pipeline
 from bapsang_api.kit.problem import NotFound, Unavailable
-from bapsang_api.kit.redis import OUTAGE, open_redis
+from bapsang_api.kit.redis.client import OUTAGE, open_redis
+from bapsang_api.kit.redis.pipeline import Pipeline
+from bapsang_api.kit.security.passwords import Passwords
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import DEADLINE_SECONDS, LikeSync

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from bapsang_api import endings
 from bapsang_api.endings import Code, Ending, EndingError
-from bapsang_api.kit.connections import Limits, open_engine, take_mysql_lock
-from bapsang_api.kit.dberrors import code_of
+from bapsang_api.kit.db.connections import Limits, open_engine, take_mysql_lock
+from bapsang_api.kit.db.errors import code_of
 from bapsang_api.kit.logs import describe
 
 log = logging.getLogger(__name__)

@@ -15,11 +15,11 @@ from pydantic.alias_generators import to_camel
 
 from bapsang_api import __version__
 from bapsang_api.examples import ULID, example_of
-from bapsang_api.kit.idempotency import HEADER as IDEMPOTENCY_KEY
-from bapsang_api.kit.idempotency import REPLAYED
+from bapsang_api.http.idempotency import HEADER as IDEMPOTENCY_KEY
+from bapsang_api.http.idempotency import REPLAYED
+from bapsang_api.http.wire import API, problems
 from bapsang_api.kit.ids import PATTERN as ULID_PATTERN
 from bapsang_api.kit.problem import MEDIA_TYPE, Problem, ProblemBody
-from bapsang_api.kit.wire import API, problems
 
 DESCRIPTION: Final = (
     "A food-photo community. Ids are ULIDs; times are local date-times of Asia/Seoul without a zone; "

@@ -21,21 +21,21 @@ from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
 from bapsang_api.comments.service import CommentService
 from bapsang_api.feed.service import FeedService
+from bapsang_api.http.idempotency import Idempotency
+from bapsang_api.http.ratelimit import RateLimiter
+from bapsang_api.http.shedding import Shedder
 from bapsang_api.kit.background import Background
 from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.clock import Clock, SystemClock
-from bapsang_api.kit.db import Database
-from bapsang_api.kit.idempotency import Idempotency
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.db.replica import Pins, ReplicatedDatabase
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
-from bapsang_api.kit.passwords import Passwords
-from bapsang_api.kit.pipeline import Pipeline
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.ratelimit import RateLimiter
-from bapsang_api.kit.redis import OUTAGE, open_redis
-from bapsang_api.kit.replica import Pins, ReplicatedDatabase
-from bapsang_api.kit.shedding import Shedder
-from bapsang_api.kit.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
+from bapsang_api.kit.redis.client import OUTAGE, open_redis
+from bapsang_api.kit.redis.pipeline import Pipeline
+from bapsang_api.kit.security.passwords import Passwords
+from bapsang_api.kit.security.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.server import UnsuitableRedisError, check_redis
 from bapsang_api.likes.service import LikeService

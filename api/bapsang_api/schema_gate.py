@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bapsang_api import endings
 from bapsang_api.endings import Code, Ending, EndingError
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.migrate import is_behind
 

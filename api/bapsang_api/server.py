@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import uvicorn
 
-from bapsang_api.kit.onewrite import OneWriteProtocol
-from bapsang_api.kit.tasks import ended
+from bapsang_api.http.onewrite import OneWriteProtocol
+from bapsang_api.kit.concurrency import ended
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.runtime import Runtime, running
 from bapsang_api.schema_gate import until_fit

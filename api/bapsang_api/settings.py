@@ -11,9 +11,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from bapsang_api.endings import DEFAULT_TERMINATION_LOG, TERMINATION_LOG, Code, Ending, EndingError
-from bapsang_api.kit.connections import DEFAULT_LIMITS, Limits
-from bapsang_api.kit.ratelimit import Limit, Rate, rates_from
-from bapsang_api.kit.redis import EMBEDDED
+from bapsang_api.http.ratelimit import Limit, Rate, rates_from
+from bapsang_api.kit.db.connections import DEFAULT_LIMITS, Limits
+from bapsang_api.kit.redis.client import EMBEDDED
 from bapsang_api.kit.urls import MYSQL_FORM, REDIS_FORM, is_http_url, is_origin, mysql_fault, redis_fault
 from bapsang_api.uploads.bucket import Bucket
 

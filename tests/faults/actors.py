@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.connections import Limits
-from bapsang_api.kit.db import Database
-from bapsang_api.kit.redis import open_redis
+from bapsang_api.kit.db.connections import Limits
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.redis.client import open_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.sync import LikeSync
 from bapsang_api.likes.writeback.reconcile import Reconciliation

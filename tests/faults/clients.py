@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.redis import OUTAGE
-from bapsang_api.kit.tokens import Principal
+from bapsang_api.kit.redis.client import OUTAGE
+from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 

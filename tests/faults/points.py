@@ -17,7 +17,7 @@ from typing import Any, Final
 import pymysql.constants.COMMAND
 from sqlalchemy import event
 
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 
 from .board import Board
 

@@ -24,9 +24,9 @@ from ulid import ULID
 
 from bapsang_api.jobs import PATIENT
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.db import Database
-from bapsang_api.kit.redis import open_redis
-from bapsang_api.kit.tokens import Principal
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.redis.client import open_redis
+from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync

@@ -17,7 +17,7 @@ from typing import Any
 
 from tests.faults.servers import redis_server
 
-from bapsang_api.kit.redis import open_redis
+from bapsang_api.kit.redis.client import open_redis
 from bapsang_api.likes.store import EPOCH, LikeStore, PostKeys
 
 USERS = 1_000_000

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bapsang_api.kit.ratelimit import DEFAULTS
+from bapsang_api.http.ratelimit import DEFAULTS
 from bapsang_operator.cost import bill, capacity, prices
 from bapsang_operator.cost.design import REFERENCE
 from bapsang_operator.cost.search import search

@@ -12,8 +12,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from bapsang_api.kit import metrics as api
-from bapsang_api.kit.db import PoolUsage
-from bapsang_api.kit.replica import ReplicatedDatabase
+from bapsang_api.kit.db.database import PoolUsage
+from bapsang_api.kit.db.replica import ReplicatedDatabase
 from bapsang_api.posts.shown.bounds import Usage
 from bapsang_operator import metrics as operator
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bapsang_api.kit.claims import ALGORITHM
-from bapsang_api.kit.inject import provided
-from bapsang_api.kit.tokens import SigningKey
+from bapsang_api.http.inject import provided
+from bapsang_api.kit.security.claims import ALGORITHM
+from bapsang_api.kit.security.tokens import SigningKey
 
 router = APIRouter(prefix="/.well-known", tags=["discovery"])
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from sqlalchemy import Column, ForeignKey, Index
 from sqlmodel import Field, SQLModel
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, short_bytes, ulid
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, short_bytes, ulid
 
 
 class AuthSession(SQLModel, table=True):

@@ -5,7 +5,7 @@ from typing import Final
 
 from bapsang_api.auth import secrets, store
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 
 BATCH: Final = 1_000
 

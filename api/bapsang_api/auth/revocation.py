@@ -20,8 +20,8 @@ from redis.asyncio import Redis
 from bapsang_api.auth import store
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.committed import after_commit
-from bapsang_api.kit.redis import OUTAGE
-from bapsang_api.kit.tokens import LIFETIME
+from bapsang_api.kit.redis.client import OUTAGE
+from bapsang_api.kit.security.tokens import LIFETIME
 
 log = logging.getLogger(__name__)
 

@@ -22,16 +22,16 @@ from bapsang_api.auth.schemas import (
 )
 from bapsang_api.auth.secrets import REFRESH_LIFETIME
 from bapsang_api.auth.service import AuthService, Tokens
-from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal, bearer_token
+from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal, bearer_token
+from bapsang_api.http.idempotency import Replay
+from bapsang_api.http.inject import provided
+from bapsang_api.http.network import client_address
+from bapsang_api.http.ratelimit import Limit, RateLimiter, subject_of
+from bapsang_api.http.wire import API, JsonRoute, json_response, plain, problems, text_response
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.idempotency import Replay
-from bapsang_api.kit.inject import provided
-from bapsang_api.kit.network import client_address
 from bapsang_api.kit.problem import Problem
-from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
+from bapsang_api.kit.security.tokens import Principal, TokenVerifier
 from bapsang_api.kit.text import folded
-from bapsang_api.kit.tokens import Principal, TokenVerifier
-from bapsang_api.kit.wire import API, JsonRoute, json_response, plain, problems, text_response
 from bapsang_api.uploads.service import Named
 from bapsang_api.users.schemas import Email, Nickname
 from bapsang_api.users.service import UserService

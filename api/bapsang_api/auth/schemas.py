@@ -4,9 +4,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from bapsang_api.http.validation import at_most, present
+from bapsang_api.http.wire import Wire
 from bapsang_api.kit.text import RAW_PER_CHARACTER
-from bapsang_api.kit.validation import at_most, present
-from bapsang_api.kit.wire import Wire
 from bapsang_api.uploads.schemas import ObjectKey
 from bapsang_api.users.schemas import LONGEST_EMAIL, LONGEST_PASSWORD, Email, Nickname, Password
 

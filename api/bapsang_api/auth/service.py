@@ -14,11 +14,11 @@ from bapsang_api.auth.models import AuthSession, RefreshToken
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.store import StoredToken
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
-from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import Forbidden, NotAuthenticated, TooManyRequests
-from bapsang_api.kit.tokens import Principal, TokenIssuer
+from bapsang_api.kit.security.passwords import Passwords
+from bapsang_api.kit.security.tokens import Principal, TokenIssuer
 from bapsang_api.uploads.service import Named
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_ACTIVE

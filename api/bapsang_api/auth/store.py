@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from bapsang_api.auth.models import AuthSession, RefreshToken
-from bapsang_api.kit.columns import table_of
-from bapsang_api.kit.tokens import LIFETIME
+from bapsang_api.kit.db.columns import table_of
+from bapsang_api.kit.security.tokens import LIFETIME
 from bapsang_api.users.models import STATUS_ACTIVE, User
 
 sessions = table_of(AuthSession)

@@ -6,7 +6,7 @@ from typing import ClassVar
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, SmallInteger, String
 from sqlmodel import Field, SQLModel
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
 
 STATUS_ACTIVE = "ACTIVE"
 STATUS_DELETED = "DELETED"

@@ -18,7 +18,7 @@ from bapsang_api.comments.schemas import (
     GoneComment,
 )
 from bapsang_api.comments.service import CommentService, Page, Thread
-from bapsang_api.kit.access import (
+from bapsang_api.http.access import (
     TOKEN_NEEDED,
     TOKEN_OPTIONAL,
     CurrentPrincipal,
@@ -26,12 +26,12 @@ from bapsang_api.kit.access import (
     caller_of,
     required_caller_of,
 )
+from bapsang_api.http.idempotency import REPLAYED_WITH, Replay
+from bapsang_api.http.inject import provided
+from bapsang_api.http.paging import Cursor, RequestedPage, plain_page
+from bapsang_api.http.shortcuts import Shortcut
+from bapsang_api.http.wire import API, JsonRoute, json_response, problems
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.cursor import Cursor, RequestedPage, plain_page
-from bapsang_api.kit.idempotency import REPLAYED_WITH, Replay
-from bapsang_api.kit.inject import provided
-from bapsang_api.kit.shortcuts import Shortcut
-from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
 from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/posts/{{post_id}}/comments", tags=["comments"], route_class=JsonRoute)

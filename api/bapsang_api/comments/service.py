@@ -14,8 +14,8 @@ from bapsang_api.comments import store, tree
 from bapsang_api.comments.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Comment
 from bapsang_api.comments.store import CommentRow, Node
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.cursor import Following, Keyset, cut
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.db.keyset import Following, Keyset, cut
 from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import FieldError, Forbidden, InvalidInput, NotFound
 from bapsang_api.posts import store as posts

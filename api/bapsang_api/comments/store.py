@@ -22,9 +22,8 @@ from sqlalchemy import (
 
 from bapsang_api.comments.models import STATUS_DELETED, Comment
 from bapsang_api.kit.changes import note
-from bapsang_api.kit.columns import table_of
-from bapsang_api.kit.cursor import Keyset
-from bapsang_api.kit.keyset import newest_first, oldest_first
+from bapsang_api.kit.db.columns import table_of
+from bapsang_api.kit.db.keyset import Keyset, newest_first, oldest_first
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
 from bapsang_api.posts.models import Post
 from bapsang_api.users.models import User

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from bapsang_api.feed.service import FRESH, FeedService
-from bapsang_api.kit.conditional import etag_of
-from bapsang_api.kit.inject import provided
-from bapsang_api.kit.wire import problems
+from bapsang_api.http.conditional import etag_of
+from bapsang_api.http.inject import provided
+from bapsang_api.http.wire import problems
 
 router = APIRouter(tags=["feed"])
 Feeds = Annotated[FeedService, provided(FeedService)]

@@ -7,8 +7,8 @@ from typing import Final
 
 from bapsang_api.feed import atom, store
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.db import Database
-from bapsang_api.kit.singleflight import SingleFlight
+from bapsang_api.kit.concurrency import SingleFlight
+from bapsang_api.kit.db.database import Database
 from bapsang_api.uploads.service import ImageService
 
 LENGTH: Final = 50

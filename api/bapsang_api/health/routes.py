@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bapsang_api.kit.wire import API, plain, text_response
+from bapsang_api.http.wire import API, plain, text_response
 
 router = APIRouter(tags=["health"])
 

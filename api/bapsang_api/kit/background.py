@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from bapsang_api.kit.concurrency import ended
 from bapsang_api.kit.metrics import Metrics
-from bapsang_api.kit.tasks import ended
 
 log = logging.getLogger(__name__)
 

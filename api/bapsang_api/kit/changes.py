@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from sqlalchemy import Connection
 
 from bapsang_api.kit.committed import after_commit
-from bapsang_api.kit.pipeline import Pipeline
-from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.redis.client import OUTAGE
+from bapsang_api.kit.redis.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 

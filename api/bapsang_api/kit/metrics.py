@@ -9,8 +9,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-from bapsang_api.kit.db import Database
-from bapsang_api.kit.replica import ReplicatedDatabase
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.db.replica import ReplicatedDatabase
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
 # Around the service levels: reads 200/500 ms, writes 300/1,000 ms.

@@ -21,6 +21,9 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs", "Mc", "Me", "Mn"
 # are not assigned, but reserved for what is not drawn.
 _FILLERS: Final = re.compile("[\u115f\u1160\u2065\u2800\u3164\uffa0\ufff0-\ufff8\U0001d159\U000e0000-\U000e0fff]")
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+# Eighteen digits are more than any number here needs. Python's int() takes other scripts, signs, spaces and underscores as well,
+# and raises an error of its own for more than 4,300 digits.
+_DECIMAL: Final = re.compile("0|[1-9][0-9]{0,17}", re.ASCII)
 
 
 def bounded(value: str, most: int, refusal: str) -> str:
@@ -73,3 +76,10 @@ def folded(name: str) -> str:
 
 def _is_seen(character: str) -> bool:
     return unicodedata.category(character) not in _UNSEEN and not _FILLERS.match(character)
+
+
+def number_of(text: str) -> int:
+    """Return the number that ASCII digits without a leading zero spell. Raises ValueError for any other text."""
+    if _DECIMAL.fullmatch(text) is None:
+        raise ValueError("no decimal number")
+    return int(text)

@@ -8,11 +8,11 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 from starlette.types import Scope
 
-from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal, required_caller_of
-from bapsang_api.kit.cursor import RequestedPage
-from bapsang_api.kit.inject import provided
-from bapsang_api.kit.shortcuts import Shortcut
-from bapsang_api.kit.wire import API, json_response, problems
+from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal, required_caller_of
+from bapsang_api.http.inject import provided
+from bapsang_api.http.paging import RequestedPage
+from bapsang_api.http.shortcuts import Shortcut
+from bapsang_api.http.wire import API, json_response, problems
 from bapsang_api.likes.service import LikeService
 from bapsang_api.posts.schemas import PostPage
 from bapsang_api.posts.shown.wire import page_of

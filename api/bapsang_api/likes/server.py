@@ -6,7 +6,7 @@ from typing import Final, cast
 import redis.exceptions
 from redis.asyncio import Redis
 
-from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.likes.store import COMPACT_FROM
 
 log = logging.getLogger(__name__)

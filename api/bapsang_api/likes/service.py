@@ -9,15 +9,14 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
-from bapsang_api.kit.batch import Batch
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.cursor import Following, Keyset, cut
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.concurrency import Coalescer, SingleFlight
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.db.keyset import Following, Keyset, cut
 from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.problem import NotFound, Unavailable
-from bapsang_api.kit.redis import OUTAGE
-from bapsang_api.kit.singleflight import SingleFlight
-from bapsang_api.kit.tokens import Principal
+from bapsang_api.kit.redis.client import OUTAGE
+from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.rows import store as rows
 from bapsang_api.likes.store import CHUNK, LOCK, Liked, LikeStore, RedisEmptyError
 from bapsang_api.posts.service import Page, with_count
@@ -37,8 +36,8 @@ class LikeService:
     def __init__(self, database: Database, likes: LikeStore, numbers: UserNumbers, clock: Clock) -> None:
         self._database, self._likes, self._numbers, self._clock = database, likes, numbers, clock
         self._loading = SingleFlight()
-        self._stored: Batch[tuple[str, str], bool] = Batch(self._look_for)
-        self._first: Batch[str, rows.Stored] = Batch(self._read_first)
+        self._stored: Coalescer[tuple[str, str], bool] = Coalescer(self._look_for)
+        self._first: Coalescer[str, rows.Stored] = Coalescer(self._read_first)
         self._wanted: dict[str, asyncio.Task[None]] = {}
         self._listeners: list[Callable[[str, int], None]] = []
 

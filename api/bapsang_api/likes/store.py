@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar, cast
 import redis.exceptions
 from redis.asyncio import Redis
 
-from bapsang_api.kit.pipeline import Pipeline
-from bapsang_api.kit.redis import OUTAGE, load_script
+from bapsang_api.kit.redis.client import OUTAGE, load_script
+from bapsang_api.kit.redis.pipeline import Pipeline
 
 T = TypeVar("T")
 

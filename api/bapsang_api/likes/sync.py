@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.db import Database, Lane
+from bapsang_api.kit.db.database import Database, Lane
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.likes import store
 from bapsang_api.likes.store import LOCK, Claim, LikeStore

@@ -6,13 +6,13 @@ from fastapi import APIRouter, Query
 from pydantic import BeforeValidator
 from starlette.responses import Response
 
-from bapsang_api.kit.access import TOKEN_NEEDED, CurrentAdmin
+from bapsang_api.http.access import TOKEN_NEEDED, CurrentAdmin
+from bapsang_api.http.inject import provided
+from bapsang_api.http.paging import Cursor, RequestedPage
+from bapsang_api.http.validation import empty_as_absent
+from bapsang_api.http.wire import API, JsonRoute, json_response, problems
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.cursor import Cursor, RequestedPage
-from bapsang_api.kit.inject import provided
-from bapsang_api.kit.tokens import Principal
-from bapsang_api.kit.validation import empty_as_absent
-from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
+from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.moderation.schemas import Act
 from bapsang_api.moderation.service import Actor, ModerationService, Reports
 from bapsang_api.reports.schemas import ReportedTarget, Reporter, ReportItem, ReportPage

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from bapsang_api.kit.validation import text_between
-from bapsang_api.kit.wire import Wire
+from bapsang_api.http.validation import text_between
+from bapsang_api.http.wire import Wire
 
 Reason = Annotated[
     str, AfterValidator(text_between(1, 500)), Field(json_schema_extra={"minLength": 1, "maxLength": 500})

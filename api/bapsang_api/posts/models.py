@@ -6,7 +6,7 @@ from typing import ClassVar
 from sqlalchemy import Column, ForeignKey, Index, Integer, String
 from sqlmodel import Field, SQLModel
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, Listed, UtcDateTime, ascii_text, changed_at, long_text, ulid
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, Listed, UtcDateTime, ascii_text, changed_at, long_text, ulid
 
 STATUS_ACTIVE = "ACTIVE"
 STATUS_HIDDEN = "HIDDEN"

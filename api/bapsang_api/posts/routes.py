@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 from starlette.responses import Response
 from starlette.types import Scope
 
-from bapsang_api.kit.access import (
+from bapsang_api.http.access import (
     TOKEN_NEEDED,
     TOKEN_OPTIONAL,
     CurrentPrincipal,
@@ -18,15 +18,15 @@ from bapsang_api.kit.access import (
     caller_of,
     required_caller_of,
 )
-from bapsang_api.kit.cursor import RequestedPage, plain_page
-from bapsang_api.kit.idempotency import REPLAYED_WITH, Replay
-from bapsang_api.kit.inject import provided
-from bapsang_api.kit.network import client_address
-from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
-from bapsang_api.kit.shortcuts import Shortcut
-from bapsang_api.kit.tokens import Principal
-from bapsang_api.kit.validation import empty_as_absent, text_between
-from bapsang_api.kit.wire import API, JsonRoute, json_bytes, json_response, problems
+from bapsang_api.http.idempotency import REPLAYED_WITH, Replay
+from bapsang_api.http.inject import provided
+from bapsang_api.http.network import client_address
+from bapsang_api.http.paging import RequestedPage, plain_page
+from bapsang_api.http.ratelimit import Limit, RateLimiter, subject_of
+from bapsang_api.http.shortcuts import Shortcut
+from bapsang_api.http.validation import empty_as_absent, text_between
+from bapsang_api.http.wire import API, JsonRoute, json_bytes, json_response, problems
+from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.posts.pictures import NamedPicture, PictureChange
 from bapsang_api.posts.schemas import GonePost, PostChange, PostCreate, PostDetail, PostPage
 from bapsang_api.posts.service import PostService

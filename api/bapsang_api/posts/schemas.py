@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from bapsang_api.kit.cursor import Cursor
-from bapsang_api.kit.validation import empty_as_absent, text_between
-from bapsang_api.kit.wire import Wire
+from bapsang_api.http.paging import Cursor
+from bapsang_api.http.validation import empty_as_absent, text_between
+from bapsang_api.http.wire import Wire
 from bapsang_api.tags.schemas import TagNames
 from bapsang_api.uploads.schemas import ObjectKey
 

@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.committed import after_commit
-from bapsang_api.kit.cursor import Following, Keyset, cut
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.db.keyset import Following, Keyset, cut
 from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import Forbidden, NotFound
-from bapsang_api.kit.redis import OUTAGE
-from bapsang_api.kit.tokens import Principal
+from bapsang_api.kit.redis.client import OUTAGE
+from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.posts import store
 from bapsang_api.posts.models import Post, PostContent
 from bapsang_api.posts.pictures import PictureChange

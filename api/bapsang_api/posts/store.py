@@ -7,8 +7,8 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, Connection, bindparam, func, insert, or_, select, update
 from sqlalchemy import delete as delete_from
 
-from bapsang_api.kit import counters
 from bapsang_api.kit.changes import note
+from bapsang_api.kit.db import counters
 from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent
 from bapsang_api.posts.shown.store import Picture, post_contents, post_images, posts
 from bapsang_api.search import store as texts

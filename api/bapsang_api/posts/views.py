@@ -4,8 +4,8 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from bapsang_api.kit.pipeline import Pipeline
-from bapsang_api.kit.redis import load_script
+from bapsang_api.kit.redis.client import load_script
+from bapsang_api.kit.redis.pipeline import Pipeline
 
 VIEW_SECONDS: Final = 60
 _PENDING_VIEWS: Final = "view:pending"

@@ -6,7 +6,7 @@ from typing import ClassVar
 from sqlalchemy import Column, ForeignKey, Index, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
 from bapsang_api.reports.vocabulary import ReportStatus
 
 

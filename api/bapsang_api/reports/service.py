@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from bapsang_api.comments import store as comments
 from bapsang_api.comments.models import STATUS_ACTIVE
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import Forbidden, NotFound
 from bapsang_api.posts import store as posts

@@ -7,9 +7,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, and_, bindparam, case, exists, func, insert, select, update
 
 from bapsang_api.comments.models import Comment
-from bapsang_api.kit.columns import table_of
-from bapsang_api.kit.cursor import Keyset
-from bapsang_api.kit.keyset import newest_first
+from bapsang_api.kit.db.columns import table_of
+from bapsang_api.kit.db.keyset import Keyset, newest_first
 from bapsang_api.posts.models import Post
 from bapsang_api.reports.models import Report
 from bapsang_api.reports.vocabulary import ReportStatus, TargetKind

@@ -5,7 +5,7 @@ from typing import ClassVar, Final
 from sqlalchemy import Column, ForeignKey, Index
 from sqlmodel import Field, SQLModel
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, long_text, ulid
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, long_text, ulid
 
 INDEX: Final = "ft_post_texts_words"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from bapsang_api.kit.validation import refuse
+from bapsang_api.http.validation import refuse
 
 
 @dataclass(frozen=True)

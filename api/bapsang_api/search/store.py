@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 from sqlalchemy.dialects.mysql import match
 
-from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.db.columns import table_of
 from bapsang_api.search.models import PostText
 from bapsang_api.search.query import Query
 

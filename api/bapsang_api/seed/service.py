@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy import Engine, Table, make_url
 
-from bapsang_api.kit.connections import Limits, open_engine
+from bapsang_api.kit.db.connections import Limits, open_engine
 from bapsang_api.seed import store
 from bapsang_api.seed.plan import Block, Plan, Sizes, email
 from bapsang_api.seed.progress import Progress

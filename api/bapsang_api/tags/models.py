@@ -6,7 +6,7 @@ from typing import ClassVar
 from sqlalchemy import Column, ForeignKey, Index, Integer
 from sqlmodel import Field, SQLModel
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, caseless, ulid
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, caseless, ulid
 
 
 class Tag(SQLModel, table=True):

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Query
 from pydantic import BeforeValidator
 from starlette.responses import Response
 
-from bapsang_api.kit.access import TOKEN_OPTIONAL, OptionalPrincipal
-from bapsang_api.kit.cursor import DEFAULT_SIZE, PageSize
-from bapsang_api.kit.inject import provided
-from bapsang_api.kit.validation import empty_as_absent
-from bapsang_api.kit.wire import API, json_response, problems
+from bapsang_api.http.access import TOKEN_OPTIONAL, OptionalPrincipal
+from bapsang_api.http.inject import provided
+from bapsang_api.http.paging import DEFAULT_SIZE, PageSize
+from bapsang_api.http.validation import empty_as_absent
+from bapsang_api.http.wire import API, json_response, problems
 from bapsang_api.tags.schemas import TagItem, TagList, TagName
 from bapsang_api.tags.service import TagService
 

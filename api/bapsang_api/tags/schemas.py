@@ -4,9 +4,9 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from bapsang_api.http.validation import matching, refuse
+from bapsang_api.http.wire import Wire
 from bapsang_api.kit.text import folded
-from bapsang_api.kit.validation import matching, refuse
-from bapsang_api.kit.wire import Wire
 
 _PATTERN: Final = "[가-힣a-zA-Z0-9_]{1,20}"
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 from bapsang_api.tags import store
 
 

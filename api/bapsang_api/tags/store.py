@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects import mysql, sqlite
 
-from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.text import folded
 from bapsang_api.tags.models import PostTag, Tag
 

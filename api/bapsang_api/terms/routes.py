@@ -5,8 +5,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bapsang_api.kit.inject import provided
-from bapsang_api.kit.wire import API
+from bapsang_api.http.inject import provided
+from bapsang_api.http.wire import API
 from bapsang_api.terms.service import Pages
 
 router = APIRouter(tags=["terms"])

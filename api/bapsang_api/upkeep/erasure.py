@@ -11,7 +11,7 @@ from bapsang_api.auth import store as logins
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.comments import service as comments
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import NotFound
 from bapsang_api.likes.service import LikeService

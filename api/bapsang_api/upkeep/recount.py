@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from bapsang_api.kit.db import Database, Lane
+from bapsang_api.kit.db.database import Database, Lane
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.likes.store import LOCK, LikeStore
 from bapsang_api.likes.writeback.store import post_ids_after

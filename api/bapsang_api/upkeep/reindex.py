@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 from bapsang_api.likes.writeback.store import post_ids_after
 from bapsang_api.upkeep import store
 

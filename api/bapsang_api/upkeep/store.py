@@ -9,7 +9,7 @@ from sqlalchemy import Connection, ScalarSelect, func, select, true, tuple_, upd
 
 from bapsang_api.auth.models import AuthSession
 from bapsang_api.comments.models import STATUS_ACTIVE, Comment
-from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.db.columns import table_of
 from bapsang_api.likes.models import UserPostLike
 from bapsang_api.likes.store import PostKeys
 from bapsang_api.posts.models import Post

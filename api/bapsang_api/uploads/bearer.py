@@ -12,8 +12,8 @@ from urllib.request import urlopen
 
 import jwt
 
-from bapsang_api.kit import claims
 from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.security import claims
 
 # A key that was taken out is no longer accepted after this, as after the cache of the edge before it.
 _FRESH: Final = timedelta(minutes=10)

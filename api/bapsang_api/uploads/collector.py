@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 from bapsang_api.uploads import rules, store
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.uploads.store import UnusedImage

@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bapsang_api.kit.access import TOKEN_NEEDED, CurrentPrincipal
-from bapsang_api.kit.inject import provided
-from bapsang_api.kit.network import client_address
-from bapsang_api.kit.ratelimit import Limit, RateLimiter, subject_of
-from bapsang_api.kit.wire import API, JsonRoute, json_response, problems
+from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal
+from bapsang_api.http.inject import provided
+from bapsang_api.http.network import client_address
+from bapsang_api.http.ratelimit import Limit, RateLimiter, subject_of
+from bapsang_api.http.wire import API, JsonRoute, json_response, problems
 from bapsang_api.uploads.schemas import PresignRequest, PresignResponse, PresignTempRequest
 from bapsang_api.uploads.service import UploadService
 

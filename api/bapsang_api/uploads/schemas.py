@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from bapsang_api.kit.validation import at_most, ruled
-from bapsang_api.kit.wire import Wire
+from bapsang_api.http.validation import at_most, ruled
+from bapsang_api.http.wire import Wire
 from bapsang_api.uploads import rules
 from bapsang_api.uploads.rules import Category
 

@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import FieldError, InvalidInput, Unavailable
 from bapsang_api.uploads import checking, pictures, rules, store

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
-from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.db.columns import table_of
 from bapsang_api.uploads.models import Image
 
 images = table_of(Image)

@@ -4,8 +4,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from bapsang_api.kit.validation import matching, spelled
-from bapsang_api.kit.wire import Wire
+from bapsang_api.http.validation import matching, spelled
+from bapsang_api.http.wire import Wire
 from bapsang_api.uploads.schemas import ObjectKey
 
 LONGEST_EMAIL: Final = 254

@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import Conflict, NotFound
 from bapsang_api.kit.text import folded

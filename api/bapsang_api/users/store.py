@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, case, exists, inser
 from sqlalchemy.exc import IntegrityError
 
 from bapsang_api.kit.changes import note
-from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.text import folded
 from bapsang_api.uploads.store import UnusedImage
 from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, User, UserAuth, UserNumber

@@ -10,7 +10,7 @@ import jsonschema_rs
 
 from bapsang_api import openapi
 from bapsang_api.app import ROUTERS
-from bapsang_api.kit.idempotency import REPLAYED
+from bapsang_api.http.idempotency import REPLAYED
 from bapsang_api.kit.problem import MEDIA_TYPE
 
 # What may happen before any operation is known: documented once, for all paths.

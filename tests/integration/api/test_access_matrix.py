@@ -14,7 +14,7 @@ from sqlalchemy import inspect
 
 from bapsang_api import openapi
 from bapsang_api.examples import ULID
-from bapsang_api.kit.access import TOKEN_NEEDED, TOKEN_OPTIONAL
+from bapsang_api.http.access import TOKEN_NEEDED, TOKEN_OPTIONAL
 
 from .bucket import Bucket, open_photo_world
 from .conformance import document

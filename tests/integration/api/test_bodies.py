@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Message
 
-from bapsang_api.asgi import BODY_LIMIT, Gateway
-from bapsang_api.kit.bodies import MOST_OF_ONE
+from bapsang_api.http.bodies import MOST_OF_ONE
+from bapsang_api.http.gateway import BODY_LIMIT, Gateway
 
 from .world import API, World, assert_problem
 

@@ -21,8 +21,8 @@ from starlette.types import ASGIApp, Message
 import bapsang_api
 from bapsang_api import runtime
 from bapsang_api.auth import revocation
-from bapsang_api.kit import ratelimit
-from bapsang_api.kit.ratelimit import Limit
+from bapsang_api.http import ratelimit
+from bapsang_api.http.ratelimit import Limit
 from bapsang_api.posts.service import PostService
 
 from .world import API, Backend, World, open_world

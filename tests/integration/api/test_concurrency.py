@@ -40,7 +40,7 @@ async def test_parallel_comments_and_replies_are_counted_exactly(
     world, crowd = server_world, await people(server_world, 5)
     post_id = await crowd[0].write_post()
     tops = [await crowd[0].write_comment(post_id) for _ in range(2)]
-    caplog.set_level(logging.INFO, "bapsang_api.kit.db")
+    caplog.set_level(logging.INFO, "bapsang_api.kit.db.database")
 
     def body(number: int) -> dict[str, str]:
         return {"content": f"{number}"} | ({} if number % 2 else {"parentId": tops[number % 4 // 2]})
@@ -123,7 +123,7 @@ async def test_comments_views_likes_and_write_backs_of_one_post_do_not_get_into_
 ) -> None:
     world, crowd = server_world, await people(server_world, USERS)
     post_id = await crowd[0].write_post()
-    caplog.set_level(logging.INFO, "bapsang_api.kit.db")
+    caplog.set_level(logging.INFO, "bapsang_api.kit.db.database")
     writing = True
 
     async def write_back() -> None:

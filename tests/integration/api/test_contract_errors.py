@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from bapsang_api.asgi import BODY_LIMIT
+from bapsang_api.http.gateway import BODY_LIMIT
 
 from .world import API, PASSWORD, PROBLEMS, UNKNOWN, Backend, World, assert_problem, open_world
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from bapsang_api.comments.models import Comment
-from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.db.columns import table_of
 from bapsang_api.likes.models import UserPostLike
 from bapsang_api.posts.models import Post, PostContent
 

@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from bapsang_api.kit import counters
 from bapsang_api.kit.changes import Changes
-from bapsang_api.kit.columns import table_of
+from bapsang_api.kit.db import counters
+from bapsang_api.kit.db.columns import table_of
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import Post
 from bapsang_api.posts.shown import lists

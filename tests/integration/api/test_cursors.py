@@ -20,8 +20,8 @@ from sqlalchemy import Connection, Engine, insert
 from bapsang_api.comments import store as comment_store
 from bapsang_api.comments import tree
 from bapsang_api.comments.models import STATUS_DELETED, Comment
-from bapsang_api.kit.connections import Limits, open_engine
-from bapsang_api.kit.cursor import Following, Keyset
+from bapsang_api.kit.db.connections import Limits, open_engine
+from bapsang_api.kit.db.keyset import Following, Keyset
 from bapsang_api.likes.rows import store as liked_posts
 from bapsang_api.likes.writeback import store as write_back
 from bapsang_api.migrate import migrate

@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bapsang_api.asgi import BODY_LIMIT
 from bapsang_api.auth.revocation import RevokedSessions
+from bapsang_api.http.gateway import BODY_LIMIT
 
 from .conformance import document
 from .world import API, PASSWORD, Backend, World, assert_problem, eventually, open_world

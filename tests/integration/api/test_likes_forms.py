@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.tokens import Principal
+from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import DIRTY, EPOCH, IDLE, LOCK, LikeStore
 from bapsang_api.likes.sync import LikeSync

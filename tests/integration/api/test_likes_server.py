@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from bapsang_api.jobs import like_sync
-from bapsang_api.kit.redis import open_redis
+from bapsang_api.kit.redis.client import open_redis
 from bapsang_api.likes.server import UnsuitableRedisError, check_redis
 from bapsang_api.settings import SettingsError
 

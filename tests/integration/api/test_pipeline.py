@@ -7,8 +7,8 @@ import pytest
 import redis.exceptions
 from redis.asyncio import Redis
 
-from bapsang_api.kit.pipeline import Pipeline
-from bapsang_api.kit.redis import load_script, open_redis
+from bapsang_api.kit.redis.client import load_script, open_redis
+from bapsang_api.kit.redis.pipeline import Pipeline
 
 from .world import eventually
 

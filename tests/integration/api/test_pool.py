@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from bapsang_api.kit.connections import Limits, open_engine
-from bapsang_api.kit.db import Database
-from bapsang_api.kit.dberrors import OUT_OF_TIME, code_of
+from bapsang_api.kit.db.connections import Limits, open_engine
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.db.errors import OUT_OF_TIME, code_of
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import watch
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bapsang_api.kit.problem import NotFound
-from bapsang_api.kit.tokens import Principal
+from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.users.numbers import UserNumbers

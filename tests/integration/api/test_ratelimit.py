@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bapsang_api.kit.ratelimit import subject_of
+from bapsang_api.http.ratelimit import subject_of
 
 from .world import API, PASSWORD, Backend, World, assert_problem, eventually, open_world
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from bapsang_api.kit.idempotency import MOST_KEPT
-from bapsang_api.kit.redis import open_redis
+from bapsang_api.http.idempotency import MOST_KEPT
+from bapsang_api.kit.redis.client import open_redis
 
 from .world import API, Backend, Person, open_world
 

@@ -14,7 +14,7 @@ import redis
 from sqlalchemy import event
 from tests import waiting
 
-from bapsang_api.kit.replica import Pins
+from bapsang_api.kit.db.replica import Pins
 
 from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, make_admin, open_world
 

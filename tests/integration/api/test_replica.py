@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 from tests.waiting import eventually as until
 
-from bapsang_api.kit.replica import PIN_SECONDS, RETRY_SECONDS, Circuit, ReplicatedDatabase
+from bapsang_api.kit.db.replica import PIN_SECONDS, RETRY_SECONDS, Circuit, ReplicatedDatabase
 from bapsang_api.migrate import migrate
 
 from .databases import MigratedDatabases, mysql_database

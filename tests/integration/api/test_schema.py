@@ -14,8 +14,8 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError
 
 from bapsang_api.comments import store as comments
-from bapsang_api.kit.connections import open_engine, take_mysql_lock
-from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.db.connections import open_engine, take_mysql_lock
+from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.likes.rows import store as likes
 from bapsang_api.migrate import LOCK, MigrationError, migrate
 from bapsang_api.migrations import versions

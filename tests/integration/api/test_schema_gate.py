@@ -15,8 +15,8 @@ from sqlalchemy import create_engine, make_url, text
 from tests.waiting import eventually
 
 from bapsang_api.kit.changes import Changes
-from bapsang_api.kit.pipeline import Pipeline
-from bapsang_api.kit.redis import open_redis
+from bapsang_api.kit.redis.client import open_redis
+from bapsang_api.kit.redis.pipeline import Pipeline
 from bapsang_api.migrate import is_behind, migrate
 from bapsang_api.runtime import open_database
 from bapsang_api.schema_gate import until_fit

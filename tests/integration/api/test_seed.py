@@ -10,7 +10,7 @@ import pytest
 import redis
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
-from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.likes.rows import store as likes
 from bapsang_api.posts.shown import store as posts
 from bapsang_api.seed.plan import Sizes

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from bapsang_api.kit.shortcuts import Shortcuts
+from bapsang_api.http.shortcuts import Shortcuts
 
 from .world import API, World
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, event
 
-from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.posts.shown import store as posts
 from bapsang_api.tags import store as tags
 

@@ -39,7 +39,7 @@ Gateway.__call__ = _slow
 def test_a_slow_route_shows_in_its_ratio_and_in_no_other_one(tmp_path: Path, engine: Engine) -> None:
     planted = tmp_path / "api"
     shutil.copytree(CODE, planted, ignore=shutil.ignore_patterns("__pycache__"))
-    with (planted / "bapsang_api/asgi.py").open("a") as file:
+    with (planted / "bapsang_api/http/gateway.py").open("a") as file:
         file.write(SLOW)
     settings = from_environment()
     program = generator.build(settings)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bapsang_api.kit.ratelimit import Limit
+from bapsang_api.http.ratelimit import Limit
 
 from .interpreter import Interpreter
 from .servers import free_port, wait_for

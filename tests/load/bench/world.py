@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bapsang_api.kit.clock import SystemClock, to_wire
 from bapsang_api.kit.ids import Ids
-from bapsang_api.kit.tokens import Principal, SigningKey, TokenIssuer
+from bapsang_api.kit.security.tokens import Principal, SigningKey, TokenIssuer
 from bapsang_api.seed.service import PASSWORD
 from bapsang_local.engine import Engine
 from bapsang_local.settings import Settings

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.cursor import Following, Keyset
+from bapsang_api.kit.db.keyset import Following, Keyset
 from bapsang_api.posts.shown.lists import Wanted
 
 START = datetime(2026, 11, 28, tzinfo=UTC)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import ProgrammingError
 
-from bapsang_api.kit.cursor import Following, Keyset
+from bapsang_api.kit.db.keyset import Following, Keyset
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.shown import store, watch

@@ -13,8 +13,8 @@ from bapsang_api.kit import background
 from bapsang_api.kit.background import MOST_FAILURES, Background
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.metrics import Metrics
-from bapsang_api.kit.pipeline import Pipeline
-from bapsang_api.kit.redis import EMBEDDED, open_redis
+from bapsang_api.kit.redis.client import EMBEDDED, open_redis
+from bapsang_api.kit.redis.pipeline import Pipeline
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.writeback.store import ReconcileStore

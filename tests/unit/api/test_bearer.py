@@ -10,7 +10,7 @@ import pytest
 
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import TokenExpired, TokenInvalid
-from bapsang_api.kit.tokens import SigningKey, TokenIssuer, TokenVerifier
+from bapsang_api.kit.security.tokens import SigningKey, TokenIssuer, TokenVerifier
 from bapsang_api.uploads.bearer import Bearer, ExpiredError, InvalidError, KeysUnavailableError, MissingError
 
 from .test_tokens import ALICE, ATTACKS, KEY, OTHER_KEY, FixedClock, forge

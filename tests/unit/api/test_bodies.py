@@ -5,8 +5,8 @@ import json
 import pytest
 from starlette.types import Message
 
-from bapsang_api.kit import bodies
-from bapsang_api.kit.bodies import MOST_VALUES, Bodies, JsonRequest
+from bapsang_api.http import bodies
+from bapsang_api.http.bodies import MOST_VALUES, Bodies, JsonRequest
 from bapsang_api.kit.problem import InvalidInput, TooManyRequests, Unavailable
 
 MEGABYTE = 1024 * 1024

@@ -9,30 +9,30 @@ import pytest
 from redis.asyncio import Redis
 
 import bapsang_api
-from bapsang_api.kit import cursor, ratelimit
+from bapsang_api.http import paging, ratelimit
+from bapsang_api.http.ratelimit import DEFAULTS, Limit, RateLimiter
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.ratelimit import DEFAULTS, Limit, RateLimiter
 
 API = Path(bapsang_api.__file__).parent
 # The functions with a parameter whose results are remembered, and the mappings and queues that objects keep; and why each has an
 # end. A new one fails until it stands here.
 FUNCTIONS = {
-    "kit/cursor.py _plain_page": "1,024 queries of at most 256 bytes",
+    "http/paging.py _plain_page": "1,024 queries of at most 256 bytes",
     "kit/metrics.py _series": "methods, routes and classes of status of our own",
-    "kit/ratelimit.py _known_key": "2,048 addresses or ids of at most 64 characters",
-    "kit/ratelimit.py _subject_of": "2,048 addresses of at most 64 characters",
+    "http/ratelimit.py _known_key": "2,048 addresses or ids of at most 64 characters",
+    "http/ratelimit.py _subject_of": "2,048 addresses of at most 64 characters",
     "likes/store.py of": "2,048 ids",
 }
 ATTRIBUTES = {
     "auth/revocation.py _until": "sessions that existed, for half an hour: forgetting one would let its tokens in",
     "auth/revocation.py _unannounced": "sessions that existed and were just revoked here, until Redis answers, for half an hour",
-    "kit/batch.py _waiting": "at most `queue` ids that requests wait for",
-    "kit/bodies.py _held": "senders of requests that are not answered yet",
-    "kit/db.py _local_locks": "names of our own",
-    "kit/ratelimit.py _accounts": "100,000 digests, a third of a KiB each",
-    "kit/shortcuts.py _ways": "routes of our own",
-    "kit/singleflight.py _running": "ids that requests wait for",
-    "kit/tokens.py _cache": "50,000 digests of tokens that are ours",
+    "kit/concurrency.py _waiting": "at most `queue` ids that requests wait for",
+    "http/bodies.py _held": "senders of requests that are not answered yet",
+    "kit/db/database.py _local_locks": "names of our own",
+    "http/ratelimit.py _accounts": "100,000 digests, a third of a KiB each",
+    "http/shortcuts.py _ways": "routes of our own",
+    "kit/concurrency.py _running": "ids that requests wait for",
+    "kit/security/tokens.py _cache": "50,000 digests of tokens that are ours",
     "likes/service.py _wanted": "_MOST_WANTED ids",
     "posts/shown/cache.py _copies": "`posts` and `posts_bytes` of Bounds",
     "posts/shown/copies.py _opened": "`open_posts` and `open_bytes` of Bounds",
@@ -82,9 +82,9 @@ def test_whatever_a_process_remembers_says_what_bounds_it() -> None:
     "query", [b"size=20&" + b"a" * 250 + b"=1", b"size=" + b"9" * 4301, b"cursorId=" + b"0" * 9_000]
 )
 def test_a_long_query_is_left_to_the_framework_and_not_remembered(query: bytes) -> None:
-    before = cursor._plain_page.cache_info().currsize
-    assert cursor.plain_page(query) is None
-    assert cursor._plain_page.cache_info().currsize == before
+    before = paging._plain_page.cache_info().currsize
+    assert paging.plain_page(query) is None
+    assert paging._plain_page.cache_info().currsize == before
 
 
 async def test_what_is_limited_is_remembered_by_short_keys_only() -> None:

@@ -4,7 +4,7 @@ import pymysql
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from bapsang_api.kit.dberrors import translated
+from bapsang_api.kit.db.errors import translated
 from bapsang_api.kit.problem import Unavailable
 
 

@@ -12,11 +12,11 @@ import redis.exceptions
 from fastapi.routing import APIRoute
 
 from bapsang_api.app import REPLAYS, ROUTERS
+from bapsang_api.http.idempotency import KEPT_SECONDS, Idempotency, Replay
 from bapsang_api.kit.clock import SystemClock
-from bapsang_api.kit.idempotency import KEPT_SECONDS, Idempotency, Replay
 from bapsang_api.kit.problem import Conflict, TooManyRequests
-from bapsang_api.kit.redis import EMBEDDED, open_redis
-from bapsang_api.kit.tokens import TokenVerifier
+from bapsang_api.kit.redis.client import EMBEDDED, open_redis
+from bapsang_api.kit.security.tokens import TokenVerifier
 
 SCOPE = {"type": "http", "method": "POST", "path": "/api/v1/posts", "query_string": b"", "headers": []}
 

@@ -13,11 +13,11 @@ from argon2 import PasswordHasher
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.concurrency import SingleFlight
+from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.logs import JsonFormatter, set_request_id
-from bapsang_api.kit.passwords import Passwords
 from bapsang_api.kit.problem import NotFound, Unavailable
-from bapsang_api.kit.singleflight import SingleFlight
+from bapsang_api.kit.security.passwords import Passwords
 from bapsang_api.kit.threads import BoundedPool
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from bapsang_api.kit import onewrite
+from bapsang_api.http import onewrite
 
 CHUNKS = 3
 LET_GO = asyncio.Event()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.posts.shown.bounds import Bounds
 from bapsang_api.posts.shown.lists import Wanted
 

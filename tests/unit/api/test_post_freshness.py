@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.posts.shown.cache import WITHOUT_DATABASE
 from bapsang_api.posts.shown.lists import Wanted

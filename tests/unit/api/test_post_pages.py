@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bapsang_api.kit.cursor import Keyset
+from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.posts.shown.lists import Wanted
 
 from .history import START, Loop, MySql, Row, State

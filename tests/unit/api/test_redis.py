@@ -6,9 +6,9 @@ import pytest
 import redis.exceptions
 
 from bapsang_api.kit.changes import Changes
-from bapsang_api.kit.pipeline import Pipeline
-from bapsang_api.kit.redis import EMBEDDED, OUTAGE, RefusedError, open_redis
-from bapsang_api.kit.replica import Pins
+from bapsang_api.kit.db.replica import Pins
+from bapsang_api.kit.redis.client import EMBEDDED, OUTAGE, RefusedError, open_redis
+from bapsang_api.kit.redis.pipeline import Pipeline
 
 PARSER = open_redis("redis://127.0.0.1:1/0").connection_pool.make_connection()._parser
 

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
+from bapsang_api.http.network import client_address
+from bapsang_api.http.paging import parse_cursor
+from bapsang_api.http.validation import invalid_input
 from bapsang_api.kit.clock import from_wire, to_wire
-from bapsang_api.kit.cursor import Keyset, parse_cursor
+from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.kit.ids import Ids, is_ulid
-from bapsang_api.kit.network import client_address
 from bapsang_api.kit.problem import FieldError, InvalidInput
-from bapsang_api.kit.validation import invalid_input
 from bapsang_api.posts.schemas import PostCreate, Title
 from bapsang_api.users.schemas import Email, Nickname, Password
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bapsang_api.kit.connections import Limits
-from bapsang_api.kit.ratelimit import DEFAULTS, Limit, Rate
+from bapsang_api.http.ratelimit import DEFAULTS, Limit, Rate
+from bapsang_api.kit.db.connections import Limits
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.uploads.bucket import Bucket
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from bapsang_api.http.shedding import LATE_SECONDS, Kind, Shedder
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.shedding import LATE_SECONDS, Kind, Shedder
 
 MOST = 1_000
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bapsang_api.kit import text
 from bapsang_api.kit.clock import from_wire
-from bapsang_api.kit.numbers import number_of
+from bapsang_api.kit.text import number_of
 from bapsang_api.uploads import rules
 
 INVISIBLE = (

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from bapsang_api.auth.secrets import hash_of, new_token, seal, unseal
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import TokenExpired, TokenInvalid
-from bapsang_api.kit.tokens import Principal, SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
+from bapsang_api.kit.security.tokens import Principal, SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 
 KEY = SigningKey.generate()
 OTHER_KEY = SigningKey.generate()

@@ -6,9 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import BindParameter, Connection, Integer, bindparam, select, tuple_
 
-from bapsang_api.kit.columns import table_of
-from bapsang_api.kit.cursor import Keyset
-from bapsang_api.kit.keyset import newest_first
+from bapsang_api.kit.db.columns import table_of
+from bapsang_api.kit.db.keyset import Keyset, newest_first
 from bapsang_api.likes.models import UserPostLike
 from bapsang_api.posts.models import STATUS_ACTIVE, Post
 from bapsang_api.posts.shown.store import LIST_COLUMNS, PostRow

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.db import Lane
+from bapsang_api.kit.db.database import Lane
 from bapsang_api.likes.writeback import store
 from bapsang_api.likes.writeback.store import ReconcileStore
 

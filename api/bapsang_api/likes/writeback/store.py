@@ -9,9 +9,9 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
-from bapsang_api.kit import counters
-from bapsang_api.kit.columns import table_of
-from bapsang_api.kit.redis import load_script
+from bapsang_api.kit.db import counters
+from bapsang_api.kit.db.columns import table_of
+from bapsang_api.kit.redis.client import load_script
 from bapsang_api.likes.rows.store import likes, posts, stored
 from bapsang_api.likes.store import DIRTY, PostKeys, chunks
 from bapsang_api.posts.models import STATUS_DELETED

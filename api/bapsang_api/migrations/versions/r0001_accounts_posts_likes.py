@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, caseless, long_text, short_bytes, ulid
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, caseless, long_text, short_bytes, ulid
 
 revision: str = "0001"
 down_revision: str | None = None

@@ -6,7 +6,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import op
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
 
 revision: str = "0002"
 down_revision: str | None = "0001"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from bapsang_api.kit.columns import TABLE_OPTIONS, ulid
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, ulid
 
 revision: str = "0006"
 down_revision: str | None = "0005"

@@ -6,7 +6,7 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-from bapsang_api.kit.columns import UtcDateTime
+from bapsang_api.kit.db.columns import UtcDateTime
 
 revision: str = "0007"
 down_revision: str | None = "0006"

@@ -16,8 +16,8 @@ from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from bapsang_api.kit.batch import Batch
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.concurrency import Coalescer
+from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
 from bapsang_api.posts.shown.bounds import USUAL, Bounds, Usage
@@ -39,7 +39,7 @@ LONGEST: Final = 60.0
 WITHOUT_DATABASE: Final = 300.0
 
 
-def may_show(age: float, looks: Batch[K, V], key: K) -> bool:
+def may_show(age: float, looks: Coalescer[K, V], key: K) -> bool:
     """Return whether what is that old may be shown; from FRESH on it is looked at meanwhile."""
     if age >= FRESH:
         if age >= USABLE:
@@ -80,8 +80,8 @@ class PostCache:
         self._shelf = Shelf(render, bounds)
         self._written = Written()
         self._bytes = 0
-        self._looks: Batch[str, Copy] = Batch(self._look)
-        self._counts: Batch[str, Copy] = Batch(self._count)
+        self._looks: Coalescer[str, Copy] = Coalescer(self._look)
+        self._counts: Coalescer[str, Copy] = Coalescer(self._count)
         # What was checked since `_watched` and has not changed is right as of `_as_of`.
         self._watched, self._as_of = float("inf"), float("-inf")
         self.recent = Recent(timer)

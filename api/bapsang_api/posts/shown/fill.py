@@ -6,10 +6,10 @@ from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 
-from bapsang_api.kit.cursor import Following
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.db.keyset import Following
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.posts.shown import store
 from bapsang_api.posts.shown.cache import PostCache
 

@@ -15,9 +15,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from bapsang_api.kit.batch import Batch
-from bapsang_api.kit.cursor import Following, Keyset, cut
-from bapsang_api.kit.db import Database
+from bapsang_api.kit.concurrency import Coalescer
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.db.keyset import Following, Keyset, cut
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.shown import store
 from bapsang_api.posts.shown.bounds import USUAL, Bounds, Usage
@@ -78,7 +78,7 @@ class PostLists:
         self._database, self._posts, self._timer, self._bounds = database, posts, timer, bounds
         self._pages: OrderedDict[Wanted, _Page] = OrderedDict()
         self._bytes = 0
-        self._looks: Batch[Wanted, _Page] = Batch(self._look)
+        self._looks: Coalescer[Wanted, _Page] = Coalescer(self._look)
         # How often messages told that a post came or went, and that a new one came on top of lists.
         self._lists, self._tops = 0, 0
         self._told = 0  # how often the watch has told of changed posts

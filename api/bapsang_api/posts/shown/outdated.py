@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from bapsang_api.kit.cursor import Following, Keyset
+from bapsang_api.kit.db.keyset import Following, Keyset
 from bapsang_api.posts.shown.store import HIDDEN, TAGGED
 
 _NEWEST: Final = "~"  # above every place

@@ -21,9 +21,8 @@ from sqlalchemy import (
     union_all,
 )
 
-from bapsang_api.kit.columns import UtcDateTime, table_of
-from bapsang_api.kit.cursor import Following, Keyset
-from bapsang_api.kit.keyset import newest_first
+from bapsang_api.kit.db.columns import UtcDateTime, table_of
+from bapsang_api.kit.db.keyset import Following, Keyset, newest_first
 from bapsang_api.posts.models import STATUS_ACTIVE, Post, PostContent, PostImage
 from bapsang_api.search import store as texts
 from bapsang_api.search.query import Query

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from bapsang_api.http.paging import Cursor
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.cursor import Cursor, Following
+from bapsang_api.kit.db.keyset import Following
 from bapsang_api.posts.schemas import (
     Author,
     ContentDetail,

@@ -4,17 +4,41 @@ Spelled out, with a redundant first term: MySQL does not use an index range for 
 given parameters: making one costs several times what it takes to run it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Integer, Row, Select, Subquery, and_, bindparam, or_
 
-from bapsang_api.kit.cursor import Keyset
-
+T = TypeVar("T")
 _MOST: Final = bindparam("page_most", type_=Integer())
 _AT: Final[BindParameter[Any]] = bindparam("page_at")
 _ID: Final[BindParameter[Any]] = bindparam("page_id")
+
+
+@dataclass(frozen=True)
+class Keyset:
+    """The last item seen: items strictly beyond it come next. `item_id` is None when only a time was given."""
+
+    created_at: datetime
+    item_id: str | None
+
+
+@dataclass(frozen=True)
+class Following(Keyset):
+    """Where the next page of our own goes on: always the time and the id."""
+
+    item_id: str
+
+
+def cut(rows: list[T], size: int, last_seen: Callable[[T], Following]) -> tuple[list[T], Following | None]:
+    """Return the page out of up to `size` + 1 rows, and where the next one goes on, None when this is the last.
+
+    Reading one more row than the page shows tells whether another page follows, without a COUNT.
+    """
+    shown = rows[:size]
+    return shown, last_seen(shown[-1]) if len(rows) > size else None
 
 
 class Pages:

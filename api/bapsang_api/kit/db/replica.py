@@ -19,11 +19,11 @@ from sqlalchemy.exc import DBAPIError
 from bapsang_api.kit.caller import current_user_id
 from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.committed import after_commit
-from bapsang_api.kit.connections import Limits
-from bapsang_api.kit.db import Database, PoolUsage
-from bapsang_api.kit.dberrors import OUT_OF_TIME, code_of
+from bapsang_api.kit.db.connections import Limits
+from bapsang_api.kit.db.database import Database, PoolUsage
+from bapsang_api.kit.db.errors import OUT_OF_TIME, code_of
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.redis import OUTAGE
+from bapsang_api.kit.redis.client import OUTAGE
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

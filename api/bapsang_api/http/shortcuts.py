@@ -11,7 +11,7 @@ from typing import Any, Final
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bapsang_api.kit.wire import API
+from bapsang_api.http.wire import API
 
 _POSTS: Final = f"{API}/posts/"
 _ID_ENDS: Final = len(_POSTS) + 26

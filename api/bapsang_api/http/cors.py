@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from bapsang_api.kit.idempotency import REPLAYED
+from bapsang_api.http.idempotency import REPLAYED
 
 _PREFLIGHT_SECONDS: Final = 600
 _EXPOSED: Final = ", ".join(

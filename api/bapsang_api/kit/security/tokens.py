@@ -16,11 +16,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bapsang_api.kit import claims
-from bapsang_api.kit.claims import ALGORITHM
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import TokenExpired, TokenInvalid
+from bapsang_api.kit.security import claims
+from bapsang_api.kit.security.claims import ALGORITHM
 
 LIFETIME: Final = timedelta(minutes=30)
 # A token is valid a little before it was issued: clocks of replicas differ, and a T003 would make clients log out.

@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 from pydantic_core import PydanticCustomError
 
 from bapsang_api.kit import text
-from bapsang_api.kit.numbers import number_of
 from bapsang_api.kit.problem import FieldError, InvalidInput
+from bapsang_api.kit.text import number_of
 
 T = TypeVar("T")
 V = TypeVar("V")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 from starlette.responses import PlainTextResponse, Response
 
-from bapsang_api.kit.bodies import JsonRequest
+from bapsang_api.http.bodies import JsonRequest
 from bapsang_api.kit.problem import MEDIA_TYPE, ProblemBody, UnsupportedMediaType
 
 API: Final = "/api/v1"

@@ -25,13 +25,13 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bapsang_api.kit.access import bearer_token
+from bapsang_api.http.access import bearer_token
+from bapsang_api.http.network import client_address
+from bapsang_api.http.ratelimit import subject_of
 from bapsang_api.kit.committed import after_commit
-from bapsang_api.kit.network import client_address
 from bapsang_api.kit.problem import Conflict, FieldError, InvalidInput, Problem, TooManyRequests, Unavailable
-from bapsang_api.kit.ratelimit import subject_of
-from bapsang_api.kit.redis import OUTAGE, load_script
-from bapsang_api.kit.tokens import TokenVerifier
+from bapsang_api.kit.redis.client import OUTAGE, load_script
+from bapsang_api.kit.security.tokens import TokenVerifier
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
@@ -70,8 +70,8 @@ class Idempotency:
         self._verifier, self._most = verifier, most
         self._replays = {replay.id_field: replay for replay in replays}
         self._id_fields: dict[object, str] = {replay.endpoint: replay.id_field for replay in self._replays.values()}
-        self._reserve = load_script(redis, "bapsang_api.kit", "reserve")
-        self._settle = load_script(redis, "bapsang_api.kit", "settle")
+        self._reserve = load_script(redis, "bapsang_api.http", "reserve")
+        self._settle = load_script(redis, "bapsang_api.http", "settle")
 
     async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, key: str) -> None:
         """Answer the request by `app`, or say that it has been done.

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bapsang_api.kit.changes import Changes, take_notes
-from bapsang_api.kit.connections import DEFAULT_LIMITS, Limits, open_engine, take_mysql_lock
-from bapsang_api.kit.dberrors import RETRY_WRITE, code_of, translated
+from bapsang_api.kit.db.connections import DEFAULT_LIMITS, Limits, open_engine, take_mysql_lock
+from bapsang_api.kit.db.errors import RETRY_WRITE, code_of, translated
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.threads import BoundedPool
 

@@ -1,43 +1,26 @@
 """Keyset cursors: the time and id of the last item seen, as two query parameters that clients pass back verbatim."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Query
 from pydantic import BeforeValidator, Field
 
+from bapsang_api.http.validation import empty_as_absent, whole_number
+from bapsang_api.http.wire import Wire
 from bapsang_api.kit.clock import from_wire, to_wire
+from bapsang_api.kit.db.keyset import Following, Keyset
 from bapsang_api.kit.ids import is_ulid
-from bapsang_api.kit.numbers import number_of
 from bapsang_api.kit.problem import FieldError, InvalidInput
-from bapsang_api.kit.validation import empty_as_absent, whole_number
-from bapsang_api.kit.wire import Wire
+from bapsang_api.kit.text import number_of
 
-T = TypeVar("T")
 DEFAULT_SIZE = 20
 MAX_SIZE = 100
 _PLAIN: Final = 3  # parameters: what says one of them twice is not plain
 # Bytes. A cursor and a size are some 120. Clients write the keys of this cache, so a longer query must not get into it.
 _LONGEST_PLAIN: Final = 256
-
-
-@dataclass(frozen=True)
-class Keyset:
-    """The last item seen: items strictly beyond it come next. `item_id` is None when only a time was given."""
-
-    created_at: datetime
-    item_id: str | None
-
-
-@dataclass(frozen=True)
-class Following(Keyset):
-    """Where the next page of our own goes on: always the time and the id."""
-
-    item_id: str
 
 
 class Cursor(Wire):
@@ -49,15 +32,6 @@ class Cursor(Wire):
     @classmethod
     def of(cls, following: Following | None) -> "Cursor | None":
         return cls(id=following.item_id, created_at=to_wire(following.created_at)) if following else None
-
-
-def cut(rows: list[T], size: int, last_seen: Callable[[T], Following]) -> tuple[list[T], Following | None]:
-    """Return the page out of up to `size` + 1 rows, and where the next one goes on, None when this is the last.
-
-    Reading one more row than the page shows tells whether another page follows, without a COUNT.
-    """
-    shown = rows[:size]
-    return shown, last_seen(shown[-1]) if len(rows) > size else None
 
 
 def parse_cursor(cursor_id: str | None, cursor_created_at: str | None) -> Keyset | None:

@@ -23,7 +23,7 @@ from starlette.types import Scope
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.problem import TooManyRequests
-from bapsang_api.kit.redis import OUTAGE, load_script
+from bapsang_api.kit.redis.client import OUTAGE, load_script
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from starlette.types import Scope
 
+from bapsang_api.http.ratelimit import Limit, RateLimiter
 from bapsang_api.kit.caller import set_user_id
 from bapsang_api.kit.problem import Forbidden, TokenMissing
-from bapsang_api.kit.ratelimit import Limit, RateLimiter
-from bapsang_api.kit.tokens import Principal, TokenVerifier
+from bapsang_api.kit.security.tokens import Principal, TokenVerifier
 
 # For the OpenAPI document only; the header is read below, without the framework's per-request security objects.
 TOKEN_NEEDED: Final[dict[str, Any]] = {"security": [{"accessToken": []}]}

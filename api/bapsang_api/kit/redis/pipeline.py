@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.commands.core import AsyncScript
 
-from bapsang_api.kit.tasks import ended
+from bapsang_api.kit.concurrency import ended
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Many look-ups in one: what concurrent callers ask for while an answer is under way is asked for together."""
+"""Work of many callers: asked for together (Coalescer), shared (SingleFlight), ended (`ended`)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
@@ -19,7 +19,7 @@ _GATHER_SECONDS: Final = 0.01
 _LATER_SECONDS: Final = 0.1
 
 
-class Batch(Generic[K, V]):
+class Coalescer(Generic[K, V]):
     """Looks keys up with `load`, which answers for many at once and leaves out what there is not.
 
     A key is asked for once, however many wait for it. At most `queue` keys may wait; one more is Unavailable.
@@ -94,3 +94,35 @@ class Batch(Generic[K, V]):
 def _left(futures: Iterable[asyncio.Future[V | None]]) -> Iterable[asyncio.Future[V | None]]:
     """Return those that somebody still waits for."""
     return (future for future in futures if not future.done())
+
+
+class SingleFlight:
+    """Runs `work` once per key at a time."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self, key: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Wait until the work for `key` is done; errors reach every waiter.
+
+        The task is shielded: a caller that goes away must not cancel the work of the others.
+        """
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.ensure_future(self._call(work))
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+        await asyncio.shield(task)
+
+    @staticmethod
+    async def _call(work: Callable[[], Awaitable[None]]) -> None:
+        await work()
+
+
+async def ended(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel until they have ended: on Python 3.11 `asyncio.wait_for` inside a library can lose a cancellation."""
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.1)

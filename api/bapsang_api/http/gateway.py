@@ -17,22 +17,22 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bapsang_api.kit.bodies import Bodies
+from bapsang_api.http.bodies import Bodies
+from bapsang_api.http.conditional import etag_of, has
+from bapsang_api.http.cors import Cors, RawHeaders
+from bapsang_api.http.idempotency import HEADER as IDEMPOTENCY_KEY
+from bapsang_api.http.idempotency import Idempotency
+from bapsang_api.http.network import client_address
+from bapsang_api.http.onewrite import HEAD_LIMIT
+from bapsang_api.http.ratelimit import Limit, RateLimiter, headers_of, subject_of
+from bapsang_api.http.shedding import Kind, Shedder
+from bapsang_api.http.wire import API
 from bapsang_api.kit.caller import set_user_id
-from bapsang_api.kit.conditional import etag_of, has
-from bapsang_api.kit.cors import Cors, RawHeaders
-from bapsang_api.kit.idempotency import HEADER as IDEMPOTENCY_KEY
-from bapsang_api.kit.idempotency import Idempotency
 from bapsang_api.kit.logs import describe, set_request_id
 from bapsang_api.kit.metrics import Metrics
-from bapsang_api.kit.network import client_address
-from bapsang_api.kit.numbers import number_of
-from bapsang_api.kit.onewrite import HEAD_LIMIT
 from bapsang_api.kit.problem import BodyTooLarge, FieldError, InvalidInput, Problem, ServerError, Unavailable, respond
-from bapsang_api.kit.ratelimit import Limit, RateLimiter, headers_of, subject_of
-from bapsang_api.kit.redis import OUTAGE
-from bapsang_api.kit.shedding import Kind, Shedder
-from bapsang_api.kit.wire import API
+from bapsang_api.kit.redis.client import OUTAGE
+from bapsang_api.kit.text import number_of
 from bapsang_api.lifecycle import Lifecycle
 
 log = logging.getLogger(__name__)

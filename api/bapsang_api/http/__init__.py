@@ -1,0 +1,1 @@
+"""HTTP: the gateway that every request passes, and what routes are made of."""

@@ -1,0 +1,1 @@
+"""The database: connections, transactions, and what statements are made of."""

@@ -1,0 +1,1 @@
+"""Redis: the client, and commands of concurrent requests sent together."""
