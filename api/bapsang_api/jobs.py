@@ -14,7 +14,6 @@ from sqlalchemy.exc import DBAPIError
 from bapsang_api import endings
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
-from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.db.connections import Limits
 from bapsang_api.kit.db.database import Database
@@ -31,9 +30,11 @@ from bapsang_api.likes.writeback.reconcile import Reconciliation
 from bapsang_api.likes.writeback.store import ReconcileStore
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import Actor, ModerationService
-from bapsang_api.posts.service import PostService
+from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.posts.views import ViewStore
+from bapsang_api.posts.writeback import write_back_views
+from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.runtime import require_suitable_redis
 from bapsang_api.schema_gate import UnfitDatabaseError, require_fit
 from bapsang_api.seed.plan import Sizes
@@ -45,10 +46,9 @@ from bapsang_api.upkeep.erasure import Erasure
 from bapsang_api.upkeep.recount import Recount
 from bapsang_api.upkeep.reindex import index_posts
 from bapsang_api.uploads.collector import ImageCollector
-from bapsang_api.uploads.service import ImageService
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.numbers import UserNumbers
-from bapsang_api.users.service import UserService, user_id_of
+from bapsang_api.users.service import forget_withdrawn, user_id_of
 from bapsang_api.users.store import images_in_use as profile_images
 
 log = logging.getLogger(__name__)
@@ -81,9 +81,6 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
     database = Database(settings.database_url, PATIENT)
     pipeline = Pipeline(redis)
     likes = LikeStore(redis, pipeline)
-    images = ImageService(database, None, clock, Ids(clock))
-    reader = LikeService(database, likes, UserNumbers(database), clock)
-    posts = PostService(database, ViewStore(redis, pipeline), reader, images, clock, Ids(clock))
     try:
         await require_fit(database)
         reconciliation = Reconciliation(ReconcileStore(redis), clock)
@@ -91,9 +88,9 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
             database, likes, clock, reconciliation, batch_size=batch_size, deadline_seconds=deadline_seconds
         )
         report = await sync.run()
-        views = await posts.flush_views() if report.ran else 0
+        views = await write_back_views(database, ViewStore(redis, pipeline)) if report.ran else 0
         sessions = await purge_sessions(database, clock) if report.ran else 0
-        withdrawn = await UserService(database, images, clock, Ids(clock)).forget_withdrawn() if report.ran else 0
+        withdrawn = await forget_withdrawn(database, clock) if report.ran else 0
     except (Unavailable, UnfitDatabaseError, *OUTAGE) as error:
         log.error("like_sync.failed", exc_info=error)
         return _failed(error)
@@ -138,7 +135,8 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
     clock = SystemClock()
     redis = open_redis(settings.redis_url)
     pipeline = Pipeline(redis)
-    database = Database(settings.database_url, Limits(connections=1), changes=Changes(redis, pipeline))
+    database = Database(settings.database_url, Limits(connections=1))
+    database.publish = ChangeFeed(database, SOURCE, redis, pipeline).publish
     likes = LikeService(database, LikeStore(redis, pipeline), UserNumbers(database), clock)
     revoked = RevokedSessions(redis, clock)
     moderation = ModerationService(database, revoked, likes, clock, Ids(clock))
@@ -210,7 +208,8 @@ async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason:
     clock = SystemClock()
     redis = open_redis(settings.redis_url)
     pipeline = Pipeline(redis)
-    database = Database(settings.database_url, PATIENT, changes=Changes(redis, pipeline))
+    database = Database(settings.database_url, PATIENT)
+    database.publish = ChangeFeed(database, SOURCE, redis, pipeline).publish
     likes = LikeService(database, LikeStore(redis, pipeline), UserNumbers(database), clock)
     revoked = RevokedSessions(redis, clock)
     erasure = Erasure(database, revoked, likes, clock, Ids(clock))

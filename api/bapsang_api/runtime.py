@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,15 +20,15 @@ from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
 from bapsang_api.comments.service import CommentService
+from bapsang_api.comments.wire import page_of
 from bapsang_api.feed.service import FeedService
 from bapsang_api.http.idempotency import Idempotency
 from bapsang_api.http.ratelimit import RateLimiter
 from bapsang_api.http.shedding import Shedder
 from bapsang_api.kit.background import Background
-from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db.database import Database
-from bapsang_api.kit.db.replica import Pins, ReplicatedDatabase
+from bapsang_api.kit.db.replica import ReplicatedDatabase
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.problem import Unavailable
@@ -45,8 +45,11 @@ from bapsang_api.likes.writeback.reconcile import Reconciliation
 from bapsang_api.likes.writeback.store import ReconcileStore
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
+from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.views import ViewStore
+from bapsang_api.posts.writeback import write_back_views
+from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.reports.service import ReportService
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.tags.service import TagService
@@ -54,7 +57,7 @@ from bapsang_api.terms.service import Pages
 from bapsang_api.uploads.service import ImageService, UploadService
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.numbers import UserNumbers
-from bapsang_api.users.service import UserService
+from bapsang_api.users.service import UserService, forget_withdrawn
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +79,8 @@ class Runtime:
     metrics: Metrics
     revoked: RevokedSessions
     ids: Ids
-    changes: Changes
+    feed: ChangeFeed
+    write_back_views: Callable[[], Awaitable[int]]
 
 
 @asynccontextmanager
@@ -94,8 +98,11 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     if settings.local_database:
         await asyncio.to_thread(migrate, settings.database_url)
     pipeline = Pipeline(redis)
-    changes = Changes(redis, pipeline)
-    database = open_database(settings, redis, changes)
+    database = open_database(settings)
+    feed = ChangeFeed(database, SOURCE, redis, pipeline)
+    database.publish = feed.publish
+    if isinstance(database, ReplicatedDatabase):
+        database.wrote_recently = feed.wrote_recently
     metrics.watch(database)
     passwords = Passwords()
     revoked = RevokedSessions(redis, clock)
@@ -105,17 +112,19 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     issuer = TokenIssuer(keys[0], issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
     storage = Storage(settings.bucket) if settings.bucket else None
     images = ImageService(database, storage, clock, ids)
-    users = UserService(database, images, clock, ids)
+    users = UserService(database, images, clock, ids, feed)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
     account = AccountService(database, users, passwords, revoked, clock)
     like_store = LikeStore(redis, pipeline)
     likes = LikeService(database, like_store, UserNumbers(database), clock)
     moderation = ModerationService(database, revoked, likes, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
-    posts = PostService(database, ViewStore(redis, pipeline), likes, images, clock, ids)
-    metrics.watch_caches(posts.usage)
-    changes.listen(posts.hear)
-    comments = CommentService(database, clock, ids)
+    views = ViewStore(redis, pipeline)
+    posts = PostService(database, views, likes, images, clock, ids, feed)
+    comments = CommentService(
+        database, clock, ids, feed, lambda page: page_of(page, images).model_dump_json(by_alias=True).encode()
+    )
+    metrics.watch_caches(lambda: {**posts.usage(), **comments.usage(), **users.usage()})
     reconcile_store = ReconcileStore(redis)
     like_sync = LikeSync(database, like_store, clock, Reconciliation(reconcile_store, clock))
     pages = Pages(operator=settings.operator_name, contact=settings.contact_email)
@@ -152,15 +161,18 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     # to send requests elsewhere.
     background.start("revocations", revoked.follow, needed=True)
     background.start("rate_limits", limiter.follow)
-    background.start("changes", changes.follow)
-    background.start("watch", posts.follow, ends=settings.local_database)  # there is nothing to watch on SQLite
-    background.start("fill", posts.fill, ends=True)
+    background.start("changes", feed.follow_messages)
+    background.start("poll", feed.follow_database, ends=settings.local_database)  # there is nothing to poll on SQLite
+    background.start("warm_up", posts.warm_up, ends=True)
     background.start("shedding", shedder.follow)
+    write_back = partial(write_back_views, database, views, feed.receive)
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
-        background.start("write_back", partial(_sync_for_ever, like_sync, posts, users, database, clock))
+        background.start("write_back", partial(_sync_for_ever, like_sync, write_back, database, clock))
     try:
-        yield Runtime(app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, changes)
+        yield Runtime(
+            app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, feed, write_back
+        )
     finally:
         await background.close()
         await passwords.close()
@@ -182,12 +194,12 @@ async def require_suitable_redis(settings: Settings, redis: Redis) -> None:
         raise SettingsError("BAPSANG_REDIS_URL", f"names a Redis that {error}", "set it to noeviction") from error
 
 
-def open_database(settings: Settings, redis: Redis, changes: Changes) -> Database:
+def open_database(settings: Settings) -> Database:
     """Return the database, with its replica when there is one."""
     url, limits = settings.database_url, settings.database_limits
     if settings.database_reader_url is None:
-        return Database(url, limits, changes=changes)
-    return ReplicatedDatabase(url, settings.database_reader_url, Pins(redis), limits, changes=changes)
+        return Database(url, limits)
+    return ReplicatedDatabase(url, settings.database_reader_url, limits)
 
 
 def signing_keys(settings: Settings) -> list[SigningKey]:
@@ -212,14 +224,14 @@ def signing_keys(settings: Settings) -> list[SigningKey]:
 
 
 async def _sync_for_ever(
-    like_sync: LikeSync, posts: PostService, users: UserService, database: Database, clock: Clock
+    like_sync: LikeSync, write_back: Callable[[], Awaitable[int]], database: Database, clock: Clock
 ) -> None:
     while True:
         await asyncio.sleep(LOCAL_SYNC_SECONDS)
         try:
             await like_sync.run()
-            await posts.flush_views()
+            await write_back()
             await purge_sessions(database, clock)
-            await users.forget_withdrawn()
+            await forget_withdrawn(database, clock)
         except (Unavailable, *OUTAGE) as error:
             log.warning("like_sync.failed", extra={"error": type(error).__name__})

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from bapsang_api.kit import metrics as api
 from bapsang_api.kit.db.database import PoolUsage
 from bapsang_api.kit.db.replica import ReplicatedDatabase
-from bapsang_api.posts.shown.bounds import Usage
+from bapsang_api.readmodel.entry import Usage
 from bapsang_operator import metrics as operator
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,6 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from bapsang_api.comments.schemas import (
-    CommentAuthor,
     CommentChange,
     CommentCreate,
     CommentEdited,
@@ -17,7 +16,9 @@ from bapsang_api.comments.schemas import (
     CommentPage,
     GoneComment,
 )
-from bapsang_api.comments.service import CommentService, Page, Thread
+from bapsang_api.comments.service import CommentService
+from bapsang_api.comments.threads import Thread
+from bapsang_api.comments.wire import item_of, page_of
 from bapsang_api.http.access import (
     TOKEN_NEEDED,
     TOKEN_OPTIONAL,
@@ -28,9 +29,9 @@ from bapsang_api.http.access import (
 )
 from bapsang_api.http.idempotency import REPLAYED_WITH, Replay
 from bapsang_api.http.inject import provided
-from bapsang_api.http.paging import Cursor, RequestedPage, plain_page
+from bapsang_api.http.paging import RequestedPage, plain_page
 from bapsang_api.http.shortcuts import Shortcut
-from bapsang_api.http.wire import API, JsonRoute, json_response, problems
+from bapsang_api.http.wire import API, JsonRoute, json_bytes, json_response, problems
 from bapsang_api.kit.clock import to_wire
 from bapsang_api.uploads.service import ImageService
 
@@ -41,7 +42,6 @@ Comments = Annotated[CommentService, provided(CommentService)]
 _WRITTEN: Final[dict[str, Any]] = {
     "description": f"The comment. {REPLAYED_WITH} as it is now, or its id alone when it can no longer be read."
 }
-_NOTICES: Final = {"DELETED": "삭제된 댓글입니다.", "HIDDEN": "관리자가 숨긴 댓글입니다."}
 
 
 @router.get("", response_model=CommentPage, responses=problems(400, 401, 404), openapi_extra=TOKEN_OPTIONAL)
@@ -49,11 +49,10 @@ async def list_comments(
     post_id: str,
     _: OptionalPrincipal,
     comments: Comments,
-    images: Images,
     paging: RequestedPage,
 ) -> Response:
     """List the top-level comments of a post, newest first, with their replies, oldest first."""
-    return json_response(_page(await comments.page(post_id, paging.start, paging.size), images))
+    return json_bytes(await comments.page(post_id, paging.start, paging.size))
 
 
 @router.get(
@@ -71,7 +70,7 @@ async def list_replies(
     paging: RequestedPage,
 ) -> Response:
     """List all replies below a top-level comment, oldest first and side by side: `parentId` says what each answers."""
-    return json_response(_page(await comments.replies(post_id, comment_id, paging.start, paging.size), images))
+    return json_response(page_of(await comments.replies(post_id, comment_id, paging.start, paging.size), images))
 
 
 @router.post(
@@ -88,7 +87,7 @@ async def create_comment(
     row = await comments.create(
         post_id, user_id=principal.user_id, content=body.content, parent_id=body.parent_id or None
     )
-    return json_response(_item(Thread(row), images), 201)
+    return json_response(item_of(Thread(row), images), 201)
 
 
 @router.patch(
@@ -124,7 +123,7 @@ async def _written(services: Mapping[type, Any], scope: Scope, comment_id: str) 
     required_caller_of(services, scope)
     comments: CommentService = services[CommentService]
     thread = await comments.current(comment_id)
-    return None if thread is None else _item(thread, services[ImageService]).model_dump_json(by_alias=True).encode()
+    return None if thread is None else item_of(thread, services[ImageService]).model_dump_json(by_alias=True).encode()
 
 
 async def _list(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes | None:
@@ -133,39 +132,10 @@ async def _list(services: Mapping[type, Any], scope: Scope, post_id: str) -> byt
     if page is None:
         return None
     comments: CommentService = services[CommentService]
-    shown = _page(await comments.page(post_id, *page), services[ImageService])
-    return shown.model_dump_json(by_alias=True).encode()
+    return await comments.page(post_id, *page)
 
 
 REPLAYS: Final = (Replay(create_comment, "commentId", _written),)
 SHORTCUTS: Final = tuple(
     Shortcut(route, _list) for route in router.routes if isinstance(route, APIRoute) and route.endpoint is list_comments
 )
-
-
-def _page(page: Page, images: ImageService) -> CommentPage:
-    return CommentPage(
-        items=[_item(thread, images) for thread in page.threads],
-        next_cursor=Cursor.of(page.following),
-        has_more=page.following is not None,
-    )
-
-
-def _item(thread: Thread, images: ImageService) -> CommentItem:
-    row = thread.comment
-    notice = _NOTICES.get(row.status)
-    author = CommentAuthor(nickname=row.author_nickname, author_profile_image_url=images.url(row.author_image_key))
-    return CommentItem(
-        comment_id=row.comment_id,
-        parent_id=row.parent_id,
-        content=notice or row.content,
-        comment_group=row.comment_group,
-        created_at=to_wire(row.created_at),
-        updated_at=to_wire(row.updated_at) if row.updated_at and notice is None else None,
-        depth=row.depth,
-        author=author if notice is None else None,
-        replies=[_item(reply, images) for reply in thread.replies],
-        has_more=thread.following is not None,
-        next_cursor=Cursor.of(thread.following),
-        reply_count=row.reply_count,
-    )

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 
 from bapsang_api.http.paging import Cursor
 from bapsang_api.http.validation import at_most, text_between
-from bapsang_api.http.wire import Wire
+from bapsang_api.http.wire import Wire, WireTime
 
 Content = Annotated[
     str,
@@ -48,7 +48,7 @@ class CommentItem(Wire):
     parent_id: str | None
     content: str
     comment_group: str
-    created_at: str = Field(examples=["2026-11-23T10:10:12.781554"])
+    created_at: WireTime
     updated_at: str | None
     depth: int
     author: CommentAuthor | None

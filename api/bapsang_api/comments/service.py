@@ -4,7 +4,8 @@ Whatever changes the comments of a post first locks the post's row. So the count
 comment that goes at the same moment, and two writers wait in a row, never in a circle.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,36 +13,22 @@ from sqlalchemy import Connection
 
 from bapsang_api.comments import store, tree
 from bapsang_api.comments.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Comment
+from bapsang_api.comments.reads import CommentReads, Wanted
 from bapsang_api.comments.store import CommentRow, Node
+from bapsang_api.comments.threads import MOST_INLINE, Page, Thread, place_of, threads_of
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
-from bapsang_api.kit.db.keyset import Following, Keyset, cut
+from bapsang_api.kit.db.keyset import Keyset, cut
 from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import FieldError, Forbidden, InvalidInput, NotFound
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
 from bapsang_api.posts.models import STATUS_DELETED as POST_DELETED
 from bapsang_api.posts.models import STATUS_HIDDEN as POST_HIDDEN
+from bapsang_api.readmodel.entry import Usage
+from bapsang_api.readmodel.feed import ChangeFeed
 
 DEEPEST: Final = 3
-MOST_INLINE: Final = 50  # replies of a group that come with the comment on top
-
-
-@dataclass(frozen=True)
-class Thread:
-    """A comment, the replies to it that come along, and where the rest of the group goes on, None without one."""
-
-    comment: CommentRow
-    replies: list["Thread"] = field(default_factory=list)
-    following: Following | None = None
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page of comments and where the next one goes on, None on the last."""
-
-    threads: list[Thread]
-    following: Following | None
 
 
 @dataclass(frozen=True)
@@ -56,30 +43,24 @@ class Edited:
 class CommentService:
     """Writes and reads comments."""
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, ids: Ids, feed: ChangeFeed, render: Callable[[Page], bytes]
+    ) -> None:
         self._database, self._clock, self._ids = database, clock, ids
+        self._reads = CommentReads(database, feed, render)
 
-    async def page(self, post_id: str, before: Keyset | None, size: int) -> Page:
-        """Return up to `size` top-level comments older than `before`, newest first, each with its oldest replies.
+    def usage(self) -> dict[str, Usage]:
+        """Return how much is kept of comments, by cache."""
+        return {"comments": self._reads.usage()}
 
-        Raises NotFound.
+    async def page(self, post_id: str, before: Keyset | None, size: int) -> bytes:
+        """Return the answer to a list of up to `size` top-level comments older than `before`, newest first, each with its oldest
+        replies. Raises NotFound, and Unavailable.
         """
-        if not is_ulid(post_id):
+        content = await self._reads.page(Wanted(post_id, before, size)) if is_ulid(post_id) else None
+        if content is None:
             raise NotFound
-
-        def read(connection: Connection) -> tuple[list[CommentRow], list[CommentRow]] | None:
-            rows = store.roots(connection, post_id, before, size + 1)
-            if not rows and not store.post_visible(connection, post_id):
-                return None
-            answered = [row.comment_id for row in rows[:size] if row.reply_count]
-            return rows, store.first_replies(connection, answered, MOST_INLINE + 1)
-
-        found = await self._database.find_lagging(read)
-        if found is None:
-            raise NotFound
-        rows, replies = found
-        shown, following = cut(rows, size, _place)
-        return Page(_threads(shown, replies), following)
+        return content
 
     async def replies(self, post_id: str, comment_id: str, after: Keyset | None, size: int) -> Page:
         """Return up to `size` replies below a top-level comment that are newer than `after`, oldest first, side by side.
@@ -97,7 +78,7 @@ class CommentService:
         rows = await self._database.find_lagging(read)
         if rows is None:
             raise NotFound
-        shown, following = cut(rows, size, _place)
+        shown, following = cut(rows, size, place_of)
         return Page([Thread(row) for row in shown], following)
 
     async def current(self, comment_id: str) -> Thread | None:
@@ -105,11 +86,11 @@ class CommentService:
 
         def read(connection: Connection) -> Thread | None:
             node = store.node(connection, comment_id)
-            if node is None or node.status != STATUS_ACTIVE or not store.post_visible(connection, node.post_id):
+            if node is None or node.status != STATUS_ACTIVE or not store.versions_of(connection, [node.post_id]):
                 return None
             row = store.row(connection, comment_id)
             replies = store.first_replies(connection, [comment_id], MOST_INLINE + 1) if row.reply_count else []
-            return _threads([row], replies)[0]
+            return threads_of([row], replies)[0]
 
         return await self._database.read(read)
 
@@ -135,6 +116,7 @@ class CommentService:
         def rewrite(connection: Connection) -> None:
             _lock_own(connection, post_id, comment_id, user_id)
             store.change(connection, comment_id, content=content, updated_at=now)
+            store.renew_version(connection, post_id)
 
         await self._database.write(rewrite)
         return Edited(comment_id, content, now)
@@ -178,6 +160,8 @@ def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) ->
             tree.take_from_sight(connection, node, STATUS_DELETED, deleted_at=now, content="")
         else:
             store.erase(connection, comment_id, now)
+            if node is not None:
+                store.renew_version(connection, node.post_id)
     return len(places)
 
 
@@ -233,26 +217,3 @@ def _comment(comment_id: str, post_id: str, user_id: str, content: str, now: dat
         # Clocks of replicas differ, and an answer that seemed older than what it answers would be listed before it.
         comment.created_at = max(now, parent.created_at + timedelta(microseconds=1))
     return comment
-
-
-def _threads(roots: list[CommentRow], replies: list[CommentRow]) -> list[Thread]:
-    """Return the comments on top with the replies, which are the oldest of each group and one more, below them."""
-    groups: dict[str, list[CommentRow]] = {root.comment_id: [] for root in roots}
-    for reply in replies:
-        groups[reply.comment_group].append(reply)
-    return [_thread(root, groups[root.comment_id]) for root in roots]
-
-
-def _thread(root: CommentRow, replies: list[CommentRow]) -> Thread:
-    shown, following = cut(replies, MOST_INLINE, _place)
-    top = Thread(root, following=following)
-    places = {root.comment_id: top}
-    # Oldest first, so a comment is there before the replies to it.
-    for reply in shown:
-        place = places[reply.comment_id] = Thread(reply)
-        places[reply.parent_id or ""].replies.append(place)
-    return top
-
-
-def _place(row: CommentRow) -> Following:
-    return Following(row.created_at, row.comment_id)

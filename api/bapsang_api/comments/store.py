@@ -1,6 +1,6 @@
 """Every SQL statement on comments."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 
 from bapsang_api.comments.models import STATUS_DELETED, Comment
-from bapsang_api.kit.changes import note
 from bapsang_api.kit.db.columns import table_of
+from bapsang_api.kit.db.database import note
 from bapsang_api.kit.db.keyset import Keyset, newest_first, oldest_first
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
 from bapsang_api.posts.models import Post
@@ -49,6 +49,7 @@ class CommentRow:
     reply_count: int
     author_nickname: str
     author_image_key: str | None
+    author_id: str
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ _COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (  # in the order of CommentRo
     comments.c.reply_count,
     author_name.label("author"),
     users.c.profile_image_key,
+    comments.c.user_id,
 )
 _NODE = select(
     comments.c.comment_id,
@@ -93,8 +95,7 @@ _NODE = select(
 _ROWS = select(*_COLUMNS).join_from(comments, users, users.c.id == comments.c.user_id)
 # Forced: where one post or group holds much of the table, MySQL would read and sort all of it for the few rows of a page.
 _ROOTS = newest_first(
-    _ROWS.join(posts, posts.c.id == comments.c.post_id)
-    .where(posts.c.post_status == POST_ACTIVE, comments.c.depth == 0, comments.c.listed == true())
+    _ROWS.where(comments.c.depth == 0, comments.c.listed == true())
     .where(comments.c.post_id == bindparam("post_id"))
     .order_by(comments.c.created_at.desc(), comments.c.comment_id.desc())
     .with_hint(comments, "FORCE INDEX (ix_comments_post)", "mysql"),
@@ -112,12 +113,20 @@ _REPLIES_TO = oldest_first(
     comments.c.created_at,
     comments.c.comment_id,
 )
-_POST_VISIBLE = select(exists().where(posts.c.id == bindparam("post_id"), posts.c.post_status == POST_ACTIVE))
+_POSTS: Final[BindParameter[str]] = bindparam("post_ids", expanding=True)
+_VERSIONS = select(posts.c.id, posts.c.comment_version).where(
+    posts.c.id.in_(_POSTS), posts.c.post_status == POST_ACTIVE
+)
 _ROW = _ROWS.where(comments.c.comment_id == bindparam("one"))
 _ONE_NODE = _NODE.where(comments.c.comment_id == bindparam("one"))
 _INSERT = insert(comments)
 _MORE: Final = bindparam("more", type_=Integer())
-_ADD_VISIBLE = update(posts).where(posts.c.id == bindparam("one")).values(comment_count=posts.c.comment_count + _MORE)
+_ADD_VISIBLE = (
+    update(posts)
+    .where(posts.c.id == bindparam("one"))
+    .values(comment_count=posts.c.comment_count + _MORE, comment_version=posts.c.comment_version + 1)
+)
+_RENEW = update(posts).where(posts.c.id == bindparam("one")).values(comment_version=posts.c.comment_version + 1)
 _COUNT_IN = _ADD_VISIBLE.where(posts.c.post_status == POST_ACTIVE)
 _ADD_LISTED = (
     update(comments).where(comments.c.comment_id == bindparam("one")).values(reply_count=comments.c.reply_count + _MORE)
@@ -159,12 +168,14 @@ _FIRST_LATERAL: Final = _first_lateral()
 _FIRST_NUMBERED: Final = _first_numbered()
 
 
-def post_visible(connection: Connection, post_id: str) -> bool:
-    return bool(connection.scalar(_POST_VISIBLE, {"post_id": post_id}))
+def versions_of(connection: Connection, post_ids: Iterable[str]) -> dict[str, int]:
+    """Return the version of the comments of each of these posts that is visible."""
+    rows = connection.execute(_VERSIONS, {"post_ids": list(post_ids)})
+    return {row.id: row.comment_version for row in rows}
 
 
 def roots(connection: Connection, post_id: str, before: Keyset | None, limit: int) -> list[CommentRow]:
-    """Return up to `limit` listed top-level comments of a visible post that are older than `before`, newest first."""
+    """Return up to `limit` listed top-level comments of a post that are older than `before`, newest first."""
     return [CommentRow(*row) for row in _ROOTS.rows(connection, before, limit, post_id=post_id)]
 
 
@@ -215,6 +226,12 @@ def add(connection: Connection, comment: Comment) -> None:
 def change(connection: Connection, comment_id: str, **values: Any) -> None:
     """Set columns of a comment."""
     connection.execute(update(comments).where(comments.c.comment_id == comment_id).values(values))
+
+
+def renew_version(connection: Connection, post_id: str) -> None:
+    """Note that a comment of the post shows something else, though their number is the same."""
+    connection.execute(_RENEW, {"one": post_id})
+    note(connection, post_id)
 
 
 def unerased(connection: Connection, user_id: str, limit: int) -> list[tuple[str, str]]:

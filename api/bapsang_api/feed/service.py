@@ -47,7 +47,7 @@ class FeedService:
                 post_id=row.post.post_id,
                 title=row.post.title,
                 content=row.content,
-                author=row.post.author_nickname,
+                author=row.post.nickname,
                 tags=row.post.tags,
                 image_url=self._images.url(row.post.image_key),
                 created_at=row.post.created_at,

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Select, select
 
+from bapsang_api.kit.db.views import columns_of
 from bapsang_api.posts.models import STATUS_ACTIVE
-from bapsang_api.posts.shown.store import LIST_COLUMNS, PostRow, post_contents, posts, users
+from bapsang_api.posts.view import PostItemView, post_contents, posts, users
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,11 @@ class NewPost:
 
     updated_at: datetime | None
     content: str
-    post: PostRow
+    post: PostItemView
 
 
 _NEWEST: Final[Select[Any]] = (
-    select(posts.c.updated_at, post_contents.c.content, *LIST_COLUMNS)
+    select(posts.c.updated_at, post_contents.c.content, *columns_of(PostItemView))
     .join_from(posts, users, users.c.id == posts.c.user_id)
     .join(post_contents, post_contents.c.id == posts.c.id)
     .where(posts.c.post_status == STATUS_ACTIVE)
@@ -31,4 +32,4 @@ _NEWEST: Final[Select[Any]] = (
 def newest(connection: Connection, limit: int) -> list[NewPost]:
     """Return the newest visible posts."""
     rows = connection.execute(_NEWEST.limit(limit))
-    return [NewPost(updated_at, content, PostRow(*row)) for updated_at, content, *row in rows]
+    return [NewPost(updated_at, content, PostItemView(*row)) for updated_at, content, *row in rows]

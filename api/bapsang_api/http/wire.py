@@ -1,15 +1,17 @@
 """Requests and answers: camelCase models, the answers made from them, and the route class that insists on JSON."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from datetime import datetime
+from typing import Annotated, Any, Final
 
 from fastapi import Request
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from starlette.responses import PlainTextResponse, Response
 
 from bapsang_api.http.bodies import JsonRequest
+from bapsang_api.kit.clock import to_wire
 from bapsang_api.kit.problem import MEDIA_TYPE, ProblemBody, UnsupportedMediaType
 
 API: Final = "/api/v1"
@@ -19,6 +21,14 @@ class Wire(BaseModel):
     """Base of request and response bodies: snake_case here, camelCase outside; unknown fields are ignored."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+def _on_the_wire(value: object) -> object:
+    return to_wire(value) if isinstance(value, datetime) else value
+
+
+WireTime = Annotated[str, BeforeValidator(_on_the_wire), Field(examples=["2026-11-23T10:10:12.781554"])]
+WireTimeOrNull = Annotated[str | None, BeforeValidator(_on_the_wire)]
 
 
 def json_response(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -15,7 +15,7 @@ from bapsang_api.http.shortcuts import Shortcut
 from bapsang_api.http.wire import API, json_response, problems
 from bapsang_api.likes.service import LikeService
 from bapsang_api.posts.schemas import PostPage
-from bapsang_api.posts.shown.wire import page_of
+from bapsang_api.posts.wire import page_of
 from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/posts/{{post_id}}/likes", tags=["likes"])

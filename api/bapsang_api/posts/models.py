@@ -11,6 +11,8 @@ from bapsang_api.kit.db.columns import TABLE_OPTIONS, Listed, UtcDateTime, ascii
 STATUS_ACTIVE = "ACTIVE"
 STATUS_HIDDEN = "HIDDEN"
 STATUS_DELETED = "DELETED"
+# In the `info` of a column that holds an author's own words or pictures: what it holds once they are erased.
+ERASED = "erased"
 
 
 class Post(SQLModel, table=True):
@@ -27,7 +29,7 @@ class Post(SQLModel, table=True):
 
     id: str = Field(sa_column=Column(ulid(), primary_key=True))
     user_id: str = Field(sa_column=Column(ulid(), ForeignKey("users.id", name="fk_posts_user"), nullable=False))
-    title: str = Field(sa_column=Column(String(255), nullable=False))
+    title: str = Field(sa_column=Column(String(255), nullable=False, info={ERASED: ""}))
     created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
     updated_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     deleted_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
@@ -35,8 +37,12 @@ class Post(SQLModel, table=True):
     like_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
     comment_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
     post_status: str = Field(default=STATUS_ACTIVE, sa_column=Column(ascii_text(16), nullable=False))
-    tags: tuple[str, ...] = Field(default=(), sa_column=Column(Listed(209)))  # as they are shown, in their order
+    tags: tuple[str, ...] = Field(
+        default=(), sa_column=Column(Listed(209), info={ERASED: ()})
+    )  # as they are shown, in their order
     changed_at: datetime | None = Field(default=None, sa_column=changed_at())
+    # Grows with each change of the post's comments, so that the change feed tells which pages of them are outdated.
+    comment_version: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))
 
 
 class PostContent(SQLModel, table=True):
@@ -46,8 +52,8 @@ class PostContent(SQLModel, table=True):
     __table_args__ = (TABLE_OPTIONS,)
 
     id: str = Field(sa_column=Column(ulid(), ForeignKey("posts.id", name="fk_post_contents_post"), primary_key=True))
-    content: str = Field(sa_column=Column(long_text(), nullable=False))
-    post_image_key: str | None = Field(default=None, sa_column=Column(ascii_text(255)))
+    content: str = Field(sa_column=Column(long_text(), nullable=False, info={ERASED: ""}))
+    post_image_key: str | None = Field(default=None, sa_column=Column(ascii_text(255), info={ERASED: None}))
 
 
 class PostImage(SQLModel, table=True):

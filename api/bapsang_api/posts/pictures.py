@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bapsang_api.posts.shown.store import Picture
+from bapsang_api.posts.view import Picture
 from bapsang_api.uploads.service import Named
 
 

@@ -27,11 +27,11 @@ from bapsang_api.http.shortcuts import Shortcut
 from bapsang_api.http.validation import empty_as_absent, text_between
 from bapsang_api.http.wire import API, JsonRoute, json_bytes, json_response, problems
 from bapsang_api.kit.security.tokens import Principal
+from bapsang_api.posts.listing import Wanted
 from bapsang_api.posts.pictures import NamedPicture, PictureChange
 from bapsang_api.posts.schemas import GonePost, PostChange, PostCreate, PostDetail, PostPage
 from bapsang_api.posts.service import PostService
-from bapsang_api.posts.shown.lists import Wanted
-from bapsang_api.posts.shown.wire import detail_of, page_of
+from bapsang_api.posts.wire import detail_of, page_of
 from bapsang_api.search.query import Query as Words
 from bapsang_api.search.query import searchable
 from bapsang_api.tags.schemas import TagName
@@ -81,13 +81,7 @@ async def read_post(post_id: str, request: Request, principal: OptionalPrincipal
 )
 async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Posts, images: Images) -> Response:
     """Publish a post."""
-    detail = await posts.create(
-        user_id=principal.user_id,
-        title=body.title,
-        content=body.content,
-        pictures=_pictures(body),
-        tags=tuple(body.tags or ()),
-    )
+    detail = await posts.create(user_id=principal.user_id, fields=body.columns, pictures=_pictures(body))
     shown = detail_of(detail.row, images, is_liked=detail.is_liked)
     return json_response(shown, 201, {"Location": f"{API}/posts/{shown.post_id}"})
 
@@ -102,14 +96,7 @@ async def change_post(
     post_id: str, body: PostChange, principal: CurrentPrincipal, posts: Posts, images: Images
 ) -> Response:
     """Change a post of the caller's. What is missing or null stays. Counts no view."""
-    detail = await posts.change(
-        post_id,
-        user_id=principal.user_id,
-        title=body.title,
-        content=body.content,
-        pictures=_pictures(body),
-        tags=None if body.tags is None else tuple(body.tags),
-    )
+    detail = await posts.change(post_id, user_id=principal.user_id, fields=body.columns, pictures=_pictures(body))
     return json_response(detail_of(detail.row, images, is_liked=detail.is_liked))
 
 

@@ -1,12 +1,12 @@
 """Wire shapes of posts."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from bapsang_api.http.paging import Cursor
 from bapsang_api.http.validation import empty_as_absent, text_between
-from bapsang_api.http.wire import Wire
+from bapsang_api.http.wire import Wire, WireTime, WireTimeOrNull
 from bapsang_api.tags.schemas import TagNames
 from bapsang_api.uploads.schemas import ObjectKey
 
@@ -37,7 +37,23 @@ class NewImage(Wire):
 Images = Annotated[list[NewImage], Field(max_length=10)]
 
 
-class PostCreate(Wire):
+class _Fields(Wire):
+    """What a request says of a post."""
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns that are given, by name; pictures are rows of their own."""
+        given = {
+            name: getattr(self, name) for name in type(self).model_fields if name not in {"post_image_key", "images"}
+        }
+        return {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in given.items()
+            if value is not None
+        }
+
+
+class PostCreate(_Fields):
     """A new post. Where `images` is given, `postImageKey` does not count."""
 
     title: Title
@@ -47,7 +63,7 @@ class PostCreate(Wire):
     tags: TagNames | None = None
 
 
-class PostChange(Wire):
+class PostChange(_Fields):
     """A change of a post. What is missing or null stays.
 
     `images` replaces all pictures, an empty list removes them; `postImageKey` replaces only the first, empty removes it.
@@ -87,7 +103,7 @@ class PostItem(Wire):
 
     post_id: str
     title: str
-    created_at: str = Field(examples=["2026-11-23T10:10:12.781554"])
+    created_at: WireTime
     thumbnail_url: str | None
     author: Author
     stats: Stats
@@ -131,8 +147,8 @@ class PostDetail(Wire):
 
     post_id: str
     title: str
-    created_at: str = Field(examples=["2026-11-23T10:10:12.781554"])
-    updated_at: str | None
+    created_at: WireTime
+    updated_at: WireTimeOrNull
     content_detail: ContentDetail
     author: Author
     stats: DetailStats

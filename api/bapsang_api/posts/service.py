@@ -1,12 +1,11 @@
 """Use cases of posts."""
 
 import logging
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -18,26 +17,24 @@ from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import Forbidden, NotFound
 from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.kit.security.tokens import Principal
-from bapsang_api.posts import store
-from bapsang_api.posts.models import Post, PostContent
+from bapsang_api.posts import queries, store
+from bapsang_api.posts.listing import Wanted
+from bapsang_api.posts.lists import PAGES, PostLists
 from bapsang_api.posts.pictures import PictureChange
-from bapsang_api.posts.shown import store as shown
-from bapsang_api.posts.shown.bounds import USUAL, Bounds, Usage
-from bapsang_api.posts.shown.cache import PostCache
-from bapsang_api.posts.shown.fill import fill
-from bapsang_api.posts.shown.lists import PostLists, Wanted
-from bapsang_api.posts.shown.store import PostDetailRow, PostRow
-from bapsang_api.posts.shown.watch import Watch
-from bapsang_api.posts.shown.wire import parts_of
+from bapsang_api.posts.reads import POSTS, PostReads
+from bapsang_api.posts.view import PostDetailView, PostItemView
 from bapsang_api.posts.views import ViewStore
+from bapsang_api.posts.wire import rendered
+from bapsang_api.readmodel.entry import Bounds, Usage
+from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.search.query import Query
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, attach, detach
 
 log = logging.getLogger(__name__)
 
-_VIEW_BATCH: Final = 500
-Row = TypeVar("Row", bound=PostRow)
+_TRUE, _FALSE = b"true", b"false"
+View = TypeVar("View", bound=PostItemView)
 
 
 class PostLikes(Protocol):
@@ -50,7 +47,7 @@ class PostLikes(Protocol):
         """Return whether the user likes the post and how many do; `written` is how many did at the last write-back."""
 
     def listen(self, listener: Callable[[str, int], None]) -> None:
-        """Have `listener` told of each post whose likes are changed here, and how many it has then."""
+        """Have `listener` called for each post whose likes are changed here, with how many it has then."""
 
     async def forget(self, post_id: str) -> None:
         """Forget the likes of a post that has been deleted for good."""
@@ -60,7 +57,7 @@ class PostLikes(Protocol):
 class Page:
     """A page of posts and where the next one goes on, None on the last."""
 
-    rows: list[PostRow]
+    rows: list[PostItemView]
     following: Following | None
 
 
@@ -68,7 +65,7 @@ class Page:
 class Detail:
     """A post and what is personal to the one who reads it."""
 
-    row: PostDetailRow
+    row: PostDetailView
     is_liked: bool
 
 
@@ -83,90 +80,69 @@ class PostService:
         images: ImageService,
         clock: Clock,
         ids: Ids,
+        feed: ChangeFeed,
         *,
-        timer: Callable[[], float] = time.monotonic,
-        bounds: Bounds = USUAL,
+        bounds: tuple[Bounds, Bounds] = (POSTS, PAGES),
     ) -> None:
-        """`timer` tells how old what is kept of posts is, in seconds; `bounds` how much may be kept."""
+        """`bounds`: how much of posts and of pages may be kept."""
         self._database, self._views, self._likes, self._images = database, views, likes, images
         self._clock, self._ids = clock, ids
-        self._cache = PostCache(database, likes, partial(parts_of, images=images), timer, bounds)
-        self._lists = PostLists(database, self._cache, timer, bounds)
-        self._watch = Watch(database, self._cache, self._lists, timer)
-        likes.listen(self._cache.count_likes)
-
-    def hear(self, names: Collection[str]) -> None:
-        """Look at these posts, and at those of these authors, before they are shown again."""
-        self._cache.change(names)
-        self._lists.change(names)
+        kept, pages = bounds
+        self._reads = PostReads(database, feed, likes, partial(rendered, images=images), bounds=kept)
+        self._lists = PostLists(database, feed, self._reads, bounds=pages)
+        likes.listen(self._reads.count_likes)
 
     def usage(self) -> dict[str, Usage]:
         """Return how much is kept of posts and lists, by cache."""
-        return {**self._cache.usage(), "pages": self._lists.usage()}
+        return {"posts": self._reads.posts.usage(), **self._lists.usage()}
 
-    async def follow(self) -> None:
-        """Watch for ever what changes in the database; cancelled when the process ends."""
-        await self._watch.follow()
-
-    async def fill(self) -> None:
+    async def warm_up(self) -> None:
         """Have the newest posts at hand before they are asked for."""
-        await fill(self._cache, self._database)
+        await self._reads.warm_up()
 
-    async def create(
-        self, *, user_id: str, title: str, content: str, pictures: PictureChange, tags: tuple[str, ...]
-    ) -> Detail:
-        """Publish a post and return it as its detail shows it. Raises InvalidInput for an image that cannot be used."""
+    async def create(self, *, user_id: str, fields: Mapping[str, Any], pictures: PictureChange) -> Detail:
+        """Publish a post of these columns and return it as its detail shows it.
+
+        Raises InvalidInput for an image that cannot be used.
+        """
         published = await self._published(pictures, user_id)
         post_id, now = self._ids.new(), self._clock.now()
 
-        def add(connection: Connection) -> PostDetailRow | None:
+        def add(connection: Connection) -> PostDetailView | None:
             attach(connection, published.values(), owner_id=user_id, now=now)
-            store.add(
-                connection,
-                Post(id=post_id, user_id=user_id, title=title, created_at=now, tags=tags),
-                PostContent(id=post_id, content=content),
-                pictures.applied((), published),
-            )
-            return shown.detail(connection, post_id)
+            wanted = pictures.applied((), published)
+            store.add(connection, post_id, user_id=user_id, now=now, fields=fields, pictures=wanted)
+            return queries.detail(connection, post_id)
 
-        row = await self._database.write(add)
-        if row is None:
+        view = await self._database.write(add)
+        if view is None:
             raise NotFound
-        return Detail(row, is_liked=False)
+        return Detail(view, is_liked=False)
 
-    async def change(
-        self,
-        post_id: str,
-        *,
-        user_id: str,
-        title: str | None,
-        content: str | None,
-        pictures: PictureChange,
-        tags: tuple[str, ...] | None,
-    ) -> Detail:
-        """Change what is given and return the post; counts no view.
+    async def change(self, post_id: str, *, user_id: str, fields: Mapping[str, Any], pictures: PictureChange) -> Detail:
+        """Change the columns that are given and return the post; counts no view.
 
         Raises NotFound, Forbidden for another's post, and InvalidInput for an image that cannot be used.
         """
         published = await self._published(pictures, user_id)
         now = self._clock.now()
 
-        def rewrite(connection: Connection) -> PostDetailRow | None:
+        def rewrite(connection: Connection) -> PostDetailView | None:
             self._lock_own(connection, post_id, user_id)
-            current = shown.pictures_of(connection, post_id)
+            current = queries.pictures_of(connection, post_id)
             wanted = pictures.applied(current, published)
             if wanted != list(current):
                 detach(connection, (picture.object_key for picture in current), now)
                 attach(connection, (picture.object_key for picture in wanted), owner_id=user_id, now=now)
                 store.set_pictures(connection, post_id, wanted)
-            if wanted != list(current) or any(given is not None for given in (title, content, tags)):
-                store.change(connection, post_id, title=title, content=content, names=tags, now=now)
-            return shown.detail(connection, post_id)
+            if wanted != list(current) or fields:
+                store.change(connection, post_id, fields, now)
+            return queries.detail(connection, post_id)
 
-        row = await self._database.write(rewrite)
-        if row is None:
+        view = await self._database.write(rewrite)
+        if view is None:
             raise NotFound
-        return await self._shown(row, user_id)
+        return await self._shown(view, user_id)
 
     async def delete(self, post_id: str, *, user_id: str) -> None:
         """Take a post from sight for good, with its comments and likes. Raises NotFound, and Forbidden for another's."""
@@ -174,7 +150,7 @@ class PostService:
 
         def remove(connection: Connection) -> None:
             self._lock_own(connection, post_id, user_id)
-            detach(connection, (picture.object_key for picture in shown.pictures_of(connection, post_id)), now)
+            detach(connection, (picture.object_key for picture in queries.pictures_of(connection, post_id)), now)
             store.delete(connection, post_id, now)
 
         await self._database.write(remove)
@@ -184,52 +160,39 @@ class PostService:
 
     async def listed(self, wanted: Wanted) -> bytes:
         """Return the answer to a list. Raises Unavailable."""
-        return self._lists.peek(wanted) or await self._lists.get(wanted)
+        return await self._lists.page(wanted)
 
     async def detail(self, post_id: str, principal: Principal | None, viewer: str) -> bytes:
         """Return the answer to a detail and count a view of `viewer`. Raises NotFound, and Unavailable."""
-        peek, find = self._cache.peek, self._cache.find
-        if principal is None:  # whoever has a token is told the count together with whether they like it
-            peek, find = self._cache.peek_counted, self._cache.find_counted
-        copy = peek(post_id)
-        if copy is None and is_ulid(post_id):
-            copy = await find(post_id)
-        if copy is None:
+        post = await self._reads.post(post_id) if is_ulid(post_id) else None
+        if post is None:
             raise NotFound
         self._count_view(post_id, viewer)
         if principal is None:
-            return copy.detail(is_liked=False)
-        liked, count = await self._likes.liked(post_id, principal.user_id, principal.number, copy.standing.like_count)
-        self._cache.count_likes(post_id, count)
-        return copy.detail(is_liked=liked)
+            return (await self._reads.counted(post_id, post)).detail(_FALSE)
+        # Whoever has a token is told the count together with whether they like it.
+        liked, count = await self._likes.liked(post_id, principal.user_id, principal.number, post.written_likes)
+        self._reads.count_likes(post_id, count)
+        return post.rendered.detail(count, post.comments, post.views, _TRUE if liked else _FALSE)
 
     async def current(self, post_id: str, user_id: str) -> Detail | None:
         """Return a post as its author sees it now, None once it is deleted or hidden; counts no view."""
-        row = await self._database.read(partial(shown.detail, post_id=post_id))
+        row = await self._database.read(partial(queries.detail, post_id=post_id))
         return None if row is None else await self._shown(row, user_id)
 
     async def written_by(self, author_id: str, before: Keyset | None, size: int) -> Page:
         """Return up to `size` posts of an author, older than `before`, newest first, with live counts."""
         rows = await self._database.read_lagging(
-            partial(shown.written_by, author_id=author_id, before=before, limit=size + 1)
+            partial(queries.written_by, author_id=author_id, before=before, limit=size + 1)
         )
         return await self._page(rows, size)
 
     async def search(self, query: Query, before: Keyset | None, size: int) -> Page:
         """Return up to `size` posts with all the words in title and content, older than `before`, newest first."""
-        rows = await self._database.read_lagging(partial(shown.found, query=query, before=before, limit=size + 1))
+        rows = await self._database.read_lagging(partial(queries.found, query=query, before=before, limit=size + 1))
         return await self._page(rows, size)
 
-    async def flush_views(self) -> int:
-        """Write the pending views to the database and return how many there were."""
-        total = 0
-        while views := await self._views.take(_VIEW_BATCH):
-            await self._database.write(partial(store.add_views, views=views))
-            self.hear(views)  # of other processes nobody hears it: they look within LONGEST
-            total += sum(views.values())
-        return total
-
-    async def _page(self, rows: list[PostRow], size: int) -> Page:
+    async def _page(self, rows: list[PostItemView], size: int) -> Page:
         listed, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
         counts = await self._likes.counts([row.post_id for row in listed])
         return Page([with_count(row, counts) for row in listed], following)
@@ -248,7 +211,7 @@ class PostService:
         keys = await self._images.publish(named, owner_id=user_id, category=Category.POST_IMAGE)
         return {image.key: key for image, key in zip(named, keys, strict=True)}
 
-    async def _shown(self, row: PostDetailRow, user_id: str) -> Detail:
+    async def _shown(self, row: PostDetailView, user_id: str) -> Detail:
         """Return a post that has just been changed, or a while ago: that is done, whether its likes can be read or not."""
         liked, count = False, row.like_count
         with after_commit("posts.like_not_read", post_id=row.post_id):
@@ -269,12 +232,12 @@ def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) ->
     """
     post_ids = store.unerased(connection, user_id, limit)
     if post_ids:
-        pictures = (picture for post_id in post_ids for picture in shown.pictures_of(connection, post_id))
+        pictures = (picture for post_id in post_ids for picture in queries.pictures_of(connection, post_id))
         detach(connection, [picture.object_key for picture in pictures], now)
         store.erase(connection, post_ids, now)
     return post_ids
 
 
-def with_count(row: Row, counts: dict[str, int]) -> Row:
+def with_count(row: View, counts: dict[str, int]) -> View:
     """Return the row with its live like count, if there is one."""
     return replace(row, like_count=counts.get(row.post_id, row.like_count))

@@ -1,24 +1,20 @@
-"""Every SQL statement that writes posts, and what writers have to read first. What readers read is in `posts/shown`."""
+"""Every SQL statement that writes posts, and what writers have to read first. What readers read is in queries.py."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, bindparam, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Table, bindparam, func, insert, or_, select, update
 from sqlalchemy import delete as delete_from
 
-from bapsang_api.kit.changes import note
 from bapsang_api.kit.db import counters
-from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent
-from bapsang_api.posts.shown.store import Picture, post_contents, post_images, posts
+from bapsang_api.kit.db.database import note
+from bapsang_api.posts.listing import LISTS, TAGS, TOP
+from bapsang_api.posts.models import ERASED, STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent
+from bapsang_api.posts.view import Picture, post_contents, post_images, posts
 from bapsang_api.search import store as texts
 from bapsang_api.tags import store as tags
 from bapsang_api.uploads.store import UnusedImage
-
-# Noted beside a post's id when it comes into lists or goes from them; a new one comes on top of them.
-LISTS = "posts"
-TOP = "posts:top"
-
 
 _STATUSES: Final[BindParameter[str]] = bindparam("statuses", expanding=True)
 _LOCKED: Final = (
@@ -30,15 +26,26 @@ _INSERT: Final = insert(posts)
 _INSERT_CONTENT: Final = insert(post_contents)
 
 
-def add(connection: Connection, post: Post, content: PostContent, pictures: Sequence[Picture]) -> None:
+def add(
+    connection: Connection,
+    post_id: str,
+    *,
+    user_id: str,
+    now: datetime,
+    fields: Mapping[str, Any],
+    pictures: Sequence[Picture],
+) -> None:
+    """Insert a post; `fields` are its columns and those of its content, by name."""
+    of_post, of_content = _by_table(fields)
+    post = Post(id=post_id, user_id=user_id, created_at=now, **of_post)
     connection.execute(_INSERT, post.model_dump(exclude={"changed_at"}))
-    connection.execute(_INSERT_CONTENT, content.model_dump())
-    texts.add(connection, post.id, post.title, content.content)
+    connection.execute(_INSERT_CONTENT, PostContent(id=post_id, **of_content).model_dump())
+    texts.add(connection, post_id, fields["title"], fields["content"])
     if post.tags:
-        tags.put(connection, post.id, post.created_at, post.tags)
+        tags.put(connection, post_id, now, post.tags)
     if pictures:
-        set_pictures(connection, post.id, pictures)
-    note(connection, post.id, TOP)
+        set_pictures(connection, post_id, pictures)
+    note(connection, post_id, TOP)
 
 
 def set_pictures(connection: Connection, post_id: str, pictures: Sequence[Picture]) -> None:
@@ -78,27 +85,18 @@ def lock(connection: Connection, post_id: str, statuses: tuple[str, ...] = (STAT
     return author_id
 
 
-def change(
-    connection: Connection,
-    post_id: str,
-    *,
-    title: str | None,
-    content: str | None,
-    names: tuple[str, ...] | None,
-    now: datetime,
-) -> None:
-    """Set what is given; `names` are the tags."""
-    given: dict[str, Any] = {"title": title, "tags": names}
-    changes = {name: value for name, value in given.items() if value is not None}
-    connection.execute(update(posts).where(posts.c.id == post_id).values(**changes, updated_at=now))
-    if content is not None:
-        connection.execute(update(post_contents).where(post_contents.c.id == post_id).values(content=content))
-    if title is not None or content is not None:
+def change(connection: Connection, post_id: str, fields: Mapping[str, Any], now: datetime) -> None:
+    """Set the columns that are given of a post and its content."""
+    of_post, of_content = _by_table(fields)
+    connection.execute(update(posts).where(posts.c.id == post_id).values(**of_post, updated_at=now))
+    if of_content:
+        connection.execute(update(post_contents).where(post_contents.c.id == post_id).values(of_content))
+    if "title" in fields or "content" in fields:
         (words,) = words_of(connection, [post_id])
         texts.put(connection, *words)
-    if names is not None:
+    if "tags" in fields:
         _list_by_tags(connection, post_id)
-    note(connection, post_id, *([] if names is None else [LISTS]))
+    note(connection, post_id, *([TAGS] if "tags" in fields else []))
 
 
 def delete(connection: Connection, post_id: str, now: datetime) -> None:
@@ -132,13 +130,13 @@ def erase(connection: Connection, post_ids: Sequence[str], now: datetime) -> Non
     The rows stay, empty, for the likes and comments of others that hang on them.
     """
     connection.execute(delete_from(post_images).where(post_images.c.post_id.in_(post_ids)))
-    emptied = update(post_contents).where(post_contents.c.id.in_(post_ids)).values(content="", post_image_key=None)
+    emptied = update(post_contents).where(post_contents.c.id.in_(post_ids)).values(_emptied(post_contents))
     connection.execute(emptied)
     deleted_at = func.coalesce(posts.c.deleted_at, now)
     connection.execute(
         update(posts)
         .where(posts.c.id.in_(post_ids))
-        .values(title="", tags=(), post_status=STATUS_DELETED, deleted_at=deleted_at)
+        .values({**_emptied(posts), "post_status": STATUS_DELETED, "deleted_at": deleted_at})
     )
     texts.remove(connection, post_ids)
     tags.remove(connection, post_ids)
@@ -171,3 +169,14 @@ def _list_by_tags(connection: Connection, post_id: str) -> None:
 def add_views(connection: Connection, views: Mapping[str, int]) -> None:
     # Not told as a change: at the peak most posts have been seen within a minute, and each process would look at all of them.
     counters.add(connection, posts.c.view_count, views, changed_at=posts.c.changed_at)
+
+
+def _by_table(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the columns of posts and those of their contents."""
+    of_content = {name: value for name, value in fields.items() if name in post_contents.c}
+    return {name: value for name, value in fields.items() if name not in of_content}, of_content
+
+
+def _emptied(table: Table) -> dict[str, Any]:
+    """Return what columns hold once their author's words are erased."""
+    return {column.name: column.info[ERASED] for column in table.c if ERASED in column.info}

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -13,6 +14,9 @@ from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import Conflict, NotFound
 from bapsang_api.kit.text import folded
+from bapsang_api.readmodel.cache import Cache, Read
+from bapsang_api.readmodel.entry import Bounds, Loaded, Usage
+from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, Named, attach, detach
 from bapsang_api.users import store
@@ -23,14 +27,21 @@ _NICKNAME_TAKEN = "이미 사용 중인 닉네임입니다."
 # How long somebody who withdrew is told so at login; then nothing is left that could tell who it was.
 TRACES_KEPT: Final = timedelta(days=30)
 _FORGET_BATCH: Final = 500
+PROFILES: Final = Bounds(entries=5_000, bytes=2 * 1024 * 1024)
+_PROFILE_BYTES: Final = 350  # besides the e-mail: an id, a name of ten letters and the key of a picture
 _PLACEHOLDER_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
 class UserService:
     """Registers accounts and answers who they are."""
 
-    def __init__(self, database: Database, images: ImageService, clock: Clock, ids: Ids) -> None:
+    def __init__(self, database: Database, images: ImageService, clock: Clock, ids: Ids, feed: ChangeFeed) -> None:
         self._database, self._images, self._clock, self._ids = database, images, clock, ids
+        self._profiles: Cache[str, store.Profile] = Cache(database, feed, _load_profiles, PROFILES)
+
+    def usage(self) -> dict[str, Usage]:
+        """Return how much is kept of accounts, by cache."""
+        return {"profiles": self._profiles.usage()}
 
     async def require_email_free(self, email: str) -> None:
         """Raise Conflict when the e-mail is taken."""
@@ -79,11 +90,11 @@ class UserService:
         return account
 
     async def profile(self, user_id: str) -> store.Profile:
-        """Return the caller's own profile. Raises NotFound when the account is gone."""
-        profile = await self._database.read(partial(store.profile_of, user_id=user_id))
-        if profile is None:
+        """Return what a user sees of their own account. Raises NotFound, and Unavailable."""
+        entry = self._profiles.peek(user_id) or await self._profiles.get(user_id)
+        if entry is None:
             raise NotFound
-        return profile
+        return entry.value
 
     async def change_profile(
         self, user_id: str, *, nickname: str | None, image: Named | None, remove_image: bool
@@ -112,13 +123,21 @@ class UserService:
         if not changed:
             raise NotFound
 
-    async def forget_withdrawn(self) -> int:
-        """Remove the last traces of accounts withdrawn long ago, a bounded number a call; return how many."""
-        before = self._clock.now() - TRACES_KEPT
-        auth_ids = await self._database.read(partial(store.withdrawn_before, moment=before, limit=_FORGET_BATCH))
-        if auth_ids:
-            await self._database.write(partial(store.forget, auth_ids=auth_ids))
-        return len(auth_ids)
+
+async def forget_withdrawn(database: Database, clock: Clock) -> int:
+    """Remove the last traces of accounts withdrawn long ago, a bounded number a call; return how many."""
+    before = clock.now() - TRACES_KEPT
+    auth_ids = await database.read(partial(store.withdrawn_before, moment=before, limit=_FORGET_BATCH))
+    if auth_ids:
+        await database.write(partial(store.forget, auth_ids=auth_ids))
+    return len(auth_ids)
+
+
+async def _load_profiles(
+    user_ids: Collection[str], _: Mapping[str, store.Profile], read: Read[Any]
+) -> dict[str, Loaded[store.Profile]]:
+    profiles: dict[str, store.Profile] = await read(partial(store.profiles_of, user_ids=user_ids))
+    return {user_id: Loaded(profile, (), len(profile.email) + _PROFILE_BYTES) for user_id, profile in profiles.items()}
 
 
 def withdraw(connection: Connection, account: store.Login, now: datetime) -> None:

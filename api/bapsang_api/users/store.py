@@ -1,15 +1,16 @@
 """Every SQL statement on accounts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from sqlalchemy import BindParameter, Connection, bindparam, case, exists, insert, literal, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 
-from bapsang_api.kit.changes import note
 from bapsang_api.kit.db.columns import table_of
+from bapsang_api.kit.db.database import note
+from bapsang_api.kit.db.views import columns_of
 from bapsang_api.kit.text import folded
 from bapsang_api.uploads.store import UnusedImage
 from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, User, UserAuth, UserNumber
@@ -46,15 +47,20 @@ class Login:
 class Profile:
     """What a user sees of their own account."""
 
-    nickname: str
-    email: str
-    image_key: str | None
+    nickname: Annotated[str, users.c.nickname]
+    email: Annotated[str, user_auth.c.email]
+    image_key: Annotated[str | None, users.c.profile_image_key]
 
 
 _INSERT: Final = insert(users)
 _INSERT_AUTH: Final = insert(user_auth)
 _THESE: Final[BindParameter[str]] = bindparam("user_ids", expanding=True)
 _NUMBERS: Final = select(user_numbers.c.user_id, user_numbers.c.number).where(user_numbers.c.user_id.in_(_THESE))
+_PROFILES: Final = (
+    select(users.c.id, *columns_of(Profile))
+    .join(user_auth, user_auth.c.user_id == users.c.id)
+    .where(users.c.id.in_(_THESE), users.c.user_status == STATUS_ACTIVE)
+)
 _LOGIN = select(
     users.c.id, users.c.nickname, users.c.user_role, users.c.user_status, user_auth.c.password_hash
 ).join_from(users, user_auth, user_auth.c.user_id == users.c.id)
@@ -135,13 +141,10 @@ def number_of(connection: Connection, user_id: str) -> int:
     return (numbers_of(connection, [user_id]) or give_numbers(connection, [user_id]))[user_id]
 
 
-def profile_of(connection: Connection, user_id: str) -> Profile | None:
-    row = connection.execute(
-        select(users.c.nickname, user_auth.c.email, users.c.profile_image_key)
-        .join(user_auth, user_auth.c.user_id == users.c.id)
-        .where(users.c.id == user_id, users.c.user_status == STATUS_ACTIVE)
-    ).one_or_none()
-    return None if row is None else Profile(*row)
+def profiles_of(connection: Connection, user_ids: Collection[str]) -> dict[str, Profile]:
+    """Return the profiles of those accounts that are active."""
+    rows = connection.execute(_PROFILES, {"user_ids": list(user_ids)})
+    return {user_id: Profile(*row) for user_id, *row in rows}
 
 
 def change_profile(connection: Connection, user_id: str, changes: dict[str, Any], now: datetime) -> bool:
@@ -175,10 +178,12 @@ def set_password(connection: Connection, user_id: str, password_hash: str) -> No
 
 def set_status(connection: Connection, user_id: str, status: str, now: datetime) -> None:
     connection.execute(update(users).where(users.c.id == user_id).values(user_status=status, updated_at=now))
+    note(connection, user_id)
 
 
 def set_role(connection: Connection, user_id: str, role: str, now: datetime) -> None:
     connection.execute(update(users).where(users.c.id == user_id).values(user_role=role, updated_at=now))
+    note(connection, user_id)
 
 
 def email_of(connection: Connection, user_id: str) -> str:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bapsang_api.auth.purge import purge_sessions
+from bapsang_api.users.service import forget_withdrawn
 
 from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, open_world, refresh_cookie
 
@@ -117,8 +118,8 @@ async def test_withdrawn_user_is_told_so_only_with_the_right_password_and_not_fo
     assert await login_status(world, alice.email.upper(), PASSWORD) == 403
     assert await login_status(world, alice.email, "Wrong-2026!") == 401
     world.clock.passed += timedelta(days=31)
-    assert await world.runtime.users.forget_withdrawn() == 1
-    assert await world.runtime.users.forget_withdrawn() == 0
+    assert await forget_withdrawn(world.runtime.database, world.clock) == 1
+    assert await forget_withdrawn(world.runtime.database, world.clock) == 0
     assert await login_status(world, alice.email, PASSWORD) == 401
 
 

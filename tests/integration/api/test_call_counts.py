@@ -23,7 +23,7 @@ from bapsang_api import runtime
 from bapsang_api.auth import revocation
 from bapsang_api.http import ratelimit
 from bapsang_api.http.ratelimit import Limit
-from bapsang_api.posts.service import PostService
+from bapsang_api.readmodel.feed import ChangeFeed
 
 from .world import API, Backend, World, open_world
 
@@ -142,8 +142,11 @@ async def limited_world(
     """A running service that counts who asks how often, as it does in a pod, and does nothing of its own accord."""
     for module, name in ((runtime, "LOCAL_SYNC_SECONDS"), (ratelimit, "SETTLE_SECONDS"), (revocation, "POLL_SECONDS")):
         monkeypatch.setattr(module, name, 3_600.0)
-    monkeypatch.setattr(runtime, "PostService", partial(PostService, timer=lambda: stopped.now))
+    monkeypatch.setattr(runtime, "ChangeFeed", partial(ChangeFeed, timer=lambda: stopped.now))
     async with open_world(Backend(files.name, files.environment | {"BAPSANG_RATE_LIMITS": LIMITS})) as world:
+        # As on MySQL: the change feed says that nothing has changed.
+        feed = world.runtime.feed
+        feed.since, feed.position, feed.fresh_until = float("-inf"), float("inf"), float("inf")
         yield world
 
 

@@ -98,7 +98,7 @@ async def test_parallel_views_by_distinct_viewers_are_counted_exactly(server_wor
         )
     )
     assert statuses(answers) == {200}
-    assert await world.runtime.posts.flush_views() == CROWD
+    assert await world.runtime.write_back_views() == CROWD
 
     async def shown() -> bool:
         return bool((await stats(world, post_id))["viewCount"] == CROWD)
@@ -129,7 +129,7 @@ async def test_comments_views_likes_and_write_backs_of_one_post_do_not_get_into_
     async def write_back() -> None:
         while writing:
             await world.write_back()
-            await world.runtime.posts.flush_views()
+            await world.runtime.write_back_views()
 
     async def use(person: Person) -> None:
         for number in range(15):
@@ -142,7 +142,7 @@ async def test_comments_views_likes_and_write_backs_of_one_post_do_not_get_into_
     writing = False
     await background
     await world.write_back()
-    await world.runtime.posts.flush_views()
+    await world.runtime.write_back_views()
 
     async def exact() -> bool:
         return await stats(world, post_id) == {

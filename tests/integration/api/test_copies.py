@@ -8,14 +8,13 @@ from functools import partial
 import pytest
 from sqlalchemy import text
 
-from bapsang_api.kit.changes import Changes
 from bapsang_api.kit.db import counters
 from bapsang_api.kit.db.columns import table_of
+from bapsang_api.posts import queries as shown
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import Post
-from bapsang_api.posts.shown import lists
-from bapsang_api.posts.shown import store as shown
-from bapsang_api.posts.shown.cache import USABLE
+from bapsang_api.readmodel import cache
+from bapsang_api.readmodel.entry import HARD_SECONDS
 
 from .databases import connected
 from .world import API, Backend, World, eventually, make_admin, open_world
@@ -78,7 +77,7 @@ async def test_what_nobody_changes_is_not_asked_for_again(servers: Backend) -> N
                 """Read for a time in which everything would have been looked at twice, were it looked at by itself. A look or two are
                 owed to the post's own making, more of them to a machine on which the watch is late."""
                 asked.clear()
-                end = time.monotonic() + 3 * USABLE
+                end = time.monotonic() + 3 * HARD_SECONDS
                 while not asked and time.monotonic() < end:
                     assert await title(world, post_id) == (await titles(world))[0] == "하나"
                     await asyncio.sleep(0.05)
@@ -113,10 +112,10 @@ async def test_views_are_written_without_a_word_and_likes_are_not(servers: Backe
         alice = await world.person()
         seen, liked = await alice.write_post(), await alice.write_post()
     with connected(servers.environment["BAPSANG_DATABASE_URL"]) as connection:
-        since = shown.changed(connection, None, 1_000).now
+        since = shown.ask(connection, None, 1_000).now
         posts.add_views(connection, {seen: 5})
         counters.add(connection, table_of(Post).c.like_count, {liked: 1})
-        told = {change.rpartition(" ")[2] for change in shown.changed(connection, since, 1_000).changes}
+        told = {change.rpartition(" ")[2] for change in shown.ask(connection, since, 1_000).changes}
         assert (seen in told, liked in told) == (False, True)
         assert connection.scalar(text("SELECT view_count FROM posts WHERE id = :id"), {"id": seen}) == 5
 
@@ -127,7 +126,7 @@ async def test_as_many_changes_as_may_be_told_are_not_all(servers: Backend) -> N
             await (await world.person()).write_post(f"밥상 {number}")
     with connected(servers.environment["BAPSANG_DATABASE_URL"]) as connection:
         since = datetime(2026, 1, 1, tzinfo=UTC)
-        found = [shown.changed(connection, since, most) for most in (5, 1_000)]  # three people, three posts
+        found = [shown.ask(connection, since, most) for most in (5, 1_000)]  # three people, three posts
     assert [(len(answer.changes), answer.whole) for answer in found] == [(5, False), (6, True)]
 
 
@@ -183,9 +182,9 @@ async def test_other_processes_see_changes_that_nobody_told_them_of(
         post_id = await alice.write_post("하나")
         assert await title(there, post_id) == (await titles(there))[0] == "하나"
 
-        async def deaf(_self: Changes, _names: object) -> None: ...
+        async def deaf(_names: object) -> None: ...
 
-        monkeypatch.setattr(Changes, "tell", deaf)
+        monkeypatch.setattr(here.runtime.database, "publish", deaf)
         await alice.send("PATCH", f"/posts/{post_id}", json={"title": "둘"})
         newer = await alice.write_post("셋")
 
@@ -204,7 +203,7 @@ async def test_other_processes_see_changes_that_nobody_told_them_of(
 async def test_lists_of_tags_follow_changes_that_nobody_told_of(
     servers: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lists, "LONGEST", 3_600.0)  # no page is read again just because it is old
+    monkeypatch.setattr(cache, "REREAD_SECONDS", 3_600.0)  # no page is read again just because it is old
     async with open_world(servers) as here, open_world(servers) as there:
         alice, admin = await here.person(), await make_admin(here, await here.person())
         first, second, _ = [await alice.write_post(name) for name in ("하나", "둘", "셋")]
@@ -222,9 +221,9 @@ async def test_lists_of_tags_follow_changes_that_nobody_told_of(
         await tag(second, "집밥")
         await eventually(partial(lists_are, ["셋", "둘", "하나"], ["둘"]))
 
-        async def deaf(_self: Changes, _names: object) -> None: ...
+        async def deaf(_names: object) -> None: ...
 
-        monkeypatch.setattr(Changes, "tell", deaf)
+        monkeypatch.setattr(here.runtime.database, "publish", deaf)
         await tag(first, "집밥", "점심")
         await eventually(partial(lists_are, ["셋", "둘", "하나"], ["둘", "하나"]))
         await tag(second)
@@ -240,7 +239,7 @@ async def test_other_processes_are_told(servers: Backend) -> None:
         alice = await here.person()
         post_id = await alice.write_post("하나")
         told: list[str] = []
-        there.runtime.changes.listen(told.extend)
+        there.runtime.feed.on_message(told.extend)
 
         async def followed() -> bool:
             await alice.send("PATCH", f"/posts/{post_id}", json={"title": "둘"})

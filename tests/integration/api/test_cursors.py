@@ -25,8 +25,8 @@ from bapsang_api.kit.db.keyset import Following, Keyset
 from bapsang_api.likes.rows import store as liked_posts
 from bapsang_api.likes.writeback import store as write_back
 from bapsang_api.migrate import migrate
+from bapsang_api.posts import queries as shown
 from bapsang_api.posts import store as post_store
-from bapsang_api.posts.shown import store as shown
 
 from .world import Backend
 

@@ -12,7 +12,7 @@ from bapsang_api.kit.db.connections import Limits, open_engine
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.errors import OUT_OF_TIME, code_of
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.posts.shown import watch
+from bapsang_api.readmodel import feed
 
 from .world import API, Backend, World, assert_problem, eventually, open_world
 
@@ -45,7 +45,7 @@ def let_go() -> threading.Event:
 @pytest.fixture
 def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
     """A service that is opened after this asks for what has changed only once."""
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 60)
+    monkeypatch.setattr(feed, "POLL_SECONDS", 60)
 
 
 @pytest.fixture
@@ -106,8 +106,8 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(servers: B
 
 
 async def test_killed_connections_cost_no_read(small: World) -> None:
-    post_id = await (await small.person()).write_post()
-    await small.http.get(f"{API}/posts/{post_id}/comments")
+    await (await small.person()).write_post()
+    await small.http.get(SEARCH)
     for _ in range(3):
         killer = create_engine(small.runtime.database.engine.url)
         with killer.connect() as connection:
@@ -118,13 +118,13 @@ async def test_killed_connections_cost_no_read(small: World) -> None:
             for victim in victims:
                 connection.execute(text(f"KILL {victim}"))
         killer.dispose()
-        answers = await asyncio.gather(*(small.http.get(f"{API}/posts/{post_id}/comments") for _ in range(4)))
+        answers = await asyncio.gather(*(small.http.get(SEARCH) for _ in range(4)))
         assert [answer.status_code for answer in answers] == [200] * 4
 
 
 async def test_a_restarted_server_costs_no_read_once_it_is_back(small: World) -> None:
-    post_id = await (await small.person()).write_post()
-    await asyncio.gather(*(small.http.get(f"{API}/posts/{post_id}/comments") for _ in range(4)))
+    await (await small.person()).write_post()
+    await asyncio.gather(*(small.http.get(SEARCH) for _ in range(4)))
     engine = create_engine(small.runtime.database.engine.url)
     with engine.connect() as connection:
         connection.execute(text("SET GLOBAL net_retry_count = 11"))  # forgotten by a restart
@@ -138,7 +138,7 @@ async def test_a_restarted_server_costs_no_read_once_it_is_back(small: World) ->
             return False
 
     await eventually(lambda: asyncio.to_thread(is_back), seconds=60)
-    answers = await asyncio.gather(*(small.http.get(f"{API}/posts/{post_id}/comments") for _ in range(4)))
+    answers = await asyncio.gather(*(small.http.get(SEARCH) for _ in range(4)))
     assert [answer.status_code for answer in answers] == [200] * 4
     engine.dispose()
 

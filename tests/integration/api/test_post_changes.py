@@ -65,7 +65,7 @@ async def test_a_change_counts_no_view(world: World) -> None:
     alice = await world.person()
     post_id = await alice.write_post()
     await alice.send("PATCH", f"/posts/{post_id}", json={"title": "새 제목"})
-    assert await world.runtime.posts.flush_views() == 0
+    assert await world.runtime.write_back_views() == 0
 
 
 async def test_bad_change_names_the_field_and_changes_nothing(world: World, subtests: pytest.Subtests) -> None:

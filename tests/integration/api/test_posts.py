@@ -189,10 +189,10 @@ async def test_a_view_counts_once_per_viewer_and_minute_and_shows_after_the_writ
         await alice.get(f"/posts/{post_id}")
         await bob.get(f"/posts/{post_id}")
         await world.http.get(f"{API}/posts/{post_id}", headers={"X-Forwarded-For": "203.0.113.7"})
-    assert await world.runtime.posts.flush_views() == 3
+    assert await world.runtime.write_back_views() == 3
 
     async def shown() -> bool:
         return bool((await page(world))["items"][0]["stats"]["viewCount"] == 3)
 
     await eventually(shown)
-    assert await world.runtime.posts.flush_views() == 0
+    assert await world.runtime.write_back_views() == 0

@@ -14,8 +14,6 @@ import redis
 from sqlalchemy import event
 from tests import waiting
 
-from bapsang_api.kit.db.replica import Pins
-
 from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, make_admin, open_world
 
 NOBODY = ("127.0.0.1", 1)  # a master that does not answer
@@ -151,7 +149,6 @@ async def test_what_needs_redis_is_503_and_all_else_goes_on(world: World, server
             assert (await bob.send("DELETE", f"/posts/{gone}")).status_code == 204, code
             assert (await alice.get(f"/posts/{post_id}")).json()["stats"]["isLiked"] is True, code
             assert len((await world.http.get(f"{API}/posts")).json()["items"]) == 1, code
-            await Pins(world.runtime.redis).put(bob.user_id)
             for answer in (
                 await bob.send("PUT", f"/posts/{post_id}/likes"),
                 await bob.toggle(post_id),

@@ -19,7 +19,7 @@ from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.likes.rows import store as likes
 from bapsang_api.migrate import LOCK, MigrationError, migrate
 from bapsang_api.migrations import versions
-from bapsang_api.posts.shown import store as posts
+from bapsang_api.posts import queries as posts
 from bapsang_api.tables import METADATA, MODELS
 
 from .databases import connected

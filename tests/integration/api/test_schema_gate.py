@@ -14,9 +14,6 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 from tests.waiting import eventually
 
-from bapsang_api.kit.changes import Changes
-from bapsang_api.kit.redis.client import open_redis
-from bapsang_api.kit.redis.pipeline import Pipeline
 from bapsang_api.migrate import is_behind, migrate
 from bapsang_api.runtime import open_database
 from bapsang_api.schema_gate import until_fit
@@ -93,9 +90,7 @@ async def test_a_replica_holds_readiness_up_when_it_is_another_database_not_when
 ) -> None:
     async def passes(reader: str) -> bool:
         settings = Settings.from_environment({**servers.environment, "BAPSANG_DATABASE_READER_URL": reader})
-        redis = open_redis(settings.redis_url)
-        pipeline = Pipeline(redis)
-        database = open_database(settings, redis, Changes(redis, pipeline))
+        database = open_database(settings)
         waiting = asyncio.create_task(until_fit(database))
         try:
             while not waiting.done() and "serve.database_unfit" not in caplog.messages:
@@ -105,8 +100,6 @@ async def test_a_replica_holds_readiness_up_when_it_is_another_database_not_when
             waiting.cancel()
             await asyncio.wait([waiting])
             await database.close()
-            await pipeline.close()
-            await redis.aclose()
 
     caplog.set_level(logging.WARNING)
     async with asyncio.timeout(60):

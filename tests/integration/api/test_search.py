@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from bapsang_api.jobs import reindex
-from bapsang_api.posts.shown import store as posts
+from bapsang_api.posts import queries as posts
 from bapsang_api.search.models import INDEX
 from bapsang_api.search.query import Query
 from bapsang_api.search.store import TIME_LIMIT

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.likes.rows import store as likes
-from bapsang_api.posts.shown import store as posts
+from bapsang_api.posts import queries as posts
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import PASSWORD, Seeder
 from bapsang_api.tables import METADATA
@@ -215,7 +215,7 @@ def test_every_page_of_the_feed_is_read_off_its_index_however_deep(filled: Engin
 @pytest.mark.parametrize(
     ("work", "keys"),
     [
-        (lambda connection, post_id: posts.standings(connection, [post_id]), {"posts": "PRIMARY", "users": "PRIMARY"}),
+        (lambda connection, post_id: posts.versions(connection, [post_id]), {"posts": "PRIMARY", "users": "PRIMARY"}),
         (posts.detail, {"posts": "PRIMARY", "users": "PRIMARY", "post_contents": "PRIMARY"}),
         (lambda connection, post_id: likes.stored(connection, [(post_id, post_id)]), {}),
         (lambda connection, post_id: likes.stored_users(connection, post_id, "", 20), {"user_post_likes": "PRIMARY"}),

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from bapsang_api.kit.db.keyset import Keyset
-from bapsang_api.posts.shown import store as posts
+from bapsang_api.posts import queries as posts
 from bapsang_api.tags import store as tags
 
 from .test_erasure import erasure

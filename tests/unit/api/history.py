@@ -10,7 +10,7 @@ from typing import Any
 
 from bapsang_api.kit.clock import to_wire
 from bapsang_api.kit.db.keyset import Following, Keyset
-from bapsang_api.posts.shown.lists import Wanted
+from bapsang_api.posts.listing import Wanted
 
 START = datetime(2026, 11, 28, tzinfo=UTC)
 AUTHORS = ("A", "B")

@@ -1,6 +1,6 @@
 """A process that shows posts from a MySQL that is a history of states, on a clock of its own.
 
-The one place that knows how the service reads: the statements of `posts/shown/store.py` are answered from the state that a reader
+The one place that knows how the service reads: the statements of `posts/queries.py` are answered from the state that a reader
 meets (what they find in MySQL itself is for the integration tests). Tests act by the verbs of `PostService` alone.
 """
 
@@ -17,11 +17,15 @@ from sqlalchemy.exc import ProgrammingError
 
 from bapsang_api.kit.db.keyset import Following, Keyset
 from bapsang_api.kit.problem import NotFound, Unavailable
+from bapsang_api.posts import listing, lists, queries
+from bapsang_api.posts.listing import Wanted, place_of
+from bapsang_api.posts.lists import PAGES
+from bapsang_api.posts.reads import POSTS
 from bapsang_api.posts.service import PostService
-from bapsang_api.posts.shown import store, watch
-from bapsang_api.posts.shown.bounds import USUAL, Bounds
-from bapsang_api.posts.shown.lists import Wanted
-from bapsang_api.posts.shown.store import Changed, PostDetailRow, Standing
+from bapsang_api.posts.view import PostDetailView, PostVersion
+from bapsang_api.readmodel import feed
+from bapsang_api.readmodel.entry import Bounds
+from bapsang_api.readmodel.feed import Answer, ChangeFeed, Source
 
 from .history import Loop, MySql, Snapshot
 
@@ -67,9 +71,16 @@ class Connected:
         return answer
 
     async def thawed(self) -> None:
+        """Wait until the process runs again; a time-out that is due by then is noticed no sooner."""
+        cancelled = False
         # Less than what is rounded away would never pass.
-        while (left := self.frozen_until - self.mysql.loop.time()) > 1e-6:  # noqa: ASYNC110 - it may be put off meanwhile
-            await asyncio.sleep(left)
+        while (left := self.frozen_until - self.mysql.loop.time()) > 1e-6:
+            try:
+                await asyncio.sleep(left)
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
 
 
 class Nothing:
@@ -102,57 +113,59 @@ def places(on: Snapshot, tag: str | None, before: Keyset | None, limit: int) -> 
     return on.state.page(tag, before, limit)
 
 
-def standings(on: Snapshot, post_ids: Collection[str]) -> dict[str, Standing]:
-    on.asked.extend(("standings", post_id) for post_id in post_ids)
-    return _standings(on, post_ids)
+def newest(on: Snapshot, most: int) -> list[str]:
+    on.asked.append(("newest", ""))
+    return [place_of(place.created_at, place.item_id) for place in on.state.page(None, None, most)]
 
 
-def _standings(on: Snapshot, post_ids: Collection[str]) -> dict[str, Standing]:
-    rows = [row for name in post_ids if (row := on.state.posts.get(name)) is not None and row.visible]
-    authors = on.state.authors
-    return {
-        row.post_id: Standing(row.author_id, 0, row.comments, 0, (row.updated_at, authors[row.author_id].updated_at))
-        for row in rows
-    }
+def versions(on: Snapshot, post_ids: Collection[str]) -> list[PostVersion]:
+    on.asked.extend(("versions", post_id) for post_id in post_ids)
+    return [PostVersion.of(view) for view in _views(on, post_ids)]
 
 
-def details(on: Snapshot, post_ids: Collection[str]) -> dict[str, tuple[Standing, PostDetailRow]]:
+def details(on: Snapshot, post_ids: Collection[str]) -> list[PostDetailView]:
     on.asked.extend(("details", post_id) for post_id in post_ids)
-    return {
-        post_id: (
-            standing,
-            PostDetailRow(
-                post_id=post_id,
-                title=(row := on.state.posts[post_id]).title,
-                created_at=row.created_at,
-                author_nickname=on.state.authors[row.author_id].nickname,
-                author_image_key=None,
-                image_key=None,
-                like_count=0,
-                comment_count=row.comments,
-                view_count=0,
-                tags=row.tags,
-                updated_at=row.updated_at,
-                content=row.content,
-                pictures=(),
-            ),
+    return _views(on, post_ids)
+
+
+def _views(on: Snapshot, post_ids: Collection[str]) -> list[PostDetailView]:
+    rows = [row for name in post_ids if (row := on.state.posts.get(name)) is not None and row.visible]
+    return [
+        PostDetailView(
+            post_id=row.post_id,
+            title=row.title,
+            created_at=row.created_at,
+            nickname=on.state.authors[row.author_id].nickname,
+            author_image_key=None,
+            image_key=None,
+            like_count=0,
+            comment_count=row.comments,
+            view_count=0,
+            tags=row.tags,
+            updated_at=row.updated_at,
+            content=row.content,
+            author_id=row.author_id,
+            author_updated_at=on.state.authors[row.author_id].updated_at,
+            pictures=(),
         )
-        for post_id, standing in _standings(on, post_ids).items()
-    }
+        for row in rows
+    ]
 
 
-def changed(on: Snapshot, since: datetime | None, most: int) -> Changed:
-    since = since or on.now - timedelta(seconds=store.FIRST_SECONDS)
+def ask(on: Snapshot, since: datetime | None, most: int) -> Answer:
+    since = since or on.now - timedelta(seconds=5)
     texts = [
-        f"{_text(row.changed_at)} {'h' if not row.visible else 't' if row.tags else 'p'} {_text(row.created_at)} {name}"
+        f"{_text(row.changed_at)} {'h' if not row.visible else 't' if row.tags else 'p'} 0 {_text(row.created_at)} {name}"
         for name, row in on.state.posts.items()
         if row.changed_at >= since
     ]
     texts += [
-        f"{_text(author.changed_at)} {name}" for name, author in on.state.authors.items() if author.changed_at >= since
+        f"{_text(author.changed_at)} u {name}"
+        for name, author in on.state.authors.items()
+        if author.changed_at >= since
     ]
     found = frozenset(texts[:most])
-    return Changed(on.now, found, whole=len(found) < most)
+    return Answer(on.now, found, whole=len(found) < most)
 
 
 def _text(moment: datetime) -> str:
@@ -160,12 +173,15 @@ def _text(moment: datetime) -> str:
 
 
 @contextmanager
-def statements_of_the_model() -> Iterator[None]:
-    """Answer the service's statements from the model."""
+def statements_of_the_model(known: int) -> Iterator[None]:
+    """Answer the service's statements from the model; a process knows the order of `known` of the newest posts."""
     with pytest.MonkeyPatch.context() as patch:
-        for answer in (places, standings, details, changed):
-            patch.setattr(store, answer.__name__, answer)
-        patch.setattr(watch, "MOST", MOST_CHANGES)
+        for answer in (places, newest, versions, details):
+            patch.setattr(queries, answer.__name__, answer)
+        patch.setattr(feed, "MOST_CHANGES", MOST_CHANGES)
+        for module in (lists, listing):
+            patch.setattr(module, "NEWEST", known)
+        patch.setattr(lists, "HEAD", min(known, 3))
         yield
 
 
@@ -173,23 +189,30 @@ class Process:
     """A process of the service. Starting it again gives it nothing of what it knew."""
 
     def __init__(
-        self, mysql: MySql, *, lags: bool = False, lag: float = 0.0, bounds: Bounds = USUAL, watches: bool = True
+        self,
+        mysql: MySql,
+        *,
+        lags: bool = False,
+        lag: float = 0.0,
+        bounds: tuple[Bounds, Bounds] = (POSTS, PAGES),
+        polls: bool = True,
     ) -> None:
-        self._mysql, self._bounds, self._watches = mysql, bounds, watches
+        self._mysql, self._bounds, self._polls = mysql, bounds, polls
         self.database, self.likes = Connected(mysql, lags, lag), Likes()
         self.start()
 
     def start(self) -> None:
         nothing: Any = Nothing()
+        source: Any = Source(ask, queries.parse)
+        self.feed = ChangeFeed(self.database, source, timer=self._mysql.loop.time)  # type: ignore[arg-type]
         self.service = PostService(
-            *(self.database, nothing, self.likes, nothing, nothing, nothing),  # type: ignore[arg-type]
-            timer=self._mysql.loop.time,
+            *(self.database, nothing, self.likes, nothing, nothing, nothing, self.feed),  # type: ignore[arg-type]
             bounds=self._bounds,
         )
-        self.watching = asyncio.create_task(self.service.follow() if self._watches else asyncio.sleep(0))
+        self.polling = asyncio.create_task(self.feed.follow_database() if self._polls else asyncio.sleep(0))
 
     def restart(self) -> None:
-        self.watching.cancel()
+        self.polling.cancel()
         self.start()
 
     async def post(self, post_id: str) -> dict[str, Any] | None:
@@ -206,7 +229,7 @@ class Process:
         return shown
 
 
-def run(program: Callable[[Loop], Coroutine[Any, Any, None]]) -> None:
+def run(program: Callable[[Loop], Coroutine[Any, Any, None]], *, known: int = 8) -> None:
     """Run a program on a loop of its own, whose time passes only while everybody sleeps."""
 
     async def main() -> None:
@@ -214,5 +237,5 @@ def run(program: Callable[[Loop], Coroutine[Any, Any, None]]) -> None:
         assert isinstance(loop, Loop)
         await program(loop)
 
-    with statements_of_the_model(), asyncio.Runner(loop_factory=Loop) as runner:
+    with statements_of_the_model(known), asyncio.Runner(loop_factory=Loop) as runner:
         runner.run(main())

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.posts.shown.bounds import Bounds
-from bapsang_api.posts.shown.cache import FRESH, LONGEST, USABLE, WITHOUT_DATABASE
-from bapsang_api.posts.shown.lists import Wanted
+from bapsang_api.posts.listing import Wanted
+from bapsang_api.posts.lists import PAGES
+from bapsang_api.posts.reads import POSTS
+from bapsang_api.readmodel.entry import HARD_SECONDS, OUTAGE_SECONDS, REREAD_SECONDS, SOFT_SECONDS, Bounds
 
 from .history import Loop, MySql, Row, State
 from .reading import MOST_CHANGES, Process, run
@@ -61,7 +62,9 @@ class Reader:
         return {statement for _, statement, _ in self.asked}
 
 
-def program(**options: Any) -> Callable[[Callable[[Reader], Coroutine[Any, Any, None]]], Callable[[], None]]:
+def program(
+    known: int = 8, **options: Any
+) -> Callable[[Callable[[Reader], Coroutine[Any, Any, None]]], Callable[[], None]]:
     """Make a test of a program for a reader."""
 
     def made(test: Callable[[Reader], Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -69,9 +72,9 @@ def program(**options: Any) -> Callable[[Callable[[Reader], Coroutine[Any, Any, 
             async def main(loop: Loop) -> None:
                 reader = Reader(loop, **options)
                 await test(reader)
-                reader.process.watching.cancel()
+                reader.process.polling.cancel()
 
-            run(main)
+            run(main, known=known)
 
         runs.__doc__ = test.__doc__
         return runs
@@ -82,16 +85,16 @@ def program(**options: Any) -> Callable[[Callable[[Reader], Coroutine[Any, Any, 
 async def revalidated_by_itself(reader: Reader) -> None:
     """Shown while fresh; then shown and asked for meanwhile; then asked for before it is shown."""
     reader.mysql.change(reader.p, title="new")
-    await asyncio.sleep(FRESH)
+    await asyncio.sleep(SOFT_SECONDS)
     assert await reader.read() == ("t5", True)
     await asyncio.sleep(0.15)
     assert await reader.read() == ("new", True)
     reader.mysql.change(reader.p, title="newer")
-    await asyncio.sleep(USABLE)
+    await asyncio.sleep(HARD_SECONDS)
     assert await reader.read() == ("newer", False)
 
 
-@program(watches=False)
+@program(polls=False)
 async def test_what_nobody_watches_is_revalidated_by_itself(reader: Reader) -> None:
     await revalidated_by_itself(await reader.warm())
 
@@ -99,16 +102,16 @@ async def test_what_nobody_watches_is_revalidated_by_itself(reader: Reader) -> N
 @program()
 async def test_once_the_watch_has_stopped_a_post_is_revalidated_by_itself(reader: Reader) -> None:
     await reader.warm()
-    reader.process.watching.cancel()
+    reader.process.polling.cancel()
     await revalidated_by_itself(reader)
 
 
 @program()
 async def test_what_is_watched_and_has_not_changed_is_shown_without_a_question(reader: Reader) -> None:
     await reader.warm()
-    for number in range(int(LONGEST / FRESH) - 2):
+    for number in range(int(REREAD_SECONDS / SOFT_SECONDS) - 2):
         reader.mysql.change(reader.posts[0], title=f"another {number}")
-        await asyncio.sleep(FRESH)
+        await asyncio.sleep(SOFT_SECONDS)
         assert await reader.read() == ("t5", True)
     assert reader.asked == []
 
@@ -147,7 +150,7 @@ async def test_a_message_has_a_post_read_before_it_is_shown_again(reader: Reader
     await reader.warm()
     for number, named in enumerate((reader.p, "B")):
         reader.mysql.change(reader.p, title=f"new {number}")
-        reader.process.service.hear({named})
+        reader.process.feed.receive({named})
         assert await reader.read() == (f"new {number}", False)
 
 
@@ -161,7 +164,7 @@ def test_what_changed_while_it_was_read_is_read_again(told: str) -> None:
         await asyncio.sleep(0.1)
         reader.mysql.change(reader.p, title="new")
         if told == "by a message":
-            reader.process.service.hear({reader.p})
+            reader.process.feed.receive({reader.p})
         assert await reading == ("t5", False)
         assert await reader.read() == ("new", False)
 
@@ -175,9 +178,9 @@ async def test_what_changed_while_it_was_read_for_longer_than_changes_are_known_
     reading = asyncio.create_task(reader.read())
     await asyncio.sleep(0.1)
     reader.mysql.change(reader.p, title="new")
-    reader.process.service.hear({reader.p})
+    reader.process.feed.receive({reader.p})
     await asyncio.sleep(7)
-    reader.process.service.hear({"another"})  # by now the first message is forgotten
+    reader.process.feed.receive({"another"})  # by now the first message is forgotten
     assert await reading == ("t5", False)
     reader.database.slow.clear()
     assert await reader.read() == ("new", False)
@@ -221,7 +224,7 @@ async def test_a_change_is_seen_though_another_server_took_over_whose_clock_is_b
 async def test_what_changes_without_a_trace_is_seen_within_a_minute(reader: Reader) -> None:
     await reader.warm()
     reader.mysql.change(reader.p, stamped=None, comments=7)
-    await asyncio.sleep(LONGEST)
+    await asyncio.sleep(REREAD_SECONDS)
     await reader.read()  # has it asked for
     await asyncio.sleep(0.15)
     shown = await reader.process.post(reader.p)
@@ -232,10 +235,10 @@ async def test_what_changes_without_a_trace_is_seen_within_a_minute(reader: Read
 @program()
 async def test_without_a_database_what_was_right_until_then_is_shown_for_a_while(reader: Reader) -> None:
     await reader.warm()
-    await asyncio.sleep(2 * WITHOUT_DATABASE)  # it is the watch that keeps it right
+    await asyncio.sleep(2 * OUTAGE_SECONDS)  # it is the watch that keeps it right
     began = reader.loop.time()
-    reader.mysql.outages.append((began, began + 2 * WITHOUT_DATABASE))
-    await asyncio.sleep(WITHOUT_DATABASE - 2)
+    reader.mysql.outages.append((began, began + 2 * OUTAGE_SECONDS))
+    await asyncio.sleep(OUTAGE_SECONDS - 2)
     assert (await reader.read()).title == "t5"
     await asyncio.sleep(2)
     with pytest.raises(Unavailable):
@@ -243,16 +246,14 @@ async def test_without_a_database_what_was_right_until_then_is_shown_for_a_while
 
 
 @program(lags=True, lag=1.0)
-async def test_a_replica_is_asked_only_by_who_knows_what_has_changed(reader: Reader) -> None:
+async def test_a_replica_is_asked_only_while_the_writer_does_not_answer(reader: Reader) -> None:
     servers = []
-    for number, act in enumerate((None, None, reader.process.watching.cancel)):
-        if act is not None:
-            act()
-        if number:
-            await asyncio.sleep(6)
-        await reader.read(reader.posts[number])
-        servers.append({server for server, *_ in reader.asked})
+    for post_id, answers in zip(reader.posts, (True, False, True), strict=False):
+        reader.database.writer_answers = answers
+        await asyncio.sleep(6)
         reader.asked.clear()
+        await reader.read(post_id)
+        servers.append({server for server, statement, _ in reader.asked if statement == "details"})
     assert servers == [{"writer"}, {"replica"}, {"writer"}]
 
 
@@ -280,19 +281,20 @@ async def test_likes_are_counted_by_themselves(reader: Reader) -> None:
     await reader.warm()
     assert await likes() == 5
     reader.likes.found[reader.p] = 6
-    await asyncio.sleep(USABLE + 0.01)
+    await asyncio.sleep(HARD_SECONDS + 0.01)
     assert await likes() == 6
     asked = reader.likes.asked
     reader.likes.tell(reader.p, 7)
     assert (await likes(), reader.likes.asked, reader.asked) == (7, asked, [])
 
 
+@pytest.mark.parametrize("known", [0, 8])
 @pytest.mark.parametrize("changed", [True, False])
-def test_a_page_that_was_read_while_a_post_came_is_read_again(changed: bool) -> None:
-    @program()
+def test_a_page_that_was_read_while_a_post_came_is_read_again(changed: bool, known: int) -> None:
+    @program(known)
     async def runs(reader: Reader) -> None:
         await asyncio.sleep(10)
-        reader.database.slow["places"] = 1.0
+        reader.database.slow["newest" if known else "places"] = 1.0
         reading = asyncio.create_task(reader.titles())
         await asyncio.sleep(0.1)
         if changed:
@@ -301,7 +303,7 @@ def test_a_page_that_was_read_while_a_post_came_is_read_again(changed: bool) -> 
         await asyncio.sleep(BOUND)
         reader.asked.clear()
         assert await reader.titles() == (["new", "t5", "t4"] if changed else ["t5", "t4", "t3"])
-        assert ("places" in reader.statements()) == changed
+        assert ("places" in reader.statements()) == (changed and not known)
 
     runs()
 
@@ -319,7 +321,7 @@ async def test_a_page_that_nobody_asked_for_in_a_while_has_what_was_written_mean
     assert await reader.titles() == ["new", "t5", "t4"]
 
 
-@program(bounds=Bounds(posts=3))
+@program(bounds=(Bounds(3, POSTS.bytes), PAGES))
 async def test_a_page_on_which_a_post_is_found_gone_is_full_again(reader: Reader) -> None:
     await asyncio.sleep(5)
     await reader.titles()
@@ -331,10 +333,10 @@ async def test_a_page_on_which_a_post_is_found_gone_is_full_again(reader: Reader
     assert await reader.titles() == ["t4", "t3", "t2"]
 
 
-@program(bounds=Bounds(posts=1), watches=False)
+@program(bounds=(Bounds(1, POSTS.bytes), PAGES), polls=False)
 async def test_a_post_that_is_evicted_while_it_is_revalidated_is_still_found(reader: Reader) -> None:
     await reader.warm()
-    await asyncio.sleep(USABLE + 0.01)
+    await asyncio.sleep(HARD_SECONDS + 0.01)
     both = await asyncio.gather(reader.read(reader.posts[0]), reader.read())
     assert both == [("t0", False), ("t5", False)]
     assert ("writer", "details", reader.p) not in reader.asked
@@ -348,7 +350,7 @@ async def test_the_newest_posts_are_at_hand_before_anybody_asks(reader: Reader) 
     reader.mysql.put(*more)
     reader.database.migrated = False
     reader.mysql.outages.append((reader.loop.time() + 10, reader.loop.time() + 20))
-    filling = asyncio.create_task(reader.process.service.fill())
+    filling = asyncio.create_task(reader.process.service.warm_up())
     await asyncio.sleep(15)
     reader.database.migrated = True
     await asyncio.sleep(15)
@@ -359,14 +361,14 @@ async def test_the_newest_posts_are_at_hand_before_anybody_asks(reader: Reader) 
     assert reader.asked == []
 
 
-@program(bounds=Bounds(posts=3))
+@program(bounds=(Bounds(3, POSTS.bytes), PAGES))
 async def test_what_nobody_asked_for_goes_first(reader: Reader) -> None:
     rows = {name: reader.mysql.states[-1].posts[name] for name in reader.posts[3:]}
     reader.mysql.commit(State(rows, reader.mysql.states[-1].authors))
     oldest, older, newest = rows
     await asyncio.sleep(5)
     await reader.read(oldest)
-    await reader.process.service.fill()
+    await reader.process.service.warm_up()
     reader.mysql.put(Row(f"{9:026d}", "A", reader.mysql.now, reader.mysql.now, "new"))
     await reader.read(f"{9:026d}")
     assert [(await reader.read(name)).at_hand for name in (oldest, newest, older)] == [True, True, False]

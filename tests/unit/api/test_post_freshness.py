@@ -19,17 +19,13 @@ import pytest
 
 from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.kit.problem import NotFound, Unavailable
-from bapsang_api.posts.shown.cache import WITHOUT_DATABASE
-from bapsang_api.posts.shown.lists import Wanted
-from bapsang_api.posts.store import LISTS, TOP
+from bapsang_api.posts.listing import LISTS, TOP, Wanted
+from bapsang_api.readmodel.entry import OUTAGE_SECONDS
 
 from .history import AUTHORS, START, Author, Loop, MySql, Row, State
 from .reading import MOST_CHANGES, Process, run
 
 BOUND = 2.0
-#: In which a process notices that MySQL answers again: a look that is refused after a second, the pause after it, the next look.
-#: Until then it asks a replica, which may lag.
-NOTICED = 1.7
 PROGRAMS = int(os.environ.get("BAPSANG_TEST_FRESHNESS_PROGRAMS", "25"))
 TAGS = ((), ("a",), ("b",), ("a", "b"))
 PAUSES = (*(0.0, 0.05, 0.3, 0.6, 1.0, 1.5, 2.5, 5.0, 6.0) * 3, 11.0, 61.0, 400.0)
@@ -41,7 +37,7 @@ class Program:
     def __init__(self, loop: Loop, chance: random.Random) -> None:
         self.loop, self.chosen = loop, chance.choice
         self.mysql = MySql(loop, self.chosen)
-        lags, lag = self.chosen((False, True)), self.chosen((0.0, 1.0, 4.0))
+        lags, lag = self.chosen((False, True)), self.chosen((0.0, 1.0, 4.0, 30.0))
         self.processes = [Process(self.mysql, lags=lags, lag=lag) for _ in range(2)]
         self.tasks: set[asyncio.Task[None]] = set()
         self.locked: set[str] = set()
@@ -60,7 +56,7 @@ class Program:
             for wanted in (Wanted(None, None, 3), Wanted("a", None, 3)):
                 await self.show_page(process, wanted)
         await asyncio.gather(*self.tasks)
-        for task in (*readers, *(process.watching for process in self.processes)):
+        for task in (*readers, *(process.polling for process in self.processes)):
             task.cancel()
 
     async def keep_reading(self, process: Process) -> None:
@@ -80,7 +76,7 @@ class Program:
 
     async def outage(self) -> None:
         now = self.loop.time()
-        self.mysql.outages.append((now, now + self.chosen((0.3, 3.0, 30.0, 2 * WITHOUT_DATABASE))))
+        self.mysql.outages.append((now, now + self.chosen((0.3, 3.0, 30.0, 2 * OUTAGE_SECONDS))))
 
     async def freeze(self) -> None:
         self.chosen(self.processes).database.frozen_until = self.loop.time() + self.chosen((0.5, 1.5, 7.0))
@@ -156,7 +152,7 @@ class Program:
         for process in self.processes:
             delay = self.chosen((0.0, 0.0, 0.02, 1.0, None, None, None))
             if delay is not None and process.database.frozen_until <= self.loop.time():
-                self.loop.call_later(delay, process.service.hear, told)
+                self.loop.call_later(delay, process.feed.receive, told)
 
     async def read(self) -> None:
         for process in self.chosen((self.processes, self.processes, self.processes[:1], self.processes[1:])):
@@ -206,8 +202,8 @@ class Program:
         """Return the states that may be shown by an answer to a request that began then."""
         self.reads += 1
         now = self.loop.time()
-        if self.mysql.down(began - NOTICED, now):
-            return self.mysql.since(now - BOUND - WITHOUT_DATABASE)
+        if self.mysql.down(began - BOUND, now):
+            return self.mysql.since(now - BOUND - OUTAGE_SECONDS)
         # One that was stopped between question and answer answers what it knew.
         return self.mysql.since((began if process.database.frozen_until > began else now) - BOUND)
 
@@ -232,7 +228,7 @@ def _with_author(name: str, author: Author, state: State) -> State:
 
 @pytest.mark.parametrize("seed", range(PROGRAMS))
 def test_what_is_shown_is_what_mysql_had_within_the_last_two_seconds(seed: int) -> None:
-    run(lambda loop: Program(loop, random.Random(seed)).run(60))
+    run(lambda loop: Program(loop, random.Random(seed)).run(60), known=(0, 3, 8)[seed % 3])
 
 
 def test_after_more_changes_than_are_told_nobody_trusts_a_replica() -> None:
@@ -249,7 +245,7 @@ def test_after_more_changes_than_are_told_nobody_trusts_a_replica() -> None:
         await asyncio.sleep(3.7)
         post = json.loads(await process.service.detail(changed.post_id, None, "somebody"))
         assert post["title"] == "new"
-        process.watching.cancel()
+        process.polling.cancel()
 
     run(program)
 
@@ -270,7 +266,7 @@ def test_what_has_just_changed_is_not_read_from_a_replica_though_nobody_has_aske
             if row.author_id == post.author_id:
                 shown = json.loads(await process.service.detail(row.post_id, None, "somebody"))
                 assert shown["author"]["nickname"] == "new"
-        process.watching.cancel()
+        process.polling.cancel()
 
     run(program)
 
@@ -293,7 +289,7 @@ def test_a_change_that_a_server_with_a_slow_clock_has_stamped_before_an_outage_i
         mysql.outages.append((loop.time(), loop.time() + 30))
         await asyncio.sleep(30 + BOUND)
         assert (await process.post(changed) or {})["title"] == "new"
-        process.watching.cancel()
+        process.polling.cancel()
 
     run(program)
 
@@ -310,6 +306,6 @@ def test_what_a_replica_has_answered_in_an_outage_is_asked_for_anew_when_it_has_
         assert (await process.post(changed) or {})["title"] != "new", "the replica lags"
         await asyncio.sleep(0.7)
         assert (await process.post(changed) or {})["title"] == "new"
-        process.watching.cancel()
+        process.polling.cancel()
 
     run(program)

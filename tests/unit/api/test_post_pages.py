@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bapsang_api.kit.db.keyset import Keyset
-from bapsang_api.posts.shown.lists import Wanted
+from bapsang_api.posts.listing import Wanted
 
 from .history import START, Loop, MySql, Row, State
 from .reading import Process, run
@@ -51,7 +51,7 @@ class Pages:
             shown = [item["postId"] for item in answer["items"]], answer["nextCursor"]
             assert shown == self.mysql.states[-1].shown(page)
             found.append("places" in {statement for _, statement, _ in self.process.database.asked})
-        self.process.watching.cancel()
+        self.process.polling.cancel()
         return found
 
 
@@ -61,7 +61,7 @@ def read_again(hours: tuple[int, ...], pages: list[Wanted], changes: str) -> lis
     async def main(loop: Loop) -> None:
         found.extend(await Pages(loop, hours).read_again(pages, changes))
 
-    run(main)
+    run(main, known=0)  # every page is read by itself
     return found
 
 

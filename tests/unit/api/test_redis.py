@@ -1,14 +1,15 @@
 """Which answers of Redis are an outage, and what runs after a commit while there is one."""
 
 import logging
+from typing import Any
 
 import pytest
 import redis.exceptions
 
-from bapsang_api.kit.changes import Changes
-from bapsang_api.kit.db.replica import Pins
 from bapsang_api.kit.redis.client import EMBEDDED, OUTAGE, RefusedError, open_redis
 from bapsang_api.kit.redis.pipeline import Pipeline
+from bapsang_api.posts.queries import SOURCE
+from bapsang_api.readmodel.feed import ChangeFeed
 
 PARSER = open_redis("redis://127.0.0.1:1/0").connection_pool.make_connection()._parser
 
@@ -61,10 +62,10 @@ async def test_nothing_that_runs_after_a_commit_raises(
     pipeline = Pipeline(client)
     monkeypatch.setattr(client, "set", fail)
     monkeypatch.setattr(pipeline, "run", fail)
-    changes = Changes(client, pipeline)
-    changes.listen(deaf)
-    await Pins(client).put("user")
-    await changes.tell(["post"])
-    assert [record.message for record in caplog.records] == ["db.pin_failed", "changes.not_heard", "changes.untold"]
+    database: Any = None
+    feed = ChangeFeed(database, SOURCE, client, pipeline)
+    feed.on_message(deaf)
+    await feed.publish(["post"])
+    assert [record.message for record in caplog.records] == ["changes.not_applied", "changes.not_published"]
     bug = not isinstance(error, OUTAGE)
     assert all((record.levelno == logging.ERROR and bool(record.exc_info)) == bug for record in caplog.records)

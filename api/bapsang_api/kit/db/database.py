@@ -2,17 +2,16 @@
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, QueuePool, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from bapsang_api.kit.changes import Changes, take_notes
 from bapsang_api.kit.db.connections import DEFAULT_LIMITS, Limits, open_engine, take_mysql_lock
 from bapsang_api.kit.db.errors import RETRY_WRITE, code_of, translated
 from bapsang_api.kit.problem import Unavailable
@@ -20,6 +19,20 @@ from bapsang_api.kit.threads import BoundedPool
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+_NOTES: Final = "changes"
+Publish = Callable[[Collection[str]], Awaitable[None]]
+
+
+def note(connection: Connection, *names: str) -> None:
+    """Note in a transaction what it changes: ids of rows that the read model shows, or the name of a list."""
+    connection.info.setdefault(_NOTES, set()).update(names)
+
+
+def take_notes(connection: Connection) -> Collection[str]:
+    """Return what was noted on a connection since this was called last."""
+    notes: set[str] = connection.info.pop(_NOTES, set())
+    return notes
 
 
 @dataclass(frozen=True)
@@ -39,17 +52,15 @@ class Database:
 
     lags = False  # whether `read_lagging` may answer as of a moment ago
 
-    def __init__(
-        self, url: str, limits: Limits = DEFAULT_LIMITS, *, server: str = "writer", changes: Changes | None = None
-    ) -> None:
-        """`changes` is told what each write notes."""
+    def __init__(self, url: str, limits: Limits = DEFAULT_LIMITS, *, server: str = "writer") -> None:
         self.engine = open_engine(url, limits)
         self.dialect = self.engine.dialect.name
         self._reading = self.engine.execution_options(reads=True)
         self._writing = self.engine.execution_options(sqlite_begin="IMMEDIATE")
         self._name = make_url(url).database or ""
         self._local_locks: dict[str, threading.Lock] = {}
-        self._limits, self.server, self._changes = limits, server, changes
+        self._limits, self.server = limits, server
+        self.publish: Publish | None = None  # receives what each write notes, after its commit
         self._pool = BoundedPool(
             f"db-{server}",
             threads=limits.connections,
@@ -98,8 +109,9 @@ class Database:
             return written
 
         written = await self.run(partial(self._in_transaction, self._writing, noting))
-        if notes and self._changes is not None:
-            await self._changes.tell(notes)
+        notes |= self._notes_of_caller()
+        if notes and self.publish is not None:
+            await self.publish(notes)
         return written
 
     @asynccontextmanager
@@ -150,6 +162,9 @@ class Database:
                 raise translated(error) from error
             log.info("db.read_retried", extra={"code": code_of(error)})
         return self._in_transaction(self._reading, work)
+
+    def _notes_of_caller(self) -> set[str]:
+        return set()
 
     def _in_transaction(self, bind: Engine | Connection, work: Callable[[Connection], T]) -> T:
         try:

@@ -1,9 +1,8 @@
 """Reading from a replica: what may lag goes there, unless the caller has just written or the replica does not answer.
 
-That somebody has just written stands in Redis, under the user: it holds on every replica of this service and on every
-device, also for clients that keep no cookies. It costs one command a read with a token, and only where there is a
-replica; readers without a token cause none and are never sent to the writer. Without Redis nobody knows who has written,
-so whoever has a token reads from the writer.
+Who has just written is known from the change feed, by the user: it holds on every replica of this service and on every device,
+also for clients that keep no cookies. A process that does not know all writes of the last seconds reads from the writer for
+whoever has a token.
 """
 
 import logging
@@ -12,48 +11,24 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, TypeVar
 
-from redis.asyncio import Redis
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from bapsang_api.kit.caller import current_user_id
-from bapsang_api.kit.changes import Changes
-from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.db.connections import Limits
 from bapsang_api.kit.db.database import Database, PoolUsage
 from bapsang_api.kit.db.errors import OUT_OF_TIME, code_of
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.redis.client import OUTAGE
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-# Far above the lag of a replica that is well, so nobody misses their own post; alert on a lag near it.
-PIN_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 5.0
 CONNECT_SECONDS: Final = 1  # the writer is there, so there is no point in waiting
 
 
 class _UnansweredError(Exception):
     """The replica did not answer, or not as the writer would."""
-
-
-class Pins:
-    """Who has written within the last seconds and so must not read from the replica."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-
-    async def put(self, user_id: str) -> None:
-        """Remember it. Never fails: what was written is written, and without Redis everybody reads from the writer."""
-        with after_commit("db.pin_failed"):
-            await self._redis.set(_key(user_id), "1", px=int(PIN_SECONDS * 1000))
-
-    async def hold(self, user_id: str) -> bool:
-        try:
-            return bool(await self._redis.exists(_key(user_id)))
-        except OUTAGE:
-            return True
 
 
 class Circuit:
@@ -94,20 +69,18 @@ class ReplicatedDatabase(Database):
         self,
         url: str,
         reader_url: str,
-        pins: Pins,
         limits: Limits,
         circuit: Circuit | None = None,
-        changes: Changes | None = None,
     ) -> None:
-        super().__init__(url, limits, changes=changes)
+        super().__init__(url, limits)
         connect_seconds = min(CONNECT_SECONDS, limits.connect_seconds)
         self._replica = Database(reader_url, limits.replace(connect_seconds=connect_seconds), server="reader")
-        self._pins = pins
+        self.wrote_recently: Callable[[str], bool] = lambda _: True  # of a user, as the change feed knows
         self._circuit = circuit or Circuit()
         self._fallbacks = 0
 
     async def read_lagging(self, work: Callable[[Connection], T]) -> T:
-        if await self._must_be_current() or not self._circuit.admit():
+        if self._must_be_current() or not self._circuit.admit():
             return await self.read(work)
         return await self._ask(work)
 
@@ -115,12 +88,6 @@ class ReplicatedDatabase(Database):
         found = await self.read_lagging(work)
         # A link may be faster than the replica: what is not there yet is looked for where it was written.
         return await self.read(work) if found is None else found
-
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        written = await super().write(work)
-        if user_id := current_user_id():
-            await self._pins.put(user_id)
-        return written
 
     def servers(self) -> list[Database]:
         return [*super().servers(), *self._replica.servers()]
@@ -141,9 +108,13 @@ class ReplicatedDatabase(Database):
         await self._replica.close()
         await super().close()
 
-    async def _must_be_current(self) -> bool:
+    def _notes_of_caller(self) -> set[str]:
         user_id = current_user_id()
-        return user_id is not None and await self._pins.hold(user_id)
+        return {written_by(user_id)} if user_id else set()
+
+    def _must_be_current(self) -> bool:
+        user_id = current_user_id()
+        return user_id is not None and self.wrote_recently(user_id)
 
     async def _ask(self, work: Callable[[Connection], T]) -> T:
         try:
@@ -172,5 +143,6 @@ class ReplicatedDatabase(Database):
         return found
 
 
-def _key(user_id: str) -> str:
-    return f"db:wrote:{user_id}"
+def written_by(user_id: str) -> str:
+    """Return the name under which the writes of a user are reported."""
+    return f"by:{user_id}"

@@ -8,9 +8,10 @@ from sqlalchemy import BindParameter, Connection, Integer, bindparam, select, tu
 
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.db.keyset import Keyset, newest_first
+from bapsang_api.kit.db.views import columns_of
 from bapsang_api.likes.models import UserPostLike
 from bapsang_api.posts.models import STATUS_ACTIVE, Post
-from bapsang_api.posts.shown.store import LIST_COLUMNS, PostRow
+from bapsang_api.posts.view import PostItemView
 from bapsang_api.users.models import User, UserNumber
 
 likes = table_of(UserPostLike)
@@ -24,7 +25,7 @@ class LikedPost:
     """A post, and when the user's like of it was written back."""
 
     liked_at: datetime
-    post: PostRow
+    post: PostItemView
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ _OF_PAIRS = select(likes.c.post_id, likes.c.user_id).where(
     tuple_(likes.c.post_id, likes.c.user_id).in_(bindparam("pairs", expanding=True))
 )
 _LIKED_POSTS = newest_first(
-    select(likes.c.created_at, *LIST_COLUMNS)
+    select(likes.c.created_at, *columns_of(PostItemView))
     .join_from(likes, posts, posts.c.id == likes.c.post_id)
     .join(users, users.c.id == posts.c.user_id)
     .where(posts.c.post_status == STATUS_ACTIVE, likes.c.user_id == bindparam("user_id"))
@@ -65,7 +66,7 @@ _LIKED_POSTS = newest_first(
 def page(connection: Connection, user_id: str, before: Keyset | None, limit: int) -> list[LikedPost]:
     """Return up to `limit` visible posts that the user likes, liked before `before`, the last liked first."""
     rows = _LIKED_POSTS.rows(connection, before, limit, user_id=user_id)
-    return [LikedPost(liked_at, PostRow(*row)) for liked_at, *row in rows]
+    return [LikedPost(liked_at, PostItemView(*row)) for liked_at, *row in rows]
 
 
 def stored(connection: Connection, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], bool]:

@@ -1,0 +1,108 @@
+"""Pages of comments in the read model, as bytes.
+
+A page is right while its post has the version of comments that it was read at, and none of its authors has changed.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from bapsang_api.comments import store
+from bapsang_api.comments.threads import MOST_INLINE, Page, page_of
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.db.keyset import Keyset
+from bapsang_api.readmodel.cache import Cache, Read
+from bapsang_api.readmodel.entry import Bounds, Loaded, Usage
+from bapsang_api.readmodel.feed import ChangeFeed, Polled
+
+PAGES: Final = Bounds(entries=2_000, bytes=6 * 1024 * 1024)  # writers decide how long comments are
+_NAME_BYTES: Final = 150  # of an author's id, here and in the index
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A page: up to `size` comments on top of a post, older than `before`, newest first."""
+
+    post_id: str
+    before: Keyset | None
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A page as it is answered, and the version of the post's comments."""
+
+    version: int
+    content: bytes
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was read of a page."""
+
+    version: int
+    page: Page
+    author_ids: frozenset[str]
+
+
+class CommentReads:
+    """The pages that a process keeps."""
+
+    def __init__(
+        self,
+        database: Database,
+        feed: ChangeFeed,
+        render: Callable[[Page], bytes],
+        *,
+        bounds: Bounds = PAGES,
+    ) -> None:
+        self._render = render
+        self._pages: Cache[Wanted, Answer] = Cache(database, feed, self._load, bounds, affected=_outdated)
+
+    def usage(self) -> Usage:
+        return self._pages.usage()
+
+    async def page(self, wanted: Wanted) -> bytes | None:
+        """Return the answer to a list, None where there is no such post to see. Raises Unavailable."""
+        entry = self._pages.peek(wanted) or await self._pages.get(wanted)
+        return None if entry is None else entry.value.content
+
+    async def _load(
+        self, asked_for: Collection[Wanted], _: Mapping[Wanted, Answer], read: Read[Any]
+    ) -> dict[Wanted, Loaded[Answer]]:
+        found: dict[Wanted, _Read] = await read(partial(_read, asked_for))
+        loaded = {}
+        for wanted, one in found.items():
+            content = self._render(one.page)
+            size = len(content) + _NAME_BYTES * (1 + len(one.author_ids))
+            loaded[wanted] = Loaded(Answer(one.version, content), (wanted.post_id, *one.author_ids), size)
+        return loaded
+
+
+def _read(asked_for: Collection[Wanted], connection: Connection) -> dict[Wanted, _Read]:
+    # Before the comments: what is written meanwhile leaves a version that is too old, never one that is too new.
+    versions = store.versions_of(connection, {wanted.post_id for wanted in asked_for})
+    found = {}
+    for wanted in asked_for:
+        version = versions.get(wanted.post_id)
+        if version is None:
+            continue
+        roots = store.roots(connection, wanted.post_id, wanted.before, wanted.size + 1)
+        answered = [row.comment_id for row in roots[: wanted.size] if row.reply_count]
+        replies = store.first_replies(connection, answered, MOST_INLINE + 1)
+        author_ids = frozenset(row.author_id for row in (*roots, *replies))
+        found[wanted] = _Read(version, page_of(roots, replies, wanted.size), author_ids)
+    return found
+
+
+def _outdated(pages: Cache[Wanted, Answer], polled: Polled) -> set[Wanted]:
+    posts = {post.post_id: post for post in polled.posts}
+    outdated = set()
+    for wanted in pages.showing(polled.names):
+        post, entry = posts.get(wanted.post_id), pages.find(wanted)
+        if entry is not None and (post is None or not post.visible or post.comment_version != entry.value.version):
+            outdated.add(wanted)
+    return outdated

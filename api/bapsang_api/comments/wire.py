@@ -1,0 +1,45 @@
+"""Comments on the wire: answers from rows."""
+
+from typing import Final, Protocol
+
+from bapsang_api.comments.schemas import CommentAuthor, CommentItem, CommentPage
+from bapsang_api.comments.threads import Page, Thread
+from bapsang_api.http.paging import Cursor
+from bapsang_api.kit.clock import to_wire
+
+_NOTICES: Final = {"DELETED": "삭제된 댓글입니다.", "HIDDEN": "관리자가 숨긴 댓글입니다."}
+
+
+class Urls(Protocol):
+    """What makes a URL of an image's key."""
+
+    def url(self, key: str | None) -> str | None:
+        """Return the URL at which the image is loaded, None without one."""
+
+
+def page_of(page: Page, images: Urls) -> CommentPage:
+    return CommentPage(
+        items=[item_of(thread, images) for thread in page.threads],
+        next_cursor=Cursor.of(page.following),
+        has_more=page.following is not None,
+    )
+
+
+def item_of(thread: Thread, images: Urls) -> CommentItem:
+    row = thread.comment
+    notice = _NOTICES.get(row.status)
+    author = CommentAuthor(nickname=row.author_nickname, author_profile_image_url=images.url(row.author_image_key))
+    return CommentItem(
+        comment_id=row.comment_id,
+        parent_id=row.parent_id,
+        content=notice or row.content,
+        comment_group=row.comment_group,
+        created_at=to_wire(row.created_at),
+        updated_at=to_wire(row.updated_at) if row.updated_at and notice is None else None,
+        depth=row.depth,
+        author=author if notice is None else None,
+        replies=[item_of(reply, images) for reply in thread.replies],
+        has_more=thread.following is not None,
+        next_cursor=Cursor.of(thread.following),
+        reply_count=row.reply_count,
+    )

@@ -1,1 +1,0 @@
-"""Posts as readers see them: what is read of them, how it looks on the wire, and the copies that each process keeps."""

@@ -1,0 +1,126 @@
+"""Posts on the wire: bodies from views, and the parts that a process keeps of them.
+
+Whatever is shown of a post but its counts is rendered once and kept as bytes. The parts are cut out of the same models that
+describe the answers in the OpenAPI document, so there is one truth about them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol, TypeVar
+
+from bapsang_api.http.paging import Cursor
+from bapsang_api.http.wire import Wire
+from bapsang_api.kit.db.keyset import Following
+from bapsang_api.posts.schemas import (
+    Author,
+    ContentDetail,
+    DetailStats,
+    PostDetail,
+    PostItem,
+    PostPage,
+    ShownImage,
+    Stats,
+)
+from bapsang_api.posts.view import PostDetailView, PostItemView
+
+M = TypeVar("M", bound=Wire)
+# Quotes within a text are escaped, so this is found in its place only.
+_COUNTS: Final = b'"stats":{"likeCount":0,"commentCount":0,"viewCount":0'
+
+
+class Urls(Protocol):
+    """What makes a URL of an image's key."""
+
+    def url(self, key: str | None) -> str | None:
+        """Return the URL at which the image is loaded, None without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A post's detail in two parts, between which the counts go, and its item, which is the same but for its middle."""
+
+    head: bytes
+    tail: bytes
+    same: int  # bytes of `head` with which the item begins
+    middle: bytes  # what the item has then
+    rest: int  # where `head` goes on after that
+
+    @property
+    def size(self) -> int:
+        """The bytes that depend on the post's author."""
+        return len(self.head) + len(self.tail) + len(self.middle)
+
+    def item(self, likes: int, comments: int, views: int) -> bytes:
+        form = b'%b%b%b"stats":{"likeCount":%d,"commentCount":%d,"viewCount":%d}%b'
+        head = self.head
+        return form % (head[: self.same], self.middle, head[self.rest :], likes, comments, views, self.tail)
+
+    def detail(self, likes: int, comments: int, views: int, is_liked: bytes) -> bytes:
+        """`is_liked` is `true` or `false`."""
+        form = b'%b"stats":{"likeCount":%d,"commentCount":%d,"viewCount":%d,"isLiked":%b}%b'
+        return form % (self.head, likes, comments, views, is_liked, self.tail)
+
+
+def item_of(view: PostItemView, images: Urls) -> PostItem:
+    return _shown(
+        PostItem,
+        view,
+        thumbnail_url=images.url(view.image_key),
+        author=_author(view, images),
+        stats=_shown(Stats, view),
+    )
+
+
+def detail_of(view: PostDetailView, images: Urls, *, is_liked: bool) -> PostDetail:
+    shown = ((picture, images.url(picture.object_key)) for picture in view.pictures)
+    pictures = [
+        ShownImage(key=picture.object_key, url=url, alt=picture.alt) for picture, url in shown if url is not None
+    ]
+    content = _shown(ContentDetail, view, post_image_url=images.url(view.image_key), images=pictures)
+    stats = _shown(DetailStats, view, is_liked=is_liked)
+    return _shown(PostDetail, view, content_detail=content, author=_author(view, images), stats=stats)
+
+
+def page_of(views: Iterable[PostItemView], following: Following | None, images: Urls) -> PostPage:
+    items = [item_of(view, images) for view in views]
+    return PostPage(items=items, next_cursor=Cursor.of(following), has_more=following is not None)
+
+
+def rendered(view: PostDetailView, images: Urls) -> Rendered:
+    """Return the parts of a post; its counts do not matter."""
+    view = replace(view, like_count=0, comment_count=0, view_count=0)
+    item_head, item_tail = _cut(item_of(view, images), b"}")
+    head, tail = _cut(detail_of(view, images, is_liked=False), b',"isLiked":false}')
+    assert item_tail == tail  # noqa: S101 - both end with the tags
+    same = _common(head, item_head)
+    end = _common(head[: same - 1 : -1], item_head[: same - 1 : -1])
+    return Rendered(head, tail, same, item_head[same : len(item_head) - end], len(head) - end)
+
+
+def page_bytes(items: Iterable[bytes], following: Following | None) -> bytes:
+    cursor = Cursor.of(following)
+    shown = b"null" if cursor is None else cursor.model_dump_json(by_alias=True).encode()
+    more = b"false" if cursor is None else b"true"
+    return b'{"items":[%b],"nextCursor":%b,"hasMore":%b}' % (b",".join(items), shown, more)
+
+
+def _author(view: PostItemView, images: Urls) -> Author:
+    return _shown(Author, view, author_profile_url=images.url(view.author_image_key))
+
+
+def _shown(model: type[M], view: PostItemView, **more: Any) -> M:
+    """Return the model with `more`, and for all else the view's columns of the same name."""
+    same = {name: getattr(view, name) for name in model.model_fields if name not in more}
+    return model(**same, **more)
+
+
+def _cut(model: Wire, rest: bytes) -> tuple[bytes, bytes]:
+    head, found, tail = model.model_dump_json(by_alias=True).encode().partition(_COUNTS + rest)
+    assert found  # noqa: S101 - the order of the model's fields
+    return head, tail
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """Return how many bytes both begin with."""
+    shorter = min(len(one), len(other))
+    return next((at for at in range(shorter) if one[at] != other[at]), shorter)
