@@ -1,4 +1,4 @@
-"""The public application: routers, error answers and the two middlewares."""
+"""The public application: routers, error answers and the gateway around them."""
 
 import logging
 from collections.abc import Iterable
@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,17 +20,15 @@ from bapsang_api.auth.routes import REPLAYS as AUTH_REPLAYS
 from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
 from bapsang_api.comments.routes import REPLAYS as COMMENT_REPLAYS
-from bapsang_api.comments.routes import SHORTCUTS as COMMENTS
 from bapsang_api.comments.routes import router as comments_router
 from bapsang_api.feed.routes import router as feed_router
 from bapsang_api.health.routes import router as health_router
 from bapsang_api.http.cors import Cors
+from bapsang_api.http.direct import DirectRoute
 from bapsang_api.http.gateway import Gateway
 from bapsang_api.http.idempotency import Idempotency
-from bapsang_api.http.inject import provide
 from bapsang_api.http.ratelimit import RateLimiter
 from bapsang_api.http.shedding import Shedder
-from bapsang_api.http.shortcuts import Shortcuts
 from bapsang_api.http.validation import invalid_input
 from bapsang_api.kit.logs import describe
 from bapsang_api.kit.metrics import Metrics
@@ -46,12 +45,10 @@ from bapsang_api.kit.problem import (
     respond,
 )
 from bapsang_api.lifecycle import Lifecycle
-from bapsang_api.likes.routes import SHORTCUTS as LIKES
 from bapsang_api.likes.routes import mine_router as liked_posts_router
 from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import REPLAYS as POST_REPLAYS
-from bapsang_api.posts.routes import SHORTCUTS as LIST_AND_DETAIL
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
 from bapsang_api.posts.routes import search_router
@@ -95,20 +92,19 @@ _BY_STATUS: Final[dict[int, type[Problem]]] = {
 }
 
 
-class _Api(FastAPI):
+class _Framework(FastAPI):
     """The framework without its outermost layers: errors, tracing and the limit of bodies are the gateway's."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Before each request the framework looks whether somebody traces it, which costs as much as a look at a copy.
-        if scope["type"] == "lifespan" or self.middleware_stack is None:
-            await super().__call__(scope, receive, send)
-            return
+        # Before each request the framework looks whether somebody traces it, which costs as much as a look at the cache.
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
         scope["app"] = self
         await self.middleware_stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         layer: Any = super().build_middleware_stack()
-        while not isinstance(layer, Gateway):
+        while not isinstance(layer, ExceptionMiddleware):
             layer = layer.app
         return layer
 
@@ -122,29 +118,28 @@ def create_app(
     limiter: RateLimiter,
     shedder: Shedder,
     idempotency: Idempotency,
-) -> FastAPI:
+) -> Gateway:
     """Return the application; `services` are handed to routes by their class."""
     # No redirects for a slash too many: an unknown path is 404. Documents are served by `docs`.
-    app = _Api(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    provide(app, (*services, limiter))
+    app = _Framework(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.services = {type(item): item for item in (*services, limiter)}
     # Not include_router: it would make each route anew for this application, half of them in the middle of the first request.
     app.router.routes.extend(route for router in ROUTERS for route in router.routes)
     docs.serve(app, partial(openapi.document, ROUTERS))
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_middleware(Shortcuts, shortcuts=(*LIST_AND_DETAIL, *LIKES, *COMMENTS), services=app.state.provided)
-    cors = Cors(frozenset(cors_origins))
-    app.add_middleware(
-        Gateway,
+    return Gateway(
+        app,
+        (route for route in app.routes if isinstance(route, DirectRoute)),
+        app.state.services,
         metrics=metrics,
-        cors=cors,
+        cors=Cors(cors_origins),
         lifecycle=lifecycle,
         limiter=limiter,
         shedder=shedder,
         idempotency=idempotency,
     )
-    return app
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from fastapi import FastAPI
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 
@@ -22,6 +21,7 @@ from bapsang_api.auth.service import AuthService
 from bapsang_api.comments.service import CommentService
 from bapsang_api.comments.wire import page_of
 from bapsang_api.feed.service import FeedService
+from bapsang_api.http.gateway import Gateway
 from bapsang_api.http.idempotency import Idempotency
 from bapsang_api.http.ratelimit import RateLimiter
 from bapsang_api.http.shedding import Shedder
@@ -68,7 +68,7 @@ LOCAL_SYNC_SECONDS: Final = 5.0
 class Runtime:
     """A running service: the two applications and what tests and jobs reach for."""
 
-    app: FastAPI
+    app: Gateway
     admin: Starlette
     lifecycle: Lifecycle
     database: Database

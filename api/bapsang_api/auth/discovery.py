@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bapsang_api.http.inject import provided
+from bapsang_api.http.access import provided
 from bapsang_api.kit.security.claims import ALGORITHM
 from bapsang_api.kit.security.tokens import SigningKey
 

@@ -22,11 +22,10 @@ from bapsang_api.auth.schemas import (
 )
 from bapsang_api.auth.secrets import REFRESH_LIFETIME
 from bapsang_api.auth.service import AuthService, Tokens
-from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal, bearer_token
+from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal, bearer_token, provided
 from bapsang_api.http.idempotency import Replay
-from bapsang_api.http.inject import provided
-from bapsang_api.http.network import client_address
 from bapsang_api.http.ratelimit import Limit, RateLimiter, subject_of
+from bapsang_api.http.request import request_of
 from bapsang_api.http.wire import API, JsonRoute, json_response, plain, problems, text_response
 from bapsang_api.kit.clock import to_wire
 from bapsang_api.kit.problem import Problem
@@ -220,14 +219,14 @@ def _refresh_token(request: Request) -> str | None:
 
 def _principal(request: Request, verifier: TokenVerifier) -> Principal | None:
     try:
-        token = bearer_token(request.scope)
+        token = bearer_token(request_of(request.scope))
         return verifier.verify(token) if token else None
     except Problem:  # no token that still works: then there is none to revoke
         return None
 
 
 def _sender(request: Request) -> str:
-    return subject_of(client_address(request.scope))
+    return subject_of(request_of(request.scope).address)
 
 
 def _user_agent(request: Request) -> str | None:

@@ -1,12 +1,9 @@
 """HTTP routes of comments."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 from starlette.responses import Response
-from starlette.types import Scope
 
 from bapsang_api.comments.schemas import (
     CommentChange,
@@ -25,13 +22,15 @@ from bapsang_api.http.access import (
     CurrentPrincipal,
     OptionalPrincipal,
     caller_of,
+    provided,
     required_caller_of,
 )
+from bapsang_api.http.answers import Answer, json_answer
+from bapsang_api.http.direct import Services, direct
 from bapsang_api.http.idempotency import REPLAYED_WITH, Replay
-from bapsang_api.http.inject import provided
-from bapsang_api.http.paging import RequestedPage, plain_page
-from bapsang_api.http.shortcuts import Shortcut
-from bapsang_api.http.wire import API, JsonRoute, json_bytes, json_response, problems
+from bapsang_api.http.paging import PageQuery, RequestedPage, query_of
+from bapsang_api.http.request import Request
+from bapsang_api.http.wire import API, JsonRoute, json_response, problems
 from bapsang_api.kit.clock import to_wire
 from bapsang_api.uploads.service import ImageService
 
@@ -44,15 +43,19 @@ _WRITTEN: Final[dict[str, Any]] = {
 }
 
 
-@router.get("", response_model=CommentPage, responses=problems(400, 401, 404), openapi_extra=TOKEN_OPTIONAL)
-async def list_comments(
-    post_id: str,
-    _: OptionalPrincipal,
-    comments: Comments,
-    paging: RequestedPage,
-) -> Response:
+@direct(
+    *(router, "GET"),
+    query=PageQuery,
+    response_model=CommentPage,
+    responses=problems(400, 401, 404),
+    openapi_extra=TOKEN_OPTIONAL,
+)
+async def list_comments(request: Request, services: Services, post_id: str) -> Answer:
     """List the top-level comments of a post, newest first, with their replies, oldest first."""
-    return json_bytes(await comments.page(post_id, paging.start, paging.size))
+    caller_of(request, services)  # a bad token is refused even where none is needed
+    query = query_of(PageQuery, request.query)
+    comments: CommentService = services[CommentService]
+    return json_answer(await comments.page(post_id, query.start, query.most))
 
 
 @router.get(
@@ -70,7 +73,7 @@ async def list_replies(
     paging: RequestedPage,
 ) -> Response:
     """List all replies below a top-level comment, oldest first and side by side: `parentId` says what each answers."""
-    return json_response(page_of(await comments.replies(post_id, comment_id, paging.start, paging.size), images))
+    return json_response(page_of(await comments.replies(post_id, comment_id, paging.start, paging.most), images))
 
 
 @router.post(
@@ -119,23 +122,11 @@ async def delete_comment(post_id: str, comment_id: str, principal: CurrentPrinci
     return Response(status_code=204)
 
 
-async def _written(services: Mapping[type, Any], scope: Scope, comment_id: str) -> bytes | None:
-    required_caller_of(services, scope)
+async def _written(request: Request, services: Services, comment_id: str) -> bytes | None:
+    required_caller_of(request, services)
     comments: CommentService = services[CommentService]
     thread = await comments.current(comment_id)
     return None if thread is None else item_of(thread, services[ImageService]).model_dump_json(by_alias=True).encode()
 
 
-async def _list(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes | None:
-    caller_of(services, scope)  # a bad token is refused even where none is needed
-    page = plain_page(scope["query_string"])
-    if page is None:
-        return None
-    comments: CommentService = services[CommentService]
-    return await comments.page(post_id, *page)
-
-
 REPLAYS: Final = (Replay(create_comment, "commentId", _written),)
-SHORTCUTS: Final = tuple(
-    Shortcut(route, _list) for route in router.routes if isinstance(route, APIRoute) and route.endpoint is list_comments
-)

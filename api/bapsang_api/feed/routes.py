@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from bapsang_api.feed.service import FRESH, FeedService
-from bapsang_api.http.conditional import etag_of
-from bapsang_api.http.inject import provided
+from bapsang_api.http.access import provided
+from bapsang_api.http.answers import etag_of
 from bapsang_api.http.wire import problems
 
 router = APIRouter(tags=["feed"])
@@ -29,5 +29,5 @@ async def read_feed(request: Request, feeds: Feeds) -> Response:
     # An ETag says more and goes first (RFC 9110, 13.2.2). The time is compared as text: where the last post was deleted, it
     # goes back.
     if "if-none-match" not in request.headers and request.headers.get("if-modified-since") == modified:
-        return Response(status_code=304, headers={**headers, "ETag": etag_of(feed.body)})
+        return Response(status_code=304, headers={**headers, "ETag": etag_of(feed.body).decode()})
     return Response(feed.body, headers=headers, media_type=_TYPE)

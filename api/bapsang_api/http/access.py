@@ -1,13 +1,17 @@
-"""Who is calling: the dependencies that turn the Authorization header into a Principal."""
+"""Who is calling: the Authorization header as a Principal, for direct routes and, as dependencies, for the framework's.
 
-from collections.abc import Mapping
+Services are handed to routes by their class; the process start decides which object that is.
+"""
+
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request
-from starlette.types import Scope
+from fastapi import Depends
+from fastapi import Request as FrameworkRequest
 
+from bapsang_api.http.direct import Services
 from bapsang_api.http.ratelimit import Limit, RateLimiter
-from bapsang_api.kit.caller import set_user_id
+from bapsang_api.http.request import Request, request_of
+from bapsang_api.kit.context import caller
 from bapsang_api.kit.problem import Forbidden, TokenMissing
 from bapsang_api.kit.security.tokens import Principal, TokenVerifier
 
@@ -16,51 +20,60 @@ TOKEN_NEEDED: Final[dict[str, Any]] = {"security": [{"accessToken": []}]}
 TOKEN_OPTIONAL: Final[dict[str, Any]] = {"security": [{}, {"accessToken": []}]}
 
 
-def bearer_token(scope: Scope) -> str | None:
+def bearer_token(request: Request) -> str | None:
     """Return the token of the Authorization header, None without that header.
 
     Raises TokenMissing for a scheme other than Bearer or an empty token.
     """
-    header = next((value for name, value in scope["headers"] if name == b"authorization"), None)
+    header = request.headers.get(b"authorization")
     if header is None:
         return None
     scheme, _, token = header.decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
+    if scheme.lower() != "bearer" or not (token := token.strip()):
         raise TokenMissing
-    return str(token.strip())
+    return token
 
 
-def caller_of(services: Mapping[type, Any], scope: Scope) -> Principal | None:
+def caller_of(request: Request, services: Services) -> Principal | None:
     """Return whom a request's token speaks for, None without one. Raises the errors of a bad token."""
-    token = bearer_token(scope)
+    token = bearer_token(request)
     if token is None:
         return None
     verifier: TokenVerifier = services[TokenVerifier]
     principal = verifier.verify(token)
-    set_user_id(principal.user_id)
+    caller.set(principal.user_id)
     return principal
 
 
-def required_caller_of(services: Mapping[type, Any], scope: Scope) -> Principal:
+def required_caller_of(request: Request, services: Services) -> Principal:
     """Like caller_of, for what needs a token. Raises TokenMissing, and TooManyRequests of somebody who writes too often."""
-    principal = caller_of(services, scope)
+    principal = caller_of(request, services)
     if principal is None:
         raise TokenMissing
-    if scope["method"] != "GET":
+    if request.method != "GET":
         limiter: RateLimiter = services[RateLimiter]
-        limiter.admit(scope, Limit.WRITE, principal.user_id)
+        limiter.admit(request.scope, Limit.WRITE, principal.user_id)
     return principal
 
 
-async def _optional(request: Request) -> Principal | None:
-    return caller_of(request.app.state.provided, request.scope)
+def provided(kind: type) -> Any:
+    """Return the dependency that hands a route the object of class `kind`: `Annotated[Service, provided(Service)]`."""
+
+    async def look_up(request: FrameworkRequest) -> Any:  # async: a plain function would cost a thread hop per request
+        return request.app.state.services[kind]
+
+    return Depends(look_up)
 
 
-async def _required(request: Request) -> Principal:
-    return required_caller_of(request.app.state.provided, request.scope)
+async def _optional(request: FrameworkRequest) -> Principal | None:
+    return caller_of(request_of(request.scope), request.app.state.services)
 
 
-async def _admin(request: Request) -> Principal:
+async def _required(request: FrameworkRequest) -> Principal:
+    return required_caller_of(request_of(request.scope), request.app.state.services)
+
+
+async def _admin(request: FrameworkRequest) -> Principal:
     principal = await _required(request)
     if principal.role != "ADMIN":
         raise Forbidden

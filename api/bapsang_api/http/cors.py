@@ -1,14 +1,15 @@
 """CORS: which pages of other origins may read answers, and which headers of them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from starlette.responses import Response
-
+from bapsang_api.http.answers import Answer, Header
 from bapsang_api.http.idempotency import REPLAYED
 
-_PREFLIGHT_SECONDS: Final = 600
+_PREFLIGHT: Final = (
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
+    (b"access-control-max-age", b"600"),
+)
 _EXPOSED: Final = ", ".join(
     (
         *("Authorization", "ETag", "Location", "X-Request-ID", "Retry-After", REPLAYED),
@@ -19,28 +20,24 @@ _CORS: Final = (
     (b"access-control-allow-credentials", b"true"),
     (b"access-control-expose-headers", _EXPOSED.encode()),
 )
-RawHeaders = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True)
 class Cors:
     """The origins whose pages may read answers."""
 
-    origins: frozenset[str]
+    def __init__(self, origins: Iterable[str]) -> None:
+        encoded = ((b"access-control-allow-origin", origin.encode("latin-1")) for origin in origins)
+        self._headers = {allowed[1]: (allowed, *_CORS) for allowed in encoded}
 
-    def headers(self, origin: str | None) -> RawHeaders:
+    def headers(self, origin: bytes) -> Sequence[Header]:
         """Return what tells a browser that a page of this origin may read the answer."""
-        if origin not in self.origins:
-            return []
-        return [(b"access-control-allow-origin", origin.encode("latin-1")), *_CORS]
+        return self._headers.get(origin, ())
 
-    def preflight(self, request: Mapping[str, str]) -> Response | None:
+    def preflight(self, request: Mapping[bytes, bytes]) -> Answer | None:
         """Return the answer to a preflight request, None for any other. Another origin gets no permission in it."""
-        if "origin" not in request or "access-control-request-method" not in request:
+        if b"origin" not in request or b"access-control-request-method" not in request:
             return None
-        response = Response(status_code=204)
-        if request["origin"] in self.origins:
-            response.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST, PUT, PATCH, DELETE"
-            response.headers["Access-Control-Allow-Headers"] = request.get("access-control-request-headers", "")
-            response.headers["Access-Control-Max-Age"] = str(_PREFLIGHT_SECONDS)
-        return response
+        if request[b"origin"] not in self._headers:
+            return Answer(204)
+        asked = request.get(b"access-control-request-headers", b"")
+        return Answer(204, b"", (*_PREFLIGHT, (b"access-control-allow-headers", asked)))

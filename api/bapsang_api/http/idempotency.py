@@ -16,18 +16,19 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.asyncio import Redis
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive
 
 from bapsang_api.http.access import bearer_token
-from bapsang_api.http.network import client_address
+from bapsang_api.http.answers import JSON, Answer
+from bapsang_api.http.direct import Services
 from bapsang_api.http.ratelimit import subject_of
+from bapsang_api.http.request import Request, read_body
 from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.problem import Conflict, FieldError, InvalidInput, Problem, TooManyRequests, Unavailable
 from bapsang_api.kit.redis.client import OUTAGE, load_script
@@ -44,8 +45,9 @@ _MOST_BYTES: Final = 256  # of a record
 RUNNING_SECONDS: Final = 60  # longer than any request: its time-outs for the database end it well before
 _KEY: Final = re.compile(r"[ -~]{1,255}")
 _NOTHING: Final = "-"  # for what a record has none of
-Read = Callable[[Mapping[type, Any], Scope, str], Awaitable[bytes | None]]
-"""Takes the services by class, the repeated request, and the id of what the first one made. Returns that object as it
+AnswerBy = Callable[[Receive], Awaitable[Answer | None]]
+Read = Callable[[Request, Services, str], Awaitable[bytes | None]]
+"""Takes the repeated request, the services by class, and the id of what the first one made. Returns that object as it
 is now, as JSON; None when it is gone, or nothing but its id."""
 
 
@@ -73,8 +75,10 @@ class Idempotency:
         self._reserve = load_script(redis, "bapsang_api.http", "reserve")
         self._settle = load_script(redis, "bapsang_api.http", "settle")
 
-    async def run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send, key: str) -> None:
-        """Answer the request by `app`, or say that it has been done.
+    async def run(
+        self, answer_by: AnswerBy, request: Request, services: Services, receive: Receive, key: str
+    ) -> Answer | None:
+        """Answer the request by `answer_by`, or say that it has been done. None when the client has gone.
 
         Raises InvalidInput for a bad key or one that was used for another body, Conflict while the first request runs,
         TooManyRequests when its sender has too many records, Unavailable without Redis: who sends a key asks for
@@ -82,86 +86,73 @@ class Idempotency:
         """
         if _KEY.fullmatch(key) is None:
             raise InvalidInput(FieldError(HEADER, "1자 이상 255자 이하의 출력 가능한 ASCII 문자여야 합니다."))
-        request = Request(scope, receive)
-        try:
-            body = await request.body()
-        except ClientDisconnect:
-            return
+        body = await read_body(receive)
+        if body is None:
+            return None
         sender, fingerprint = self._sender(request), _fingerprint(body, key)
         # One sender's keys, paths and queries are apart from all others'.
-        name = f"idempotency:{_digest(sender, request.method, request.url.path, request.url.query, key)}"
-        names = [name, f"idempotency-kept:{_digest(sender)}"]
+        query = request.query.decode("latin-1")
+        names = [f"idempotency:{_digest(sender, request.method, request.path, query, key)}"]
+        names.append(f"idempotency-kept:{_digest(sender)}")
         reservation = f"{fingerprint} {uuid.uuid4().hex}"
         try:
             known, wait = await self._reserve(keys=names, args=[reservation, RUNNING_SECONDS, self._most])
         except OUTAGE as error:
             raise Unavailable from error
         if known:
-            await self._replay(scope, _record_of(str(known), fingerprint), send)
-            return
+            return await self._replay(request, services, _record_of(str(known), fingerprint))
         if wait:
             raise TooManyRequests(int(wait))
-        answer = _Answer()
+        answer: Answer | None = None
         try:
-            await app(scope, _repeating(body, receive), answer.take)
+            answer = await answer_by(_repeating(body, receive))
         finally:
             with after_commit("idempotency.not_noted"):  # the reservation lapses by itself
-                record = answer.record(self._id_fields.get(getattr(scope.get("route"), "endpoint", None)))
+                endpoint = getattr(request.scope.get("route"), "endpoint", None)
+                record = None if answer is None else _record(answer, self._id_fields.get(endpoint))
                 value = f"{fingerprint} {record}" if record else ""
                 await self._settle(keys=names, args=[reservation, value, KEPT_SECONDS])
-        for message in answer.messages:  # after the record, so that a repeat finds it
-            await send(message)
+        return answer  # after the record, so that a repeat finds it
 
     def _sender(self, request: Request) -> str:
         """Return the user's id, or without a login the address."""
         try:
-            token = bearer_token(request.scope)
+            token = bearer_token(request)
             sender = self._verifier.verify(token).user_id if token else None
         except Problem:  # the application refuses the token, or, as at sign-up, does not care
             sender = None
-        return sender or subject_of(client_address(request.scope))
+        return sender or subject_of(request.address)
 
-    async def _replay(self, scope: Scope, record: str, send: Send) -> None:
+    async def _replay(self, request: Request, services: Services, record: str) -> Answer:
         status, made, location = record.split(" ", 2)
         headers, body = [(REPLAYED.lower().encode(), b"true")], b""
         if made != _NOTHING:
             id_field, _, made_id = made.partition(":")
-            found = await self._replays[id_field].read(scope["app"].state.provided, scope, made_id)
+            found = await self._replays[id_field].read(request, services, made_id)
             body = json.dumps({id_field: made_id}, separators=(",", ":")).encode() if found is None else found
-            headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+            headers += [JSON, (b"content-length", b"%d" % len(body))]
         if location != _NOTHING:
             headers.append((b"location", location.encode("latin-1")))
-        await send({"type": "http.response.start", "status": int(status), "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return Answer(int(status), body, headers)
 
 
-class _Answer:
-    """An answer that is held back until its record is kept."""
+def _record(answer: Answer, id_field: str | None) -> str | None:
+    """Return status, id and `Location` of an answer, None when a repeat has to be done again.
 
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-
-    async def take(self, message: Message) -> None:
-        self.messages.append(message)
-
-    def record(self, id_field: str | None) -> str | None:
-        """Return status, id and `Location`, None when a repeat has to be done again.
-
-        `id_field` is where the body has the id of what was made, None when nothing can be read anew.
-        """
-        if not self.messages or not 200 <= self.messages[0]["status"] < 300:
+    `id_field` is where the body has the id of what was made, None when nothing can be read anew.
+    """
+    if not 200 <= answer.status < 300:
+        return None
+    headers = Headers(raw=list(answer.headers))
+    if "set-cookie" in headers or "authorization" in headers or "no-store" in headers.get("cache-control", ""):
+        return None
+    made = _NOTHING
+    if answer.body:
+        if id_field is None:
             return None
-        headers = Headers(raw=self.messages[0].get("headers", []))
-        if "set-cookie" in headers or "authorization" in headers or "no-store" in headers.get("cache-control", ""):
-            return None
-        body, made = b"".join(message.get("body", b"") for message in self.messages[1:]), _NOTHING
-        if body:
-            if id_field is None:
-                return None
-            made = f"{id_field}:{json.loads(body)[id_field]}"
-        status, location = self.messages[0]["status"], headers.get("location", _NOTHING)
-        record = f"{status} {made} {location}"
-        return record if len(record) <= _MOST_BYTES else f"{status} {made} {_NOTHING}"
+        made = f"{id_field}:{json.loads(answer.body)[id_field]}"
+    record = f"{answer.status} {made} {headers.get('location', _NOTHING)}"
+    return record if len(record) <= _MOST_BYTES else f"{answer.status} {made} {_NOTHING}"
 
 
 def _record_of(known: str, fingerprint: str) -> str:

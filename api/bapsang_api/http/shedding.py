@@ -40,11 +40,11 @@ class Shedder:
     """
 
     def __init__(self, most: int, metrics: Metrics) -> None:
-        self._free = {Kind.READ: most, Kind.WRITE: max(1, most // _READS_PER_WRITE)}
+        self.free = {Kind.READ: most, Kind.WRITE: max(1, most // _READS_PER_WRITE)}
         self._metrics = metrics
-        self._few = sum(self._free.values()) - most * _FEW  # free, from which on few are in use
+        self._few = sum(self.free.values()) - most * _FEW  # free, from which on few are in use
         self._late_looks = 0
-        self._refused = 0.0  # share
+        self.refused = 0.0  # share of what comes
         self._due = 0.0  # refusals, of which each whole one is carried out
 
     async def follow(self) -> None:
@@ -58,24 +58,29 @@ class Shedder:
         """Take note of how long what is ready to run waits for its turn. Nothing counts the requests that wait there."""
         self._late_looks = self._late_looks + 1 if seconds > LATE_SECONDS else 0
         if self._late_looks >= _LOOKS or (self._late_looks > 1 and seconds > _LOOKS * LATE_SECONDS):
-            self._refused = min(_MOST_REFUSED, self._refused + _MORE * seconds / LATE_SECONDS)
+            self.refused = min(_MOST_REFUSED, self.refused + _MORE * seconds / LATE_SECONDS)
         elif not self._late_looks:
-            self._refused = max(0.0, self._refused - _LESS)
+            self.refused = max(0.0, self.refused - _LESS)
 
     def enter(self, kind: Kind) -> None:
         """Count a request in. Raises Unavailable when the budget of its kind is used up, or the process behind."""
-        if not self._free[kind] or (self._refused and self._is_refused()):
+        if self.refused or not self.free[kind]:
+            self.check(kind)
+        self.free[kind] -= 1
+
+    def check(self, kind: Kind) -> None:
+        """Raise Unavailable when a request of that kind is refused."""
+        if not self.free[kind] or (self.refused and self._is_refused()):
             self._metrics.shed.labels(kind).inc()
             raise Unavailable
-        self._free[kind] -= 1
 
     def leave(self, kind: Kind) -> None:
-        self._free[kind] += 1
+        self.free[kind] += 1
 
     def _is_refused(self) -> bool:
-        if sum(self._free.values()) > self._few:
+        if sum(self.free.values()) > self._few:
             return False
-        self._due += self._refused
+        self._due += self.refused
         if self._due < 1:
             return False
         self._due -= 1

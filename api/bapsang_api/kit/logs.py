@@ -10,7 +10,6 @@ import os
 import sqlite3
 import sys
 import traceback
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,7 +17,8 @@ import pymysql
 from pymysql.constants import CR, ER
 from sqlalchemy.exc import DBAPIError
 
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
+from bapsang_api.kit.context import current_request_id
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _OURS: Final = __name__.partition(".")[0]
 # They quote what they were given: a port, a header, a piece of a URL.
@@ -28,15 +28,6 @@ _FOREIGN: Final = frozenset({"boto3", "botocore", "pydantic", "pydantic_core", "
 _MYSQL_NAMES: Final = {
     number: name for codes in (ER, CR) for name, number in vars(codes).items() if isinstance(number, int)
 }
-
-
-def current_request_id() -> str:
-    """Return the id of the request being served, or an empty string outside of one."""
-    return _request_id.get()
-
-
-def set_request_id(request_id: str) -> None:
-    _request_id.set(request_id)
 
 
 class JsonFormatter(logging.Formatter):

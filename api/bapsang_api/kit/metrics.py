@@ -46,7 +46,9 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.in_flight = Gauge("bapsang_http_in_flight", "Requests being served.", registry=self.registry)
+        self.serving = 0
+        in_flight = Gauge("bapsang_http_in_flight", "Requests being served.", registry=self.registry)
+        in_flight.set_function(lambda: self.serving)
         self.shed = Counter(
             "bapsang_http_shed_total",
             "Requests refused at once because enough of their kind were being worked on.",

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from bapsang_api.kit.logs import current_request_id
+from bapsang_api.kit.context import current_request_id
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -150,8 +150,8 @@ class ProblemBody(BaseModel):
     requestId: str  # noqa: N815 - the wire name
 
 
-def respond(problem: Problem, instance: str) -> Response:
-    """Return the answer for `problem` at the path `instance`, with the id of the current request in it."""
+def body_of(problem: Problem, instance: str, request_id: str) -> bytes:
+    """Return the body for `problem` at the path `instance`."""
     body = {
         "type": f"about:blank#{problem.code}",
         "title": HTTPStatus(problem.status).phrase,
@@ -162,7 +162,12 @@ def respond(problem: Problem, instance: str) -> Response:
         "errorCode": problem.code,
         "message": problem.message,
         "errors": [{"field": error.field, "message": error.message} for error in problem.errors],
-        "requestId": current_request_id(),
+        "requestId": request_id,
     }
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def respond(problem: Problem, instance: str) -> Response:
+    """Return the framework's answer for `problem` at the path `instance`, with the id of the current request in it."""
+    content = body_of(problem, instance, current_request_id())
     return Response(content, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)

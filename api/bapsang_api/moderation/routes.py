@@ -6,8 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import BeforeValidator
 from starlette.responses import Response
 
-from bapsang_api.http.access import TOKEN_NEEDED, CurrentAdmin
-from bapsang_api.http.inject import provided
+from bapsang_api.http.access import TOKEN_NEEDED, CurrentAdmin, provided
 from bapsang_api.http.paging import Cursor, RequestedPage
 from bapsang_api.http.validation import empty_as_absent
 from bapsang_api.http.wire import API, JsonRoute, json_response, problems
@@ -85,7 +84,7 @@ async def list_reports(
     status: StatusFilter = None,
 ) -> Response:
     """List the reports in one state, newest first; without `status` those that are open."""
-    page = await moderation.reports(_actor(admin, None), status or ReportStatus.OPEN, paging.start, paging.size)
+    page = await moderation.reports(_actor(admin, None), status or ReportStatus.OPEN, paging.start, paging.most)
     return json_response(_page_body(page))
 
 

@@ -12,10 +12,10 @@ from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.comments import service as comments
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.committed import after_commit
+from bapsang_api.kit.context import current_request_id
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.keyset import Following, Keyset, cut
 from bapsang_api.kit.ids import Ids, is_ulid
-from bapsang_api.kit.logs import current_request_id
 from bapsang_api.kit.problem import Conflict, Forbidden, NotFound
 from bapsang_api.likes.service import LikeService
 from bapsang_api.moderation import store

@@ -1,14 +1,12 @@
 """HTTP routes of posts."""
 
 import hashlib
-from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Query
+from fastapi import Request as FrameworkRequest
 from pydantic import AfterValidator, BeforeValidator
 from starlette.responses import Response
-from starlette.types import Scope
 
 from bapsang_api.http.access import (
     TOKEN_NEEDED,
@@ -16,16 +14,17 @@ from bapsang_api.http.access import (
     CurrentPrincipal,
     OptionalPrincipal,
     caller_of,
+    provided,
     required_caller_of,
 )
+from bapsang_api.http.answers import Answer, json_answer
+from bapsang_api.http.direct import Services, direct
 from bapsang_api.http.idempotency import REPLAYED_WITH, Replay
-from bapsang_api.http.inject import provided
-from bapsang_api.http.network import client_address
-from bapsang_api.http.paging import RequestedPage, plain_page
+from bapsang_api.http.paging import PageQuery, RequestedPage, query_of
 from bapsang_api.http.ratelimit import Limit, RateLimiter, subject_of
-from bapsang_api.http.shortcuts import Shortcut
+from bapsang_api.http.request import Request, request_of
 from bapsang_api.http.validation import empty_as_absent, text_between
-from bapsang_api.http.wire import API, JsonRoute, json_bytes, json_response, problems
+from bapsang_api.http.wire import API, JsonRoute, json_response, problems
 from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.posts.listing import Wanted
 from bapsang_api.posts.pictures import NamedPicture, PictureChange
@@ -60,16 +59,39 @@ _PUBLISHED: Final[dict[str, Any]] = {
 }
 
 
-@router.get("", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
-async def list_posts(_: OptionalPrincipal, posts: Posts, paging: RequestedPage, tag: TagFilter = None) -> Response:
+class ListQuery(PageQuery):
+    """The parameters of a list of posts."""
+
+    tag: TagFilter = None
+
+
+@direct(
+    *(router, "GET"),
+    query=ListQuery,
+    response_model=PostPage,
+    responses=problems(400, 401),
+    openapi_extra=TOKEN_OPTIONAL,
+)
+async def list_posts(request: Request, services: Services, _: str) -> Answer:
     """List posts, newest first; with `tag`, only those that have it."""
-    return json_bytes(await posts.listed(Wanted(tag, paging.start, paging.size)))
+    caller_of(request, services)  # a bad token is refused even where none is needed
+    query = query_of(ListQuery, request.query)
+    posts: PostService = services[PostService]
+    return json_answer(await posts.listed(Wanted(query.tag, query.start, query.most)))
 
 
-@router.get("/{post_id}", response_model=PostDetail, responses=problems(401, 404), openapi_extra=TOKEN_OPTIONAL)
-async def read_post(post_id: str, request: Request, principal: OptionalPrincipal, posts: Posts) -> Response:
+@direct(
+    *(router, "GET"),
+    path="/{post_id}",
+    response_model=PostDetail,
+    responses=problems(401, 404),
+    openapi_extra=TOKEN_OPTIONAL,
+)
+async def read_post(request: Request, services: Services, post_id: str) -> Answer:
     """Read one post. Counts a view, at most one per viewer and minute, which shows a minute or so after the next write-back."""
-    return json_bytes(await posts.detail(post_id, principal, _viewer(request.scope, principal)))
+    principal = caller_of(request, services)
+    posts: PostService = services[PostService]
+    return json_answer(await posts.detail(post_id, principal, _viewer(request, principal)))
 
 
 @router.post(
@@ -121,14 +143,14 @@ async def list_my_posts(
     paging: RequestedPage,
 ) -> Response:
     """List the caller's posts, newest first."""
-    page = await posts.written_by(principal.user_id, paging.start, paging.size)
+    page = await posts.written_by(principal.user_id, paging.start, paging.most)
     return json_response(page_of(page.rows, page.following, images))
 
 
 @search_router.get("/posts", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
 async def search_posts(
     q: SearchText,
-    request: Request,
+    request: FrameworkRequest,
     _: OptionalPrincipal,
     limiter: Limiter,
     posts: Posts,
@@ -136,47 +158,28 @@ async def search_posts(
     paging: RequestedPage,
 ) -> Response:
     """List the posts with all the words in title or content, newest first. 503 when too many hold them to be read in time."""
-    limiter.admit(request.scope, Limit.SEARCH, subject_of(client_address(request.scope)))
-    page = await posts.search(Words.of(q), paging.start, paging.size)
+    limiter.admit(request.scope, Limit.SEARCH, subject_of(request_of(request.scope).address))
+    page = await posts.search(Words.of(q), paging.start, paging.most)
     return json_response(page_of(page.rows, page.following, images))
 
 
-async def _published(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes | None:
+async def _published(request: Request, services: Services, post_id: str) -> bytes | None:
     posts: PostService = services[PostService]
-    detail = await posts.current(post_id, required_caller_of(services, scope).user_id)
+    detail = await posts.current(post_id, required_caller_of(request, services).user_id)
     if detail is None:
         return None
     shown = detail_of(detail.row, services[ImageService], is_liked=detail.is_liked)
     return shown.model_dump_json(by_alias=True).encode()
 
 
-async def _list(services: Mapping[type, Any], scope: Scope, _: str) -> bytes | None:
-    caller_of(services, scope)  # a bad token is refused even where none is needed
-    page = plain_page(scope["query_string"])
-    posts: PostService = services[PostService]
-    return None if page is None else await posts.listed(Wanted(None, *page))
-
-
-async def _read(services: Mapping[type, Any], scope: Scope, post_id: str) -> bytes:
-    principal = caller_of(services, scope)
-    posts: PostService = services[PostService]
-    return await posts.detail(post_id, principal, _viewer(scope, principal))
-
-
 REPLAYS: Final = (Replay(create_post, "postId", _published),)
-SHORTCUTS: Final = tuple(
-    Shortcut(route, answer)
-    for route in router.routes
-    if isinstance(route, APIRoute) and (answer := {list_posts: _list, read_post: _read}.get(route.endpoint))
-)
 
 
-def _viewer(scope: Scope, principal: Principal | None) -> str:
+def _viewer(request: Request, principal: Principal | None) -> str:
     """Return who sees a post: the user, or a short digest that tells visitors apart; no address is ever stored."""
     if principal is not None:
         return principal.user_id
-    agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
-    seen = client_address(scope).encode("utf-8", "surrogateescape") + b" " + agent
+    seen = request.address.encode("utf-8", "surrogateescape") + b" " + request.headers.get(b"user-agent", b"")
     return hashlib.blake2b(seen, digest_size=8).hexdigest()
 
 

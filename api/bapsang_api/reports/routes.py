@@ -5,8 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal
-from bapsang_api.http.inject import provided
+from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal, provided
 from bapsang_api.http.ratelimit import Limit, RateLimiter
 from bapsang_api.http.wire import API, JsonRoute, problems
 from bapsang_api.reports.schemas import ReportCreate

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bapsang_api.http.inject import provided
+from bapsang_api.http.access import provided
 from bapsang_api.http.wire import API
 from bapsang_api.terms.service import Pages
 

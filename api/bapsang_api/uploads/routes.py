@@ -8,10 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal
-from bapsang_api.http.inject import provided
-from bapsang_api.http.network import client_address
+from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal, provided
 from bapsang_api.http.ratelimit import Limit, RateLimiter, subject_of
+from bapsang_api.http.request import request_of
 from bapsang_api.http.wire import API, JsonRoute, json_response, problems
 from bapsang_api.uploads.schemas import PresignRequest, PresignResponse, PresignTempRequest
 from bapsang_api.uploads.service import UploadService
@@ -37,7 +36,7 @@ async def presign(body: PresignRequest, principal: CurrentPrincipal, uploads: Up
 @router.post(f"{API}/uploads/presign/temp", response_model=PresignResponse, responses=problems(400, 413, 415))
 async def presign_temp(body: PresignTempRequest, request: Request, uploads: Uploads, limiter: Limiter) -> Response:
     """Allow the upload of the picture for a sign-up. The sign-up makes it the new user's own."""
-    await limiter.take(request.scope, (Limit.PRESIGN_TEMP, subject_of(client_address(request.scope))))
+    await limiter.take(request.scope, (Limit.PRESIGN_TEMP, subject_of(request_of(request.scope).address)))
     return await _presigned(body, uploads, None)
 
 

@@ -5,8 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal
-from bapsang_api.http.inject import provided
+from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal, provided
 from bapsang_api.http.wire import API, JsonRoute, json_response, problems
 from bapsang_api.uploads.service import ImageService, Named
 from bapsang_api.users.schemas import MyProfile, ProfileChange

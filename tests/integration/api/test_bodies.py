@@ -8,7 +8,8 @@ import pytest
 from starlette.types import Message
 
 from bapsang_api.http.bodies import MOST_OF_ONE
-from bapsang_api.http.gateway import BODY_LIMIT, Gateway
+from bapsang_api.http.gateway import Gateway
+from bapsang_api.http.request import BODY_LIMIT
 
 from .world import API, World, assert_problem
 
@@ -17,11 +18,8 @@ HALF = 960 * 1024  # bytes, of a body that is declared to have BODY_LIMIT
 
 @pytest.fixture
 async def gateway(file_world: World) -> AsyncIterator[Gateway]:
-    await file_world.http.get(f"{API}/health")  # the application is put together when it is first asked
-    found = file_world.runtime.app.middleware_stack
-    assert isinstance(found, Gateway)
-    yield found
-    assert found.bodies.held == 0
+    yield file_world.runtime.app
+    assert file_world.runtime.app.bodies.held == 0
 
 
 async def half_sent(gateway: Gateway, path: str, address: str, ended: asyncio.Event) -> tuple[int, bytes]:

@@ -20,7 +20,7 @@ DELETED = "삭제된 댓글입니다."
 
 def erasure(world: World) -> Erasure:
     runtime = world.runtime
-    likes: LikeService = runtime.app.state.provided[LikeService]
+    likes: LikeService = runtime.app.services[LikeService]
     return Erasure(runtime.database, runtime.revoked, likes, world.clock, runtime.ids)
 
 

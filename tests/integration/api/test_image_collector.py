@@ -146,7 +146,7 @@ async def test_upload_can_be_used_again_after_its_image_was_collected(photos: Ph
 
 async def test_image_collected_before_its_post_was_written_is_refused(photos: PhotoWorld) -> None:
     alice, bob = await photos.person(), await photos.person()
-    service: ImageService = photos.world.runtime.app.state.provided[ImageService]
+    service: ImageService = photos.world.runtime.app.services[ImageService]
     named = [Named("postImageKey", await photos.upload(alice))]
     keys = await service.publish(named, owner_id=alice.user_id, category=Category.POST_IMAGE)
 

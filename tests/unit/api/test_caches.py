@@ -1,6 +1,7 @@
 """What a process keeps in memory between requests, and what bounds each of it, in bytes: clients write many of the keys."""
 
 import ast
+import contextlib
 import functools
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +11,16 @@ from redis.asyncio import Redis
 
 import bapsang_api
 from bapsang_api.http import paging, ratelimit
+from bapsang_api.http.paging import PageQuery
 from bapsang_api.http.ratelimit import DEFAULTS, Limit, RateLimiter
 from bapsang_api.kit.clock import SystemClock
+from bapsang_api.kit.problem import InvalidInput
 
 API = Path(bapsang_api.__file__).parent
 # The functions with a parameter whose results are remembered, and the mappings and queues that objects keep; and why each has an
 # end. A new one fails until it stands here.
 FUNCTIONS = {
-    "http/paging.py _plain_page": "1,024 queries of at most 256 bytes",
+    "http/paging.py _remembered": "1,024 queries of at most 256 bytes",
     "kit/metrics.py _series": "methods, routes and classes of status of our own",
     "http/ratelimit.py _known_key": "2,048 addresses or ids of at most 64 characters",
     "http/ratelimit.py _subject_of": "2,048 addresses of at most 64 characters",
@@ -30,7 +33,6 @@ ATTRIBUTES = {
     "http/bodies.py _held": "senders of requests that are not answered yet",
     "kit/db/database.py _local_locks": "names of our own",
     "http/ratelimit.py _accounts": "100,000 digests, a third of a KiB each",
-    "http/shortcuts.py _ways": "routes of our own",
     "kit/concurrency.py _running": "ids that requests wait for",
     "kit/security/tokens.py _cache": "50,000 digests of tokens that are ours",
     "likes/service.py _wanted": "_MOST_WANTED ids",
@@ -80,10 +82,11 @@ def test_whatever_a_process_remembers_says_what_bounds_it() -> None:
 @pytest.mark.parametrize(
     "query", [b"size=20&" + b"a" * 250 + b"=1", b"size=" + b"9" * 4301, b"cursorId=" + b"0" * 9_000]
 )
-def test_a_long_query_is_left_to_the_framework_and_not_remembered(query: bytes) -> None:
-    before = paging._plain_page.cache_info().currsize
-    assert paging.plain_page(query) is None
-    assert paging._plain_page.cache_info().currsize == before
+def test_a_long_query_is_not_remembered(query: bytes) -> None:
+    before = paging._remembered.cache_info().currsize
+    with contextlib.suppress(InvalidInput):
+        paging.query_of(PageQuery, query)
+    assert paging._remembered.cache_info().currsize == before
 
 
 async def test_what_is_limited_is_remembered_by_short_keys_only() -> None:

@@ -12,7 +12,9 @@ import redis.exceptions
 from fastapi.routing import APIRoute
 
 from bapsang_api.app import REPLAYS, ROUTERS
+from bapsang_api.http.answers import Answer
 from bapsang_api.http.idempotency import KEPT_SECONDS, Idempotency, Replay
+from bapsang_api.http.request import Request
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.problem import Conflict, TooManyRequests
 from bapsang_api.kit.redis.client import EMBEDDED, open_redis
@@ -42,21 +44,19 @@ class Client:
         leaves: bool = False,
         headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
-        async def app(scope: Any, receive: Any, send: Any) -> None:
+        request = Request({**SCOPE})
+
+        async def answer(_receive: Any) -> Answer:
             body = await work()
-            scope["route"] = SimpleNamespace(endpoint=cook)
-            await send({"type": "http.response.start", "status": 201, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            request.scope["route"] = SimpleNamespace(endpoint=cook)
+            return Answer(201, body, headers)
 
         async def receive() -> Any:
             return {"type": "http.disconnect"} if leaves else {"type": "http.request", "body": b"{}"}
 
-        async def keep(message: Any) -> None:
-            if message["type"] == "http.response.body":
-                self.answers.append(message["body"])
-
-        provided = SimpleNamespace(state=SimpleNamespace(provided={}))
-        await self._idempotency.run(app, {**SCOPE, "app": provided}, receive, keep, key)
+        answered = await self._idempotency.run(answer, request, {}, receive, key)
+        if answered is not None:
+            self.answers.append(answered.body)
 
     async def name(self) -> str:
         (name,) = await self.redis.keys("idempotency:*")

@@ -14,8 +14,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from bapsang_api.kit.concurrency import SingleFlight
+from bapsang_api.kit.context import request_id
 from bapsang_api.kit.db.database import Database
-from bapsang_api.kit.logs import JsonFormatter, set_request_id
+from bapsang_api.kit.logs import JsonFormatter
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.security.passwords import Passwords
 from bapsang_api.kit.threads import BoundedPool
@@ -162,7 +163,7 @@ async def test_database_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> 
 
 
 def test_log_line_is_json_with_request_id_and_without_what_errors_quote() -> None:
-    set_request_id("abc")
+    request_id.set("abc")
     try:
         try:
             raise IntegrityError("INSERT", {"email": "a@example.com"}, Exception("Duplicate entry 'a@example.com'"))
@@ -174,7 +175,7 @@ def test_log_line_is_json_with_request_id_and_without_what_errors_quote() -> Non
         )
     record.post_id = "p1"
     line = json.loads(JsonFormatter().format(record))
-    set_request_id("")
+    request_id.set("")
     assert (line["event"], line["level"], line["request_id"], line["post_id"]) == ("boom", "error", "abc", "p1")
     assert line["error"].startswith("RuntimeError: a bug <- ")
     assert "example.com" not in json.dumps(line)

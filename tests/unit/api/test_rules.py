@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from bapsang_api.http.network import client_address
 from bapsang_api.http.paging import parse_cursor
+from bapsang_api.http.request import Request
 from bapsang_api.http.validation import invalid_input
 from bapsang_api.kit.clock import from_wire, to_wire
 from bapsang_api.kit.db.keyset import Keyset
@@ -167,4 +167,5 @@ def test_what_is_no_ulid(text: str) -> None:
 )
 def test_client_address_is_what_the_nearest_proxy_saw(forwarded: str | None, address: str) -> None:
     headers = [] if forwarded is None else [(b"x-forwarded-for", forwarded.encode())]
-    assert client_address({"type": "http", "headers": headers, "client": ("192.0.2.1", 5)}) == address
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
+    assert Request({**scope, "client": ("192.0.2.1", 5)}).address == address

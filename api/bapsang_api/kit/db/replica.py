@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from bapsang_api.kit.caller import current_user_id
+from bapsang_api.kit.context import current_user_id
 from bapsang_api.kit.db.connections import Limits
 from bapsang_api.kit.db.database import Database, PoolUsage
 from bapsang_api.kit.db.errors import OUT_OF_TIME, code_of
