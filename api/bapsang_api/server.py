@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from bapsang_api.http.onewrite import OneWriteProtocol
+from bapsang_api.http.protocol import BoundedProtocol, GatewayProtocol
 from bapsang_api.kit.concurrency import ended
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.runtime import Runtime, running
@@ -50,8 +50,8 @@ async def serve(settings: Settings, *, host: str, port: int, drain_seconds: floa
     # Bound before anything else: a taken port should not first migrate a database.
     with _bound(host, port) as public_socket, _bound(host, settings.admin_port) as admin_socket:
         async with running(settings) as runtime:
-            public = _listener(runtime.app)
-            admin = _listener(runtime.admin)
+            public = _listener(runtime.app, GatewayProtocol)
+            admin = _listener(runtime.admin, BoundedProtocol)
             stop, hurry = asyncio.Event(), asyncio.Event()
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -112,11 +112,12 @@ def _on_signal(stop: asyncio.Event, hurry: asyncio.Event) -> None:
     stop.set()
 
 
-def _listener(app: Any) -> _Listener:
+def _listener(app: Any, protocol: type[BoundedProtocol]) -> _Listener:
     config = uvicorn.Config(
         app,
         backlog=BACKLOG,
-        http=OneWriteProtocol,
+        http=protocol,
+        ws="none",
         loop="none",
         lifespan="off",
         access_log=False,

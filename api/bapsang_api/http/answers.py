@@ -9,6 +9,7 @@ from bapsang_api.kit.problem import MEDIA_TYPE, Problem, body_of
 
 Header = tuple[bytes, bytes]
 JSON: Final[Header] = (b"content-type", b"application/json")
+CLOSE: Final[Header] = (b"connection", b"close")
 _PROBLEM: Final[Header] = (b"content-type", MEDIA_TYPE.encode())
 # Browsers may store it but must revalidate; shared caches may not.
 _PRIVATE: Final = b"private, no-cache"

@@ -18,4 +18,8 @@ async def framework_answer(app: ASGIApp, request: Request, receive: Receive) -> 
     if not messages:
         return None
     start, *bodies = messages
-    return Answer(start["status"], b"".join(body.get("body", b"") for body in bodies), start.get("headers", ()))
+    status, content = start["status"], b"".join(body.get("body", b"") for body in bodies)
+    answer = Answer(status, content, start.get("headers", ()))
+    if answer.header(b"content-length") is None and status not in (204, 304):
+        return Answer(status, content, [*answer.headers, (b"content-length", b"%d" % len(content))])
+    return answer

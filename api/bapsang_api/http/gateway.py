@@ -14,14 +14,14 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bapsang_api.http.answers import Answer, problem_answer, protected, revalidated
+from bapsang_api.http.answers import CLOSE, Answer, problem_answer, protected, revalidated
 from bapsang_api.http.bodies import Bodies
 from bapsang_api.http.cors import Cors
 from bapsang_api.http.direct import POSTS, DirectRoute, Services
 from bapsang_api.http.framework import framework_answer
 from bapsang_api.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from bapsang_api.http.idempotency import AnswerBy, Idempotency
-from bapsang_api.http.onewrite import HEAD_LIMIT
+from bapsang_api.http.protocol import HEAD_LIMIT
 from bapsang_api.http.ratelimit import Limit, RateLimiter, headers_of, subject_of
 from bapsang_api.http.request import BODY_LIMIT, BODY_SECONDS, READS, BodyReader, Request
 from bapsang_api.http.shedding import Kind, Shedder
@@ -71,18 +71,23 @@ class Gateway:
             await self.framework(scope, receive, send)
             return
         request = Request(scope)
+        answer = await self.exchange(request, receive)
+        if answer is not None:
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": b"" if request.is_head else answer.body})
+
+    async def exchange(self, request: Request, receive: Receive) -> Answer | None:
+        """Return the whole answer to a request, None for a client that has gone."""
         request_id.set(request.id)
         caller.set(None)  # until a token says who it is
         started, status = time.perf_counter(), 0
         self._metrics.serving += 1
         try:
             answer = await self.answer(request, receive)
-            if answer is None:
-                return  # the client has gone
-            answer = self.head(answer, request)
-            status = answer.status
-            await send({"type": "http.response.start", "status": status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": b"" if request.is_head else answer.body})
+            if answer is not None:
+                answer = self.head(answer, request)
+                status = answer.status
+            return answer
         finally:
             self._metrics.serving -= 1
             self._metrics.observe(request.method, request.route, status, time.perf_counter() - started)
@@ -120,7 +125,7 @@ class Gateway:
             headers += self._cors.headers(origin)
         if self._lifecycle.draining:
             # The proxy in front keeps connections open; told to close them, it sends the next request to another pod.
-            headers.append((b"connection", b"close"))
+            headers.append(CLOSE)
         return Answer(answer.status, answer.body, headers)
 
     async def _shed(self, request: Request, receive: Receive) -> Answer | None:

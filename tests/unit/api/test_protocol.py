@@ -1,4 +1,4 @@
-"""One write an answer, whatever sort of answer it is."""
+"""HTTP/1.1 on a real connection: one write an answer, whatever is asked; and limits to what a request may hold."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import uvicorn
 
-from bapsang_api.http import onewrite
+from bapsang_api.http import protocol
+from bapsang_api.http.answers import CLOSE, Answer
+from bapsang_api.http.request import Request, read_body
 
-CHUNKS = 3
 LET_GO = asyncio.Event()
 
 
@@ -29,19 +30,24 @@ class Spy:
         self._transport.write(data)
 
 
-async def app(scope: Any, receive: Any, send: Any) -> None:
-    """Answer by path: `/text`, `/nothing` (204), `/chunks`, `/echo`, `/wait` (once it is let go)."""
-    path = scope["path"]
-    if path == "/wait":
-        await LET_GO.wait()
-    body = b"HTTP/1.1 is what this text is about" if path == "/text" else b""
-    if path == "/echo":
-        body = (await receive())["body"]
-    headers = [] if path in ("/nothing", "/chunks") else [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 204 if path == "/nothing" else 200, "headers": headers})
-    for number in range(CHUNKS if path == "/chunks" else 0):
-        await send({"type": "http.response.body", "body": b"chunk %d" % number, "more_body": True})
-    await send({"type": "http.response.body", "body": body})
+class Gateway:
+    """Answers by path: `/text`, `/nothing` (204), `/echo`, `/wait` (once it is let go), `/torn` (a header that is two)."""
+
+    async def exchange(self, request: Request, receive: Any) -> Answer | None:
+        path = request.path
+        if path == "/wait":
+            await LET_GO.wait()
+        if path == "/nothing":
+            return Answer(204)
+        body = b"HTTP/1.1 is what this text is about" if path == "/text" else b""
+        if path == "/echo":
+            body = await read_body(receive) or b""
+        headers = [(b"content-length", b"%d" % len(body))]
+        if path == "/torn":
+            headers.append((b"x-torn", b"a\r\nSet-Cookie: b=c"))
+        if path == "/last":
+            headers.append(CLOSE)
+        return Answer(200, body, headers)
 
 
 @pytest.fixture
@@ -51,10 +57,15 @@ async def written() -> list[bytes]:
 
 @pytest.fixture
 async def port(written: list[bytes], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    joining = onewrite._Joining
-    monkeypatch.setattr(onewrite, "_Joining", lambda transport: joining(Spy(transport, written)))  # type: ignore[arg-type]
+    made = protocol.GatewayProtocol.connection_made
+    monkeypatch.setattr(
+        protocol.GatewayProtocol,
+        "connection_made",
+        lambda self, transport: made(self, Spy(transport, written)),  # type: ignore[arg-type]
+    )
+    app: Any = Gateway()
     config = uvicorn.Config(
-        app, http=onewrite.OneWriteProtocol, loop="none", lifespan="off", access_log=False, log_config=None
+        app, http=protocol.GatewayProtocol, loop="none", lifespan="off", access_log=False, log_config=None
     )
     server = uvicorn.Server(config)
     monkeypatch.setattr(server, "capture_signals", contextlib.nullcontext)
@@ -82,7 +93,6 @@ async def exchange(port: int, request: bytes, until: bytes) -> bytes:
         (b"GET /text", b"is about", 1),
         (b"HEAD /text", b"\r\n\r\n", 1),
         (b"GET /nothing", b"\r\n\r\n", 1),
-        (b"GET /chunks", b"0\r\n\r\n", CHUNKS + 1),
     ],
 )
 async def test_an_answer_is_one_write(
@@ -127,13 +137,13 @@ async def test_a_connection_that_sends_many_requests_ahead_is_closed(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting: asyncio.Queue[int] = asyncio.Queue()
-    ended = onewrite.OneWriteProtocol.connection_lost
+    ended = protocol.GatewayProtocol.connection_lost
 
-    def count(self: onewrite.OneWriteProtocol, error: Exception | None) -> None:
+    def count(self: protocol.GatewayProtocol, error: Exception | None) -> None:
         waiting.put_nowait(len(self.pipeline))
         ended(self, error)
 
-    monkeypatch.setattr(onewrite.OneWriteProtocol, "connection_lost", count)
+    monkeypatch.setattr(protocol.GatewayProtocol, "connection_lost", count)
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /wait HTTP/1.1\r\n\r\n" * 10_000)
     try:
@@ -142,6 +152,69 @@ async def test_a_connection_that_sends_many_requests_ahead_is_closed(
     finally:
         LET_GO.set()
         writer.close()
+
+
+async def test_a_body_is_given_to_the_next_request_whole(port: int) -> None:
+    """Bodies in pieces, two requests on one connection, and a request that nobody reads the body of."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for path, body in ((b"/echo", b"a" * 200_000), (b"/text", b"b" * 200_000), (b"/echo", b"c" * 3)):
+        writer.write(b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (path, len(body)))
+        for start in range(0, len(body), 70_000):
+            writer.write(body[start : start + 70_000])
+            await writer.drain()
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            answer = await reader.readexactly(length)
+        assert answer == (body if path == b"/echo" else b"HTTP/1.1 is what this text is about")
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_header_that_would_be_two_is_never_sent(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /torn HTTP/1.1\r\nHost: a\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [b"GET /last HTTP/1.1\r\nHost: a", b"GET /text HTTP/1.1\r\nHost: a\r\nConnection: close", b"GET /text HTTP/1.0"],
+)
+async def test_the_answer_says_so_when_it_is_the_last_of_its_connection(port: int, request_head: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request_head + b"\r\n\r\n")
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    assert answer.lower().count(b"connection: close") == 1
+    writer.close()
+
+
+async def test_an_idle_connection_is_closed_and_one_in_use_is_not(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = protocol.GatewayProtocol.__init__
+
+    def impatient(self: protocol.GatewayProtocol, *args: Any, **options: Any) -> None:
+        made(self, *args, **options)
+        self.timeout_keep_alive = 0.5  # type: ignore[assignment]
+
+    monkeypatch.setattr(protocol.GatewayProtocol, "__init__", impatient)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(6):
+        writer.write(b"GET /text HTTP/1.1\r\nHost: a\r\n\r\n")
+        async with asyncio.timeout(10):
+            await reader.readuntil(b"is about")
+        await asyncio.sleep(0.2)
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
+
+
+def test_uvicorn_is_the_version_whose_protocol_was_read() -> None:
+    """Read what changed in `uvicorn/protocols/http/httptools_impl.py`, try `make bench ONLY=routes`, then change this."""
+    assert uvicorn.__version__ == "0.54.0"
 
 
 async def test_what_is_no_request_is_refused(port: int) -> None:
@@ -181,7 +254,7 @@ async def test_headers_that_go_on_and_on_end_the_connection(port: int, head: byt
 
 async def test_a_body_may_be_as_long_as_it_likes_here(port: int) -> None:
     """It is the gateway that limits bodies; and a long one must not be taken for a head."""
-    length = onewrite._MOST_UNREAD * 4
+    length = protocol._MOST_UNREAD * 4
     request = b"POST /text HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length + b"a" * length
     answer = await exchange(port, request, b"is about")
     assert answer.startswith(b"HTTP/1.1 200")
