@@ -165,7 +165,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     background.start("poll", feed.follow_database, ends=settings.local_database)  # there is nothing to poll on SQLite
     background.start("warm_up", posts.warm_up, ends=True)
     background.start("shedding", shedder.follow)
-    write_back = partial(write_back_views, database, views, feed.receive)
+    write_back = partial(write_back_views, database, views)
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
         background.start("write_back", partial(_sync_for_ever, like_sync, write_back, database, clock))

@@ -84,6 +84,7 @@ def _chunks(items: list[str]) -> Iterator[list[str]]:
 async def cost(mysql: MysqlServer, redis_server: RedisServer, posts: int) -> Cost:
     rng = random.Random(5)
     users, post_ids = fill(mysql, posts, rng)
+    numbers = {user: number for number, user in enumerate(users, 1)}
     redis_server.client().flushall()
     database, redis = Database(mysql.url, PATIENT), open_redis(redis_server.url, seconds=10)
     likes, clock = LikeStore(redis), SystemClock()
@@ -94,7 +95,7 @@ async def cost(mysql: MysqlServer, redis_server: RedisServer, posts: int) -> Cos
     for _ in range(RUNS):
         for post_id in dirty:
             for user in users:
-                await service.toggle(post_id, Principal(user, "USER", user))
+                await service.toggle(post_id, Principal(user, "USER", user, numbers[user]))
         # The log is synced once a second, whatever there is to write: waiting for that is no cost of the run.
         waited = time.perf_counter()
         redis_server.client().execute_command("WAITAOF", 1, 0, 5_000)

@@ -20,6 +20,7 @@ from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.rows import store as rows
 from bapsang_api.likes.store import CHUNK, LOCK, Liked, LikeStore, RedisEmptyError
 from bapsang_api.posts.service import Page, with_count
+from bapsang_api.posts.views import View, Views
 from bapsang_api.users.numbers import UserNumbers
 
 log = logging.getLogger(__name__)
@@ -61,21 +62,24 @@ class LikeService:
             log.warning("likes.counts_from_rows", extra={"error": type(error).__name__})
             return {}
 
-    async def liked(self, post_id: str, user_id: str, number: int | None, written: int) -> tuple[bool, int]:
-        """Return whether the user likes the post and how many do; `written` is how many did at the last write-back."""
-        liked, size = None, None
+    async def read(
+        self, post_id: str, principal: Principal, written: int, view: View
+    ) -> tuple[bool, int, Views | None]:
+        """Return whether the user likes the post, how many do, and its views, None while Redis is down; count the view.
+
+        `written` is how many likes there were at the last write-back.
+        """
+        liked, likes, views = None, None, None
         try:
-            if number is None:
-                number = await self._numbers.of(user_id)
-            liked, size = await self._likes.liked(post_id, user_id, number)
-            if size is None:
+            liked, likes, views = await self._likes.read(post_id, principal.user_id, principal.number, view)
+            if likes is None:
                 self._load_before_long(post_id)
         except OUTAGE as error:
             log.warning("likes.liked_from_rows", extra={"error": type(error).__name__})
         if liked is None:
             # Nobody likes what has no rows and nothing pending.
-            liked = written > 0 and bool(await self._stored.get((post_id, user_id)))
-        return liked, written if size is None else size
+            liked = written > 0 and bool(await self._stored.get((post_id, principal.user_id)))
+        return liked, written if likes is None else likes, views
 
     async def page(self, user_id: str, before: Keyset | None, size: int) -> Page:
         """Return up to `size` posts that the user likes, the last liked first, with live counts.
@@ -110,11 +114,7 @@ class LikeService:
     async def _change(self, post_id: str, principal: Principal, wanted: bool | None) -> Liked:
         if not is_ulid(post_id):
             raise NotFound
-        user_id = principal.user_id
-        if principal.number is not None:
-            # Out of the token, so that likes go on while the database is down.
-            self._numbers.learn(user_id, principal.number)
-        number = await self._numbers.of(user_id)
+        user_id, number = principal.user_id, principal.number
         for _ in range(_ATTEMPTS):
             liked = await self._likes.set(post_id, user_id, number, wanted, self._clock.now())
             if liked is not None:

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import redis.exceptions
 from redis.asyncio import Redis
 
 from bapsang_api.kit.redis.client import OUTAGE, load_script
 from bapsang_api.kit.redis.pipeline import Pipeline
+from bapsang_api.posts.views import View, Views
 
 T = TypeVar("T")
 
@@ -37,8 +38,6 @@ class PostKeys:
     users: str  # SET of users' numbers; absent when the post has the bitmap instead
     bits: str  # bitmap by users' numbers, of posts with many likes
     size: str  # how many there are; also the mark that they are loaded, and what lists read
-    # The size that the release before wrote beside a set of user ids. While it is there, that set is not ours to read.
-    old_size: str
     delta: str  # HASH user id -> 1/0 of what is not yet claimed; the last write wins
     claim: str  # HASH like delta, being written back, with its own `id`
     loader: str  # token of the one who loads the likes from the database
@@ -46,7 +45,7 @@ class PostKeys:
     @classmethod
     @lru_cache(maxsize=2048)  # of some 800 bytes each; asked for ids only, of posts that need not exist
     def of(cls, post_id: str) -> "PostKeys":
-        names = ("users", "bits", "size", "count", "delta", "claim", "hydrate")
+        names = ("users", "bits", "size", "delta", "claim", "hydrate")
         return cls(*(f"like:{name}:{post_id}" for name in names))
 
 
@@ -56,6 +55,14 @@ class Liked:
 
     is_liked: bool
     count: int
+
+
+class Read(NamedTuple):
+    """What Redis knows of a post for a user: like and count, each None when the database has to be asked, and its views."""
+
+    is_liked: bool | None
+    likes: int | None
+    views: Views
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class LikeStore:
         self._pipeline = pipeline or Pipeline(redis)
         package = __package__ or ""
         self._set = load_script(redis, package, "set")
-        self._liked = load_script(redis, package, "liked")
+        self._read = load_script(redis, package, "read")
         self._begin = load_script(redis, package, "begin")
         self._stage = load_script(redis, package, "stage")
         self._pending = load_script(redis, package, "pending")
@@ -113,9 +120,9 @@ class LikeStore:
         state = -1 if wanted is None else int(wanted)
         liked, size = await self._pipeline.call(
             self._set,
-            *(keys.users, keys.bits, keys.size, keys.old_size, keys.delta, DIRTY),
+            *(keys.users, keys.bits, keys.size, keys.delta, DIRTY),
             *(number, user_id, state, post_id, _milliseconds(now), self.compact_from),
-            keys=6,
+            keys=5,
         )
         return None if liked == -1 else Liked(bool(liked), int(size))
 
@@ -126,16 +133,17 @@ class LikeStore:
         sizes = await self._pipeline.run("MGET", *(f"like:size:{post_id}" for post_id in post_ids))
         return {post_id: int(size) for post_id, size in zip(post_ids, sizes, strict=True) if size is not None}
 
-    async def liked(self, post_id: str, user_id: str, number: int) -> tuple[bool | None, int | None]:
-        """Return whether the user likes the post and how many do, each None when the database has to be asked."""
+    async def read(self, post_id: str, user_id: str, number: int, view: View) -> Read:
+        """Return what Redis knows of a post for a user, and count the view, in one exchange."""
         keys = PostKeys.of(post_id)
-        liked, size = await self._pipeline.call(
-            self._liked,
-            *(keys.users, keys.bits, keys.size, keys.old_size, keys.delta, keys.claim),
-            *(number, user_id),
-            keys=6,
+        liked, size, views, written = await self._pipeline.call(
+            self._read,
+            *(keys.users, keys.bits, keys.size, keys.delta, keys.claim, *view.keys),
+            *(number, user_id, post_id, view.seconds),
+            keys=9,
         )
-        return (None if liked == -1 else bool(liked)), (None if size == -1 else int(size))
+        known = None if liked == -1 else bool(liked), None if size == -1 else int(size)
+        return Read(*known, Views(views, written))
 
     async def begin_load(self, post_id: str, token: str) -> bool:
         """Return whether `token` now has the right to load the post's likes, for a few seconds from each `stage`.
@@ -144,7 +152,7 @@ class LikeStore:
         """
         keys = PostKeys.of(post_id)
         begun = await self._pipeline.call(
-            *(self._begin, keys.loader, keys.size, keys.old_size, EPOCH), *(token, self._loader_ms), keys=4
+            *(self._begin, keys.loader, keys.size, EPOCH), *(token, self._loader_ms), keys=3
         )
         if begun == -1:
             raise RedisEmptyError
@@ -185,11 +193,11 @@ class LikeStore:
         """
         keys = PostKeys.of(post_id)
         finished = await self._pipeline.call(
-            *(self._load, keys.users, keys.bits, keys.size, keys.old_size),
+            *(self._load, keys.users, keys.bits, keys.size),
             *(keys.delta, keys.claim, keys.loader, _staged(post_id, token)),
             *(token, _milliseconds(IDLE), int(compact), staged),
             *(part for pair in pending.items() for part in pair),
-            keys=8,
+            keys=7,
         )
         return bool(finished)
 
@@ -247,13 +255,13 @@ class LikeStore:
         The loader's token goes with it: whoever is loading right now must not put in place what is dropped here.
         """
         keys = PostKeys.of(post_id)
-        await self._redis.unlink(keys.users, keys.bits, keys.size, keys.old_size, keys.loader)
+        await self._redis.unlink(keys.users, keys.bits, keys.size, keys.loader)
 
     async def forget(self, post_id: str) -> None:
         """Drop everything, also what is not written back."""
         keys = PostKeys.of(post_id)
         async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.unlink(keys.users, keys.bits, keys.size, keys.old_size, keys.loader, keys.delta, keys.claim)
+            pipeline.unlink(keys.users, keys.bits, keys.size, keys.loader, keys.delta, keys.claim)
             pipeline.zrem(DIRTY, post_id)
             await pipeline.execute()
 

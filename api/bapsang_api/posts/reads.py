@@ -18,6 +18,7 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.posts import queries
 from bapsang_api.posts.view import PostDetailView, PostVersion
+from bapsang_api.posts.views import Views
 from bapsang_api.posts.wire import Rendered
 from bapsang_api.readmodel.cache import Cache, Read
 from bapsang_api.readmodel.entry import EXPIRED, HARD_SECONDS, REREAD_SECONDS, SOFT_SECONDS, Bounds, Loaded
@@ -32,22 +33,30 @@ _RETRY_SECONDS: Final = 5.0
 _revisions = itertools.count(1)
 
 
-class LiveCounts(Protocol):
-    """What is not in MySQL's rows yet."""
+class LikeCounts(Protocol):
+    """What is needed of likes."""
 
     async def counts(self, post_ids: list[str]) -> dict[str, int]:
         """Return the live counts of those posts that have one; the others' rows are up to date."""
 
 
+class ViewCounts(Protocol):
+    """What is needed of views."""
+
+    async def unwritten(self, post_ids: list[str]) -> dict[str, Views]:
+        """Return the views of posts that are not in their rows. Raises Redis errors."""
+
+
 @dataclass(slots=True)
 class Post:
-    """A post as it is shown. `counted` is when its likes were (monotonic seconds, before Redis was asked)."""
+    """A post as it is shown. `counted` is when likes and views were (monotonic seconds, before Redis was asked)."""
 
     rendered: Rendered
     version: int
     written_likes: int  # by its row
     likes: int
     comments: int
+    written_views: int  # by its row, at least
     views: int
     counted: float
     revision: int = field(default_factory=_revisions.__next__)  # another one whenever something else is shown
@@ -60,18 +69,20 @@ class Post:
 
 
 class PostReads:
-    """Posts by the rule of the read model; their likes are counted in Redis and are as old as an entry may be."""
+    """Posts by the rule of the read model; their likes and views are counted in Redis and are as old as an entry may be."""
 
     def __init__(
         self,
         database: Database,
         feed: ChangeFeed,
-        likes: LiveCounts,
+        likes: LikeCounts,
+        views: ViewCounts,
         render: Callable[[PostDetailView], Rendered],
         *,
         bounds: Bounds = POSTS,
     ) -> None:
-        self._database, self._feed, self._likes, self._render, self._timer = database, feed, likes, render, feed.now
+        self._database, self._feed, self._render, self._timer = database, feed, render, feed.now
+        self._likes, self._views = likes, views
         self.posts: Cache[str, Post] = Cache(database, feed, self._load_posts, bounds)
         self._counts: Coalescer[str, bool] = Coalescer(self._count)
 
@@ -88,9 +99,15 @@ class PostReads:
 
     def count_likes(self, post_id: str, likes: int) -> None:
         """Show this count from now on."""
+        self.take_over(post_id, likes, None)
+
+    def take_over(self, post_id: str, likes: int | None, views: Views | None) -> None:
+        """Show the counts that are given from now on."""
         entry = self.posts.find(post_id)
         if entry is not None:
-            self._take_over(entry.value, likes, self._timer())
+            self._take_over(entry.value, likes, views)
+            if likes is not None:
+                entry.value.counted = self._timer()
 
     async def warm_up(self) -> None:
         """Read the newest posts, as many as there is room for: a process that comes up at the peak must not read them one by one.
@@ -148,26 +165,45 @@ class PostReads:
         self._counts.prefetch(post_id)
         return True
 
-    def _take_over(self, post: Post, likes: int, counted: float) -> None:
-        if likes != post.likes:
-            post.likes, post.revision = likes, next(_revisions)
+    def _take_over(self, post: Post, likes: int | None, views: Views | None) -> None:
+        before = post.likes, post.views
+        if likes is not None:
+            post.likes = likes
+        if views is not None:
+            post.written_views = max(post.written_views, views.written)
+            post.views = post.written_views + views.unwritten
+        if (post.likes, post.views) != before:
+            post.revision = next(_revisions)
             self.posts.turns += 1
-        post.counted = max(post.counted, counted)
+
+    async def live(self, post_ids: list[str]) -> tuple[dict[str, int], dict[str, Views]]:
+        """Return likes and views as Redis has them, in one exchange; none of those while it is down."""
+        likes, views = await asyncio.gather(
+            self._likes.counts(post_ids), self._views.unwritten(post_ids), return_exceptions=True
+        )
+        if isinstance(likes, BaseException):
+            raise likes
+        if isinstance(views, OUTAGE):
+            return likes, {}
+        if isinstance(views, BaseException):
+            raise views
+        return likes, views
 
     async def _count(self, post_ids: Collection[str]) -> dict[str, bool]:
         asked = self._timer()
-        likes = await self._likes.counts(list(post_ids))
+        likes, views = await self.live(list(post_ids))
         for post_id in post_ids:
             entry = self.posts.find(post_id)
             if entry is not None and entry.value.counted < asked:
-                self._take_over(entry.value, likes.get(post_id, entry.value.written_likes), asked)
+                self._take_over(entry.value, likes.get(post_id, entry.value.written_likes), views.get(post_id))
+                entry.value.counted = asked
         return {}
 
     async def _load_posts(
         self, post_ids: Collection[str], known: Mapping[str, Post], read: Read[Any]
     ) -> dict[str, Loaded[Post]]:
         asked = self._timer()
-        likes = await self._likes.counts(list(post_ids))
+        likes, views = await self.live(list(post_ids))
         versions, details = await read(
             partial(_read_posts, post_ids, {name: post.version for name, post in known.items()})
         )
@@ -183,11 +219,14 @@ class PostReads:
                 written_likes=version.like_count,
                 likes=likes.get(post_id, version.like_count),
                 comments=version.comment_count,
+                written_views=version.view_count,
                 views=version.view_count,
                 counted=asked,
             )
+            if post_id in views:
+                self._take_over(post, None, views[post_id])
             if before is not None and before.counted >= asked:  # counted anew while it was read
-                post.likes, post.counted = before.likes, before.counted
+                post.likes, post.views, post.counted = before.likes, max(before.views, post.views), before.counted
             if before is not None and _shows_the_same(before, post):
                 post.revision = before.revision
             loaded[post_id] = Loaded(post, (version.author_id,), rendered.size)

@@ -53,6 +53,8 @@ SearchText = Annotated[
         examples=["된장찌개"],
     ),
 ]
+# By which browsers say so, Sec-Purpose by the standard.
+_PREFETCHING: Final = (b"sec-purpose", b"purpose", b"x-moz")
 _PUBLISHED: Final[dict[str, Any]] = {
     "description": f"The post. {REPLAYED_WITH} as it is now, or its id alone when it can no longer be read.",
     "headers": {"Location": {"description": "Where the post is read.", "schema": {"type": "string"}}},
@@ -88,7 +90,7 @@ async def list_posts(request: Request, services: Services, _: str) -> Answer:
     openapi_extra=TOKEN_OPTIONAL,
 )
 async def read_post(request: Request, services: Services, post_id: str) -> Answer:
-    """Read one post. Counts a view, at most one per viewer and minute, which shows a minute or so after the next write-back."""
+    """Read one post. Counts a view, at most one per viewer and minute; HEAD and prefetching count none."""
     principal = caller_of(request, services)
     posts: PostService = services[PostService]
     return json_answer(await posts.detail(post_id, principal, _viewer(request, principal)))
@@ -118,7 +120,7 @@ async def change_post(
     post_id: str, body: PostChange, principal: CurrentPrincipal, posts: Posts, images: Images
 ) -> Response:
     """Change a post of the caller's. What is missing or null stays. Counts no view."""
-    detail = await posts.change(post_id, user_id=principal.user_id, fields=body.columns, pictures=_pictures(body))
+    detail = await posts.change(post_id, principal=principal, fields=body.columns, pictures=_pictures(body))
     return json_response(detail_of(detail.row, images, is_liked=detail.is_liked))
 
 
@@ -165,7 +167,7 @@ async def search_posts(
 
 async def _published(request: Request, services: Services, post_id: str) -> bytes | None:
     posts: PostService = services[PostService]
-    detail = await posts.current(post_id, required_caller_of(request, services).user_id)
+    detail = await posts.current(post_id, required_caller_of(request, services))
     if detail is None:
         return None
     shown = detail_of(detail.row, services[ImageService], is_liked=detail.is_liked)
@@ -175,8 +177,12 @@ async def _published(request: Request, services: Services, post_id: str) -> byte
 REPLAYS: Final = (Replay(create_post, "postId", _published),)
 
 
-def _viewer(request: Request, principal: Principal | None) -> str:
-    """Return who sees a post: the user, or a short digest that tells visitors apart; no address is ever stored."""
+def _viewer(request: Request, principal: Principal | None) -> str | None:
+    """Return who sees a post: the user, or a short digest that tells visitors apart; no address is ever stored. None for a request
+    after which nobody sees it: of its head alone, or ahead of a click that may never come.
+    """
+    if request.is_head or any(b"prefetch" in request.headers.get(name, b"").lower() for name in _PREFETCHING):
+        return None
     if principal is not None:
         return principal.user_id
     seen = request.address.encode("utf-8", "surrogateescape") + b" " + request.headers.get(b"user-agent", b"")

@@ -23,7 +23,7 @@ from bapsang_api.posts.lists import PAGES, PostLists
 from bapsang_api.posts.pictures import PictureChange
 from bapsang_api.posts.reads import POSTS, PostReads
 from bapsang_api.posts.view import PostDetailView, PostItemView
-from bapsang_api.posts.views import ViewStore
+from bapsang_api.posts.views import View, Views, ViewStore
 from bapsang_api.posts.wire import rendered
 from bapsang_api.readmodel.entry import Bounds, Usage
 from bapsang_api.readmodel.feed import ChangeFeed
@@ -34,7 +34,7 @@ from bapsang_api.uploads.service import ImageService, attach, detach
 log = logging.getLogger(__name__)
 
 _TRUE, _FALSE = b"true", b"false"
-View = TypeVar("View", bound=PostItemView)
+ItemView = TypeVar("ItemView", bound=PostItemView)
 
 
 class PostLikes(Protocol):
@@ -43,8 +43,13 @@ class PostLikes(Protocol):
     async def counts(self, post_ids: list[str]) -> dict[str, int]:
         """Return the live counts of those posts that have one; the others' rows are up to date."""
 
-    async def liked(self, post_id: str, user_id: str, number: int | None, written: int) -> tuple[bool, int]:
-        """Return whether the user likes the post and how many do; `written` is how many did at the last write-back."""
+    async def read(
+        self, post_id: str, principal: Principal, written: int, view: View
+    ) -> tuple[bool, int, Views | None]:
+        """Return whether the user likes the post, how many do, and its views, None while Redis is down; count the view.
+
+        `written` is how many likes there were at the last write-back.
+        """
 
     def listen(self, listener: Callable[[str, int], None]) -> None:
         """Have `listener` called for each post whose likes are changed here, with how many it has then."""
@@ -88,7 +93,7 @@ class PostService:
         self._database, self._views, self._likes, self._images = database, views, likes, images
         self._clock, self._ids = clock, ids
         kept, pages = bounds
-        self._reads = PostReads(database, feed, likes, partial(rendered, images=images), bounds=kept)
+        self._reads = PostReads(database, feed, likes, views, partial(rendered, images=images), bounds=kept)
         self._lists = PostLists(database, feed, self._reads, bounds=pages)
         likes.listen(self._reads.count_likes)
 
@@ -119,13 +124,15 @@ class PostService:
             raise NotFound
         return Detail(view, is_liked=False)
 
-    async def change(self, post_id: str, *, user_id: str, fields: Mapping[str, Any], pictures: PictureChange) -> Detail:
+    async def change(
+        self, post_id: str, *, principal: Principal, fields: Mapping[str, Any], pictures: PictureChange
+    ) -> Detail:
         """Change the columns that are given and return the post; counts no view.
 
         Raises NotFound, Forbidden for another's post, and InvalidInput for an image that cannot be used.
         """
+        user_id, now = principal.user_id, self._clock.now()
         published = await self._published(pictures, user_id)
-        now = self._clock.now()
 
         def rewrite(connection: Connection) -> PostDetailView | None:
             self._lock_own(connection, post_id, user_id)
@@ -142,7 +149,7 @@ class PostService:
         view = await self._database.write(rewrite)
         if view is None:
             raise NotFound
-        return await self._shown(view, user_id)
+        return await self._shown(view, principal)
 
     async def delete(self, post_id: str, *, user_id: str) -> None:
         """Take a post from sight for good, with its comments and likes. Raises NotFound, and Forbidden for another's."""
@@ -162,23 +169,27 @@ class PostService:
         """Return the answer to a list. Raises Unavailable."""
         return await self._lists.page(wanted)
 
-    async def detail(self, post_id: str, principal: Principal | None, viewer: str) -> bytes:
-        """Return the answer to a detail and count a view of `viewer`. Raises NotFound, and Unavailable."""
-        post = await self._reads.post(post_id) if is_ulid(post_id) else None
-        if post is None:
+    async def detail(self, post_id: str, principal: Principal | None, viewer: str | None) -> bytes:
+        """Return the answer to a detail and count a view of `viewer`, if any. Raises NotFound, and Unavailable."""
+        entry = self._reads.posts.peek(post_id)
+        if entry is None and is_ulid(post_id):
+            entry = await self._reads.posts.get(post_id)
+        if entry is None:
             raise NotFound
-        self._count_view(post_id, viewer)
+        post = entry.value
         if principal is None:
+            if viewer is not None:
+                self._count_view(post_id, viewer)
             return (await self._reads.counted(post_id, post)).detail(_FALSE)
-        # Whoever has a token is told the count together with whether they like it.
-        liked, count = await self._likes.liked(post_id, principal.user_id, principal.number, post.written_likes)
-        self._reads.count_likes(post_id, count)
-        return post.rendered.detail(count, post.comments, post.views, _TRUE if liked else _FALSE)
+        # Whoever has a token is told the counts together with whether they like it.
+        liked, likes, views = await self._likes.read(post_id, principal, post.written_likes, View.of(post_id, viewer))
+        self._reads.take_over(post_id, likes, views)
+        return post.rendered.detail(likes, post.comments, post.views, _TRUE if liked else _FALSE)
 
-    async def current(self, post_id: str, user_id: str) -> Detail | None:
+    async def current(self, post_id: str, principal: Principal) -> Detail | None:
         """Return a post as its author sees it now, None once it is deleted or hidden; counts no view."""
         row = await self._database.read(partial(queries.detail, post_id=post_id))
-        return None if row is None else await self._shown(row, user_id)
+        return None if row is None else await self._shown(row, principal)
 
     async def written_by(self, author_id: str, before: Keyset | None, size: int) -> Page:
         """Return up to `size` posts of an author, older than `before`, newest first, with live counts."""
@@ -194,8 +205,8 @@ class PostService:
 
     async def _page(self, rows: list[PostItemView], size: int) -> Page:
         listed, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
-        counts = await self._likes.counts([row.post_id for row in listed])
-        return Page([with_count(row, counts) for row in listed], following)
+        likes, views = await self._reads.live([row.post_id for row in listed])
+        return Page([with_views(with_count(row, likes), views) for row in listed], following)
 
     @staticmethod
     def _lock_own(connection: Connection, post_id: str, user_id: str) -> None:
@@ -211,16 +222,17 @@ class PostService:
         keys = await self._images.publish(named, owner_id=user_id, category=Category.POST_IMAGE)
         return {image.key: key for image, key in zip(named, keys, strict=True)}
 
-    async def _shown(self, row: PostDetailView, user_id: str) -> Detail:
+    async def _shown(self, row: PostDetailView, principal: Principal) -> Detail:
         """Return a post that has just been changed, or a while ago: that is done, whether its likes can be read or not."""
-        liked, count = False, row.like_count
+        liked, likes, views = False, row.like_count, None
         with after_commit("posts.like_not_read", post_id=row.post_id):
-            liked, count = await self._likes.liked(row.post_id, user_id, None, count)
-        return Detail(replace(row, like_count=count), liked)
+            liked, likes, views = await self._likes.read(row.post_id, principal, likes, View.of(row.post_id, None))
+        shown = with_views(row, {} if views is None else {row.post_id: views})
+        return Detail(replace(shown, like_count=likes), liked)
 
     def _count_view(self, post_id: str, viewer: str) -> None:
         try:
-            self._views.count(post_id, viewer)
+            self._views.count(post_id, viewer, partial(self._reads.take_over, post_id, None))
         except OUTAGE as error:  # nobody should be refused a post because its view cannot be counted
             log.warning("posts.view_not_counted", extra={"post_id": post_id, "error": type(error).__name__})
 
@@ -238,6 +250,12 @@ def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) ->
     return post_ids
 
 
-def with_count(row: View, counts: dict[str, int]) -> View:
+def with_views(row: ItemView, views: Mapping[str, Views]) -> ItemView:
+    """Return the row with the views that are not in it."""
+    found = views.get(row.post_id)
+    return row if found is None else replace(row, view_count=max(row.view_count, found.written) + found.unwritten)
+
+
+def with_count(row: ItemView, counts: dict[str, int]) -> ItemView:
     """Return the row with its live like count, if there is one."""
     return replace(row, like_count=counts.get(row.post_id, row.like_count))

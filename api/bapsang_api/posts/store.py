@@ -166,9 +166,12 @@ def _list_by_tags(connection: Connection, post_id: str) -> None:
     tags.put(connection, post_id, created_at, names)
 
 
-def add_views(connection: Connection, views: Mapping[str, int]) -> None:
+def add_views(connection: Connection, views: Mapping[str, int]) -> dict[str, int]:
+    """Add views to posts and return how many each has then."""
     # Not told as a change: at the peak most posts have been seen within a minute, and each process would look at all of them.
     counters.add(connection, posts.c.view_count, views, changed_at=posts.c.changed_at)
+    rows = connection.execute(select(posts.c.id, posts.c.view_count).where(posts.c.id.in_(views)))
+    return {row.id: row.view_count for row in rows}
 
 
 def _by_table(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

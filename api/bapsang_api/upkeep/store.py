@@ -124,13 +124,12 @@ async def loaded(redis: Redis, post_ids: Sequence[str]) -> list[Loaded]:
             pipeline.bitcount(keys.bits)
             pipeline.hgetall(keys.claim)
             pipeline.hgetall(keys.delta)
-            pipeline.exists(keys.old_size)
         answers = await pipeline.execute()
     found = []
-    for post_id, size, members, bits, claim, delta, older in zip(
-        post_ids, *(answers[start::6] for start in range(6)), strict=True
+    for post_id, size, members, bits, claim, delta in zip(
+        post_ids, *(answers[start::5] for start in range(5)), strict=True
     ):
-        if size is not None and not older:
+        if size is not None:
             pending = {user_id: state == "1" for user_id, state in {**claim, **delta}.items() if user_id != "id"}
             found.append(Loaded(post_id, int(size), int(members) + int(bits), pending))
     return found

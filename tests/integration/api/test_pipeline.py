@@ -46,21 +46,24 @@ async def test_one_refused_command_disturbs_no_other(pipeline: Pipeline) -> None
 
 
 async def test_scripts_that_redis_has_forgotten_are_run_once_all_the_same(client: Redis, pipeline: Pipeline) -> None:
-    counting = load_script(client, "bapsang_api.posts", "count_view")
+    counting, told = load_script(client, "bapsang_api.posts", "count_view"), list[object]()
     for number in range(2):
         await client.script_flush()
         calls = [
-            pipeline.call(counting, f"seen:{number}:{viewer}", "pending", "post", 60, keys=2) for viewer in range(5)
+            pipeline.call(counting, f"seen:{number}:{viewer}", "pending", "a", "b", "post", 60, keys=4)
+            for viewer in range(5)
         ]
-        assert await asyncio.gather(*calls) == [1] * 5
+        assert await asyncio.gather(*calls) == [[6 * number + viewer, -1] for viewer in range(1, 6)]
         await client.script_flush()
-        pipeline.post(counting, f"seen:{number}:nobody waits", "pending", "post", 60, keys=2)
+        keys = (f"seen:{number}:nobody waits", "pending", "a", "b")
+        pipeline.post(counting, *keys, "post", 60, keys=4, done=told.append)
         await pipeline.run("PING")
 
     async def all_counted() -> bool:
         return await client.hgetall("pending") == {"post": "12"}
 
     await eventually(all_counted)
+    assert told == [[6, -1], [12, -1]]
 
 
 async def test_a_redis_that_does_not_answer_is_waited_for_once(empty_redis: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bapsang_api.kit.clock import SEOUL
 
-from .world import API, World, assert_problem, eventually
+from .world import API, Person, World, assert_problem, eventually
 
 pytestmark = pytest.mark.both_databases
 
@@ -44,7 +44,7 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
         "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0, "isLiked": False},
         "tags": [],
     }
-    assert (await world.http.get(f"{API}/posts/{body['postId']}")).json() == body
+    assert (await world.http.head(f"{API}/posts/{body['postId']}")).status_code == 200
     listed = await page(world)
     assert listed == {
         "items": [
@@ -61,6 +61,7 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
         "nextCursor": None,
         "hasMore": False,
     }
+    assert (await world.http.get(f"{API}/posts/{body['postId']}")).json() == body
 
 
 async def test_bad_post_names_the_field(world: World, subtests: pytest.Subtests) -> None:
@@ -182,7 +183,42 @@ async def test_bad_page_parameters_are_refused(world: World, subtests: pytest.Su
             assert assert_problem(answer, 400, "E400-1")["errors"][0]["field"] == field
 
 
-async def test_a_view_counts_once_per_viewer_and_minute_and_shows_after_the_write_back(world: World) -> None:
+async def test_a_view_is_in_the_count_at_the_next_reading_and_stays_there(world: World) -> None:
+    alice, bob = await world.person(), await world.person()
+    post_id = await alice.write_post()
+
+    async def views(person: Person | None = None) -> tuple[int, int]:
+        """Return the views in the detail and in the list."""
+        answer = await (person.get(f"/posts/{post_id}") if person else world.http.get(f"{API}/posts/{post_id}"))
+        return answer.json()["stats"]["viewCount"], (await page(world))["items"][0]["stats"]["viewCount"]
+
+    assert await views(alice) == await views(alice) == (1, 1)
+    assert await views(bob) == (2, 2)
+    await views()  # whoever has no token waits for no count, not even the own one
+
+    async def all_seen() -> bool:
+        return await views() == (3, 3)
+
+    await eventually(all_seen)
+    for written in (3, 0):
+        assert await world.runtime.write_back_views() == written
+        assert await views(alice) == await views() == (3, 3)
+        assert (await alice.get("/users/me/posts")).json()["items"][0]["stats"]["viewCount"] == 3
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Purpose": "prefetch"}, {"Sec-Purpose": "prefetch;prerender"}, {"Purpose": "prefetch"}]
+)
+async def test_what_nobody_looks_at_counts_no_view(file_world: World, headers: dict[str, str]) -> None:
+    alice = await file_world.person()
+    post_id = await alice.write_post()
+    for token in ({}, alice.headers):
+        await file_world.http.get(f"{API}/posts/{post_id}", headers={**headers, **token})
+        await file_world.http.head(f"{API}/posts/{post_id}", headers=token)
+    assert await file_world.runtime.write_back_views() == 0
+
+
+async def test_a_view_counts_once_per_viewer_and_minute(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     post_id = await alice.write_post()
     for _ in range(3):

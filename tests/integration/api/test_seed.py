@@ -119,7 +119,7 @@ def test_what_is_there_is_neither_lost_nor_mixed_without_being_told_so(tmp_path:
     assert (asked.returncode, count(url, "posts")) == (2, 400)
     assert "--yes" in asked.stderr
     with redis.Redis.from_url(servers.environment["BAPSANG_REDIS_URL"]) as client:
-        client.set("like:count:x", 1)
+        client.set("like:size:x", 1)
         assert seed("--wipe", "--yes").returncode == 0
         assert client.dbsize() == 0
     assert (count(url, "users"), count(url, "posts")) == (50, 200)

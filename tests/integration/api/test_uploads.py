@@ -31,7 +31,8 @@ async def test_photo_goes_from_the_camera_to_every_page_that_shows_the_post(phot
     assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
     assert shown.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert colour_of(shown.content) == colour_of(photo())
-    assert (await photos.world.http.get(f"{API}/posts/{detail['postId']}")).json() == detail
+    unseen = {"Sec-Purpose": "prefetch"}
+    assert (await photos.world.http.get(f"{API}/posts/{detail['postId']}", headers=unseen)).json() == detail
     listed = (await photos.world.http.get(f"{API}/posts")).json()
     assert listed["items"][0]["thumbnailUrl"] == url
     assert (await alice.get("/users/me/posts")).json()["items"] == listed["items"]

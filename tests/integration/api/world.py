@@ -10,9 +10,11 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
+import jwt
 from sqlalchemy import event, text
 
 from bapsang_api.kit.clock import SystemClock
+from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.sync import LikeSync, SyncReport
 from bapsang_api.runtime import Runtime, running
 from bapsang_api.settings import Settings
@@ -85,6 +87,12 @@ class Person:
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
+
+    @property
+    def principal(self) -> Principal:
+        """Whom the token speaks for."""
+        claims = jwt.decode(self.token, options={"verify_signature": False})
+        return Principal(claims["sub"], claims["role"], claims["sid"], claims["num"])
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
         return await self.http.get(f"{API}{path}", headers=self.headers, **options)

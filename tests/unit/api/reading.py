@@ -86,7 +86,10 @@ class Connected:
 class Nothing:
     """Views and pictures, of which there are none."""
 
-    def count(self, post_id: str, viewer: str) -> None: ...
+    def count(self, post_id: str, viewer: str, shown: Any) -> None: ...
+
+    async def unwritten(self, post_ids: list[str]) -> dict[str, Any]:
+        return {}
 
     def url(self, key: str | None) -> str | None:
         return key

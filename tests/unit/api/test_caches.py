@@ -41,7 +41,6 @@ ATTRIBUTES = {
     "readmodel/cache.py _entries": "`entries` and `bytes` of Bounds",
     "readmodel/feed.py _recent": "ids of what was changed, for five seconds",
     "uploads/bearer.py _keys": "what the issuer publishes",
-    "users/numbers.py _known": "50,000 ids of users",
 }
 _MAKES_A_MAPPING = {"dict", "defaultdict", "OrderedDict", "Counter", "deque"}
 

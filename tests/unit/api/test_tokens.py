@@ -22,7 +22,7 @@ from bapsang_api.kit.security.tokens import Principal, SigningKey, SigningKeyErr
 
 KEY = SigningKey.generate()
 OTHER_KEY = SigningKey.generate()
-ALICE = Principal("01JD0000000000000000000001", "USER", "01JD0000000000000000000002")
+ALICE = Principal("01JD0000000000000000000001", "USER", "01JD0000000000000000000002", 1)
 
 
 def _pem(key: SigningKey) -> bytes:

@@ -62,9 +62,10 @@ class Pipeline:
         self._put(_Asked(("EVALSHA", script.sha, keys, *keys_and_arguments), future, script))
         return await future
 
-    def post(self, script: AsyncScript, *keys_and_arguments: Any, keys: int) -> None:
-        """Like call, for what nobody waits for. Raises Redis errors when it cannot even be sent."""
-        self._put(_Asked(("EVALSHA", script.sha, keys, *keys_and_arguments), None, script))
+    def post(self, script: AsyncScript, *keys_and_arguments: Any, keys: int, done: Callable[[Any], None]) -> None:
+        """Like call, for what nobody waits for: `done` receives the answer, if one comes. Raises Redis errors when it cannot even be
+        sent."""
+        self._put(_Asked(("EVALSHA", script.sha, keys, *keys_and_arguments), None, script, done))
 
     async def close(self) -> None:
         """Refuse what waits. The connection is closed with `redis`, which has it in its pool."""
@@ -159,6 +160,7 @@ class _Asked:
     command: tuple[Any, ...]
     future: asyncio.Future[Any] | None
     script: AsyncScript | None = None
+    done: Callable[[Any], None] | None = None
 
     def take(self, answer: Any, unknown: list["_Asked"]) -> None:
         """Hand Redis's answer to who waits for it; a call of a script that Redis does not know joins `unknown` instead."""
@@ -168,6 +170,8 @@ class _Asked:
             self.refuse(answer)
         elif self.future is not None and not self.future.done():
             self.future.set_result(answer)
+        elif self.done is not None:
+            self.done(answer)
 
     def refuse(self, error: BaseException) -> None:
         if self.future is not None and not self.future.done():
@@ -176,7 +180,7 @@ class _Asked:
     def in_full(self) -> "_Asked":
         """Return the same call with the script's text, which Redis then knows."""
         assert self.script is not None  # noqa: S101 - only calls of scripts are answered NOSCRIPT
-        return _Asked(("EVAL", self.script.script, *self.command[2:]), self.future)
+        return _Asked(("EVAL", self.script.script, *self.command[2:]), self.future, done=self.done)
 
 
 _Answered = Callable[[list[_Asked]], None]  # told of those that have to be sent once more: Redis did nothing for them

@@ -14,7 +14,7 @@ from bapsang_api.kit.ids import is_ulid
 
 ALGORITHM: Final = "RS256"
 _LONGEST: Final = 4096  # characters; ours have some 750
-_REQUIRED: Final = ["iss", "aud", "sub", "role", "sid", "iat", "nbf", "exp", "jti"]
+_REQUIRED: Final = ["iss", "aud", "sub", "role", "sid", "iat", "nbf", "exp", "jti", "num"]
 _ROLES: Final = frozenset({"USER", "ADMIN"})
 
 
@@ -24,12 +24,12 @@ class ClaimsError(Exception):
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says. `expires` is in seconds since 1970, `number` None in tokens of the release before."""
+    """What a token says. `expires` is in seconds since 1970."""
 
     user_id: str
     role: str
     session_id: str
-    number: int | None
+    number: int
     expires: int
 
 
@@ -53,13 +53,14 @@ def read(token: str, key_of: Callable[[str], Any], *, issuer: str, audience: str
         )
     except (jwt.PyJWTError, KeyError, UnicodeError) as error:
         raise ClaimsError from error
-    expires, not_before, number = claims["exp"], claims["nbf"], claims.get("num")
+    expires, not_before, number = claims["exp"], claims["nbf"], claims["num"]
     found = Claims(str(claims["sub"]), str(claims["role"]), str(claims["sid"]), number, expires)
     sound = (
         isinstance(expires, int)
         and isinstance(not_before, int)
         and not_before <= now.timestamp()
-        and (number is None or (type(number) is int and number >= 1))
+        and type(number) is int
+        and number >= 1
         and is_ulid(found.user_id)
         and is_ulid(found.session_id)
         and found.role in _ROLES

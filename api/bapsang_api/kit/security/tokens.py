@@ -33,13 +33,13 @@ _PEM: Final = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DO
 class Principal:
     """Who a request acts as: the user, their role (USER or ADMIN) and the login session the token belongs to.
 
-    `number` stands for the user id where memory counts; tokens of the release before do not carry it.
+    `number` stands for the user id where memory counts.
     """
 
     user_id: str
     role: str
     session_id: str
-    number: int | None = None
+    number: int
 
 
 class SigningKeyError(ValueError):
@@ -110,9 +110,8 @@ class TokenIssuer:
             "nbf": int((now - _SKEW).timestamp()),
             "exp": int((now + LIFETIME).timestamp()),
             "jti": self._ids.new(),
+            "num": principal.number,
         }
-        if principal.number is not None:
-            said["num"] = principal.number
         return jwt.encode(said, self._key.private, ALGORITHM, {"kid": self._key.kid})
 
 

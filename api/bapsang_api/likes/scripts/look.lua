@@ -1,13 +1,13 @@
 -- Look at a post's likes for the reconciliation, and mend a lost mark.
--- KEYS: users set, bitmap, size, size as the release before wrote it, delta hash, claim hash, dirty zset. ARGV: post id, now (ms).
+-- KEYS: users set, bitmap, size, delta hash, claim hash, dirty zset. ARGV: post id, now (ms).
 -- Returns the size, or -1 when there is nothing to compare: not loaded, or changes are pending.
-if redis.call('EXISTS', KEYS[5], KEYS[6]) > 0 then
+if redis.call('EXISTS', KEYS[4], KEYS[5]) > 0 then
   -- Pending changes of a post that is not marked dirty would never be written back.
-  redis.call('ZADD', KEYS[7], 'NX', ARGV[2], ARGV[1])
+  redis.call('ZADD', KEYS[6], 'NX', ARGV[2], ARGV[1])
   return -1
 end
 local size = redis.call('GET', KEYS[3])
-if not size or redis.call('EXISTS', KEYS[4]) == 1 then
+if not size then
   return -1
 end
 if redis.call('EXISTS', KEYS[2]) == 1 then

@@ -1,11 +1,11 @@
 -- Set or toggle one user's like of one post.
--- KEYS: users set, bitmap, size, size as the release before wrote it, delta hash, dirty zset.
+-- KEYS: users set, bitmap, size, delta hash, dirty zset.
 -- ARGV: user's number, user id, wanted state (1, 0, or -1 to toggle), post id, now (ms), size from which a set becomes a bitmap.
 -- Returns {liked, size}, or {-1, 0} when the post's likes are not loaded.
 -- A size that is missing or differs from the set means that Redis lost one of the keys: load again, never guess.
 local size = redis.call('GET', KEYS[3])
 local compact = redis.call('EXISTS', KEYS[2]) == 1
-if not size or redis.call('EXISTS', KEYS[4]) == 1 or not (compact or tonumber(size) == redis.call('SCARD', KEYS[1])) then
+if not size or not (compact or tonumber(size) == redis.call('SCARD', KEYS[1])) then
   return {-1, 0}
 end
 size = tonumber(size)
@@ -22,8 +22,8 @@ end
 if wanted == was then
   return {wanted, size}
 end
-redis.call('HSET', KEYS[5], ARGV[2], wanted)
-redis.call('ZADD', KEYS[6], 'NX', ARGV[5], ARGV[4])
+redis.call('HSET', KEYS[4], ARGV[2], wanted)
+redis.call('ZADD', KEYS[5], 'NX', ARGV[5], ARGV[4])
 size = redis.call(wanted == 1 and 'INCR' or 'DECR', KEYS[3])
 if compact then
   redis.call('SETBIT', KEYS[2], ARGV[1], wanted)

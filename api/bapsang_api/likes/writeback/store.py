@@ -70,7 +70,7 @@ class ReconcileStore:
             for post_id in post_ids:
                 keys = PostKeys.of(post_id)
                 await self._look(
-                    keys=[keys.users, keys.bits, keys.size, keys.old_size, keys.delta, keys.claim, DIRTY],
+                    keys=[keys.users, keys.bits, keys.size, keys.delta, keys.claim, DIRTY],
                     args=[post_id, int(now.timestamp() * 1000)],
                     client=pipeline,
                 )

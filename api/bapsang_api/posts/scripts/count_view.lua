@@ -1,8 +1,8 @@
 -- Count a view, once per viewer and minute.
--- KEYS: seen marker of (post, viewer), pending views by post. ARGV: post id, seconds a viewer counts once.
--- Returns 1 when the view was counted.
+-- KEYS: seen marker of (post, viewer), views by post: not yet claimed, claimed, written. ARGV: post id, seconds a viewer counts once.
+-- Returns {views that are not known to be in the row, what the row has at least or -1}.
 if redis.call('SET', KEYS[1], '1', 'NX', 'EX', ARGV[2]) then
   redis.call('HINCRBY', KEYS[2], ARGV[1], 1)
-  return 1
 end
-return 0
+local views = (redis.call('HGET', KEYS[2], ARGV[1]) or 0) + (redis.call('HGET', KEYS[3], ARGV[1]) or 0)
+return {views, tonumber(redis.call('HGET', KEYS[4], ARGV[1]) or -1)}
