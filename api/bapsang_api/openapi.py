@@ -40,6 +40,7 @@ _HEADERS: Final[Spec] = {
         'Bearer error="invalid_token"',
     ),
     "ETag": ("Send it back as `If-None-Match`: 304 when nothing changed.", "string", 'W/"5f2b6c1d"'),
+    "Content-Encoding": ("How a longer body is packed, of what the client takes.", "string", "zstd"),
     "Cache-Control": ("Who may keep the answer.", "string", "private, no-cache"),
     REPLAYED: (
         "`true` when an earlier request with the same key did it: status and `Location` are those of that one.",
@@ -144,7 +145,7 @@ def _headers(method: str, status: str, *, limited: bool) -> Spec:
     if status == "401":
         names.append("WWW-Authenticate")
     if method == "get" and status in {"200", "304"}:
-        names += ["ETag", "Cache-Control"]
+        names += ["ETag", "Cache-Control", *(["Content-Encoding"] if status == "200" else [])]
     if method == "post" and status.startswith("2") and limited:
         names.append(REPLAYED)
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

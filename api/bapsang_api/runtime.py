@@ -107,7 +107,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     passwords = Passwords()
     revoked = RevokedSessions(redis, clock)
     verifier = TokenVerifier(
-        keys, issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.__contains__
+        keys, issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.sessions
     )
     issuer = TokenIssuer(keys[0], issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
     storage = Storage(settings.bucket) if settings.bucket else None
@@ -175,6 +175,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         )
     finally:
         await background.close()
+        await likes.close()
         await passwords.close()
         if storage is not None:
             await storage.close()

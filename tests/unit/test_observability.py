@@ -59,7 +59,7 @@ def _of_the_api() -> CollectorRegistry:
     database.replica_up, database.fallbacks = True, 0
     metrics.watch(database)
     metrics.watch_caches(lambda: {"posts": Usage(entries=0, bytes=0)})
-    metrics.observe("GET", "/", 200, 0.1)
+    metrics.observe("GET", "/", 200, 5, 0.1)
     metrics.shed.labels("read")
     metrics.task_running.labels("views")
     metrics.task_failures.labels("views")

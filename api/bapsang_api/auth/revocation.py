@@ -11,7 +11,7 @@ decides that.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -36,6 +36,11 @@ class RevokedSessions:
         self._until: dict[str, datetime] = {}
         self._unannounced: dict[str, datetime] = {}  # revoked here, not known to be in the stream
         self._last_id: str | None = None
+
+    @property
+    def sessions(self) -> Container[str]:
+        """The ids of the sessions, as they are at any time."""
+        return self._until
 
     def __contains__(self, session_id: str) -> bool:
         return session_id in self._until

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from bapsang_api.comments import store
 from bapsang_api.comments.threads import MOST_INLINE, Page, page_of
+from bapsang_api.http.content import Content
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.readmodel.cache import Cache, Read
@@ -36,7 +37,7 @@ class Answer:
     """A page as it is answered, and the version of the post's comments."""
 
     version: int
-    content: bytes
+    content: Content
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class CommentReads:
     def usage(self) -> Usage:
         return self._pages.usage()
 
-    async def page(self, wanted: Wanted) -> bytes | None:
+    async def page(self, wanted: Wanted) -> Content | None:
         """Return the answer to a list, None where there is no such post to see. Raises Unavailable."""
         entry = self._pages.peek(wanted) or await self._pages.get(wanted)
         return None if entry is None else entry.value.content
@@ -76,8 +77,8 @@ class CommentReads:
         found: dict[Wanted, _Read] = await read(partial(_read, asked_for))
         loaded = {}
         for wanted, one in found.items():
-            content = self._render(one.page)
-            size = len(content) + _NAME_BYTES * (1 + len(one.author_ids))
+            content = Content(self._render(one.page))
+            size = content.size + _NAME_BYTES * (1 + len(one.author_ids))
             loaded[wanted] = Loaded(Answer(one.version, content), (wanted.post_id, *one.author_ids), size)
         return loaded
 

@@ -16,6 +16,7 @@ from bapsang_api.comments.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HI
 from bapsang_api.comments.reads import CommentReads, Wanted
 from bapsang_api.comments.store import CommentRow, Node
 from bapsang_api.comments.threads import MOST_INLINE, Page, Thread, place_of, threads_of
+from bapsang_api.http.content import Content
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.keyset import Keyset, cut
@@ -53,7 +54,7 @@ class CommentService:
         """Return how much is kept of comments, by cache."""
         return {"comments": self._reads.usage()}
 
-    async def page(self, post_id: str, before: Keyset | None, size: int) -> bytes:
+    async def page(self, post_id: str, before: Keyset | None, size: int) -> Content:
         """Return the answer to a list of up to `size` top-level comments older than `before`, newest first, each with its oldest
         replies. Raises NotFound, and Unavailable.
         """

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from bapsang_api.feed.service import FRESH, FeedService
 from bapsang_api.http.access import provided
-from bapsang_api.http.answers import etag_of
+from bapsang_api.http.content import etag_of
 from bapsang_api.http.wire import problems
 
 router = APIRouter(tags=["feed"])

@@ -27,17 +27,14 @@ class Cors:
 
     def __init__(self, origins: Iterable[str]) -> None:
         encoded = ((b"access-control-allow-origin", origin.encode("latin-1")) for origin in origins)
-        self._headers = {allowed[1]: (allowed, *_CORS) for allowed in encoded}
-
-    def headers(self, origin: bytes) -> Sequence[Header]:
-        """Return what tells a browser that a page of this origin may read the answer."""
-        return self._headers.get(origin, ())
+        #: By origin, what tells a browser that a page of it may read the answer.
+        self.headers: dict[bytes, Sequence[Header]] = {allowed[1]: (allowed, *_CORS) for allowed in encoded}
 
     def preflight(self, request: Mapping[bytes, bytes]) -> Answer | None:
         """Return the answer to a preflight request, None for any other. Another origin gets no permission in it."""
         if b"origin" not in request or b"access-control-request-method" not in request:
             return None
-        if request[b"origin"] not in self._headers:
+        if request[b"origin"] not in self.headers:
             return Answer(204)
         asked = request.get(b"access-control-request-headers", b"")
         return Answer(204, b"", (*_PREFLIGHT, (b"access-control-allow-headers", asked)))

@@ -14,7 +14,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bapsang_api.http.answers import CLOSE, Answer, problem_answer, protected, revalidated
+from bapsang_api.http.answers import BARE_POLICY, CLOSE, PROTECTION, Answer, compressed, problem_answer, revalidated
 from bapsang_api.http.bodies import Bodies
 from bapsang_api.http.cors import Cors
 from bapsang_api.http.direct import POSTS, DirectRoute, Services
@@ -22,7 +22,7 @@ from bapsang_api.http.framework import framework_answer
 from bapsang_api.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from bapsang_api.http.idempotency import AnswerBy, Idempotency
 from bapsang_api.http.protocol import HEAD_LIMIT
-from bapsang_api.http.ratelimit import Limit, RateLimiter, headers_of, subject_of
+from bapsang_api.http.ratelimit import Limit, RateLimiter, headers_of
 from bapsang_api.http.request import BODY_LIMIT, BODY_SECONDS, READS, BodyReader, Request
 from bapsang_api.http.shedding import Kind, Shedder
 from bapsang_api.http.wire import API
@@ -74,23 +74,23 @@ class Gateway:
         answer = await self.exchange(request, receive)
         if answer is not None:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": b"" if request.is_head else answer.body})
+            await send({"type": "http.response.body", "body": b"" if request.is_head else answer.content})
 
     async def exchange(self, request: Request, receive: Receive) -> Answer | None:
         """Return the whole answer to a request, None for a client that has gone."""
         request_id.set(request.id)
         caller.set(None)  # until a token says who it is
-        started, status = time.perf_counter(), 0
+        started, status, size = time.perf_counter(), 0, 0
         self._metrics.serving += 1
         try:
             answer = await self.answer(request, receive)
             if answer is not None:
                 answer = self.head(answer, request)
-                status = answer.status
+                status, size = answer.status, 0 if request.is_head else len(answer.body)
             return answer
         finally:
             self._metrics.serving -= 1
-            self._metrics.observe(request.method, request.route, status, time.perf_counter() - started)
+            self._metrics.observe(request.method, request.route, status, size, time.perf_counter() - started)
 
     async def answer(self, request: Request, receive: Receive) -> Answer | None:
         """Return the answer of a route, or a refusal; None for a client that has gone."""
@@ -114,15 +114,12 @@ class Gateway:
 
     def head(self, answer: Answer, request: Request) -> Answer:
         """Return the answer with a complete head."""
-        answer = revalidated(answer, request)
-        headers = [
-            *answer.headers,
-            *protected(answer),
-            *headers_of(request.scope),
-            (b"x-request-id", request.id.encode()),
-        ]
+        answer = compressed(revalidated(answer, request), request)
+        headers = [*answer.headers, *PROTECTION, *headers_of(request.scope), (b"x-request-id", request.id.encode())]
+        if answer.header(b"content-security-policy") is None:
+            headers.append(BARE_POLICY)
         if (origin := request.headers.get(b"origin")) is not None:
-            headers += self._cors.headers(origin)
+            headers += self._cors.headers.get(origin, ())
         if self._lifecycle.draining:
             # The proxy in front keeps connections open; told to close them, it sends the next request to another pod.
             headers.append(CLOSE)
@@ -136,7 +133,9 @@ class Gateway:
         free[kind] -= 1
         body: BodyReader | None = None
         try:
-            self._limit_rate(request)
+            # Only reads of the documents and the feed are free.
+            if request.path.startswith(_LIMITED) or kind is Kind.WRITE:
+                self._limiter.admit(request.scope, Limit.IP, request.sender)
             self._limit_head(request)
             # Direct routes first: list, detail, likes and comments make up the peak.
             _, under_posts, rest = request.path.partition(POSTS)
@@ -150,7 +149,7 @@ class Gateway:
                 answer_by: AnswerBy = partial(_by_direct, route, request, self.services, post_id)
             else:
                 answer_by = partial(framework_answer, self.framework, request)
-            body = BodyReader(receive, self.bodies, self.shedder, self.body_seconds, kind, subject_of(request.address))
+            body = BodyReader(receive, self.bodies, self.shedder, self.body_seconds, kind, request.sender)
             key = request.headers.get(_IDEMPOTENCY_KEY) if request.method == "POST" else None
             if key is None:
                 return await answer_by(body)
@@ -161,11 +160,6 @@ class Gateway:
             else:
                 body.leave()
                 body.release()
-
-    def _limit_rate(self, request: Request) -> None:
-        """Raise TooManyRequests when the sender's address asks too often. Only reads of the documents and the feed are free."""
-        if request.path.startswith(_LIMITED) or request.method not in READS:
-            self._limiter.admit(request.scope, Limit.IP, subject_of(request.address))
 
     def _limit_head(self, request: Request) -> None:
         """Raise InvalidInput or BodyTooLarge before anything is done with what a request brings along or announces."""

@@ -150,7 +150,7 @@ def _record(answer: Answer, id_field: str | None) -> str | None:
     if answer.body:
         if id_field is None:
             return None
-        made = f"{id_field}:{json.loads(answer.body)[id_field]}"
+        made = f"{id_field}:{json.loads(answer.content)[id_field]}"
     record = f"{answer.status} {made} {headers.get('location', _NOTHING)}"
     return record if len(record) <= _MOST_BYTES else f"{answer.status} {made} {_NOTHING}"
 

@@ -259,4 +259,4 @@ class _Exchange:
         head = b"".join(lines)
         if head.count(b"\n") != len(headers) + 2:
             raise ValueError("a header holds a line break")
-        return head if is_head else head + answer.body
+        return head if is_head else head + answer.content

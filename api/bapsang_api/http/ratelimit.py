@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from redis.asyncio import Redis
@@ -60,12 +60,12 @@ class Rate:
     requests: int
     seconds: int
 
-    @property
+    @cached_property
     def cost(self) -> float:
         """The milliseconds after which one more request is free."""
         return 1000 * self.seconds / self.requests
 
-    @property
+    @cached_property
     def most(self) -> float:
         """The milliseconds that may be owed at most.
 
@@ -161,7 +161,8 @@ class RateLimiter:
         rate = self._rates.get(limit)
         if rate is None:
             return
-        key, now = _known_key(limit, subject) if len(subject) <= _LONGEST else _key(limit, subject), self._now()
+        now = 1000 * self._clock.seconds()
+        key = _known_key(limit, subject) if len(subject) <= _LONGEST else _key(limit, subject)
         account = self._accounts.get(key)
         if account is None:
             if len(self._accounts) >= _MOST_TRACKED:
@@ -172,7 +173,10 @@ class RateLimiter:
             _note(scope, rate, owed)
             raise TooManyRequests(_wait(rate, owed))
         account.until, account.unsettled = now + owed + rate.cost, account.unsettled + 1
-        _note(scope, rate, owed + rate.cost)
+        if _SCOPE in scope:
+            _note(scope, rate, owed + rate.cost)
+        else:
+            scope[_SCOPE] = (rate, owed + rate.cost)
 
     async def settle(self) -> None:
         """Tell Redis what was admitted since the last time and learn what others have. Raises Redis errors."""
@@ -209,7 +213,7 @@ class RateLimiter:
             account.until = now + owed + account.unsettled * account.rate.cost
 
     def _now(self) -> float:
-        return self._clock.now().timestamp() * 1000
+        return 1000 * self._clock.seconds()
 
 
 def headers_of(scope: Scope) -> Iterable[tuple[bytes, bytes]]:

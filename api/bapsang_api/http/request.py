@@ -8,6 +8,7 @@ from typing import Final
 from starlette.types import Message, Receive, Scope
 
 from bapsang_api.http.bodies import Bodies
+from bapsang_api.http.ratelimit import subject_of
 from bapsang_api.http.shedding import Kind, Shedder
 from bapsang_api.kit.problem import BodyTooLarge, FieldError, InvalidInput
 
@@ -23,7 +24,7 @@ _ADDRESS_LIMIT: Final = 64  # characters, of an IPv6 address with its zone
 class Request:
     """One request. `method` is GET for HEAD too, which is answered alike but for the body."""
 
-    __slots__ = ("address", "headers", "id", "is_head", "method", "path", "query", "route", "scope")
+    __slots__ = ("address", "headers", "id", "is_head", "method", "path", "query", "route", "scope", "sender")
 
     def __init__(self, scope: Scope) -> None:
         self.is_head = scope["method"] == "HEAD"
@@ -45,6 +46,7 @@ class Request:
         else:
             client = scope.get("client")
             self.address = str(client[0]) if client else ""
+        self.sender = subject_of(self.address)  # by which it is limited
         self.route = "unmatched"  # for the metrics
 
 

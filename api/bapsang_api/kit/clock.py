@@ -1,5 +1,6 @@
 """Time: where it is read (injected, so that tests can move it) and how it looks on the wire."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, Protocol
 
@@ -15,12 +16,17 @@ class Clock(Protocol):
     def now(self) -> datetime:
         """Return the current time, aware, in UTC."""
 
+    def seconds(self) -> float:
+        """Return the same as seconds since 1970, which costs a tenth."""
+
 
 class SystemClock:
     """The machine's clock."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    seconds = staticmethod(time.time)
 
 
 def to_wire(moment: datetime) -> str:

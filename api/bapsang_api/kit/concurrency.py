@@ -114,6 +114,10 @@ class SingleFlight:
             task.add_done_callback(lambda _: self._running.pop(key, None))
         await asyncio.shield(task)
 
+    async def close(self) -> None:
+        """End what is running: nobody waits for it any more."""
+        await ended(self._running.values())
+
     @staticmethod
     async def _call(work: Callable[[], Awaitable[None]]) -> None:
         await work()

@@ -46,6 +46,12 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._sent = Counter(
+            "bapsang_http_response_bytes",
+            "Bytes of bodies as they were sent, compressed if the client takes that.",
+            ("method", "route"),
+            registry=self.registry,
+        )
         self.serving = 0
         in_flight = Gauge("bapsang_http_in_flight", "Requests being served.", registry=self.registry)
         in_flight.set_function(lambda: self.serving)
@@ -88,14 +94,17 @@ class Metrics:
         """Expose what caches keep, as of each scrape."""
         self.registry.register(_Caches(usage))
 
-    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
-        requests, durations = self._series(method if method in _METHODS else "OTHER", route, status // 100)
+    def observe(self, method: str, route: str, status: int, size: int, seconds: float) -> None:
+        """Count a request that was answered with a body of `size` bytes, as it was sent."""
+        requests, durations, sent = self._series(method if method in _METHODS else "OTHER", route, status // 100)
         requests.inc()
         durations.observe(seconds)
+        sent.inc(size)
 
     @lru_cache(maxsize=2048)  # noqa: B019 - as few as there are routes; looking series up costs more than counting
-    def _series(self, method: str, route: str, hundreds: int) -> tuple[Counter, Histogram]:
-        return self._requests.labels(method, route, f"{hundreds}xx"), self._seconds.labels(method, route)
+    def _series(self, method: str, route: str, hundreds: int) -> tuple[Counter, Histogram, Counter]:
+        requests = self._requests.labels(method, route, f"{hundreds}xx")
+        return requests, self._seconds.labels(method, route), self._sent.labels(method, route)
 
     def render(self) -> bytes:
         """Return the text format."""

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Final
 
 from bapsang_api.kit.clock import Clock
-from bapsang_api.kit.concurrency import Coalescer, SingleFlight
+from bapsang_api.kit.concurrency import Coalescer, SingleFlight, ended
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.keyset import Following, Keyset, cut
 from bapsang_api.kit.ids import is_ulid
@@ -41,6 +41,11 @@ class LikeService:
         self._first: Coalescer[str, rows.Stored] = Coalescer(self._read_first)
         self._wanted: dict[str, asyncio.Task[None]] = {}
         self._listeners: list[Callable[[str, int], None]] = []
+
+    async def close(self) -> None:
+        """End the loads under way, before what they read from is closed."""
+        await ended(self._wanted.values())
+        await self._loading.close()
 
     def listen(self, listener: Callable[[str, int], None]) -> None:
         """Have `listener` told of each post whose likes are changed here, and how many it has then."""

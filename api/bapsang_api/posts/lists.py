@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
+from bapsang_api.http.content import Content
 from bapsang_api.kit.concurrency import Coalescer
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.keyset import Following, cut
@@ -41,7 +42,7 @@ class Body:
     post_ids: list[str]
     following: Following | None
     revisions: list[int]
-    content: bytes
+    content: Content
     # While these are what they were, the answer stands without a look at each of its posts, `until` then.
     newest: Newest | None = None
     version: int = 0
@@ -71,7 +72,7 @@ class PostLists:
     def usage(self) -> dict[str, Usage]:
         return {"pages": self._pages.usage(), "lists": Usage(len(self._bodies), self._bytes)}
 
-    async def page(self, wanted: Wanted) -> bytes:
+    async def page(self, wanted: Wanted) -> Content:
         """Return the answer to a list. Raises Unavailable."""
         body = self._bodies.get(wanted)
         if body is not None and self._stands(body, wanted):
@@ -88,7 +89,7 @@ class PostLists:
                 posts = await self._posts.all_of(post_ids)
         revisions = [post.revision for post in posts]
         if body is None or (body.post_ids, body.following, body.revisions) != (post_ids, following, revisions):
-            content = page_bytes([post.item() for post in posts], following)
+            content = Content(page_bytes([post.item() for post in posts], following))
             body = self._keep(wanted, Body(post_ids, following, revisions, content))
         newest = self._newest.find(_ALL)
         if newest is not None and wanted.tag is None:
@@ -183,4 +184,4 @@ def _too_few(cache: Cache[str, Newest], polled: Polled) -> list[str]:
 
 def _size_of(body: Body) -> int:
     """Return the bytes of what grows with what is asked for."""
-    return _ID_BYTES * len(body.post_ids) + len(body.content)
+    return _ID_BYTES * len(body.post_ids) + body.content.size

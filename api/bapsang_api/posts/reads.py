@@ -99,15 +99,26 @@ class PostReads:
 
     def count_likes(self, post_id: str, likes: int) -> None:
         """Show this count from now on."""
-        self.take_over(post_id, likes, None)
+        if (entry := self.posts.find(post_id)) is not None:
+            self.show(entry.value, likes, None)
 
-    def take_over(self, post_id: str, likes: int | None, views: Views | None) -> None:
-        """Show the counts that are given from now on."""
-        entry = self.posts.find(post_id)
-        if entry is not None:
-            self._take_over(entry.value, likes, views)
-            if likes is not None:
-                entry.value.counted = self._timer()
+    def count_views(self, post_id: str, views: Views) -> None:
+        """Show these views from now on."""
+        if (entry := self.posts.find(post_id)) is not None:
+            self.show(entry.value, None, views)
+
+    def show(self, post: Post, likes: int | None, views: Views | None, counted: float | None = None) -> None:
+        """Show the counts that are given from now on, as of `counted` or of now."""
+        before = post.likes, post.views
+        if likes is not None:
+            post.likes = likes
+            post.counted = max(post.counted, self._timer() if counted is None else counted)
+        if views is not None:
+            post.written_views = max(post.written_views, views.written)
+            post.views = post.written_views + views.unwritten
+        if (post.likes, post.views) != before:
+            post.revision = next(_revisions)
+            self.posts.turns += 1
 
     async def warm_up(self) -> None:
         """Read the newest posts, as many as there is room for: a process that comes up at the peak must not read them one by one.
@@ -165,17 +176,6 @@ class PostReads:
         self._counts.prefetch(post_id)
         return True
 
-    def _take_over(self, post: Post, likes: int | None, views: Views | None) -> None:
-        before = post.likes, post.views
-        if likes is not None:
-            post.likes = likes
-        if views is not None:
-            post.written_views = max(post.written_views, views.written)
-            post.views = post.written_views + views.unwritten
-        if (post.likes, post.views) != before:
-            post.revision = next(_revisions)
-            self.posts.turns += 1
-
     async def live(self, post_ids: list[str]) -> tuple[dict[str, int], dict[str, Views]]:
         """Return likes and views as Redis has them, in one exchange; none of those while it is down."""
         likes, views = await asyncio.gather(
@@ -195,8 +195,8 @@ class PostReads:
         for post_id in post_ids:
             entry = self.posts.find(post_id)
             if entry is not None and entry.value.counted < asked:
-                self._take_over(entry.value, likes.get(post_id, entry.value.written_likes), views.get(post_id))
-                entry.value.counted = asked
+                known = likes.get(post_id, entry.value.written_likes)
+                self.show(entry.value, known, views.get(post_id), counted=asked)
         return {}
 
     async def _load_posts(
@@ -224,7 +224,7 @@ class PostReads:
                 counted=asked,
             )
             if post_id in views:
-                self._take_over(post, None, views[post_id])
+                self.show(post, None, views[post_id])
             if before is not None and before.counted >= asked:  # counted anew while it was read
                 post.likes, post.views, post.counted = before.likes, max(before.views, post.views), before.counted
             if before is not None and _shows_the_same(before, post):

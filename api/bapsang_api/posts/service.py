@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from bapsang_api.http.content import Content
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.db.database import Database
@@ -165,7 +166,7 @@ class PostService:
         with after_commit("posts.likes_not_forgotten", post_id=post_id):  # the write-back drops what they leave behind
             await self._likes.forget(post_id)
 
-    async def listed(self, wanted: Wanted) -> bytes:
+    async def listed(self, wanted: Wanted) -> Content:
         """Return the answer to a list. Raises Unavailable."""
         return await self._lists.page(wanted)
 
@@ -183,7 +184,7 @@ class PostService:
             return (await self._reads.counted(post_id, post)).detail(_FALSE)
         # Whoever has a token is told the counts together with whether they like it.
         liked, likes, views = await self._likes.read(post_id, principal, post.written_likes, View.of(post_id, viewer))
-        self._reads.take_over(post_id, likes, views)
+        self._reads.show(post, likes, views)
         return post.rendered.detail(likes, post.comments, post.views, _TRUE if liked else _FALSE)
 
     async def current(self, post_id: str, principal: Principal) -> Detail | None:
@@ -232,7 +233,7 @@ class PostService:
 
     def _count_view(self, post_id: str, viewer: str) -> None:
         try:
-            self._views.count(post_id, viewer, partial(self._reads.take_over, post_id, None))
+            self._views.count(post_id, viewer, partial(self._reads.count_views, post_id))
         except OUTAGE as error:  # nobody should be refused a post because its view cannot be counted
             log.warning("posts.view_not_counted", extra={"post_id": post_id, "error": type(error).__name__})
 

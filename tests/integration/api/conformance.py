@@ -22,8 +22,9 @@ GENERAL = {
     *("access-control-allow-origin", "access-control-allow-credentials", "access-control-expose-headers"),
 }
 PREFLIGHT = {"access-control-allow-methods", "access-control-allow-headers", "access-control-max-age"}
-# Documented headers that may be missing: limits that are off, repeats that are no repeats, and a refusal of another kind.
-OPTIONAL = {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", REPLAYED.lower()}
+# Documented headers that may be missing: packing of short bodies, limits that are off, repeats that are no repeats, and a refusal
+# of another kind.
+OPTIONAL = {"content-encoding", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", REPLAYED.lower()}
 
 
 @functools.cache

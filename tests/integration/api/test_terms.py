@@ -12,7 +12,7 @@ async def test_pages_are_korean_cacheable_and_load_only_the_style_sheet(file_wor
     answer = await file_world.http.get(f"/{name}")
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["Cache-Control"] == "public, max-age=300"
-    assert answer.headers["Vary"] == "Origin"
+    assert answer.headers["Vary"] == "Origin, Accept-Encoding"
     assert "style-src 'self'" in answer.headers["Content-Security-Policy"]
     assert '<html lang="ko">' in answer.text
     assert f"<h1>{PAGES[name]}</h1>" in answer.text

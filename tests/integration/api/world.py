@@ -60,6 +60,9 @@ class MovableClock:
     def now(self) -> datetime:
         return (self._stopped or self._system.now()) + self.passed
 
+    def seconds(self) -> float:
+        return self.now().timestamp()
+
 
 @dataclass(frozen=True)
 class Backend:

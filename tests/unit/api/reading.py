@@ -228,7 +228,7 @@ class Process:
 
     async def page(self, wanted: Wanted) -> dict[str, Any]:
         """Return what a list shows. Raises Unavailable."""
-        shown: dict[str, Any] = json.loads(await self.service.listed(wanted))
+        shown: dict[str, Any] = json.loads((await self.service.listed(wanted)).plain)
         return shown
 
 

@@ -22,6 +22,9 @@ API = Path(bapsang_api.__file__).parent
 FUNCTIONS = {
     "http/paging.py _remembered": "1,024 queries of at most 256 bytes",
     "kit/metrics.py _series": "methods, routes and classes of status of our own",
+    "http/content.py _coding_of": "256 headers of at most 128 bytes",
+    "http/ratelimit.py cost": "a number of each rule",
+    "http/ratelimit.py most": "a number of each rule",
     "http/ratelimit.py _known_key": "2,048 addresses or ids of at most 64 characters",
     "http/ratelimit.py _subject_of": "2,048 addresses of at most 64 characters",
     "likes/store.py of": "2,048 ids",
@@ -32,6 +35,7 @@ ATTRIBUTES = {
     "kit/concurrency.py _waiting": "at most `queue` ids that requests wait for",
     "http/bodies.py _held": "senders of requests that are not answered yet",
     "kit/db/database.py _local_locks": "names of our own",
+    "http/content.py _encoded": "three forms of a body, each below half of it: counted with the body",
     "http/ratelimit.py _accounts": "100,000 digests, a third of a KiB each",
     "kit/concurrency.py _running": "ids that requests wait for",
     "kit/security/tokens.py _cache": "50,000 digests of tokens that are ours",

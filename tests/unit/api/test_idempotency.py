@@ -32,7 +32,7 @@ class Client:
 
     def __init__(self, *, most: int = 10) -> None:
         self.redis = open_redis(EMBEDDED)
-        verifier = TokenVerifier([], issuer="", audience="", clock=SystemClock(), revoked=lambda _: False)
+        verifier = TokenVerifier([], issuer="", audience="", clock=SystemClock(), revoked=frozenset())
         self._idempotency = Idempotency(self.redis, verifier, [Replay(cook, "dishId", cook)], most=most)
         self.answers: list[bytes] = []
 

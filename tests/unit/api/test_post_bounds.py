@@ -54,7 +54,7 @@ def test_posts_are_bounded(bounds: Bounds) -> None:
     runs()
 
 
-@pytest.mark.parametrize("bounds", [Bounds(7, PAGES.bytes), Bounds(PAGES.entries, 100_000)], ids=["entries", "bytes"])
+@pytest.mark.parametrize("bounds", [Bounds(7, PAGES.bytes), Bounds(PAGES.entries, 250_000)], ids=["entries", "bytes"])
 def test_pages_are_bounded_whatever_is_asked_for(bounds: Bounds) -> None:
     async def main(loop: Loop) -> None:
         mysql = MySql(loop, lambda choices: choices[0])
@@ -68,7 +68,7 @@ def test_pages_are_bounded_whatever_is_asked_for(bounds: Bounds) -> None:
                 assert len((await process.page(asked))["items"]) == 100
                 await asyncio.sleep(1)
             usage = process.service.usage()
-            for name, each in (("pages", 8_000), ("lists", 10_000)):
+            for name, each in (("pages", 8_000), ("lists", 20_000)):
                 used = usage[name]
                 assert used.entries <= bounds.entries
                 assert each * used.entries < used.bytes <= bounds.bytes

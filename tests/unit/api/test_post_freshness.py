@@ -175,7 +175,7 @@ class Program:
         await process.database.thawed()
         began = self.loop.time()
         try:
-            page = json.loads(await process.service.listed(wanted))
+            page = json.loads((await process.service.listed(wanted)).plain)
         except Unavailable:
             assert self.mysql.down(began, self.loop.time()), "refused although MySQL answers"
             return
@@ -260,7 +260,7 @@ def test_what_has_just_changed_is_not_read_from_a_replica_though_nobody_has_aske
         renamed = Author(mysql.now, "new", mysql.now)
         mysql.commit(_with_author(post.author_id, renamed, _with_post(tagged, mysql.states[-1])))
         await asyncio.sleep(BOUND)
-        page = json.loads(await process.service.listed(Wanted("a", None, 3)))
+        page = json.loads((await process.service.listed(Wanted("a", None, 3))).plain)
         assert [item["postId"] for item in page["items"]] == [post.post_id]
         for row in mysql.states[-1].posts.values():
             if row.author_id == post.author_id:

@@ -150,6 +150,9 @@ def test_ids_are_ulids_in_the_order_of_time() -> None:
             self.time += 0.001
             return datetime.fromtimestamp(self.time, UTC)
 
+        def seconds(self) -> float:
+            return self.time
+
     ids = Ids(Clock())
     made = [ids.new() for _ in range(100)]
     assert all(is_ulid(item) for item in made)

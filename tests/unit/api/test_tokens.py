@@ -38,6 +38,9 @@ class FixedClock:
     def now(self) -> datetime:
         return self.time
 
+    def seconds(self) -> float:
+        return self.time.timestamp()
+
 
 @pytest.fixture
 def clock() -> FixedClock:
@@ -51,7 +54,7 @@ def revoked() -> set[str]:
 
 @pytest.fixture
 def verifier(clock: FixedClock, revoked: set[str]) -> TokenVerifier:
-    return TokenVerifier([KEY], issuer="http://i", audience="bapsang", clock=clock, revoked=revoked.__contains__)
+    return TokenVerifier([KEY], issuer="http://i", audience="bapsang", clock=clock, revoked=revoked)
 
 
 @pytest.fixture
@@ -144,7 +147,7 @@ def test_attack_is_invalid_never_expired(verifier: TokenVerifier, token: str, at
 
 def test_cache_of_verified_tokens_is_bounded(clock: FixedClock) -> None:
     verifier = TokenVerifier(
-        [KEY], issuer="http://i", audience="bapsang", clock=clock, revoked=lambda _: False, cache_size=3
+        [KEY], issuer="http://i", audience="bapsang", clock=clock, revoked=frozenset(), cache_size=3
     )
     issuer = TokenIssuer(KEY, issuer="http://i", audience="bapsang", clock=clock, ids=Ids(clock))
     for _ in range(5):
@@ -204,7 +207,7 @@ def test_keys_of_a_rotation_sign_with_the_first_and_accept_the_tokens_of_all(tmp
     path.write_bytes(b"next:\n" + _pem(OTHER_KEY) + b"\nlast:\n" + _pem(KEY))
     keys = SigningKey.load_all(path)
     assert [key.kid for key in keys] == [OTHER_KEY.kid, KEY.kid]
-    verifier = TokenVerifier(keys, issuer="http://i", audience="bapsang", clock=clock, revoked=lambda _: False)
+    verifier = TokenVerifier(keys, issuer="http://i", audience="bapsang", clock=clock, revoked=frozenset())
     for key in keys:
         issued = TokenIssuer(key, issuer="http://i", audience="bapsang", clock=clock, ids=Ids(clock)).issue(ALICE)
         assert jwt.get_unverified_header(issued)["kid"] == key.kid

@@ -5,7 +5,7 @@ import hashlib
 import json
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -128,7 +128,7 @@ class TokenVerifier:
         issuer: str,
         audience: str,
         clock: Clock,
-        revoked: Callable[[str], bool],
+        revoked: Container[str],
         cache_size: int = 50_000,
     ) -> None:
         self._keys = {key.kid: key.public for key in keys}
@@ -154,9 +154,9 @@ class TokenVerifier:
         else:
             self._cache.move_to_end(digest)
         principal, expires = known
-        if self._revoked(principal.session_id):
+        if principal.session_id in self._revoked:
             raise TokenInvalid
-        if self._clock.now().timestamp() >= expires:
+        if self._clock.seconds() >= expires:
             raise TokenExpired
         return principal
 
