@@ -18,8 +18,10 @@ from bapsang_api.examples import ULID, example_of
 from bapsang_api.http.idempotency import HEADER as IDEMPOTENCY_KEY
 from bapsang_api.http.idempotency import REPLAYED
 from bapsang_api.http.wire import API, problems
+from bapsang_api.kit import refusals
 from bapsang_api.kit.ids import PATTERN as ULID_PATTERN
-from bapsang_api.kit.problem import MEDIA_TYPE, Problem, ProblemBody
+from bapsang_api.kit.problem import Problem, ProblemBody
+from bapsang_api.kit.refusals import MEDIA_TYPE
 
 DESCRIPTION: Final = (
     "A food-photo community. Ids are ULIDs; times are local date-times of Asia/Seoul without a zone; "
@@ -221,18 +223,5 @@ def _problem_schemas() -> Spec:
 
 def _problem_example(status: int, path: str) -> Spec:
     kind = next(kind for kind in Problem.__subclasses__() if kind.status == status)
-    refused = (
-        [{"field": "title", "message": "1자 이상 255자 이하여야 합니다."}] if status == HTTPStatus.BAD_REQUEST else []
-    )
-    return {
-        "type": f"about:blank#{kind.code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": f"title: {refused[0]['message']}" if refused else kind.message,
-        "instance": path,
-        "code": kind.code,
-        "errorCode": kind.code,
-        "message": kind.message,
-        "errors": refused,
-        "requestId": ULID,
-    }
+    refused = [("title", "1자 이상 255자 이하여야 합니다.")] if status == HTTPStatus.BAD_REQUEST else []
+    return refusals.body_of(kind.refusal, instance=path, request_id=ULID, errors=refused)

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 from bapsang_api.http.content import LEAST, Content, encoded_for
 from bapsang_api.http.request import Request
-from bapsang_api.kit.problem import MEDIA_TYPE, Problem, body_of
+from bapsang_api.kit.problem import Problem, body_of
+from bapsang_api.kit.refusals import MEDIA_TYPE
 
 Header = tuple[bytes, bytes]
 JSON: Final[Header] = (b"content-type", b"application/json")

@@ -90,7 +90,8 @@ class Gateway:
             return answer
         finally:
             self._metrics.serving -= 1
-            self._metrics.observe(request.method, request.route, status, size, time.perf_counter() - started)
+            method = "HEAD" if request.is_head else request.method
+            self._metrics.observe(method, request.route, status, size, time.perf_counter() - started)
 
     async def answer(self, request: Request, receive: Receive) -> Answer | None:
         """Return the answer of a route, or a refusal; None for a client that has gone."""

@@ -12,7 +12,8 @@ from starlette.responses import PlainTextResponse, Response
 
 from bapsang_api.http.bodies import JsonRequest
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.problem import MEDIA_TYPE, ProblemBody, UnsupportedMediaType
+from bapsang_api.kit.problem import ProblemBody, UnsupportedMediaType
+from bapsang_api.kit.refusals import MEDIA_TYPE
 
 API: Final = "/api/v1"
 

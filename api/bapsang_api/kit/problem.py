@@ -3,16 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import ClassVar
 
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from bapsang_api.kit import refusals
 from bapsang_api.kit.context import current_request_id
-
-MEDIA_TYPE = "application/problem+json"
+from bapsang_api.kit.refusals import MEDIA_TYPE, Refusal
 
 
 @dataclass(frozen=True)
@@ -24,15 +23,18 @@ class FieldError:
 
 
 class Problem(HTTPException):
-    """Base of every error that a client may see. Subclasses fix `status`, `code` and `message`.
+    """Base of every error that a client may see. Each subclass stands for one refusal.
 
     It is an HTTPException because the framework lets only those pass through its body parsing; anything else raised
     there (a body over the limit) would be turned into a plain 400.
     """
 
+    refusal: ClassVar[Refusal]
     status: ClassVar[int]
     code: ClassVar[str]
-    message: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        cls.status, cls.code, *_ = cls.refusal
 
     def __init__(
         self,
@@ -41,12 +43,12 @@ class Problem(HTTPException):
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(self.status, detail or self.message, dict(headers or {}))
+        super().__init__(self.status, detail or self.refusal.message, {**self.refusal.headers, **(headers or {})})
         self.errors = tuple(errors)
 
 
 class InvalidInput(Problem):
-    status, code, message = 400, "E400-1", "입력값이 유효하지 않습니다."
+    refusal = refusals.INVALID_INPUT
 
     def __init__(self, *errors: FieldError) -> None:
         first = f"{errors[0].field}: {errors[0].message}" if errors else None
@@ -54,75 +56,66 @@ class InvalidInput(Problem):
 
 
 class TokenMissing(Problem):
-    status, code, message = 401, "T001", "Token is empty"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": "Bearer"})
+    refusal = refusals.TOKEN_MISSING
 
 
 class TokenExpired(Problem):
     """The one code on which clients refresh their token and repeat the request."""
 
-    status, code, message = 401, "T002", "Access Token Expired"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    refusal = refusals.TOKEN_EXPIRED
 
 
 class TokenInvalid(Problem):
-    status, code, message = 401, "T003", "Invalid Token"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+    refusal = refusals.TOKEN_INVALID
 
 
 class NotAuthenticated(Problem):
     """Login or refresh refused. One body for all reasons, so that it tells nothing about which e-mails exist."""
 
-    status, code, message = 401, "E401-1", "인증되지 않은 사용자입니다."
+    refusal = refusals.NOT_AUTHENTICATED
 
 
 class Forbidden(Problem):
-    status, code, message = 403, "E403-1", "접근 권한이 없습니다."
+    refusal = refusals.FORBIDDEN
 
 
 class NotFound(Problem):
-    status, code, message = 404, "E404-1", "해당 리소스를 찾을 수 없습니다."
+    refusal = refusals.NOT_FOUND
 
 
 class MethodNotAllowed(Problem):
-    status, code, message = 405, "E405-1", "허용되지 않는 메서드입니다."
+    refusal = refusals.METHOD_NOT_ALLOWED
 
 
 class Conflict(Problem):
-    status, code, message = 409, "E409-1", "데이터 충돌이 발생했습니다."
+    refusal = refusals.CONFLICT
 
 
 class BodyTooLarge(Problem):
-    status, code, message = 413, "E413-1", "요청 본문이 너무 큽니다."
+    refusal = refusals.BODY_TOO_LARGE
 
 
 class UnsupportedMediaType(Problem):
-    status, code, message = 415, "E415-1", "지원하지 않는 콘텐츠 형식입니다."
+    refusal = refusals.UNSUPPORTED_MEDIA_TYPE
 
 
 class TooManyRequests(Problem):
     """Rate limited; one more request is admitted in `retry_after` seconds."""
 
-    status, code, message = 429, "E429-1", "요청이 너무 많습니다."
+    refusal = refusals.TOO_MANY_REQUESTS
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(headers={"Retry-After": str(retry_after)})
 
 
 class ServerError(Problem):
-    status, code, message = 500, "E500-1", "서버 오류가 발생했습니다."
+    refusal = refusals.SERVER_ERROR
 
 
 class Unavailable(Problem):
     """Overload, or a database or cache that does not answer; the client should come back in `retry_after` seconds."""
 
-    status, code, message = 503, "E503-1", "일시적으로 이용할 수 없습니다."
+    refusal = refusals.UNAVAILABLE
 
     def __init__(self, retry_after: int = 1) -> None:
         super().__init__(headers={"Retry-After": str(retry_after)})
@@ -152,18 +145,10 @@ class ProblemBody(BaseModel):
 
 def body_of(problem: Problem, instance: str, request_id: str) -> bytes:
     """Return the body for `problem` at the path `instance`."""
-    body = {
-        "type": f"about:blank#{problem.code}",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
-        "instance": instance,
-        "code": problem.code,
-        "errorCode": problem.code,
-        "message": problem.message,
-        "errors": [{"field": error.field, "message": error.message} for error in problem.errors],
-        "requestId": request_id,
-    }
+    errors = [(error.field, error.message) for error in problem.errors]
+    body = refusals.body_of(
+        problem.refusal, instance=instance, request_id=request_id, detail=problem.detail, errors=errors
+    )
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 

@@ -15,8 +15,10 @@ from typing import Any, Final
 from boto3.session import Session
 from botocore.exceptions import BotoCoreError
 
+from bapsang_api.kit import refusals
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.ids import Ids
+from bapsang_api.kit.refusals import Refusal
 from bapsang_api.uploads import rules
 from bapsang_api.uploads.bearer import Bearer, ExpiredError, InvalidError, KeysUnavailableError, MissingError
 from bapsang_api.uploads.bucket import Bucket
@@ -25,27 +27,14 @@ from bapsang_api.uploads.s3 import Signer
 Answer = dict[str, Any]
 _MOST_BODY: Final = 16 * 1024
 _TEMP_ROUTE: Final = "POST /uploads/presign/temp"
-_INVALID: Final = (400, "Bad Request", "E400-1", "입력값이 유효하지 않습니다.")
-_UNSUPPORTED: Final = (415, "Unsupported Media Type", "E415-1", "지원하지 않는 콘텐츠 형식입니다.")
-_TOO_LARGE: Final = (413, "Content Too Large", "E413-1", "요청 본문이 너무 큽니다.")
-_TOKEN_MISSING: Final = (401, "Unauthorized", "T001", "Token is empty")
-_TOKEN_EXPIRED: Final = (401, "Unauthorized", "T002", "Access Token Expired")
-_TOKEN_INVALID: Final = (401, "Unauthorized", "T003", "Invalid Token")
-_UNAVAILABLE: Final = (503, "Service Unavailable", "E503-1", "일시적으로 이용할 수 없습니다.")
-_MORE_HEADERS: Final[Mapping[str, dict[str, str]]] = {
-    "E503-1": {"retry-after": "1"},
-    "T001": {"www-authenticate": "Bearer"},
-    "T002": {"www-authenticate": 'Bearer error="invalid_token"'},
-    "T003": {"www-authenticate": 'Bearer error="invalid_token"'},
-}
 
 
 class _RefusedError(Exception):
     """A request that gets the error body; `errors` are field and reason."""
 
-    def __init__(self, problem: tuple[int, str, str, str], *errors: tuple[str, str]) -> None:
-        super().__init__(problem[3])
-        self.problem = problem
+    def __init__(self, refusal: Refusal, *errors: tuple[str, str]) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
         self.errors = errors
 
 
@@ -72,13 +61,13 @@ def handler(event: Mapping[str, Any], _context: object) -> Answer:
     except _RefusedError as refused:
         return _problem(event, refused)
     except MissingError:
-        return _problem(event, _RefusedError(_TOKEN_MISSING))
+        return _problem(event, _RefusedError(refusals.TOKEN_MISSING))
     except ExpiredError:
-        return _problem(event, _RefusedError(_TOKEN_EXPIRED))
+        return _problem(event, _RefusedError(refusals.TOKEN_EXPIRED))
     except InvalidError:
-        return _problem(event, _RefusedError(_TOKEN_INVALID))
+        return _problem(event, _RefusedError(refusals.TOKEN_INVALID))
     except (BotoCoreError, KeysUnavailableError):
-        return _problem(event, _RefusedError(_UNAVAILABLE))
+        return _problem(event, _RefusedError(refusals.UNAVAILABLE))
 
 
 def _presign(event: Mapping[str, Any]) -> Answer:
@@ -99,7 +88,7 @@ def _presign(event: Mapping[str, Any]) -> Answer:
         except ValueError as error:
             errors.append((field, str(error)))
     if errors:
-        raise _RefusedError(_INVALID, *errors)
+        raise _RefusedError(refusals.INVALID_INPUT, *errors)
     upload = rules.plan(
         content_type=found["contentType"],
         size=found["fileSizeByte"],
@@ -119,37 +108,28 @@ def _body(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the JSON object that was sent. Raises _RefusedError."""
     kind = event.get("headers", {}).get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "application/json":
-        raise _RefusedError(_UNSUPPORTED)
+        raise _RefusedError(refusals.UNSUPPORTED_MEDIA_TYPE)
     text = event.get("body") or ""
     if len(text) > _MOST_BODY:
-        raise _RefusedError(_TOO_LARGE)
+        raise _RefusedError(refusals.BODY_TOO_LARGE)
     try:
         body = json.loads(base64.b64decode(text) if event.get("isBase64Encoded") else text)
     except (ValueError, binascii.Error, RecursionError) as error:
-        raise _RefusedError(_INVALID) from error
+        raise _RefusedError(refusals.INVALID_INPUT) from error
     if not isinstance(body, dict):
-        raise _RefusedError(_INVALID)
+        raise _RefusedError(refusals.INVALID_INPUT)
     return body
 
 
 def _problem(event: Mapping[str, Any], refused: _RefusedError) -> Answer:
-    """Return the API's error body. It is written out here because the API's own comes with the framework."""
-    status, title, code, message = refused.problem
-    first = f"{refused.errors[0][0]}: {refused.errors[0][1]}" if refused.errors else message
-    body = {
-        "type": f"about:blank#{code}",
-        "title": title,
-        "status": status,
-        "detail": first,
-        "instance": event["requestContext"]["http"]["path"],
-        "code": code,
-        "errorCode": code,
-        "message": message,
-        "errors": [{"field": field, "message": reason} for field, reason in refused.errors],
-        "requestId": event["requestContext"]["requestId"],
-    }
-    answer = _json(status, "application/problem+json", body)
-    answer["headers"] |= _MORE_HEADERS.get(code, {})
+    context = event["requestContext"]
+    body = refusals.body_of(
+        refused.refusal, instance=context["http"]["path"], request_id=context["requestId"], errors=refused.errors
+    )
+    answer = _json(refused.refusal.status, refusals.MEDIA_TYPE, body)
+    answer["headers"] |= {name.lower(): value for name, value in refused.refusal.headers.items()}
+    if refused.refusal is refusals.UNAVAILABLE:
+        answer["headers"]["retry-after"] = "1"
     return answer
 
 

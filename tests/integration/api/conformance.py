@@ -11,7 +11,7 @@ import jsonschema_rs
 from bapsang_api import openapi
 from bapsang_api.app import ROUTERS
 from bapsang_api.http.idempotency import REPLAYED
-from bapsang_api.kit.problem import MEDIA_TYPE
+from bapsang_api.kit.refusals import MEDIA_TYPE
 
 # What may happen before any operation is known: documented once, for all paths.
 ANYWHERE = {404, 405, 413, 500}

@@ -197,9 +197,11 @@ def _heading(given: argparse.Namespace, posts: int, options: Options) -> dict[st
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.bench", description=__doc__)
     parser.add_argument(
-        "--only", action="append", choices=[*PARTS, *ALONE], help="this part; may be given more than once"
+        "--only", action="append", choices=[*PARTS, *ALONE, "limits"], help="this part; may be given more than once"
     )
-    parser.add_argument("--against", metavar="COMMIT", help="compare this checkout with a commit: routes and mix")
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="compare this checkout with a commit: routes, mix and limits"
+    )
     parser.add_argument("--quick", action="store_true", help="small and short: that it works, not what it costs")
     parser.add_argument("--posts", type=int, help="seeded posts (default: 1,000,000; quick 20,000)")
     parser.add_argument("--people", type=int, default=5_000, help="people with tokens (default: %(default)s)")
@@ -227,8 +229,10 @@ def _arguments() -> argparse.Namespace:
         help="where the figures go (default: docs/benchmarks/api.json for a whole run, last.json in the cache for others)",
     )
     given = parser.parse_args()
+    if "limits" in (given.only or ()) and not given.against:
+        parser.error("limits are of two versions: --against COMMIT")
     if given.against and (wrong := [name for name in given.only or () if name not in against.PARTS]):
-        parser.error(f"--against compares {' and '.join(against.PARTS)}, not {wrong[0]}")
+        parser.error(f"--against compares {', '.join(against.PARTS)}, not {wrong[0]}")
     return given
 
 

@@ -15,7 +15,7 @@ from tests.load.versions import Pairs, cells, unpacked
 
 from bapsang_local.failure import Failure
 
-from . import mix, processes, scenario
+from . import limits, mix, processes, scenario
 from .interpreter import CODE
 from .processes import Pair
 from .routes import NOTHING, OWN, WARM_SECONDS
@@ -23,7 +23,7 @@ from .scenario import READ_CLASSES, WRITE_CLASSES
 from .tables import say, show
 from .world import WARM_POSTS, Options, World
 
-PARTS = ("routes", "mix")
+PARTS = ("routes", "mix", "limits")
 _STACK = ("api", "mysql", "redis")
 
 
@@ -70,8 +70,11 @@ def measure(
         worlds[0].python, "tests.load.baseline.nothing:app", {}, worlds[0].logs, len(worlds[0].api.pids), ready="/"
     ) as bare:
         for part in (part for part in PARTS if part in only):
-            found[part] = {"routes": _routes, "mix": _mix}[part](worlds, bare, options)
-            _show(part, names, found[part])
+            if part == "limits":
+                found[part] = limits.measure(worlds, names, options)
+            else:
+                found[part] = {"routes": _routes, "mix": _mix}[part](worlds, bare, options)
+                _show(part, names, found[part])
             for world in worlds:
                 mix.settle(world)
     return found

@@ -18,8 +18,8 @@ def measure(world: World, options: Options) -> dict[str, Any]:
     total = world.mysql.one("SELECT COUNT(*) FROM posts WHERE post_status = 'ACTIVE'")
     last = total // ROWS  # page 50,000 of a million posts
     count = min(PAGES, last // 4)
-    world.write("front", _cursors(world, 1, count))
-    world.write("end", _cursors(world, last - count - 1, count))
+    world.write("front", cursors(world, 1, count))
+    world.write("end", cursors(world, last - count - 1, count))
     cases = {
         "page 1": scenario.LIST,
         f"pages 2–{count + 1}": scenario.Request("front", "GET", f"{scenario.API}/posts?size={ROWS}&{{front}}"),
@@ -74,7 +74,7 @@ def _cpu(row: dict[str, float]) -> float:
     return row["api"] + row["mysql"] + row["redis"]
 
 
-def _cursors(world: World, first: int, count: int) -> list[str]:
+def cursors(world: World, first: int, count: int) -> list[str]:
     """Return the queries for the pages after `first`, `first` + 1 … full ones."""
     rows = world.mysql.rows(
         "SELECT id, created_at FROM posts WHERE post_status = 'ACTIVE' ORDER BY created_at DESC, id DESC LIMIT %s OFFSET %s",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from . import scenario
@@ -76,63 +76,61 @@ def ramp(world: World, options: Options) -> dict[str, Any]:
     steps = []
 
     def holds(rate: float) -> bool:
-        world.renew()
-        run, usage = at_rate(world, rate, options.step_seconds, warmup=options.step_seconds / 10)
-        reads, writes = run.outcome(*READ_CLASSES), run.outcome(*WRITE_CLASSES)
-        ok = within(reads, writes)
-        lag = run.lag.quantile(0.99)
-        steps.append(
-            {
-                **{
-                    "rate": round(rate),
-                    "answered": round(run.rate),
-                    "read_p99_ms": reads.p99(),
-                    "write_p99_ms": writes.p99(),
-                },
-                **{"errors": run.outcome().errors, "by": run.outcome().kinds(), "holds": ok, "lag_p99_us": lag},
-                "micros": {name: round(value) for name, value in usage.micros(run.sent).items()},
-            }
-        )
-        say(
-            f"  {rate:,.0f}/s: read p99 {reads.p99():.1f} ms, write p99 {writes.p99():.1f} ms, {run.outcome().errors} errors"
-        )
-        settle(world)
-        return ok
+        steps.append(found := step(world, rate, options))
+        p99s = f"read p99 {found['read_p99_ms']:.1f} ms, write p99 {found['write_p99_ms']:.1f} ms"
+        say(f"  {rate:,.0f}/s: {p99s}, {found['errors']} errors")
+        return bool(found["holds"])
 
     say("\nthe ramp:")
-    best = climb(
-        holds,
-        [options.rate * part for part in (STEPS[:3] if options.quick else STEPS)],
-        1 if options.quick else HALVINGS,
-    )
-    rows = [
-        [
-            step["rate"],
-            step["answered"],
-            step["read_p99_ms"],
-            step["write_p99_ms"],
-            step["errors"],
-            "yes" if step["holds"] else "no",
-        ]
-        for step in steps
-    ]
+    best = climb(holds, rates(options), 1 if options.quick else HALVINGS)
+    columns = ("rate", "answered", "read_p99_ms", "write_p99_ms", "errors")
+    rows = [[*[one[column] for column in columns], "yes" if one["holds"] else "no"] for one in steps]
     heads = ["requests a second", "answered", "read p99 ms", "write p99 ms", "errors", "within"]
     show(f"(c) the ramp: highest rate within the service levels {best:,.0f}/s", heads, rows)
     return {"highest_rate": round(best), "steps": steps, "levels_ms": {"read_p99": READ_MS, "write_p99": WRITE_MS}}
 
 
-def climb(holds: Any, rates: list[float], halvings: int) -> float:
+def rates(options: Options) -> list[float]:
+    return [options.rate * part for part in (STEPS[:3] if options.quick else STEPS)]
+
+
+def step(world: World, rate: float, options: Options) -> dict[str, Any]:
+    """Return what came of the mix at a rate, and whether it was within the service levels."""
+    world.renew()
+    run, usage = at_rate(world, rate, options.step_seconds, warmup=options.step_seconds / 10)
+    reads, writes = run.outcome(*READ_CLASSES), run.outcome(*WRITE_CLASSES)
+    settle(world)
+    return {
+        **{"rate": round(rate), "answered": round(run.rate), "read_p99_ms": reads.p99(), "write_p99_ms": writes.p99()},
+        **{"errors": run.outcome().errors, "by": run.outcome().kinds(), "holds": within(reads, writes)},
+        **{"lag_p99_us": run.lag.quantile(0.99)},
+        "micros": {name: round(value) for name, value in usage.micros(run.sent).items()},
+    }
+
+
+def climb(holds: Callable[[float], bool], rates: list[float], halvings: int) -> float:
     """Return the highest rate that holds: the steps up to the first that does not, then halfway between. Pure but for `holds`."""
+    climbing_ = climbing(rates, halvings)
+    rate = next(climbing_)
+    while True:
+        try:
+            rate = climbing_.send(holds(rate))
+        except StopIteration as ended:
+            return float(ended.value)
+
+
+def climbing(rates: list[float], halvings: int) -> Generator[float, bool, float]:
+    """Yield rates to be tried and take whether they hold; return the highest that does."""
     low, high = 0.0, None
     for rate in rates:
-        if not holds(rate):
+        if not (yield rate):
             high = rate
             break
         low = rate
     for _ in range(halvings if high is not None else 0):
         assert high is not None
         middle = (low + high) / 2
-        if holds(middle):
+        if (yield middle):
             low = middle
         else:
             high = middle

@@ -13,7 +13,7 @@ from bapsang_api.__main__ import main
 from bapsang_api.app import ROUTERS
 from bapsang_api.http.access import TOKEN_NEEDED, TOKEN_OPTIONAL
 from bapsang_api.http.wire import API
-from bapsang_api.kit.problem import MEDIA_TYPE
+from bapsang_api.kit.refusals import MEDIA_TYPE
 
 SPEC = openapi.document(ROUTERS)
 ROUTES = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
