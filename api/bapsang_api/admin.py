@@ -13,11 +13,11 @@ from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.store import LikeStore
-from bapsang_api.likes.writeback.store import ReconcileStore
+from bapsang_api.upkeep.store import RecountStore
 
 
 def create_admin_app(
-    lifecycle: Lifecycle, metrics: Metrics, likes: LikeStore, reconciled: ReconcileStore, clock: Clock
+    lifecycle: Lifecycle, metrics: Metrics, likes: LikeStore, recounting: RecountStore, clock: Clock
 ) -> Starlette:
     """Return the app with /livez, /readyz and /metrics."""
 
@@ -33,7 +33,7 @@ def create_admin_app(
             backlog = await likes.backlog(clock.now())
             metrics.like_dirty_posts.set(backlog.posts)
             metrics.like_oldest_dirty_seconds.set(backlog.oldest_age_seconds)
-            progress = await reconciled.progress()
+            progress = await recounting.progress()
             metrics.like_differences.set(progress.differences)
             metrics.like_posts_reconciled.set(progress.posts)
             metrics.redis_up.set(1)

@@ -26,8 +26,6 @@ from bapsang_api.kit.security.passwords import Passwords
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import DEADLINE_SECONDS, LikeSync
-from bapsang_api.likes.writeback.reconcile import Reconciliation
-from bapsang_api.likes.writeback.store import ReconcileStore
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.queries import SOURCE
@@ -43,8 +41,9 @@ from bapsang_api.seed.store import forget
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.tables import METADATA
 from bapsang_api.upkeep.erasure import Erasure
-from bapsang_api.upkeep.recount import Recount
+from bapsang_api.upkeep.recount import Reconciliation, Recount
 from bapsang_api.upkeep.reindex import index_posts
+from bapsang_api.upkeep.store import RecountStore
 from bapsang_api.uploads.collector import ImageCollector
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.numbers import UserNumbers
@@ -83,10 +82,8 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
     likes = LikeStore(redis, pipeline)
     try:
         await require_fit(database)
-        reconciliation = Reconciliation(ReconcileStore(redis), clock)
-        sync = LikeSync(
-            database, likes, clock, reconciliation, batch_size=batch_size, deadline_seconds=deadline_seconds
-        )
+        reconcile = Reconciliation(RecountStore(redis, clock)).run
+        sync = LikeSync(database, likes, clock, reconcile, batch_size=batch_size, deadline_seconds=deadline_seconds)
         report = await sync.run()
         views = await write_back_views(database, ViewStore(redis, pipeline)) if report.ran else 0
         sessions = await purge_sessions(database, clock) if report.ran else 0
@@ -174,7 +171,7 @@ async def recount(settings: Settings, *, post_ids: Sequence[str] | None, dry_run
     database = Database(settings.database_url, PATIENT)
     redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
     try:
-        counting = Recount(database, None if settings.embedded_redis else redis)
+        counting = Recount(database, None if settings.embedded_redis else RecountStore(redis, SystemClock()))
         report = await counting.run(post_ids, dry_run=dry_run)
     except (NotFound, Unavailable, *OUTAGE) as error:
         log.error("recount.failed", extra={"error": "unknown post" if isinstance(error, NotFound) else describe(error)})

@@ -41,8 +41,6 @@ from bapsang_api.likes.server import UnsuitableRedisError, check_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
-from bapsang_api.likes.writeback.reconcile import Reconciliation
-from bapsang_api.likes.writeback.store import ReconcileStore
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.queries import SOURCE
@@ -54,6 +52,8 @@ from bapsang_api.reports.service import ReportService
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.tags.service import TagService
 from bapsang_api.terms.service import Pages
+from bapsang_api.upkeep.recount import Reconciliation
+from bapsang_api.upkeep.store import RecountStore
 from bapsang_api.uploads.service import ImageService, UploadService
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.numbers import UserNumbers
@@ -125,8 +125,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         database, clock, ids, feed, lambda page: page_of(page, images).model_dump_json(by_alias=True).encode()
     )
     metrics.watch_caches(lambda: {**posts.usage(), **comments.usage(), **users.usage()})
-    reconcile_store = ReconcileStore(redis)
-    like_sync = LikeSync(database, like_store, clock, Reconciliation(reconcile_store, clock))
+    recounting = RecountStore(redis, clock)
+    like_sync = LikeSync(database, like_store, clock, Reconciliation(recounting).run)
     pages = Pages(operator=settings.operator_name, contact=settings.contact_email)
     shedder = Shedder(settings.max_in_flight, metrics)
     app = create_app(
@@ -154,7 +154,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         shedder=shedder,
         idempotency=Idempotency(redis, verifier, REPLAYS),
     )
-    admin = create_admin_app(lifecycle, metrics, like_store, reconcile_store, clock)
+    admin = create_admin_app(lifecycle, metrics, like_store, recounting, clock)
     background = Background(metrics, lifecycle.give_up)
     lifecycle.require(lambda: background.complete)
     # Without it a revoked token works here. Whatever else stops makes answers older or limits wider, which is no reason

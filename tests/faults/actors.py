@@ -17,8 +17,8 @@ from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.redis.client import open_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.sync import LikeSync
-from bapsang_api.likes.writeback.reconcile import Reconciliation
-from bapsang_api.likes.writeback.store import ReconcileStore
+from bapsang_api.upkeep.recount import Reconciliation
+from bapsang_api.upkeep.store import RecountStore
 from bapsang_api.users.numbers import UserNumbers
 
 from .broken import STORES
@@ -75,7 +75,7 @@ async def sync(cast: Cast, slot: int) -> None:
         likes = STORES[cast.kind](redis, **SMALL)
         fuse.around(likes, "sync", SYNC_CALLS)
         fuse.around_commits(database)
-        reconciliation = Reconciliation(ReconcileStore(redis), SystemClock())
+        reconciliation = Reconciliation(RecountStore(redis, SystemClock())).run
         while not cast.board.stopped:
             comparing = reconciliation if random.random() < 0.1 else None
             batch = random.choice((1, 3, 20))
@@ -93,7 +93,7 @@ async def sync_to_the_end(cast: Cast, slot: int) -> None:
     """Write back and compare until nothing is pending, nor was before a whole comparison: it marks what lost its mark."""
     async with _opened(cast) as (database, redis):
         likes = STORES[cast.kind](redis, **SMALL)
-        runner = LikeSync(database, likes, SystemClock(), Reconciliation(ReconcileStore(redis), SystemClock()))
+        runner = LikeSync(database, likes, SystemClock(), Reconciliation(RecountStore(redis, SystemClock())).run)
         clean = 0
         while clean < 2:
             report = await runner.run()

@@ -30,9 +30,9 @@ from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
-from bapsang_api.likes.writeback.reconcile import Reconciliation
-from bapsang_api.likes.writeback.store import ReconcileStore
 from bapsang_api.migrate import migrate
+from bapsang_api.upkeep.recount import Reconciliation
+from bapsang_api.upkeep.store import RecountStore
 from bapsang_api.users.numbers import UserNumbers
 
 DIRTY, LIKERS, RUNS, LIMIT = 1_000, 5, 5, 1.3
@@ -89,7 +89,7 @@ async def cost(mysql: MysqlServer, redis_server: RedisServer, posts: int) -> Cos
     database, redis = Database(mysql.url, PATIENT), open_redis(redis_server.url, seconds=10)
     likes, clock = LikeStore(redis), SystemClock()
     service = LikeService(database, likes, UserNumbers(database), clock)
-    sync = LikeSync(database, likes, clock, Reconciliation(ReconcileStore(redis), clock))
+    sync = LikeSync(database, likes, clock, Reconciliation(RecountStore(redis, clock)).run)
     dirty = rng.sample(post_ids, DIRTY)
     walls, cpus, disks = [], [], []
     for _ in range(RUNS):

@@ -3,7 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
@@ -14,7 +14,6 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.likes import store
 from bapsang_api.likes.store import LOCK, Claim, LikeStore
 from bapsang_api.likes.writeback import store as rows
-from bapsang_api.likes.writeback.reconcile import Reconciliation
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +21,10 @@ BATCH: Final = 500
 DEADLINE_SECONDS: Final = 50.0
 # Batches that are claimed at once: waiting for Redis's log takes up to a second, however much is claimed.
 _CLAIMED_AHEAD: Final = 10
+
+
+#: Compares some posts and repairs them; returns by how many likes they differed.
+Reconcile = Callable[[Lane], Awaitable[int]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class LikeSync:
         database: Database,
         likes: LikeStore,
         clock: Clock,
-        reconciliation: Reconciliation | None = None,
+        reconcile: Reconcile | None = None,
         *,
         batch_size: int = BATCH,
         deadline_seconds: float = DEADLINE_SECONDS,
@@ -58,7 +61,7 @@ class LikeSync:
     ) -> None:
         """`batch_size` posts go in one transaction; after `deadline_seconds` no new batch is begun."""
         self._database, self._likes, self._clock = database, likes, clock
-        self._reconciliation = reconciliation
+        self._reconcile = reconcile
         self._batch_size, self._deadline, self._timer = batch_size, deadline_seconds, timer
 
     async def run(self) -> SyncReport:
@@ -87,7 +90,7 @@ class LikeSync:
                 log.debug("like_sync.batch", extra={"posts": len(batch), "added": plus, "removed": minus})
                 if not (in_time := self._timer() - started < self._deadline):
                     break  # what is claimed waits for the next run
-        differences = await self._reconciliation.run(lane) if in_time and self._reconciliation else 0
+        differences = await self._reconcile(lane) if in_time and self._reconcile else 0
         backlog = await self._likes.backlog(self._clock.now())
         return SyncReport(
             ran=True,

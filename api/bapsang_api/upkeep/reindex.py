@@ -6,8 +6,8 @@ from functools import partial
 from typing import Final
 
 from bapsang_api.kit.db.database import Database
-from bapsang_api.likes.writeback.store import post_ids_after
 from bapsang_api.upkeep import store
+from bapsang_api.upkeep.store import post_ids_after
 
 _BATCH: Final = 200
 

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, ScalarSelect, func, select, true, tuple_, upd
 
 from bapsang_api.auth.models import AuthSession
 from bapsang_api.comments.models import STATUS_ACTIVE, Comment
+from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.likes.models import UserPostLike
-from bapsang_api.likes.store import PostKeys
+from bapsang_api.likes.store import DIRTY, LikeStore, PostKeys
 from bapsang_api.posts.models import Post
 from bapsang_api.posts.store import words_of
 from bapsang_api.search import store as texts
@@ -26,6 +27,8 @@ comments = table_of(Comment)
 LIKES: Final = "like_count"
 COMMENTS: Final = "comment_count"
 REPLIES: Final = "reply_count"
+REDIS: Final = "redis"  # likes as Redis holds them
+_PROGRESS: Final = "like:reconciled"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,21 @@ class Loaded:
     count: int
     members: int
     pending: Mapping[str, bool]  # user id -> liked, not known to be in the database
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the reconciliation has come since Redis began. `differences` must be 0."""
+
+    after: str = ""
+    posts: int = 0
+    differences: int = 0
+    turns: int = 0
+
+
+def post_ids_after(connection: Connection, after: str, limit: int) -> list[str]:
+    """Return the next `limit` posts in the order of their ids, deleted ones too."""
+    return list(connection.scalars(select(posts.c.id).where(posts.c.id > after).order_by(posts.c.id).limit(limit)))
 
 
 def existing(connection: Connection, post_ids: Sequence[str]) -> list[str]:
@@ -114,25 +132,50 @@ def stored_pairs(connection: Connection, pairs: Sequence[tuple[str, str]]) -> se
     return {(post_id, user_id) for post_id, user_id in connection.execute(statement)}
 
 
-async def loaded(redis: Redis, post_ids: Sequence[str]) -> list[Loaded]:
-    """Return those of the posts whose likes Redis holds."""
-    async with redis.pipeline(transaction=True) as pipeline:
-        for post_id in post_ids:
-            keys = PostKeys.of(post_id)
-            pipeline.get(keys.size)
-            pipeline.scard(keys.users)
-            pipeline.bitcount(keys.bits)
-            pipeline.hgetall(keys.claim)
-            pipeline.hgetall(keys.delta)
-        answers = await pipeline.execute()
-    found = []
-    for post_id, size, members, bits, claim, delta in zip(
-        post_ids, *(answers[start::5] for start in range(5)), strict=True
-    ):
-        if size is not None:
+class RecountStore:
+    """The Redis side: likes as they are held, and how far the reconciliation has come."""
+
+    def __init__(self, redis: Redis, clock: Clock) -> None:
+        self._redis, self._clock = redis, clock
+        self.unload = LikeStore(redis).unload
+
+    async def loaded(self, post_ids: Sequence[str]) -> list[Loaded]:
+        """Return those of the posts whose likes Redis holds. Marks again what waits and has lost its mark."""
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            for post_id in post_ids:
+                keys = PostKeys.of(post_id)
+                pipeline.get(keys.size)
+                pipeline.scard(keys.users)
+                pipeline.bitcount(keys.bits)
+                pipeline.hgetall(keys.claim)
+                pipeline.hgetall(keys.delta)
+            answers = await pipeline.execute()
+        found, waiting = [], []
+        for post_id, size, members, bits, claim, delta in zip(
+            post_ids, *(answers[start::5] for start in range(5)), strict=True
+        ):
             pending = {user_id: state == "1" for user_id, state in {**claim, **delta}.items() if user_id != "id"}
-            found.append(Loaded(post_id, int(size), int(members) + int(bits), pending))
-    return found
+            if pending:
+                waiting.append(post_id)
+            if size is not None:
+                found.append(Loaded(post_id, int(size), int(members) + int(bits), pending))
+        if waiting:
+            # Pending changes of a post without a mark would never be written back; a mark without changes does nothing.
+            await self._redis.zadd(DIRTY, dict.fromkeys(waiting, int(self._clock.now().timestamp() * 1000)), nx=True)
+        return found
+
+    async def progress(self) -> Progress:
+        fields = await self._redis.hgetall(_PROGRESS)
+        numbers = {name: int(fields.get(name, 0)) for name in ("posts", "differences", "turns")}
+        return Progress(str(fields.get("after", "")), **numbers)
+
+    async def advance(self, after: str, *, posts: int, differences: int, turns: int) -> None:
+        """Go on after this post the next time; the rest is added to what is there."""
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hset(_PROGRESS, "after", after)
+            for name, more in (("posts", posts), ("differences", differences), ("turns", turns)):
+                pipeline.hincrby(_PROGRESS, name, more)
+            await pipeline.execute()
 
 
 def forget_login(connection: Connection, user_id: str) -> None:

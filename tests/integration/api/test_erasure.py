@@ -6,6 +6,7 @@ from bapsang_api.kit.problem import NotFound
 from bapsang_api.likes.service import LikeService
 from bapsang_api.upkeep.erasure import Erased, Erasure
 from bapsang_api.upkeep.recount import Recount
+from bapsang_api.upkeep.store import RecountStore
 from bapsang_api.uploads.collector import Report
 from bapsang_api.users.service import user_id_of
 
@@ -27,7 +28,9 @@ def erasure(world: World) -> Erasure:
 async def erase(world: World, person: Person, *, with_posts: bool = True) -> Erased:
     """Erase somebody, and check that every counter is still the number of its rows."""
     erased = await erasure(world).erase(person.user_id, with_posts=with_posts, reason=None)
-    counted = await Recount(world.runtime.database, world.runtime.redis).run(None, dry_run=True)
+    counted = await Recount(world.runtime.database, RecountStore(world.runtime.redis, world.clock)).run(
+        None, dry_run=True
+    )
     assert counted.differences == 0
     return erased
 

@@ -7,8 +7,8 @@ import pytest
 from httpx import ASGITransport, AsyncClient
 
 from bapsang_api.likes.store import DIRTY, LOCK
-from bapsang_api.likes.writeback.reconcile import Reconciliation
-from bapsang_api.likes.writeback.store import ReconcileStore
+from bapsang_api.upkeep.recount import Reconciliation
+from bapsang_api.upkeep.store import Loaded, RecountStore
 
 from .world import World
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.both_databases
 async def reconcile(world: World, slice_size: int = 1_000) -> int:
     async with world.runtime.database.exclusive(LOCK) as lane:
         assert lane is not None
-        return await Reconciliation(ReconcileStore(world.runtime.redis), world.clock).run(lane, slice_size=slice_size)
+        return await Reconciliation(RecountStore(world.runtime.redis, world.clock)).run(lane, slice_size=slice_size)
 
 
 async def written_post(world: World) -> str:
@@ -40,7 +40,7 @@ async def metrics(world: World) -> dict[str, str]:
 async def test_nothing_differs_and_every_post_gets_its_turn(world: World) -> None:
     posts = {await written_post(world) for _ in range(3)}
     assert await reconcile(world) == 0
-    store = ReconcileStore(world.runtime.redis)
+    store = RecountStore(world.runtime.redis, world.clock)
     start = await store.progress()
     for _ in range(2):
         assert await reconcile(world, slice_size=2) == 0
@@ -55,7 +55,7 @@ async def test_a_wrong_count_is_reported_and_repaired(world: World, caplog: pyte
     report = await world.write_back()
     assert report.differences == 5
     assert await world.like_count_column(post_id) == 2
-    (record,) = [record for record in caplog.records if record.message == "likes.difference"]
+    (record,) = [record for record in caplog.records if record.message == "recount.difference"]
     assert (record.levelno, record.__dict__["post_id"]) == (logging.ERROR, post_id)
     assert (await metrics(world))["bapsang_like_differences"] == "5.0"
     assert await reconcile(world) == 0
@@ -85,15 +85,12 @@ async def test_what_changes_while_rows_are_counted_is_no_difference(world: World
     post_id = await written_post(world)
     carol = await world.person()
 
-    class Changing(ReconcileStore):
-        looks = 0
-
-        async def sizes(self, *arguments: Any) -> dict[str, int]:
-            self.looks += 1
-            if self.looks == 2:
-                await carol.toggle(post_id)
-            return await super().sizes(*arguments)
+    class Changing(RecountStore):
+        async def loaded(self, *arguments: Any) -> list[Loaded]:
+            found = await super().loaded(*arguments)
+            await carol.toggle(post_id)
+            return found
 
     async with world.runtime.database.exclusive(LOCK) as lane:
         assert lane is not None
-        assert await Reconciliation(Changing(world.runtime.redis), world.clock).run(lane) == 0
+        assert await Reconciliation(Changing(world.runtime.redis, world.clock)).run(lane) == 0

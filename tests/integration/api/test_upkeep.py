@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, text
 from bapsang_api.kit.problem import NotFound
 from bapsang_api.likes.store import LOCK
 from bapsang_api.upkeep.recount import Recount
+from bapsang_api.upkeep.store import RecountStore
 
 from .process import BARE, PROGRAM, log_lines, run_here
 from .world import Backend, World, open_world
@@ -28,7 +29,7 @@ ROWS = (
 
 
 def recount(world: World, batch_size: int = 2) -> Recount:
-    return Recount(world.runtime.database, world.runtime.redis, batch_size=batch_size)
+    return Recount(world.runtime.database, RecountStore(world.runtime.redis, world.clock), batch_size=batch_size)
 
 
 async def test_nothing_differs_while_likes_wait_are_claimed_and_are_written(world: World) -> None:

@@ -17,7 +17,7 @@ from bapsang_api.kit.redis.client import EMBEDDED, open_redis
 from bapsang_api.kit.redis.pipeline import Pipeline
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.store import LikeStore
-from bapsang_api.likes.writeback.store import ReconcileStore
+from bapsang_api.upkeep.store import RecountStore
 
 
 class Process:
@@ -30,7 +30,7 @@ class Process:
         self.lifecycle.start()
         redis = open_redis(EMBEDDED)
         likes = LikeStore(redis, Pipeline(redis))
-        admin = create_admin_app(self.lifecycle, self.metrics, likes, ReconcileStore(redis), SystemClock())
+        admin = create_admin_app(self.lifecycle, self.metrics, likes, RecountStore(redis, SystemClock()), SystemClock())
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(admin), base_url="http://testserver")
 
     async def status(self, path: str) -> int:

@@ -1,19 +1,16 @@
-"""The SQL of the write-back, and what the reconciliation asks of Redis and MySQL."""
+"""The SQL of the write-back."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from redis.asyncio import Redis
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from bapsang_api.kit.db import counters
 from bapsang_api.kit.db.columns import table_of
-from bapsang_api.kit.redis.client import load_script
 from bapsang_api.likes.rows.store import likes, posts, stored
-from bapsang_api.likes.store import DIRTY, PostKeys, chunks
+from bapsang_api.likes.store import chunks
 from bapsang_api.posts.models import STATUS_DELETED
 from bapsang_api.users.models import User
 
@@ -21,78 +18,7 @@ users = table_of(User)
 
 Pair = tuple[str, str]  # post, user
 
-_RECONCILED: Final = "like:reconciled"
 _ID: Final = tuple_(likes.c.post_id, likes.c.user_id)
-
-
-@dataclass(frozen=True)
-class Counted:
-    """A post's count in its row, and how many likes there are of it."""
-
-    post_id: str
-    count: int
-    rows: int
-
-
-@dataclass(frozen=True)
-class Reconciled:
-    """How far the reconciliation has come since Redis began. `differences` must be 0."""
-
-    after: str = ""
-    posts: int = 0
-    differences: int = 0
-    turns: int = 0
-
-
-class ReconcileStore:
-    """The Redis side of the reconciliation."""
-
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._look = load_script(redis, "bapsang_api.likes", "look")
-
-    async def progress(self) -> Reconciled:
-        fields = await self._redis.hgetall(_RECONCILED)
-        numbers = {name: int(fields.get(name, 0)) for name in ("posts", "differences", "turns")}
-        return Reconciled(str(fields.get("after", "")), **numbers)
-
-    async def advance(self, after: str, *, posts: int, differences: int, turns: int) -> None:
-        """Go on after this post the next time; the rest is added to what is there."""
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hset(_RECONCILED, "after", after)
-            for name, more in (("posts", posts), ("differences", differences), ("turns", turns)):
-                pipeline.hincrby(_RECONCILED, name, more)
-            await pipeline.execute()
-
-    async def sizes(self, post_ids: Sequence[str], now: datetime) -> dict[str, int]:
-        """Return how many likes Redis holds of those posts that are loaded and have no pending changes."""
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for post_id in post_ids:
-                keys = PostKeys.of(post_id)
-                await self._look(
-                    keys=[keys.users, keys.bits, keys.size, keys.delta, keys.claim, DIRTY],
-                    args=[post_id, int(now.timestamp() * 1000)],
-                    client=pipeline,
-                )
-            sizes = await pipeline.execute()
-        return {post_id: int(size) for post_id, size in zip(post_ids, sizes, strict=True) if int(size) >= 0}
-
-    async def forget(self, post_ids: Sequence[str]) -> None:
-        """Make the posts load again from the database; what is pending stays."""
-        if post_ids:
-            await self._redis.delete(*(PostKeys.of(post_id).size for post_id in post_ids))
-
-
-def post_ids_after(connection: Connection, after: str, limit: int) -> list[str]:
-    """Return the next `limit` posts in the order of their ids, deleted ones too."""
-    return list(connection.scalars(select(posts.c.id).where(posts.c.id > after).order_by(posts.c.id).limit(limit)))
-
-
-def counted(connection: Connection, post_ids: Sequence[str]) -> list[Counted]:
-    """Return counts and rows of the posts as of one moment: a single statement."""
-    rows = select(func.count()).select_from(likes).where(likes.c.post_id == posts.c.id).scalar_subquery()
-    statement = select(posts.c.id, posts.c.like_count, rows).where(posts.c.id.in_(post_ids))
-    return [Counted(*row) for row in connection.execute(statement)]
 
 
 def recount(connection: Connection, post_ids: Sequence[str]) -> None:
