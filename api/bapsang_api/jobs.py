@@ -12,6 +12,7 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from bapsang_api import endings
+from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import SystemClock
@@ -22,7 +23,6 @@ from bapsang_api.kit.logs import describe
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.kit.redis.client import OUTAGE, open_redis
 from bapsang_api.kit.redis.pipeline import Pipeline
-from bapsang_api.kit.security.passwords import Passwords
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import DEADLINE_SECONDS, LikeSync

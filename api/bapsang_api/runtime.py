@@ -15,6 +15,7 @@ from bapsang_api.admin import create_admin_app
 from bapsang_api.app import REPLAYS, create_app
 from bapsang_api.auth.account import AccountService
 from bapsang_api.auth.discovery import Discovery
+from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
@@ -34,7 +35,6 @@ from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.redis.client import OUTAGE, open_redis
 from bapsang_api.kit.redis.pipeline import Pipeline
-from bapsang_api.kit.security.passwords import Passwords
 from bapsang_api.kit.security.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.server import UnsuitableRedisError, check_redis

@@ -6,12 +6,12 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bapsang_api.auth import secrets, store
+from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.problem import Conflict, NotFound
-from bapsang_api.kit.security.passwords import Passwords
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_ACTIVE
 from bapsang_api.users.service import UserService, withdraw

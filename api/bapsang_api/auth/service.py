@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 
 from bapsang_api.auth import secrets, store
 from bapsang_api.auth.models import AuthSession, RefreshToken
+from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.store import StoredToken
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import Forbidden, NotAuthenticated, TooManyRequests
-from bapsang_api.kit.security.passwords import Passwords
 from bapsang_api.kit.security.tokens import Principal, TokenIssuer
 from bapsang_api.uploads.service import Named
 from bapsang_api.users import store as accounts

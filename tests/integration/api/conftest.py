@@ -13,7 +13,7 @@ from botocore.loaders import JSONFileLoader
 from cryptography.hazmat.primitives import serialization
 
 from bapsang_api import runtime
-from bapsang_api.kit.security import passwords
+from bapsang_api.auth import passwords
 from bapsang_api.migrate import migrate
 
 from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, create_bucket, open_photo_world, serving_s3

@@ -21,7 +21,7 @@ from argon2 import PasswordHasher
 from starlette.types import ASGIApp, Message
 from ulid import ULID
 
-from bapsang_api.kit.security import passwords
+from bapsang_api.auth import passwords
 from bapsang_api.runtime import running
 from bapsang_api.settings import Settings
 

@@ -13,12 +13,12 @@ from argon2 import PasswordHasher
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from bapsang_api.auth.passwords import Passwords
 from bapsang_api.kit.concurrency import SingleFlight
 from bapsang_api.kit.context import request_id
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.logs import JsonFormatter
 from bapsang_api.kit.problem import NotFound, Unavailable
-from bapsang_api.kit.security.passwords import Passwords
 from bapsang_api.kit.threads import BoundedPool
 
 
