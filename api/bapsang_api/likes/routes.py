@@ -13,6 +13,7 @@ from bapsang_api.http.request import Request
 from bapsang_api.http.wire import API, json_response, problems
 from bapsang_api.likes.service import LikeService
 from bapsang_api.posts.schemas import PostPage
+from bapsang_api.posts.service import PostService
 from bapsang_api.posts.wire import page_of
 from bapsang_api.uploads.service import ImageService
 
@@ -20,6 +21,7 @@ router = APIRouter(prefix=f"{API}/posts/{{post_id}}/likes", tags=["likes"])
 mine_router = APIRouter(prefix=f"{API}/users/me/likes", tags=["likes"])
 Images = Annotated[ImageService, provided(ImageService)]
 Likes = Annotated[LikeService, provided(LikeService)]
+Posts = Annotated[PostService, provided(PostService)]
 
 
 _DONE: Final = Answer(204)
@@ -62,9 +64,10 @@ async def unlike(request: Request, services: Services, post_id: str) -> Answer:
 async def list_liked_posts(
     principal: CurrentPrincipal,
     likes: Likes,
+    posts: Posts,
     images: Images,
     paging: RequestedPage,
 ) -> Response:
     """List the posts that the caller likes, the last liked first. A like shows here after the next write-back."""
-    page = await likes.page(principal.user_id, paging.start, paging.most)
+    page = await posts.counted(await likes.page(principal.user_id, paging.start, paging.most))
     return json_response(page_of(page.rows, page.following, images))

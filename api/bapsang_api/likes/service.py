@@ -19,7 +19,7 @@ from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.rows import store as rows
 from bapsang_api.likes.store import CHUNK, LOCK, Liked, LikeStore, RedisEmptyError
-from bapsang_api.posts.service import Page, with_count
+from bapsang_api.posts.service import Page
 from bapsang_api.posts.views import View, Views
 from bapsang_api.users.numbers import UserNumbers
 
@@ -87,14 +87,13 @@ class LikeService:
         return liked, written if likes is None else likes, views
 
     async def page(self, user_id: str, before: Keyset | None, size: int) -> Page:
-        """Return up to `size` posts that the user likes, the last liked first, with live counts.
+        """Return up to `size` posts that the user likes, the last liked first, as their rows count likes and views.
 
         From the database: a like appears, and one taken back goes, with the next write-back.
         """
         liked = await self._database.read_lagging(partial(rows.page, user_id=user_id, before=before, limit=size + 1))
         shown, following = cut(liked, size, lambda row: Following(row.liked_at, row.post.post_id))
-        counts = await self.counts([row.post.post_id for row in shown])
-        return Page([with_count(row.post, counts) for row in shown], following)
+        return Page([row.post for row in shown], following)
 
     async def forget(self, post_id: str) -> None:
         """Forget the likes of a post that has been deleted for good. Raises Redis errors."""

@@ -204,10 +204,14 @@ class PostService:
         rows = await self._database.read_lagging(partial(queries.found, query=query, before=before, limit=size + 1))
         return await self._page(rows, size)
 
+    async def counted(self, page: Page) -> Page:
+        """Return a page with the likes and views that its rows lack."""
+        likes, views = await self._reads.live([row.post_id for row in page.rows])
+        return Page([with_views(with_count(row, likes), views) for row in page.rows], page.following)
+
     async def _page(self, rows: list[PostItemView], size: int) -> Page:
         listed, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
-        likes, views = await self._reads.live([row.post_id for row in listed])
-        return Page([with_views(with_count(row, likes), views) for row in listed], following)
+        return await self.counted(Page(listed, following))
 
     @staticmethod
     def _lock_own(connection: Connection, post_id: str, user_id: str) -> None:

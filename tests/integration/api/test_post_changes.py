@@ -270,8 +270,9 @@ async def test_posts_i_like_come_last_liked_first_with_live_counts(world: World)
     await alice.toggle(posts[2])
     await world.write_back()
     assert await scroll(bob, "/users/me/likes", 1) == [posts[4], posts[2]]
+    assert (await bob.get(f"/posts/{posts[2]}")).status_code == 200
     (listed,) = (await alice.get("/users/me/likes")).json()["items"]
-    assert listed["stats"]["likeCount"] == 2
+    assert (listed["stats"]["likeCount"], listed["stats"]["viewCount"]) == (2, 1)
     assert listed["author"]["nickname"] == alice.nickname
     assert_problem(await world.http.get(f"{API}/users/me/likes"), 401, "T001")
 
