@@ -15,6 +15,7 @@ from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
+from bapsang_api.posts.views import View
 
 from .board import FLYING, IN_DOUBT, ON, Board
 
@@ -130,9 +131,12 @@ class Clients:
         board.toggles[self._slot] += 1
         return True
 
+    async def _shown(self, post_id: str, user_id: str, user: int) -> bool | None:
+        return (await self._likes.read(post_id, user_id, user + 1, View.of(post_id, None))).is_liked
+
     async def _look(self, cell: int, post: int, user: int, generation: int) -> bool:
         try:
-            state, _ = await self._likes.liked(self._cast.post_ids[post], self._cast.user_ids[user], user + 1)
+            state = await self._shown(self._cast.post_ids[post], self._cast.user_ids[user], user)
         except DOWN:
             return True
         if self._board.generation != generation:
@@ -151,7 +155,7 @@ class Clients:
                 return False
             try:
                 await self._pass_what_is_queued()
-                state, _ = await self._likes.liked(post_id, user_id, user + 1)
+                state = await self._shown(post_id, user_id, user)
                 if state is None:
                     # What a client does that got no answer: say what is wanted, which may be repeated.
                     board.cells[cell] |= FLYING
