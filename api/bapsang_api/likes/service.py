@@ -68,16 +68,17 @@ class LikeService:
             return {}
 
     async def read(
-        self, post_id: str, principal: Principal, written: int, view: View
+        self, post_id: str, principal: Principal, written: int, view: View, *, again: bool
     ) -> tuple[bool, int, Views | None]:
         """Return whether the user likes the post, how many do, and its views, None while Redis is down; count the view.
 
-        `written` is how many likes there were at the last write-back.
+        `written` is how many likes there were at the last write-back. Posts that are read again get their likes loaded;
+        most are read once in a long while, and loading costs more than a look at the rows.
         """
         liked, likes, views = None, None, None
         try:
             liked, likes, views = await self._likes.read(post_id, principal.user_id, principal.number, view)
-            if likes is None:
+            if likes is None and again:
                 self._load_before_long(post_id)
         except OUTAGE as error:
             log.warning("likes.liked_from_rows", extra={"error": type(error).__name__})

@@ -45,11 +45,11 @@ class PostLikes(Protocol):
         """Return the live counts of those posts that have one; the others' rows are up to date."""
 
     async def read(
-        self, post_id: str, principal: Principal, written: int, view: View
+        self, post_id: str, principal: Principal, written: int, view: View, *, again: bool
     ) -> tuple[bool, int, Views | None]:
         """Return whether the user likes the post, how many do, and its views, None while Redis is down; count the view.
 
-        `written` is how many likes there were at the last write-back.
+        `written` is how many likes there were at the last write-back; `again`, whether the post was read before.
         """
 
     def listen(self, listener: Callable[[str, int], None]) -> None:
@@ -172,7 +172,7 @@ class PostService:
 
     async def detail(self, post_id: str, principal: Principal | None, viewer: str | None) -> bytes:
         """Return the answer to a detail and count a view of `viewer`, if any. Raises NotFound, and Unavailable."""
-        entry = self._reads.posts.peek(post_id)
+        entry = known = self._reads.posts.peek(post_id)
         if entry is None and is_ulid(post_id):
             entry = await self._reads.posts.get(post_id)
         if entry is None:
@@ -183,7 +183,8 @@ class PostService:
                 self._count_view(post_id, viewer)
             return (await self._reads.counted(post_id, post)).detail(_FALSE)
         # Whoever has a token is told the counts together with whether they like it.
-        liked, likes, views = await self._likes.read(post_id, principal, post.written_likes, View.of(post_id, viewer))
+        view, again = View.of(post_id, viewer), known is not None
+        liked, likes, views = await self._likes.read(post_id, principal, post.written_likes, view, again=again)
         self._reads.show(post, likes, views)
         return post.rendered.detail(likes, post.comments, post.views, _TRUE if liked else _FALSE)
 
@@ -231,7 +232,9 @@ class PostService:
         """Return a post that has just been changed, or a while ago: that is done, whether its likes can be read or not."""
         liked, likes, views = False, row.like_count, None
         with after_commit("posts.like_not_read", post_id=row.post_id):
-            liked, likes, views = await self._likes.read(row.post_id, principal, likes, View.of(row.post_id, None))
+            liked, likes, views = await self._likes.read(
+                row.post_id, principal, likes, View.of(row.post_id, None), again=False
+            )
         shown = with_views(row, {} if views is None else {row.post_id: views})
         return Detail(replace(shown, like_count=likes), liked)
 

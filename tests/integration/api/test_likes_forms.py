@@ -29,7 +29,7 @@ class Compact:
         return liked.is_liked, liked.count
 
     async def likes(self, post_id: str, person: Person) -> bool:
-        liked, *_ = await self.service.read(post_id, person.principal, 1, View.of(post_id, None))
+        liked, *_ = await self.service.read(post_id, person.principal, 1, View.of(post_id, None), again=True)
         return liked
 
 
@@ -184,3 +184,19 @@ async def test_a_loaded_post_leaves_redis_when_nobody_likes_it_for_a_week(world:
         assert timedelta(days=6) < timedelta(seconds=seconds) <= IDLE
     await eventually(lambda: world.runtime.redis.exists(EPOCH))
     assert await world.runtime.redis.ttl(EPOCH) == -1
+
+
+async def test_likes_are_loaded_for_who_reads_a_post_again(world: World) -> None:
+    alice = await world.person()
+    post_id = await alice.write_post()
+    redis, compact = world.runtime.redis, Compact(world)
+    await compact.toggle(post_id, alice)
+    await compact.sync.run()
+    await compact.service.withhold(post_id)
+    with world.statements() as asked:
+        await compact.service.read(post_id, alice.principal, 1, View.of(post_id, None), again=False)
+        await asyncio.sleep(0.2)
+    assert len([statement for statement in asked if "user_post_likes" in statement]) == 1  # whether it is liked
+    assert not await redis.exists(f"like:size:{post_id}")
+    assert await compact.likes(post_id, alice)
+    await eventually(lambda: redis.exists(f"like:size:{post_id}"))
