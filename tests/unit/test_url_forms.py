@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from bapsang_api import endings
 from bapsang_api.kit import urls as api
 from bapsang_api.kit.logs import JsonFormatter, describe
-from bapsang_api.settings import _DEFAULTS, Settings, SettingsError
+from bapsang_api.settings import VARIABLES, Settings, SettingsError
 from bapsang_operator import urls
 
 PARTS = st.text(alphabet=string.ascii_letters + string.digits + "@:/?#%&=[].-_ ~é", min_size=1, max_size=12)
@@ -97,7 +97,7 @@ def test_what_is_accepted_has_the_host_that_was_meant(user: str, password: str, 
     assert (make_url(encoded).username, make_url(encoded).password) == (user, password)
 
 
-@given(st.sampled_from(sorted(_DEFAULTS)), PARTS, PARTS)
+@given(st.sampled_from(sorted(VARIABLES)), PARTS, PARTS)
 def test_no_setting_that_is_refused_is_repeated(variable: str, before: str, after: str) -> None:
     for text in (f"{before}{SENTINEL}{after}", f"mysql+pymysql://u:{before}@{SENTINEL}{after}@db/x"):
         said = ""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -211,7 +211,8 @@ class World:
 async def open_world(backend: Backend, *, queue_seconds: int = 5) -> AsyncIterator[World]:
     """Run a service; a crowd on a busy machine may wait longer for a connection than production lets it."""
     clock, settings = MovableClock(), Settings.from_environment({**PATIENT, **backend.environment})
-    settings = replace(settings, database_limits=settings.database_limits.replace(queue_seconds=queue_seconds))
+    limits = settings.database_limits.replace(queue_seconds=queue_seconds)
+    settings = settings.model_copy(update={"database_limits": limits})
     async with running(settings, clock=clock) as runtime:
         runtime.lifecycle.start()
         async with (

@@ -1,10 +1,14 @@
 """Settings: what a process starts with, and what it refuses to start with."""
 
+import traceback
+from pathlib import Path
+
 import pytest
 
+from bapsang_api import endings
 from bapsang_api.http.ratelimit import DEFAULTS, Limit, Rate
 from bapsang_api.kit.db.connections import Limits
-from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.settings import VARIABLES, Settings, SettingsError
 from bapsang_api.uploads.bucket import Bucket
 
 SERVERS = {
@@ -13,6 +17,8 @@ SERVERS = {
 }
 #: Settings that hold an address of HTTP, and what stands for no host there.
 HTTP = ("ISSUER", "CORS_ORIGINS", "S3_ENDPOINT", "S3_UPLOAD_URL", "S3_PUBLIC_URL")
+#: Settings that take every text. One that is new and stands not here has to check its value.
+ANY_TEXT = {"BAPSANG_AUDIENCE", "BAPSANG_OPERATOR_NAME", "BAPSANG_SIGNING_KEY_FILE", "BAPSANG_TERMINATION_LOG"}
 NO_HOST = ("", ":80", "[", "a b", "a:1:2", "a:", "s3.example.com:0", "s3.example.com:99999", "user:secret@a")
 
 
@@ -40,6 +46,8 @@ def test_servers_are_taken_as_given() -> None:
     ("variable", "value"),
     [
         ("BAPSANG_DATABASE_URI", "x"),
+        ("BAPSANG_DATABASE_URI", ""),
+        ("BAPSANG_issuer", "https://a.example.com"),
         ("BAPSANG_API_SERVICE_HOST", "10.0.0.1"),
         ("BAPSANG_DATABASE_URL", "not a url"),
         ("BAPSANG_DATABASE_URL", "mysql+pymysql://user:secret@db:3306"),
@@ -52,6 +60,7 @@ def test_servers_are_taken_as_given() -> None:
         ("BAPSANG_DATABASE_POOL_SIZE", "65"),
         ("BAPSANG_DATABASE_POOL_SIZE", "eight"),
         ("BAPSANG_DATABASE_POOL_SIZE", "²"),
+        *(("BAPSANG_DATABASE_POOL_SIZE", text) for text in ("+5", "5.0", "1_0", "9" * 5000)),
         ("BAPSANG_DATABASE_QUEUE_SIZE", "-1"),
         ("BAPSANG_DATABASE_CONNECT_SECONDS", "0"),
         ("BAPSANG_DATABASE_STATEMENT_SECONDS", "2"),
@@ -87,6 +96,34 @@ def test_bad_value_is_refused_in_one_line_that_names_it_and_hides_secrets(variab
     assert text.startswith(f"{variable} ")
     assert "\n" not in text
     assert "secret" not in text
+
+
+@pytest.mark.parametrize("variable", sorted(VARIABLES))
+@pytest.mark.parametrize("value", ["Wonder land", "Wonder\udcffland"], ids=["text", "no UTF-8"])
+def test_no_setting_takes_what_does_not_fit_or_repeats_it(variable: str, value: str) -> None:
+    if variable in ANY_TEXT and value.isascii():
+        Settings.from_environment({variable: value})
+        return
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_environment({variable: value})
+    text = str(refused.value)
+    assert text.startswith(f"{variable} ")
+    assert ": give " in text
+    assert endings.of(refused.value) == endings.Ending(endings.Code.SETTING_REFUSED, setting=variable)
+    assert "Wonder" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_nothing_is_read_but_what_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("BAPSANG_AUDIENCE=file\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BAPSANG_AUDIENCE", "process")
+    monkeypatch.setenv("BAPSANG_UNKNOWN", "process")
+    assert Settings.from_environment({}).audience == "bapsang"
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.from_environment({}).audience = "another"  # type: ignore[misc]
 
 
 def test_connections_and_waits_are_limited_as_given() -> None:
