@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
+from enum import StrEnum
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError
@@ -54,9 +55,22 @@ log = logging.getLogger(__name__)
 
 # Nobody waits for an answer, and a slow batch is better than one that is given up and done again.
 PATIENT: Final = Limits(connections=2, statement_seconds=30)
-POST_ACTS: Final = ("hide", "show")
-COMMENT_ACTS: Final = ("hide-comment", "show-comment")
-USER_ACTS: Final = ("grant", "revoke", "block", "unblock")
+
+
+class Act(StrEnum):
+    """What an administrator does: the first four to a user, the others to a post or a comment."""
+
+    GRANT = "grant"
+    REVOKE = "revoke"
+    BLOCK = "block"
+    UNBLOCK = "unblock"
+    HIDE = "hide"
+    SHOW = "show"
+    HIDE_COMMENT = "hide-comment"
+    SHOW_COMMENT = "show-comment"
+
+
+_USER_ACTS: Final = frozenset({Act.GRANT, Act.REVOKE, Act.BLOCK, Act.UNBLOCK})
 
 
 def _failed(error: Exception) -> bool:
@@ -124,7 +138,7 @@ async def collect_images(settings: Settings, *, grace: timedelta, dry_run: bool)
     return True
 
 
-async def administer(settings: Settings, *, act: str, target: str, reason: str | None) -> bool:
+async def administer(settings: Settings, *, act: Act, target: str, reason: str | None) -> bool:
     """Do one of the acts to a post or comment (by id) or a user (by id or e-mail). Returns False when it could not be done.
 
     On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
@@ -138,17 +152,17 @@ async def administer(settings: Settings, *, act: str, target: str, reason: str |
     revoked = RevokedSessions(redis, clock)
     moderation = ModerationService(database, revoked, likes, clock, Ids(clock))
     acts = {
-        "grant": moderation.grant,
-        "revoke": moderation.revoke,
-        "block": moderation.block,
-        "unblock": moderation.unblock,
-        "hide": moderation.hide,
-        "show": moderation.show,
-        "hide-comment": moderation.hide_comment,
-        "show-comment": moderation.show_comment,
+        Act.GRANT: moderation.grant,
+        Act.REVOKE: moderation.revoke,
+        Act.BLOCK: moderation.block,
+        Act.UNBLOCK: moderation.unblock,
+        Act.HIDE: moderation.hide,
+        Act.SHOW: moderation.show,
+        Act.HIDE_COMMENT: moderation.hide_comment,
+        Act.SHOW_COMMENT: moderation.show_comment,
     }
     try:
-        target_id = await user_id_of(database, target) if act in USER_ACTS else target
+        target_id = await user_id_of(database, target) if act in _USER_ACTS else target
         await acts[act](Actor(None, reason), target_id)
         await revoked.deliver()  # this process ends, so nobody sends later what Redis has refused
     except (NotFound, Unavailable, *OUTAGE) as error:

@@ -129,7 +129,7 @@ def test_what_is_there_is_neither_lost_nor_mixed_without_being_told_so(tmp_path:
     ("arguments", "says"),
     [
         (["--users", "0"], "--users: posts need at least one user"),
-        (["--users", "-1"], "-1 is not a number from 0"),
+        (["--users", "-1"], "'--users': Input should be greater than or equal to 0"),
         (["--users", "1", "--posts", "1", "--likes", "2"], "--likes: at most 1"),
         (["--until", "yesterday"], "yesterday is not a time such as"),
         (["--append", "--wipe"], "not allowed with"),
