@@ -6,14 +6,20 @@ A setting is a field of `Settings`; its type checks the value and has the words 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Le, Predicate
-from pydantic import AfterValidator, BeforeValidator, PlainValidator, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -21,9 +27,10 @@ from bapsang_api.endings import DEFAULT_TERMINATION_LOG, Code, Ending, EndingErr
 from bapsang_api.http.ratelimit import DEFAULTS, Limit, Rate, rates_from
 from bapsang_api.kit.db.connections import DEFAULT_LIMITS, Limits
 from bapsang_api.kit.redis.client import EMBEDDED
-from bapsang_api.kit.urls import MYSQL_FORM, REDIS_FORM, is_http_url, is_origin, mysql_fault, redis_fault
 from bapsang_api.uploads.bucket import Bucket
+from bapsang_api.urls import MYSQL_FORM, REDIS_FORM, is_http_url, is_origin, mysql_fault, redis_fault
 
+PREFIX: Final = "BAPSANG_"
 _FAULT: Final = "fault"
 
 
@@ -123,12 +130,10 @@ _BUCKET = _named(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", "community-media")
 _REGION = _named(r"^[a-z0-9][a-z0-9-]*[a-z0-9]$", "ap-northeast-2")
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting, with defaults that work on one machine without any server. `BAPSANG_ISSUER` is `issuer`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="BAPSANG_", enable_decoding=False, validate_default=False, frozen=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     database_url: Annotated[str, *_DATABASE] = "sqlite:///./bapsang.sqlite3"
     database_reader_url: Annotated[str | None, *_DATABASE] = None
@@ -164,7 +169,7 @@ class Settings(BaseSettings):
         """Whether Redis is the stand-in inside this process."""
         return self.redis_url == EMBEDDED
 
-    @cached_property
+    @property
     def database_limits(self) -> Limits:
         """How much of the database this process may take, and how long it waits."""
         return Limits(
@@ -174,7 +179,7 @@ class Settings(BaseSettings):
             self.database_statement_seconds,
         )
 
-    @cached_property
+    @property
     def bucket(self) -> Bucket | None:
         """The bucket for images, None where uploads are off."""
         if self.s3_bucket is None:
@@ -184,30 +189,17 @@ class Settings(BaseSettings):
         return Bucket.of(self.s3_bucket, self.s3_region, **origins)
 
     @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        *_: PydanticBaseSettingsSource,
-        **_named: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leave what `from_environment` gives: neither the process's environment nor a .env file is read besides."""
-        return (init_settings,)
-
-    @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Return the checked settings. Raises SettingsError, also for an unknown BAPSANG_ name: most often a typo."""
-        source = EnvSettingsSource(cls)
-        given = {name: text.strip() for name, text in environ.items() if name.startswith(source.env_prefix)}
+        given = {name: text.strip() for name, text in environ.items() if name.startswith(PREFIX)}
         for name, text in sorted(given.items()):
             if name not in VARIABLES:
                 known = ", ".join(sorted(VARIABLES))
                 raise SettingsError(name, "is not a known setting", f"remove it, or use one of {known}")
             if text.encode("utf-8", "ignore").decode() != text:  # it could not be sent, nor logged
                 raise SettingsError(name, "is not text", "give text in UTF-8")
-        source.env_vars = {name.lower(): text for name, text in given.items() if text}
         try:
-            settings = cls.model_validate(source())
+            settings = cls.model_validate({VARIABLES[name]: text for name, text in given.items() if text})
         except ValidationError as error:
             raise _refused(error) from None  # pydantic's text has the value
         reader = settings.database_reader_url
@@ -224,15 +216,13 @@ class Settings(BaseSettings):
         return settings
 
 
-def _variable(field: str) -> str:
-    return f"{Settings.model_config['env_prefix']}{field}".upper()
-
-
 def _refused(error: ValidationError) -> SettingsError:
     first = error.errors(include_url=False, include_input=False)[0]
     field = str(first["loc"][0])
     said = next(word for word in Settings.model_fields[field].metadata if isinstance(word, Refusal))
-    return SettingsError(_variable(field), first["msg"] if first["type"] == _FAULT else said.problem, said.remedy)
+    return SettingsError(
+        f"{PREFIX}{field.upper()}", first["msg"] if first["type"] == _FAULT else said.problem, said.remedy
+    )
 
 
-VARIABLES: Final = frozenset(map(_variable, Settings.model_fields))
+VARIABLES: Final = {f"{PREFIX}{field.upper()}": field for field in Settings.model_fields}

@@ -1,7 +1,7 @@
 """The form of URLs in Secrets: one that can be read in two ways is refused, and its text is never repeated. Pure.
 
 Drivers end the password at the first `@`. With another one in it the rest of the password became the host, and stood in
-every message about a host that cannot be reached. The API has the same rule (`bapsang_api.kit.urls`); a test
+every message about a host that cannot be reached. The API has the same rule (`bapsang_api.urls`); a test
 compares both.
 """
 
@@ -17,7 +17,7 @@ from bapsang_operator.parts import SecretRef
 _TEXT: Final = r"@\x00-\x20\x7f"
 _HOST: Final = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
 _OPTIONS: Final = rf"(?:\?[A-Za-z_]+=[^&#{_TEXT}]*(?:&[A-Za-z_]+=[^&#{_TEXT}]*)*)?"
-_MYSQL: Final = re.compile(rf"mysql\+pymysql://(?:[^:/{_TEXT}]*(?::[^{_TEXT}]*)?@)?{_HOST}/[^/?#:{_TEXT}]+{_OPTIONS}")
+_MYSQL: Final = re.compile(rf"mysql\+pymysql://(?:[^:/{_TEXT}]*(?::[^{_TEXT}]*)?@)?{_HOST}/[^/?#:%{_TEXT}]+{_OPTIONS}")
 # Here a slash, a question mark or a number sign would end the host's part before the password does.
 _REDIS: Final = re.compile(rf"rediss?://(?:[^:/?#{_TEXT}]*(?::[^/?#{_TEXT}]*)?@)?{_HOST}(?:/[0-9]{{0,5}})?{_OPTIONS}")
 _ENCODED: Final = "with @ : / ? # % in user and password percent-encoded (@ is %40)"

@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import OperationalError
 
 from bapsang_api import endings
-from bapsang_api.kit import urls as api
+from bapsang_api import urls as api
 from bapsang_api.kit.logs import JsonFormatter, describe
 from bapsang_api.settings import VARIABLES, Settings, SettingsError
 from bapsang_operator import urls
@@ -51,6 +51,7 @@ def test_url_of_a_database_is_taken_where_all_read_it_alike(text: str) -> None:
         "mysql+pymysql://u:p@db/name@x",
         "mysql+pymysql://u:p@db/name?a=b@c",
         "mysql+pymysql://u:p@db",
+        "mysql+pymysql://u:p@db/na%6De",
         "mysql+pymysql://u:p@db:70000/name",
         "mysql+pymysql://u:p@d b/name",
         "mysql+pymysql://bapsang:Wonderland",

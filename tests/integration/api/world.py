@@ -14,6 +14,7 @@ import jwt
 from sqlalchemy import event, text
 
 from bapsang_api.kit.clock import SystemClock
+from bapsang_api.kit.db.connections import Limits
 from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.sync import LikeSync, SyncReport
 from bapsang_api.runtime import Runtime, running
@@ -210,9 +211,13 @@ class World:
 @contextlib.asynccontextmanager
 async def open_world(backend: Backend, *, queue_seconds: int = 5) -> AsyncIterator[World]:
     """Run a service; a crowd on a busy machine may wait longer for a connection than production lets it."""
-    clock, settings = MovableClock(), Settings.from_environment({**PATIENT, **backend.environment})
-    limits = settings.database_limits.replace(queue_seconds=queue_seconds)
-    settings = settings.model_copy(update={"database_limits": limits})
+
+    class Patient(Settings):
+        @property
+        def database_limits(self) -> Limits:
+            return super().database_limits.replace(queue_seconds=queue_seconds)
+
+    clock, settings = MovableClock(), Patient.from_environment({**PATIENT, **backend.environment})
     async with running(settings, clock=clock) as runtime:
         runtime.lifecycle.start()
         async with (

@@ -11,7 +11,7 @@ from typing import Final
 _TEXT: Final = r"@\x00-\x20\x7f"
 _HOST: Final = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
 _OPTIONS: Final = rf"(?:\?[A-Za-z_]+=[^&#{_TEXT}]*(?:&[A-Za-z_]+=[^&#{_TEXT}]*)*)?"
-_MYSQL: Final = re.compile(rf"mysql\+pymysql://(?:[^:/{_TEXT}]*(?::[^{_TEXT}]*)?@)?{_HOST}/[^/?#:{_TEXT}]+{_OPTIONS}")
+_MYSQL: Final = re.compile(rf"mysql\+pymysql://(?:[^:/{_TEXT}]*(?::[^{_TEXT}]*)?@)?{_HOST}/[^/?#:%{_TEXT}]+{_OPTIONS}")
 # Here a slash, a question mark or a number sign would end the host's part before the password does.
 _REDIS: Final = re.compile(rf"rediss?://(?:[^:/?#{_TEXT}]*(?::[^/?#{_TEXT}]*)?@)?{_HOST}(?:/[0-9]{{0,5}})?{_OPTIONS}")
 _ORIGIN: Final = re.compile(rf"https?://{_HOST}")
