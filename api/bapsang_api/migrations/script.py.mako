@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from bapsang_api.kit.db import columns
-
-revision: str = ${repr(up_revision)}
-down_revision: str | None = ${repr(down_revision)}
+revision: str = "${up_revision}"
+down_revision: str | None = "${down_revision}"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 

@@ -91,7 +91,7 @@ def rendered(view: PostDetailView, images: Urls) -> Rendered:
     view = replace(view, like_count=0, comment_count=0, view_count=0)
     item_head, item_tail = _cut(item_of(view, images), b"}")
     head, tail = _cut(detail_of(view, images, is_liked=False), b',"isLiked":false}')
-    assert item_tail == tail  # noqa: S101 - both end with the tags
+    assert item_tail == tail, "PostItem and PostDetail end alike"  # noqa: S101
     same = _common(head, item_head)
     end = _common(head[: same - 1 : -1], item_head[: same - 1 : -1])
     return Rendered(head, tail, same, item_head[same : len(item_head) - end], len(head) - end)

@@ -24,7 +24,7 @@ from bapsang_local import engine as engines
 from bapsang_local.failure import Failure
 from bapsang_local.settings import Settings, from_environment
 
-from . import against, depth, flush, generator, hot, logins, machine, mix, routes, servers, upkeep
+from . import against, depth, flush, generator, hot, logins, machine, mix, routes, servers, sizes, upkeep
 from .interpreter import CODE, Interpreter, OfImage, OfMachine
 from .proc import CORES, two_cores
 from .scenario import PEAK
@@ -36,6 +36,7 @@ RESULT = ROOT / "docs" / "benchmarks" / "api.json"
 #: In this order: what changes the data most comes last.
 PARTS: dict[str, Callable[[World, Options], dict[str, Any]]] = {
     "routes": routes.measure,
+    "sizes": sizes.measure,
     "depth": depth.measure,
     "mix": mix.peak,
     "ramp": mix.ramp,

@@ -1,6 +1,7 @@
 """Every revision expands: the version before it goes on serving on its schema. What takes away says that it contracts."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ def test_names_of_the_files_tell_the_revisions_and_the_newest_sorts_last() -> No
     scripts = ScriptDirectory.from_config(config)
     assert revisions() == {script.revision for script in scripts.walk_revisions()}
     assert max(revisions()) == scripts.get_current_head()
+    assert all(re.fullmatch("[0-9]{4}", revision) for revision in revisions())  # alembic revision --rev-id 0009
 
 
 @pytest.mark.parametrize("path", REVISIONS, ids=lambda path: path.stem)
