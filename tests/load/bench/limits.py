@@ -1,5 +1,5 @@
 """What two versions carry, in turn: the highest rate within the service levels; what is answered at 70 % of it, and at 150 %; and
-pages by cursor and lists of comments beside the first page, while people write."""
+pages by cursor and lists of comments beside the first page, while people write; and what a request costs that comes alone."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def measure(worlds: tuple[World, World], names: tuple[str, str], options: Option
             "steady": _steady(worlds[at], best[at] * STEADY, options),
             "overload": _overload(worlds[at], best[at], options),
         }
-    pages = _pages(worlds, options)
+    pages, alone = _pages(worlds, options), _alone(worlds, options)
     for at, key in enumerate(("old", "new")):
-        found[key]["beside_writes"] = pages[at]
+        found[key] |= {"beside_writes": pages[at], "alone": alone[at]}
     _show(names, found)
     return {**found, "highest_new_over_old": round(best[1] / best[0], 3) if best[0] else None}
 
@@ -129,6 +129,24 @@ def _pages(worlds: tuple[World, World], options: Options) -> list[dict[str, Any]
     return found
 
 
+def _alone(worlds: tuple[World, World], options: Options) -> list[dict[str, float]]:
+    """Ask each process for details one at a time, each of which wakes its loop, and with all connections, which keep it busy."""
+    detail = scenario.on("warm", scenario.DETAIL)
+    counts = {"alone": len(worlds[0].api.pids), "busy": options.connections}
+    samples: list[dict[str, list[float]]] = [{name: [] for name in counts} for _ in worlds]
+    for number in range(options.rounds):
+        for name, connections in counts.items():
+            for at in order(number):
+                sent = scenario.closed([(detail, 1.0)], connections=connections, seconds=options.round_seconds)
+                run, usage = worlds[at].send(sent)
+                samples[at][name].append(usage.micros(run.sent)["api"])
+    found = []
+    for of_world in samples:
+        micros = {f"{name}_us": round(median(values)) for name, values in of_world.items()}
+        found.append({**micros, "alone_over_busy": round(micros["alone_us"] / micros["busy_us"], 2)})
+    return found
+
+
 def _of(outcome: Outcome, micros: float) -> dict[str, float]:
     return {"p50_ms": (outcome.latency.quantile(0.5) or 0) / 1000, "p99_ms": outcome.p99(), "api_us": micros}
 
@@ -155,6 +173,11 @@ def _show(names: tuple[str, str], found: Mapping[str, Any]) -> None:
         "refused p99 ms",
     ]
     show("limits", heads, rows)
+    show(
+        "API µs of a detail",
+        ["", "alone", "busy", "alone over busy"],
+        [[name, *found[key]["alone"].values()] for name, key in zip(names, ("old", "new"), strict=True)],
+    )
     rows = [
         [
             f"{names[at]}: {kind}",
