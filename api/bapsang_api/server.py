@@ -6,15 +6,13 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any, Final
 
 import uvicorn
 
 from bapsang_api.http.protocol import BoundedProtocol, GatewayProtocol
 from bapsang_api.kit.concurrency import ended
-from bapsang_api.kit.logs import describe
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.runtime import Runtime, running
 from bapsang_api.schema_gate import until_fit
@@ -28,75 +26,21 @@ REQUEST_SECONDS: Final = 10
 KEEP_ALIVE_SECONDS: Final = 75
 # As many as the kernel admits: what does not fit is tried again by the client's kernel after one second, then two, then four.
 BACKLOG: Final = 4096
-# More, and a process that is behind spends its time on connections; fewer, and the kernel turns clients away.
-_ACCEPTED_A_TURN: Final = 8
-_PAUSE_SECONDS: Final = 0.5  # while no descriptor is free
+# libuv accepts one connection of each descriptor a turn of the event loop. Turns of a busy process are long: by one descriptor it
+# accepts a few connections a second, and the kernel turns clients away. Each accepted connection makes the turn longer, too.
+_DESCRIPTORS: Final = 4
 
 
 class ListenError(OSError):
     """An address that cannot be listened on; the text says which."""
 
 
-class Acceptor:
-    """Accepts several connections a turn of the event loop.
-
-    libuv accepts one. Turns of a busy process are long: it accepted a few a second, and the kernel turned clients away.
-    """
-
-    def __init__(self, listening: socket.socket, protocol: Callable[[], asyncio.Protocol]) -> None:
-        self._listening, self._protocol, self._loop = listening, protocol, asyncio.get_running_loop()
-        self._opening: set[asyncio.Task[None]] = set()
-        self._pause: asyncio.TimerHandle | None = None
-        listening.setblocking(False)
-        self._begin()
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._listening)
-        if self._pause is not None:
-            self._pause.cancel()
-
-    async def wait_closed(self) -> None:
-        """Wait for connections that were accepted and are not open yet."""
-        if self._opening:
-            await asyncio.wait(self._opening)
-
-    def _begin(self) -> None:
-        self._loop.add_reader(self._listening, self._accept)
-
-    def _accept(self) -> None:
-        for _ in range(_ACCEPTED_A_TURN):
-            try:
-                connection, _ = self._listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:  # no descriptor is free
-                log.error("serve.not_accepted", extra={"error": describe(error)})
-                self._loop.remove_reader(self._listening)
-                self._pause = self._loop.call_later(_PAUSE_SECONDS, self._begin)
-                return
-            task = self._loop.create_task(self._open(connection))
-            self._opening.add(task)
-            task.add_done_callback(self._opening.discard)
-
-    async def _open(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the client has gone
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.connect_accepted_socket(self._protocol, connection)
-
-
 class _Listener(uvicorn.Server):
-    """uvicorn without its signal handlers: two listeners in one process need one common end. It accepts by itself."""
+    """uvicorn without its signal handlers: two listeners in one process need one common end."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=[])
-        protocol: Any = self.config.http_protocol_class
-        opened = partial(protocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
-        acceptors: list[Any] = [Acceptor(listening, opened) for listening in sockets or ()]
-        self.servers = acceptors  # which `shutdown` closes
 
 
 async def serve(settings: Settings, *, host: str, port: int, drain_seconds: float) -> bool:
@@ -117,7 +61,7 @@ async def serve(settings: Settings, *, host: str, port: int, drain_seconds: floa
                 loop.add_signal_handler(number, _on_signal, stop, hurry)
             ending = asyncio.create_task(_drain(stop, hurry, runtime.lifecycle, drain_seconds, (public, admin)))
             serving = [
-                asyncio.create_task(public.serve(sockets=[public_socket])),
+                asyncio.create_task(public.serve(sockets=descriptors(public_socket))),
                 asyncio.create_task(admin.serve(sockets=[admin_socket])),
             ]
             for listening in (public_socket, admin_socket):
@@ -199,6 +143,11 @@ def _bound(host: str, port: int) -> Iterator[socket.socket]:
         except OSError as error:
             raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         yield listening
+
+
+def descriptors(listening: socket.socket) -> list[socket.socket]:
+    """Return it with others of the same queue of connections."""
+    return [listening, *(listening.dup() for _ in range(_DESCRIPTORS - 1))]
 
 
 def _port(bound: socket.socket) -> int:

@@ -154,6 +154,8 @@ def container(
     engine.docker("run", *options, image, *command[1:])
     try:
         pid = int(engine.docker("inspect", "-f", "{{.State.Pid}}", name))
+        if not pid:
+            raise SystemExit(f"The {name} container ended at once: see {log}.")
         if not Path(f"/proc/{pid}/stat").exists():
             raise SystemExit("The Docker engine runs on another machine: its processes cannot be measured from here.")
         yield pid
