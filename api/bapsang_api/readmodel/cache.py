@@ -241,7 +241,9 @@ class _Reading:
         if self._feed.answering:
             asked = self._feed.now()
             try:
-                return await self._database.read(work)
+                found = await self._database.read(work)
+                self._feed.succeed(asked)
+                return found
             except Unavailable:
                 if not self._database.lags:
                     raise

@@ -39,10 +39,12 @@ SET_BACK_SECONDS: Final = 0.5
 MOST_CHANGES: Final = 10_000
 # For how long names that have changed are remembered: longer than reads take, and than a healthy replica lags.
 RECENT_SECONDS: Final = 5.0
-# For how long a failure says that MySQL does not answer. Known for longer, by a process that was stopped, it says nothing.
+# For how long after a question a failure to answer it says that MySQL does not answer: less than the 2 s within which everybody sees
+# a change, because MySQL may answer again right after the question.
 FAILURE_SECONDS: Final = 1.9
-# In which a poll must be answered once one has failed: with the pause after it that is less than FAILURE_SECONDS.
-_PROBE_SECONDS: Final = 1.0
+# In which a poll must be answered once one has failed, and the pause after it: two of them are asked within FAILURE_SECONDS.
+_PROBE_SECONDS: Final = 0.8
+_PROBE_PAUSE: Final = 0.25
 _CHANNEL: Final = "bapsang:changes"
 _RETRY_SECONDS: Final = 1.0
 
@@ -121,16 +123,22 @@ class ChangeFeed:
         self.position, self.since = EXPIRED, float("inf")
         self._listening_since = float("inf")
         self.fresh_until = EXPIRED  # of what it carries: SOFT_SECONDS after the position
-        self._failed_at = EXPIRED  # when MySQL last failed to answer, since the last poll that it answered
+        # When the last questions were asked that MySQL failed to answer, since the last poll that it answered, and that it answered.
+        self._failed_at, self._answered_at = EXPIRED, EXPIRED
 
     @property
     def answering(self) -> bool:
         """Whether MySQL answers, as far as is known."""
-        return self._failed_at == EXPIRED or self._timer() - self._failed_at >= FAILURE_SECONDS
+        failed_at = self._failed_at
+        return failed_at <= self._answered_at or self._timer() - failed_at >= FAILURE_SECONDS
 
     def fail(self, asked: float) -> None:
         """Note that MySQL has failed to answer a question of then. Not of now: the process may have been stopped meanwhile."""
-        self._failed_at = max(self._failed_at, min(self._timer(), asked + _PROBE_SECONDS))
+        self._failed_at = max(self._failed_at, asked)
+
+    def succeed(self, asked: float) -> None:
+        """Note that MySQL has answered a question of then."""
+        self._answered_at = max(self._answered_at, asked)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
@@ -190,7 +198,7 @@ class ChangeFeed:
                     log.warning("changes.not_polled", extra={"error": type(error).__name__})
                 failing = True
                 self.fail(asked)
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(_PROBE_PAUSE if failing else POLL_SECONDS)
 
     async def poll(self) -> None:
         """Report what has changed since the last poll. Raises Unavailable, and DBAPIError before the database is migrated."""

@@ -21,6 +21,7 @@ from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.kit.problem import NotFound, Unavailable
 from bapsang_api.posts.listing import LISTS, TOP, Wanted
 from bapsang_api.readmodel.entry import OUTAGE_SECONDS
+from bapsang_api.readmodel.feed import FAILURE_SECONDS
 
 from .history import AUTHORS, START, Author, Loop, MySql, Row, State
 from .reading import MOST_CHANGES, Process, run
@@ -290,6 +291,48 @@ def test_a_change_that_a_server_with_a_slow_clock_has_stamped_before_an_outage_i
         await asyncio.sleep(30 + BOUND)
         assert (await process.post(changed) or {})["title"] == "new"
         process.polling.cancel()
+
+    run(program)
+
+
+def test_a_failure_says_nothing_of_later_than_its_question() -> None:
+    """A process that was stopped learns late of a failure: MySQL may have answered others since, who see changes within two seconds."""
+
+    async def program(loop: Loop) -> None:
+        process = Process(MySql(loop, lambda choices: choices[0]), polls=False)
+        asked = loop.time()
+        await asyncio.sleep(1.5)
+        process.feed.fail(asked)
+        assert not process.feed.answering
+        await asyncio.sleep(0.45)
+        assert process.feed.answering, "nobody has asked for 1.95 seconds"
+        process.feed.fail(asked)
+        assert process.feed.answering
+
+    run(program)
+
+
+def test_whoever_is_answered_after_a_failure_knows_better() -> None:
+    """Else a page from MySQL would be filled with posts from a replica that does not have them."""
+
+    async def program(loop: Loop) -> None:
+        mysql = MySql(loop, lambda choices: choices[0])
+        process = Process(mysql, lags=True, lag=30.0, polls=False)
+        feed, (post_id, another, *_) = process.feed, mysql.states[-1].posts
+        await asyncio.sleep(40)
+        changed = _renamed(mysql)
+        assert changed == post_id
+        feed.fail(loop.time())
+        assert (await process.post(changed) or {})["title"] != "new", "from the replica, while MySQL does not answer"
+        feed.succeed(loop.time() - 1)
+        assert not feed.answering, "an older answer says nothing"
+        failed = loop.time()
+        feed.fail(failed)
+        await asyncio.sleep(FAILURE_SECONDS)
+        assert await process.post(another)  # asked of the writer, which answers
+        feed.fail(failed + 1.0)
+        assert feed.answering
+        assert (await process.post(changed) or {})["title"] == "new"
 
     run(program)
 
