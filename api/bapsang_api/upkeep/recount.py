@@ -65,7 +65,7 @@ class Recount:
             like_differences=found[store.LIKES],
             comment_differences=found[store.COMMENTS],
             reply_differences=found[store.REPLIES],
-            redis_differences=found[store.REDIS],
+            redis_differences=found[store.REDIS] + found[store.TORN],
             dry_run=dry_run,
         )
 
@@ -136,7 +136,8 @@ async def _unlike(lane: Lane, redis: RecountStore, post_ids: Sequence[str]) -> l
         changes = ((post.post_id, user_id) in stored for user_id in post.pending)
         gained = sum(liked - was for liked, was in zip(post.pending.values(), changes, strict=True))
         wanted = rows.get(post.post_id, 0) + gained
-        if not post.count == post.members == wanted:
-            shown = post.members if post.count == wanted else post.count
-            found.append(Difference(post.post_id, store.REDIS, shown, wanted))
+        if post.count != post.members:
+            found.append(Difference(post.post_id, store.TORN, post.members, post.count))
+        elif post.count != wanted:
+            found.append(Difference(post.post_id, store.REDIS, post.count, wanted))
     return found

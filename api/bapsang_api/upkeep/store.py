@@ -28,6 +28,7 @@ LIKES: Final = "like_count"
 COMMENTS: Final = "comment_count"
 REPLIES: Final = "reply_count"
 REDIS: Final = "redis"  # likes as Redis holds them
+TORN: Final = "redis_keys"  # the same, where a key is lost: the number of likes and the likes contradict each other, so nobody trusts them
 _PROGRESS: Final = "like:reconciled"
 
 

@@ -70,6 +70,21 @@ async def test_a_set_that_is_not_what_the_database_holds_is_loaded_again(world: 
     assert await reconcile(world) == 0
 
 
+async def test_likes_that_have_lost_a_key_are_loaded_again_and_no_difference(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody was shown anything wrong: a set is not trusted whose size is another one than the number beside it."""
+    post_id = await written_post(world)
+    assert await world.runtime.redis.unlink(f"like:users:{post_id}")
+    assert await reconcile(world) == 0
+    (record,) = [record for record in caplog.records if record.message == "recount.difference"]
+    assert (record.__dict__["counter"], record.__dict__["post_id"]) == ("redis_keys", post_id)
+    assert await world.shown_likes(post_id) == 2
+    caplog.clear()
+    assert await reconcile(world) == 0
+    assert not caplog.records
+
+
 async def test_pending_changes_are_no_difference_and_a_lost_mark_is_made_again(world: World) -> None:
     post_id = await written_post(world)
     carol = await world.person()
