@@ -205,6 +205,7 @@ class ChangeFeed:
         asked, before = self._timer(), self.position
         since = None if self._until is None else self._until - OVERLAP
         answer = await self._database.read(lambda connection: self._source.ask(connection, since, MOST_CHANGES))
+        self.succeed(asked)
         polled = self._source.parse(answer.changes - self._reported)
         if not (self._until and answer.whole and not self._set_back(self._until, answer.now, asked)):
             self.since = asked

@@ -333,6 +333,12 @@ def test_whoever_is_answered_after_a_failure_knows_better() -> None:
         feed.fail(failed + 1.0)
         assert feed.answering
         assert (await process.post(changed) or {})["title"] == "new"
+        await asyncio.sleep(0.1)
+        failed = loop.time()
+        await asyncio.sleep(0.1)
+        await feed.poll()
+        feed.fail(failed)  # learned of late
+        assert feed.answering
 
     run(program)
 
