@@ -120,7 +120,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     moderation = ModerationService(database, revoked, likes, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
     views = ViewStore(redis, pipeline)
-    posts = PostService(database, views, likes, images, clock, ids, feed)
+    posts = PostService(database, views, likes, images, clock, ids, feed, serving=lambda: metrics.serving)
     comments = CommentService(
         database, clock, ids, feed, lambda page: page_of(page, images).model_dump_json(by_alias=True).encode()
     )

@@ -1,7 +1,8 @@
 """Lists of posts in the read model: the newest posts, other pages one by one, and their answers as bytes."""
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -22,6 +23,10 @@ from bapsang_api.readmodel.entry import EXPIRED, Bounds, Loaded, Usage
 from bapsang_api.readmodel.feed import ChangeFeed, Polled
 
 PAGES: Final = Bounds(entries=500, bytes=2 * 1024 * 1024)  # readers decide which tags and places they list
+# A process with more requests than this in flight serves an answer stale for so long while it renews it. Its posts are at most
+# HARD_SECONDS old when it is compared with them, so everybody sees a change within 2 s.
+BUSY: Final = 8
+STALE_SECONDS: Final = 0.5
 _ALL: Final = ""  # the key of the newest posts
 _ID_BYTES: Final = 88  # with its place in a list
 
@@ -43,6 +48,7 @@ class Body:
     following: Following | None
     revisions: list[int]
     content: Content
+    verified_at: float  # the last moment before it was compared with its posts
     # While these are what they were, the answer stands without a look at each of its posts, `until` then.
     newest: Newest | None = None
     version: int = 0
@@ -58,25 +64,45 @@ class PostLists:
         database: Database,
         feed: ChangeFeed,
         posts: PostReads,
+        serving: Callable[[], int],
         *,
         bounds: Bounds = PAGES,
     ) -> None:
-        self._database, self._feed, self._posts = database, feed, posts
+        """`serving` returns how many requests the process has in flight."""
+        self._database, self._feed, self._posts, self._serving = database, feed, posts, serving
         self._newest: Cache[str, Newest] = Cache(database, feed, self._load_newest, Bounds(1, 1), affected=_too_few)
         self._pages: Cache[Wanted, Page] = Cache(database, feed, self._load_pages, bounds, affected=_outdated)
         self._bodies: OrderedDict[Wanted, Body] = OrderedDict()
         self._bytes, self._bounds = 0, bounds
         self._heads: Coalescer[str, bool] = Coalescer(self._renew_heads)
+        self._renewals: Coalescer[Wanted, Body] = Coalescer(self._renew_all)
         feed.on_message(self._on_message)
 
     def usage(self) -> dict[str, Usage]:
         return {"pages": self._pages.usage(), "lists": Usage(len(self._bodies), self._bytes)}
 
-    async def page(self, wanted: Wanted) -> Content:
-        """Return the answer to a list. Raises Unavailable."""
+    async def page(self, wanted: Wanted, user_id: str | None) -> Content:
+        """Return the answer to a list for a user, None for whoever has no token. Raises Unavailable."""
         body = self._bodies.get(wanted)
-        if body is not None and self._stands(body, wanted):
-            return body.content
+        if body is not None:
+            if self._stands(body, wanted):
+                return body.content
+            if self._may_be_stale(body, user_id):
+                self._renewals.prefetch(wanted)
+                return body.content
+        return (await self._renew(wanted)).content
+
+    def _may_be_stale(self, body: Body, user_id: str | None) -> bool:
+        """Whoever has written lately must see it, and nobody has to wait for long while there is little to do."""
+        if self._serving() <= BUSY or self._feed.now() >= body.verified_at + STALE_SECONDS:
+            return False
+        return user_id is None or not self._feed.wrote_recently(user_id)
+
+    async def _renew_all(self, pages: Collection[Wanted]) -> dict[Wanted, Body]:
+        return dict(zip(pages, await asyncio.gather(*map(self._renew, pages)), strict=True))
+
+    async def _renew(self, wanted: Wanted) -> Body:
+        asked = self._feed.now()
         post_ids, following = await self._listed(wanted)
         at_hand, turns = self._posts.at_hand(post_ids), self._posts.posts.turns
         posts, until = at_hand or ([], EXPIRED)
@@ -88,13 +114,15 @@ class PostLists:
                 post_ids, following = await self._listed(wanted)
                 posts = await self._posts.all_of(post_ids)
         revisions = [post.revision for post in posts]
+        body = self._bodies.get(wanted)
         if body is None or (body.post_ids, body.following, body.revisions) != (post_ids, following, revisions):
             content = Content(page_bytes([post.item() for post in posts], following))
-            body = self._keep(wanted, Body(post_ids, following, revisions, content))
+            body = self._keep(wanted, Body(post_ids, following, revisions, content, asked))
+        body.verified_at = max(body.verified_at, asked)
         newest = self._newest.find(_ALL)
         if newest is not None and wanted.tag is None:
             body.newest, body.version, body.turns, body.until = newest.value, newest.value.version, turns, until
-        return body.content
+        return body
 
     def _stands(self, body: Body, wanted: Wanted) -> bool:
         newest = self._newest.peek(_ALL)
@@ -102,7 +130,11 @@ class PostLists:
             return False
         if body.turns != self._posts.posts.turns or (newest.value.due and wanted.before is None):
             return False
-        return self._feed.now() < min(body.until, self._feed.fresh_until)
+        now = self._feed.now()
+        if now >= min(body.until, self._feed.fresh_until):
+            return False
+        body.verified_at = now
+        return True
 
     async def _listed(self, wanted: Wanted) -> tuple[list[str], Following | None]:
         """Return which posts are on a page, and where the next one goes on."""

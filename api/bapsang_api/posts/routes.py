@@ -76,10 +76,11 @@ class ListQuery(PageQuery):
 )
 async def list_posts(request: Request, services: Services, _: str) -> Answer:
     """List posts, newest first; with `tag`, only those that have it."""
-    caller_of(request, services)  # a bad token is refused even where none is needed
+    principal = caller_of(request, services)  # a bad token is refused even where none is needed
     query = query_of(ListQuery, request.query)
     posts: PostService = services[PostService]
-    return json_answer(await posts.listed(Wanted(query.tag, query.start, query.most)))
+    wanted = Wanted(query.tag, query.start, query.most)
+    return json_answer(await posts.listed(wanted, principal.user_id if principal else None))
 
 
 @direct(

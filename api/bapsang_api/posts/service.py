@@ -88,14 +88,15 @@ class PostService:
         ids: Ids,
         feed: ChangeFeed,
         *,
+        serving: Callable[[], int],
         bounds: tuple[Bounds, Bounds] = (POSTS, PAGES),
     ) -> None:
-        """`bounds`: how much of posts and of pages may be kept."""
+        """`serving` returns how many requests the process has in flight. `bounds`: how much of posts and of pages may be kept."""
         self._database, self._views, self._likes, self._images = database, views, likes, images
         self._clock, self._ids = clock, ids
         kept, pages = bounds
         self._reads = PostReads(database, feed, likes, views, partial(rendered, images=images), bounds=kept)
-        self._lists = PostLists(database, feed, self._reads, bounds=pages)
+        self._lists = PostLists(database, feed, self._reads, serving, bounds=pages)
         likes.listen(self._reads.count_likes)
 
     def usage(self) -> dict[str, Usage]:
@@ -166,9 +167,9 @@ class PostService:
         with after_commit("posts.likes_not_forgotten", post_id=post_id):  # the write-back drops what they leave behind
             await self._likes.forget(post_id)
 
-    async def listed(self, wanted: Wanted) -> Content:
+    async def listed(self, wanted: Wanted, user_id: str | None) -> Content:
         """Return the answer to a list. Raises Unavailable."""
-        return await self._lists.page(wanted)
+        return await self._lists.page(wanted, user_id)
 
     async def detail(self, post_id: str, principal: Principal | None, viewer: str | None) -> bytes:
         """Return the answer to a detail and count a view of `viewer`, if any. Raises NotFound, and Unavailable."""

@@ -21,8 +21,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from bapsang_api.kit.committed import after_commit
-from bapsang_api.kit.db.database import Database
-from bapsang_api.kit.db.replica import written_by
+from bapsang_api.kit.db.database import Database, written_by
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.kit.redis.pipeline import Pipeline
@@ -121,7 +120,7 @@ class ChangeFeed:
         self._reported: Set[str] = frozenset()
         # Every change that was committed before `position` and after `since` has been reported (monotonic seconds).
         self.position, self.since = EXPIRED, float("inf")
-        self._listening_since = float("inf")
+        self.listening_since = float("inf")
         self.fresh_until = EXPIRED  # of what it carries: SOFT_SECONDS after the position
         # When the last questions were asked that MySQL failed to answer, since the last poll that it answered, and that it answered.
         self._failed_at, self._answered_at = EXPIRED, EXPIRED
@@ -172,11 +171,11 @@ class ChangeFeed:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as messages:
                     await messages.subscribe(_CHANNEL)
-                    answering, self._listening_since = True, self._timer()
+                    answering, self.listening_since = True, self._timer()
                     async for message in messages.listen():
                         self.receive(str(message["data"]).split())
             except OUTAGE as error:
-                self._listening_since = float("inf")
+                self.listening_since = float("inf")
                 if answering:  # once per outage
                     log.warning("changes.no_messages", extra={"error": type(error).__name__})
                 answering = False
@@ -233,7 +232,7 @@ class ChangeFeed:
     def wrote_recently(self, user_id: str) -> bool:
         """Return whether the user has written within RECENT_SECONDS, or may have: only messages tell who wrote."""
         moment = self._timer() - RECENT_SECONDS
-        return self._listening_since > moment or self.changed_since(moment, written_by(user_id))
+        return self.listening_since > moment or self.changed_since(moment, written_by(user_id))
 
     def _remember(self, names: Collection[str]) -> None:
         now, recent = self._timer(), self._recent

@@ -115,10 +115,10 @@ async def listens(world: World) -> None:
     """Wait until the process receives messages, as if it had done so for long: then it knows who has written."""
 
     async def subscribed() -> bool:
-        return world.runtime.feed._listening_since < float("inf")
+        return world.runtime.feed.listening_since < float("inf")
 
     await eventually(subscribed)
-    world.runtime.feed._listening_since = float("-inf")
+    world.runtime.feed.listening_since = float("-inf")
 
 
 async def test_only_the_author_sees_a_new_post_before_the_replica_does(pair: Pair, replicated: World) -> None:

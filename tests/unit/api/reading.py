@@ -201,7 +201,7 @@ class Process:
         polls: bool = True,
     ) -> None:
         self._mysql, self._bounds, self._polls = mysql, bounds, polls
-        self.database, self.likes = Connected(mysql, lags, lag), Likes()
+        self.database, self.likes, self.in_flight = Connected(mysql, lags, lag), Likes(), 1
         self.start()
 
     def start(self) -> None:
@@ -210,6 +210,7 @@ class Process:
         self.feed = ChangeFeed(self.database, source, timer=self._mysql.loop.time)  # type: ignore[arg-type]
         self.service = PostService(
             *(self.database, nothing, self.likes, nothing, nothing, nothing, self.feed),  # type: ignore[arg-type]
+            serving=lambda: self.in_flight,
             bounds=self._bounds,
         )
         self.polling = asyncio.create_task(self.feed.follow_database() if self._polls else asyncio.sleep(0))
@@ -226,9 +227,9 @@ class Process:
             return None
         return shown
 
-    async def page(self, wanted: Wanted) -> dict[str, Any]:
-        """Return what a list shows. Raises Unavailable."""
-        shown: dict[str, Any] = json.loads((await self.service.listed(wanted)).plain)
+    async def page(self, wanted: Wanted, user_id: str | None = None) -> dict[str, Any]:
+        """Return what a list shows to a user, or to whoever has no token. Raises Unavailable."""
+        shown: dict[str, Any] = json.loads((await self.service.listed(wanted, user_id)).plain)
         return shown
 
 

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from bapsang_api.kit.db.database import written_by
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.posts.listing import Wanted
-from bapsang_api.posts.lists import PAGES
+from bapsang_api.posts.lists import BUSY, PAGES, STALE_SECONDS
 from bapsang_api.posts.reads import POSTS
 from bapsang_api.readmodel.entry import HARD_SECONDS, OUTAGE_SECONDS, REREAD_SECONDS, SOFT_SECONDS, Bounds
 
@@ -55,8 +56,8 @@ class Reader:
         self.asked.clear()
         return self
 
-    async def titles(self) -> list[str]:
-        return [item["title"] for item in (await self.process.page(FIRST_PAGE))["items"]]
+    async def titles(self, user_id: str | None = None) -> list[str]:
+        return [item["title"] for item in (await self.process.page(FIRST_PAGE, user_id))["items"]]
 
     def statements(self) -> set[str]:
         return {statement for _, statement, _ in self.asked}
@@ -372,3 +373,49 @@ async def test_what_nobody_asked_for_goes_first(reader: Reader) -> None:
     reader.mysql.put(Row(f"{9:026d}", "A", reader.mysql.now, reader.mysql.now, "new"))
     await reader.read(f"{9:026d}")
     assert [(await reader.read(name)).at_hand for name in (oldest, newest, older)] == [True, True, False]
+
+
+async def listed_at_once(reader: Reader, user_id: str | None = None) -> tuple[str, bool]:
+    """Return the title of `p` in a list that was asked for by a user, and whether nothing was waited for."""
+    began = reader.loop.time()
+    return (await reader.titles(user_id))[0], reader.loop.time() == began
+
+
+@program()
+async def test_a_busy_process_serves_a_list_stale_while_it_is_renewed_and_a_quiet_one_waits(reader: Reader) -> None:
+    await reader.warm()
+    await reader.titles()
+    for in_flight, shown in ((BUSY, ("quiet", False)), (BUSY + 1, ("quiet", True))):
+        reader.mysql.change(reader.p, title="quiet" if in_flight == BUSY else "busy")
+        reader.process.feed.receive({reader.p})
+        reader.process.in_flight = in_flight
+        assert await listed_at_once(reader) == shown
+    await asyncio.sleep(0.2)
+    assert await listed_at_once(reader) == ("busy", True)
+
+
+@program()
+async def test_whoever_has_written_lately_gets_no_stale_list(reader: Reader) -> None:
+    await reader.warm()
+    reader.process.feed.listening_since = reader.loop.time() - 60
+    await reader.titles()
+    reader.process.in_flight = BUSY + 1
+    reader.mysql.change(reader.p, title="new")
+    reader.process.feed.receive({reader.p, written_by("A")})
+    assert await listed_at_once(reader, None) == await listed_at_once(reader, "B") == ("t5", True)
+    assert await listed_at_once(reader, "A") == ("new", False)
+    assert await listed_at_once(reader, "B") == ("new", True)
+
+
+@program()
+async def test_a_list_that_cannot_be_renewed_is_served_stale_for_half_a_second(reader: Reader) -> None:
+    await reader.warm()
+    await reader.titles()
+    reader.process.in_flight = BUSY + 1
+    reader.database.slow["versions"] = 30.0
+    reader.mysql.change(reader.p, title="new")
+    reader.process.feed.receive({reader.p})
+    await asyncio.sleep(STALE_SECONDS - 0.1)
+    assert await listed_at_once(reader) == ("t5", True)
+    await asyncio.sleep(0.2)
+    assert await listed_at_once(reader) == ("new", False)

@@ -175,8 +175,9 @@ class Program:
     async def show_page(self, process: Process, wanted: Wanted) -> None:
         await process.database.thawed()
         began = self.loop.time()
+        process.in_flight = self.chosen((1, 100))
         try:
-            page = json.loads((await process.service.listed(wanted)).plain)
+            page = json.loads((await process.service.listed(wanted, None)).plain)
         except Unavailable:
             assert self.mysql.down(began, self.loop.time()), "refused although MySQL answers"
             return
@@ -261,7 +262,7 @@ def test_what_has_just_changed_is_not_read_from_a_replica_though_nobody_has_aske
         renamed = Author(mysql.now, "new", mysql.now)
         mysql.commit(_with_author(post.author_id, renamed, _with_post(tagged, mysql.states[-1])))
         await asyncio.sleep(BOUND)
-        page = json.loads((await process.service.listed(Wanted("a", None, 3))).plain)
+        page = json.loads((await process.service.listed(Wanted("a", None, 3), None)).plain)
         assert [item["postId"] for item in page["items"]] == [post.post_id]
         for row in mysql.states[-1].posts.values():
             if row.author_id == post.author_id:

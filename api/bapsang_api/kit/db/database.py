@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, QueuePool, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from bapsang_api.kit.context import current_user_id
 from bapsang_api.kit.db.connections import DEFAULT_LIMITS, Limits, open_engine, take_mysql_lock
 from bapsang_api.kit.db.errors import RETRY_WRITE, code_of, translated
 from bapsang_api.kit.problem import Unavailable
@@ -33,6 +34,11 @@ def take_notes(connection: Connection) -> Collection[str]:
     """Return what was noted on a connection since this was called last."""
     notes: set[str] = connection.info.pop(_NOTES, set())
     return notes
+
+
+def written_by(user_id: str) -> str:
+    """Return the name under which the writes of a user are reported."""
+    return f"by:{user_id}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ class Database:
             return written
 
         written = await self.run(partial(self._in_transaction, self._writing, noting))
-        notes |= self._notes_of_caller()
+        if user_id := current_user_id():
+            notes.add(written_by(user_id))
         if notes and self.publish is not None:
             await self.publish(notes)
         return written
@@ -162,9 +169,6 @@ class Database:
                 raise translated(error) from error
             log.info("db.read_retried", extra={"code": code_of(error)})
         return self._in_transaction(self._reading, work)
-
-    def _notes_of_caller(self) -> set[str]:
-        return set()
 
     def _in_transaction(self, bind: Engine | Connection, work: Callable[[Connection], T]) -> T:
         try:

@@ -108,10 +108,6 @@ class ReplicatedDatabase(Database):
         await self._replica.close()
         await super().close()
 
-    def _notes_of_caller(self) -> set[str]:
-        user_id = current_user_id()
-        return {written_by(user_id)} if user_id else set()
-
     def _must_be_current(self) -> bool:
         user_id = current_user_id()
         return user_id is not None and self.wrote_recently(user_id)
@@ -141,8 +137,3 @@ class ReplicatedDatabase(Database):
             raise _UnansweredError from error
         self._circuit.succeed()
         return found
-
-
-def written_by(user_id: str) -> str:
-    """Return the name under which the writes of a user are reported."""
-    return f"by:{user_id}"
