@@ -272,7 +272,7 @@ def _routes() -> str:
 
 def _sizes() -> str:
     """Return what bodies weigh by what clients take, in Markdown."""
-    kinds = {name: kind for name, kind in _benchmark("sizes.json")["sizes"].items() if name != "header_bytes"}
+    kinds = {name: kind for name, kind in _benchmark("api.json")["sizes"].items() if name != "header_bytes"}
     routes = next(iter(kinds.values()))["routes"]
     lines = [f"| bytes of a body | {' | '.join(kinds)} |", "|---|" + "---:|" * len(kinds)]
     rows = {name: [kind["routes"][name] for kind in kinds.values()] for name in routes}

@@ -72,9 +72,10 @@ class Traffic:
     peak_qps: float = 2315.0
     peak_hours_a_day: float = 4.0
     cpu_ms_per_request: float = 2.0
-    #: A response as it leaves the load balancer, plain and compressed.
-    response_kb: float = 2.0
-    compressed_kb: float = 1.0
+    #: A response of the mix as it leaves the load balancer, headers included, plain and compressed, as `make bench` measures them
+    #: (docs/performance.md, "Bytes of answers").
+    response_kb: float = 3.0
+    compressed_kb: float = 1.5
     #: Request and response as the load balancer counts them, and between pods and stores.
     balancer_kb: float = 2.0
     internal_kb: float = 4.0
