@@ -26,7 +26,7 @@ from bapsang_api.kit.redis.client import OUTAGE, open_redis
 from bapsang_api.kit.redis.pipeline import Pipeline
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
-from bapsang_api.likes.sync import DEADLINE_SECONDS, LikeSync
+from bapsang_api.likes.sync import DEADLINE_SECONDS, STUCK_SECONDS, LikeSync
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import Actor, ModerationService
 from bapsang_api.posts.queries import SOURCE
@@ -82,7 +82,8 @@ def _failed(error: Exception) -> bool:
 async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: float = DEADLINE_SECONDS) -> bool:
     """Write back pending likes and views once, then purge; log a summary line. Returns False when database or Redis failed.
 
-    That another run is at work is a success: it does the same. Raises SettingsError on the embedded Redis.
+    That another run is at work is a success: it does the same; that the lock is taken for longer than runs last is none.
+    Raises SettingsError on the embedded Redis.
     """
     if settings.embedded_redis:
         raise SettingsError(
@@ -109,6 +110,10 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
         await database.close()
         await pipeline.close()
         await redis.aclose()
+    if report.skipped_seconds >= STUCK_SECONDS:
+        log.error("like_sync.stuck", extra={"seconds": round(report.skipped_seconds)})
+        endings.write(endings.Ending(endings.Code.WRITE_BACK_STUCK))
+        return False
     extra = {**report.fields(), "views": views, "purged_sessions": sessions, "forgotten_users": withdrawn}
     log.info("like_sync.done" if report.ran else "like_sync.skipped", extra=extra)
     return True

@@ -27,6 +27,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "REDIS_UNREACHABLE": "Redis cannot be reached",
     "REDIS_FAILED": "Redis refused a command",
     "STORAGE_FAILED": "the bucket of images cannot be used",
+    "WRITE_BACK_STUCK": "likes are not written back, because another session of the database holds the lock",
     "UNAVAILABLE": "a server that it needs did not answer",
     "SYSTEM_ERROR": "the system refused a call",
     "INTERNAL_ERROR": "an error of the program",

@@ -101,7 +101,7 @@ class LikeStore:
 
         `loader_seconds` is how long the right to load a post outlives a loader that died.
         """
-        self._redis, self.compact_from = redis, compact_from
+        self.redis, self.compact_from = redis, compact_from
         self._loader_ms = int(loader_seconds * 1000)
         self._pipeline = pipeline or Pipeline(redis)
         package = __package__ or ""
@@ -165,8 +165,8 @@ class LikeStore:
     async def epoch(self, *, begin: str | None = None) -> str | None:
         """Return the epoch. Where there is none, begin the one given: only under LOCK, so that no write-back is at work."""
         if begin is not None:
-            await self._redis.set(EPOCH, begin, nx=True)
-        found = await self._redis.get(EPOCH)
+            await self.redis.set(EPOCH, begin, nx=True)
+        found = await self.redis.get(EPOCH)
         return None if found is None else str(found)
 
     async def stage(self, post_id: str, token: str, numbers: Iterable[int], *, compact: bool) -> bool:
@@ -203,7 +203,7 @@ class LikeStore:
 
     async def dirty(self, limit: int, until: datetime) -> list[str]:
         """Return up to `limit` posts with unwritten changes made before `until`, the oldest first."""
-        found = await self._redis.zrange(DIRTY, 0, _milliseconds(until), byscore=True, offset=0, num=limit)
+        found = await self.redis.zrange(DIRTY, 0, _milliseconds(until), byscore=True, offset=0, num=limit)
         return cast(list[str], found)
 
     async def claim(self, post_ids: Sequence[str], claim_id: str, *, durable: bool) -> list[Claim]:
@@ -213,7 +213,7 @@ class LikeStore:
         database could hold likes that Redis forgets in a crash, and a set without pending changes would be trusted although
         it lacks them. Raises a Redis TimeoutError when the file is not synced in time.
         """
-        async with self._redis.pipeline(transaction=False) as pipeline:
+        async with self.redis.pipeline(transaction=False) as pipeline:
             for keys in map(PostKeys.of, post_ids):
                 await self._claim(keys=[keys.delta, keys.claim], args=[claim_id], client=pipeline)
             if durable:
@@ -227,7 +227,7 @@ class LikeStore:
 
     async def acknowledge(self, claims: Sequence[Claim], now: datetime) -> None:
         """Forget claims. Only after the commit: a crash between the two replays them, which is harmless."""
-        async with self._redis.pipeline(transaction=False) as pipeline:
+        async with self.redis.pipeline(transaction=False) as pipeline:
             for claim in claims:
                 keys = PostKeys.of(claim.post_id)
                 await self._ack(
@@ -240,7 +240,7 @@ class LikeStore:
     async def keeps_a_log(self) -> bool:
         """Return whether Redis writes an append-only file and lets a write-back wait for it (from 7.2 on)."""
         try:
-            server: Mapping[str, Any] = await self._redis.info()
+            server: Mapping[str, Any] = await self.redis.info()
         except redis.exceptions.NoPermissionError:
             return False
         except OUTAGE:
@@ -255,18 +255,18 @@ class LikeStore:
         The loader's token goes with it: whoever is loading right now must not put in place what is dropped here.
         """
         keys = PostKeys.of(post_id)
-        await self._redis.unlink(keys.users, keys.bits, keys.size, keys.loader)
+        await self.redis.unlink(keys.users, keys.bits, keys.size, keys.loader)
 
     async def forget(self, post_id: str) -> None:
         """Drop everything, also what is not written back."""
         keys = PostKeys.of(post_id)
-        async with self._redis.pipeline(transaction=True) as pipeline:
+        async with self.redis.pipeline(transaction=True) as pipeline:
             pipeline.unlink(keys.users, keys.bits, keys.size, keys.loader, keys.delta, keys.claim)
             pipeline.zrem(DIRTY, post_id)
             await pipeline.execute()
 
     async def backlog(self, now: datetime) -> Backlog:
-        async with self._redis.pipeline(transaction=False) as pipeline:
+        async with self.redis.pipeline(transaction=False) as pipeline:
             pipeline.zcard(DIRTY)
             pipeline.zrange(DIRTY, 0, 0, withscores=True)
             size, oldest = await pipeline.execute()

@@ -11,7 +11,7 @@ from typing import Any, Final
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database, Lane
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.likes import store
+from bapsang_api.likes import skips, store
 from bapsang_api.likes.store import LOCK, Claim, LikeStore
 from bapsang_api.likes.writeback import store as rows
 
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 BATCH: Final = 500
 DEADLINE_SECONDS: Final = 50.0
+# Runs that have found the lock taken for longer than two of them last find no run there: the third in a row, at one a minute.
+STUCK_SECONDS: Final = 2 * DEADLINE_SECONDS
 # Batches that are claimed at once: waiting for Redis's log takes up to a second, however much is claimed.
 _CLAIMED_AHEAD: Final = 10
 
@@ -29,9 +31,10 @@ Reconcile = Callable[[Lane], Awaitable[int]]
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What one run did. `ran` is False when another run held the lock, which is no error."""
+    """What one run did. `ran` is False when another run held the lock, which is no error before STUCK_SECONDS of it."""
 
     ran: bool
+    skipped_seconds: float = 0.0  # for which runs have found the lock taken
     posts: int = 0
     added: int = 0
     removed: int = 0
@@ -68,7 +71,8 @@ class LikeSync:
         """Write back what was dirty at the start. Raises Unavailable and Redis errors; a further run is always safe."""
         async with self._database.exclusive(LOCK) as lane:
             if lane is None:
-                return SyncReport(ran=False)
+                return SyncReport(ran=False, skipped_seconds=await skips.note(self._likes.redis, self._clock.now()))
+            await skips.forget(self._likes.redis)
             return await self._drain(lane)
 
     async def _drain(self, lane: Lane) -> SyncReport:

@@ -133,7 +133,7 @@ class EmptiedAfterClaiming(LikeStore):
     async def epoch(self, *, begin: str | None = None) -> str | None:
         if begin is None:
             self.emptied = True
-            await self._redis.flushdb()
+            await self.redis.flushdb()
         return await super().epoch(begin=begin)
 
 

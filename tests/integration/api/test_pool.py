@@ -5,19 +5,21 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from bapsang_api.kit.db.connections import Limits, open_engine
+from bapsang_api.kit.db import connections
+from bapsang_api.kit.db.connections import LOCK_IDLE_SECONDS, Limits, open_engine
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.errors import OUT_OF_TIME, code_of
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.readmodel import feed
 
+from .network import wire_to
 from .world import API, Backend, World, assert_problem, eventually, open_world
 
 # Every request of it asks the database; those for posts and lists share one question.
-SEARCH = f"{API}/search/posts?q=밥상"
+TAGS = f"{API}/tags"
 SMALL = Limits(connections=2, queue=3, connect_seconds=2, statement_seconds=3)
 
 
@@ -69,9 +71,9 @@ async def held(unwatched: None, small: World, let_go: threading.Event) -> AsyncI
 async def test_requests_beyond_the_connections_wait_and_beyond_the_queue_are_refused(
     held: World, let_go: threading.Event
 ) -> None:
-    reads = [asyncio.create_task(held.http.get(SEARCH)) for _ in range(3)]
+    reads = [asyncio.create_task(held.http.get(TAGS)) for _ in range(3)]
     await eventually(usage_shows(held, waiting=3))
-    refused = await held.http.get(SEARCH)
+    refused = await held.http.get(TAGS)
     assert_problem(refused, 503, "E503-1")
     assert refused.headers["Retry-After"] == "1"
     exposed = held.runtime.metrics.render().decode()
@@ -106,8 +108,7 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(servers: B
 
 
 async def test_killed_connections_cost_no_read(small: World) -> None:
-    await (await small.person()).write_post()
-    await small.http.get(SEARCH)
+    await small.http.get(TAGS)
     for _ in range(3):
         killer = create_engine(small.runtime.database.engine.url)
         with killer.connect() as connection:
@@ -118,13 +119,12 @@ async def test_killed_connections_cost_no_read(small: World) -> None:
             for victim in victims:
                 connection.execute(text(f"KILL {victim}"))
         killer.dispose()
-        answers = await asyncio.gather(*(small.http.get(SEARCH) for _ in range(4)))
+        answers = await asyncio.gather(*(small.http.get(TAGS) for _ in range(4)))
         assert [answer.status_code for answer in answers] == [200] * 4
 
 
 async def test_a_restarted_server_costs_no_read_once_it_is_back(small: World) -> None:
-    await (await small.person()).write_post()
-    await asyncio.gather(*(small.http.get(SEARCH) for _ in range(4)))
+    await asyncio.gather(*(small.http.get(TAGS) for _ in range(4)))
     engine = create_engine(small.runtime.database.engine.url)
     with engine.connect() as connection:
         connection.execute(text("SET GLOBAL net_retry_count = 11"))  # forgotten by a restart
@@ -138,7 +138,7 @@ async def test_a_restarted_server_costs_no_read_once_it_is_back(small: World) ->
             return False
 
     await eventually(lambda: asyncio.to_thread(is_back), seconds=60)
-    answers = await asyncio.gather(*(small.http.get(SEARCH) for _ in range(4)))
+    answers = await asyncio.gather(*(small.http.get(TAGS) for _ in range(4)))
     assert [answer.status_code for answer in answers] == [200] * 4
     engine.dispose()
 
@@ -175,4 +175,37 @@ async def test_reads_end_no_transaction_and_writes_are_rolled_back(servers: Back
         await database.read(lambda connection: connection.execute(text("SELECT COUNT(*) FROM tried")).scalar())
     ) == 0
     assert (await database.read(counters))["Com_rollback"] == before["Com_rollback"] + 1
+    await database.close()
+
+
+async def test_a_lock_goes_with_a_node_that_is_lost(servers: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing tells MySQL that the other end is gone: it would keep the session, and the lock, for eight hours."""
+    monkeypatch.setattr(connections, "LOCK_IDLE_SECONDS", 1)
+    url = make_url(servers.environment["BAPSANG_DATABASE_URL"])
+    here = Database(url.render_as_string(hide_password=False), SMALL)
+
+    async def is_free() -> bool:
+        async with here.exclusive("a lock") as lane:
+            return lane is not None
+
+    async with wire_to(url.host or "", url.port or 3306) as wire:
+        there = url.set(host="127.0.0.1", port=wire.port)
+        lost = Database(there.render_as_string(hide_password=False), SMALL)
+        async with lost.exclusive("a lock") as lane:
+            assert lane is not None
+            wire.cut()
+            assert not await is_free()
+            await eventually(is_free)
+            with pytest.raises(Unavailable):  # whoever has lost the lock writes no more
+                await lane.write(lambda connection: connection.execute(text("SELECT 1")))
+        await lost.close()
+    await here.close()
+
+
+async def test_a_session_with_a_lock_ends_sooner_than_a_node_is_missed(servers: Backend) -> None:
+    database = Database(servers.environment["BAPSANG_DATABASE_URL"], SMALL)
+    async with database.exclusive("a lock") as lane:
+        assert lane is not None
+        asked = await lane.write(lambda connection: connection.execute(text("SELECT @@SESSION.wait_timeout")).scalar())
+    assert asked == LOCK_IDLE_SECONDS <= 120  # two runs of the write-back
     await database.close()

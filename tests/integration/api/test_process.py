@@ -1,5 +1,6 @@
 """The real process: start, probes, drain, exit codes, and jobs killed at the worst moment."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -13,6 +14,12 @@ import pytest
 import redis
 from sqlalchemy import create_engine, text
 from tests.waiting import eventually
+
+from bapsang_api.kit.db.connections import Limits
+from bapsang_api.kit.db.database import Database
+from bapsang_api.likes.skips import SKIPPED
+from bapsang_api.likes.store import LOCK
+from bapsang_api.likes.sync import STUCK_SECONDS
 
 from .process import BARE, PROGRAM, client, log_lines, run, run_here, serving
 from .world import API, PASSWORD, Backend
@@ -175,6 +182,30 @@ def test_like_sync_exits_1_when_redis_is_down(tmp_path: Path, servers: Backend) 
     ended = run_here("like-sync", cwd=tmp_path, **{**servers.environment, "BAPSANG_REDIS_URL": "redis://127.0.0.1:1/0"})
     assert ended.returncode == 1
     assert log_lines(ended.stderr)[-1]["event"] == "like_sync.failed"
+
+
+async def test_a_write_back_that_finds_its_lock_taken_for_longer_than_runs_last_fails(
+    tmp_path: Path, servers: Backend
+) -> None:
+    ended = tmp_path / "ended"
+    ended.touch()
+    database = Database(servers.environment["BAPSANG_DATABASE_URL"], Limits(connections=2))
+    likes = redis.Redis.from_url(servers.environment["BAPSANG_REDIS_URL"], decode_responses=True)
+
+    async def sync() -> tuple[int, str, str]:
+        environment = {**servers.environment, "BAPSANG_TERMINATION_LOG": str(ended)}
+        done = await asyncio.to_thread(run_here, "like-sync", cwd=tmp_path, **environment)
+        return done.returncode, log_lines(done.stderr)[-1]["event"], ended.read_text()
+
+    async with database.exclusive(LOCK) as lane:
+        assert lane is not None
+        assert await sync() == await sync() == (0, "like_sync.skipped", "")
+        likes.decrby(SKIPPED, int(STUCK_SECONDS * 1000))
+        assert await sync() == (1, "like_sync.stuck", "WRITE_BACK_STUCK")
+    assert (await sync())[:2] == (0, "like_sync.done")
+    assert likes.exists(SKIPPED) == 0
+    likes.close()
+    await database.close()
 
 
 def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without_effect(

@@ -13,6 +13,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
 # Below the 8 hours after which MySQL closes an idle connection, and often enough to find a writer that moved.
 RECYCLE_SECONDS: Final = 1800
+# A session with a lock ends when it has asked nothing for so long. MySQL keeps that of a lost node for eight hours (wait_timeout),
+# and with it the lock. Longer than whoever holds one waits for Redis between two statements.
+LOCK_IDLE_SECONDS: Final = 110
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def take_mysql_lock(engine: Engine, name: str, *, wait_seconds: int) -> Connecti
     """Return a connection, no longer the pool's, that holds the server-wide lock; None when it is taken."""
     connection = engine.connect()
     connection.detach()
+    connection.execute(text(f"SET SESSION wait_timeout = {LOCK_IDLE_SECONDS}"))
     locked = connection.execute(
         text("SELECT GET_LOCK(:name, :wait)"), {"name": name[-64:], "wait": wait_seconds}
     ).scalar()
