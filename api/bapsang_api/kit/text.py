@@ -15,8 +15,10 @@ _TOO_MANY_MARKS: Final = re.compile(rb"[^\0]{%d}" % (MOST_MARKS + 1))
 # The characters that are nothing but two marks. Three of them have the combining class 0 themselves: counted by that, a run of
 # them would have no end.
 _TWO_MARKS: Final = re.compile("[\u0344\u0f73\u0f75\u0f81]")
-# White space, control and format characters, surrogates, combining characters.
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs", "Mc", "Me", "Mn"})
+# White space, control and format characters, surrogates.
+_UNDRAWN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
+# Combining characters: alone they are nothing.
+_MARKS: Final = frozenset({"Mc", "Me", "Mn"})
 # Hangul fillers, the blank Braille pattern and the null note head are letters and symbols, and drawn as nothing. The others
 # are not assigned, but reserved for what is not drawn.
 _FILLERS: Final = re.compile("[\u115f\u1160\u2065\u2800\u3164\uffa0\ufff0-\ufff8\U0001d159\U000e0000-\U000e0fff]")
@@ -65,6 +67,16 @@ def required(value: str, shortest: int, longest: int) -> str:
     return value
 
 
+def trimmed(word: str) -> str:
+    """Return a word without what is not drawn at its ends. Marks stay: at the end of a word they belong to its last letter."""
+    begin, end = 0, len(word)
+    while begin < end and _is_undrawn(word[begin]):
+        begin += 1
+    while begin < end and _is_undrawn(word[end - 1]):
+        end -= 1
+    return word[begin:end]
+
+
 def folded(name: str) -> str:
     """Return what all spellings of one name (an e-mail, a nickname, a tag) have in common: two are the same if these are equal.
 
@@ -75,7 +87,11 @@ def folded(name: str) -> str:
 
 
 def _is_seen(character: str) -> bool:
-    return unicodedata.category(character) not in _UNSEEN and not _FILLERS.match(character)
+    return unicodedata.category(character) not in _MARKS and not _is_undrawn(character)
+
+
+def _is_undrawn(character: str) -> bool:
+    return unicodedata.category(character) in _UNDRAWN or _FILLERS.match(character) is not None
 
 
 def number_of(text: str) -> int:

@@ -189,6 +189,29 @@ def found(connection: Connection, query: Query, before: Keyset | None, limit: in
     return [PostItemView(*row) for row in connection.execute(statement)]
 
 
+def found_among(
+    connection: Connection, query: Query, before: Keyset | None, among: int, limit: int
+) -> list[PostItemView]:
+    """Return up to `limit` of the `among` newest visible posts older than `before`: those that hold the words, newest first."""
+    newest = _PLACES.subquery("among", before, among)
+    held = (
+        select(newest.c.id)
+        .join(texts.post_texts, texts.post_texts.c.post_id == newest.c.id)
+        .where(texts.has_words(query))
+        .order_by(newest.c.created_at.desc(), newest.c.id.desc())
+        .limit(limit)
+        .subquery("found")
+    )
+    return [PostItemView(*row) for row in connection.execute(_LIST.join(held, held.c.id == posts.c.id))]
+
+
+def place_after(connection: Connection, before: Keyset | None, count: int) -> Following | None:
+    """Return the place of the last of the `count` newest visible posts older than `before`, None where there are none."""
+    newest = _PLACES.subquery("among", before, count)
+    last = connection.execute(select(newest).order_by(newest.c.created_at, newest.c.id).limit(1)).one_or_none()
+    return None if last is None else Following(*last)
+
+
 def detail(connection: Connection, post_id: str) -> PostDetailView | None:
     return next(iter(details(connection, [post_id])), None)
 

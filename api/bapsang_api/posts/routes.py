@@ -160,7 +160,7 @@ async def search_posts(
     images: Images,
     paging: RequestedPage,
 ) -> Response:
-    """List the posts with all the words in title or content, newest first. 503 when too many hold them to be read in time."""
+    """List the posts with all the words in title or content, newest first. A page may be short although more follow."""
     limiter.admit(request.scope, Limit.SEARCH, subject_of(request_of(request.scope).address))
     page = await posts.search(Words.of(q), paging.start, paging.most)
     return json_response(page_of(page.rows, page.following, images))

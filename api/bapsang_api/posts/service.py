@@ -23,6 +23,7 @@ from bapsang_api.posts.listing import Wanted
 from bapsang_api.posts.lists import PAGES, PostLists
 from bapsang_api.posts.pictures import PictureChange
 from bapsang_api.posts.reads import POSTS, PostReads
+from bapsang_api.posts.searching import PostSearch
 from bapsang_api.posts.view import PostDetailView, PostItemView
 from bapsang_api.posts.views import View, Views, ViewStore
 from bapsang_api.posts.wire import rendered
@@ -97,6 +98,7 @@ class PostService:
         kept, pages = bounds
         self._reads = PostReads(database, feed, likes, views, partial(rendered, images=images), bounds=kept)
         self._lists = PostLists(database, feed, self._reads, serving, bounds=pages)
+        self._search = PostSearch(database)
         likes.listen(self._reads.count_likes)
 
     def usage(self) -> dict[str, Usage]:
@@ -202,9 +204,11 @@ class PostService:
         return await self._page(rows, size)
 
     async def search(self, query: Query, before: Keyset | None, size: int) -> Page:
-        """Return up to `size` posts with all the words in title and content, older than `before`, newest first."""
-        rows = await self._database.read_lagging(partial(queries.found, query=query, before=before, limit=size + 1))
-        return await self._page(rows, size)
+        """Return up to `size` posts with all the words in title and content, older than `before`, newest first.
+
+        There may be fewer although there are more to come. Raises Unavailable.
+        """
+        return await self.counted(Page(*await self._search.find(query, before, size)))
 
     async def counted(self, page: Page) -> Page:
         """Return a page with the likes and views that its rows lack."""

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 
 from bapsang_api.http.validation import refuse
+from bapsang_api.kit.text import trimmed
 
 
 @dataclass(frozen=True)
 class Query:
-    """All of `words` must be in a text, each as it stands. `grams` are the pairs of letters that then are in it as well.
+    """All of `words` must be in a text, each as it stands but for what is not drawn at its ends: pasted text carries that along.
+    `grams` are the pairs of letters that then are in it as well.
 
     The index knows pairs only, and an operator of its language is never among them: they hold letters and digits alone.
     """
@@ -18,9 +20,10 @@ class Query:
 
     @classmethod
     def of(cls, text: str) -> "Query":
-        runs = ("".join(run) for in_word, run in groupby(text, _in_word) if in_word)
+        words = tuple(dict.fromkeys(filter(None, map(trimmed, text.split()))))
+        runs = ("".join(run) for in_word, run in groupby(" ".join(words), _in_word) if in_word)
         grams = dict.fromkeys("".join(pair) for run in runs for pair in pairwise(run))
-        return cls(tuple(dict.fromkeys(text.split())), tuple(grams))
+        return cls(words, tuple(grams))
 
 
 def searchable(text: str) -> str:

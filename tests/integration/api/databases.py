@@ -29,6 +29,17 @@ def connected(url: str, **options: Any) -> Iterator[Connection]:
 
 
 @contextlib.contextmanager
+def standing_still(url: str, *tables: str) -> Iterator[None]:
+    """Let every statement on these tables wait."""
+    with connected(url, isolation_level="AUTOCOMMIT") as holder:
+        holder.execute(text(f"LOCK TABLES {', '.join(f'{table} WRITE' for table in tables)}"))
+        try:
+            yield
+        finally:
+            holder.execute(text("UNLOCK TABLES"))
+
+
+@contextlib.contextmanager
 def mysql_database(server_url: str, name: str) -> Iterator[str]:
     """Create a database without tables and drop it afterwards; yields its URL."""
     with connected(server_url, **_PLAIN) as connection:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, func
 
 from bapsang_api.jobs import reindex
 from bapsang_api.posts import queries as posts
+from bapsang_api.posts import searching
 from bapsang_api.search.models import INDEX
 from bapsang_api.search.query import Query
 from bapsang_api.search.store import TIME_LIMIT
 
+from .databases import standing_still
 from .test_ratelimit import limited
 from .world import API, Backend, Person, World, assert_problem, make_admin, open_world
 
@@ -44,6 +48,7 @@ async def write_all(person: Person) -> list[str]:
 async def test_posts_with_all_the_words_are_found_newest_first(world: World, subtests: pytest.Subtests) -> None:
     written = await write_all(await world.person())
     for q, numbers in (
+        ("된장\u200b 찌개\ufeff", [3, 1, 0]),  # as pasted from a page
         ("된장", [3, 2, 1, 0]),
         ("된장찌개", [3, 0]),
         ("장찌", [3, 0]),
@@ -155,6 +160,60 @@ async def test_searches_are_limited_by_address(file_world: World, files: Backend
         assert_problem(await world.http.get(f"{API}/search/posts?q=된장"), 429, "E429-1")
         elsewhere = await world.http.get(f"{API}/search/posts?q=된장", headers={"X-Forwarded-For": "203.0.113.9"})
         assert elsewhere.status_code == 200
+
+
+@pytest.fixture
+def short_strides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "NEWEST", 2)
+    monkeypatch.setattr(searching, "STRIDE", 3)
+
+
+async def scroll(world: World, q: str, size: int) -> tuple[list[str], list[int]]:
+    """Return the ids of all pages, and the length of each."""
+    seen: list[str] = []
+    lengths: list[int] = []
+    cursor: dict[str, str] = {}
+    while True:
+        body = await search(world, q, size=size, **cursor)
+        seen += [item["postId"] for item in body["items"]]
+        lengths.append(len(body["items"]))
+        if not body["hasMore"]:
+            return seen, lengths
+        cursor = {"cursorId": body["nextCursor"]["id"], "cursorCreatedAt": body["nextCursor"]["createdAt"]}
+
+
+async def test_a_word_is_found_whole_although_the_index_runs_out_of_time(
+    servers: Backend, short_strides: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does where half a million posts hold the word, but few of the newest."""
+    async with open_world(servers) as world:
+        alice = await world.person()
+        written = [await alice.write_post("김밥" if number < 7 else "국수", "점심") for number in range(14)]
+        assert await scroll(world, "김밥", 3) == (written[6::-1], [3, 3, 1])
+        endless = func.benchmark(10**12, func.sha2("x", 256)) == 0
+        monkeypatch.setattr(posts.texts, "holds", lambda *_: endless)
+        assert await scroll(world, "점심", 1) == (written[::-1], [1] * 14)
+        assert await scroll(world, "김밥", 3) == (written[6::-1], [3, 3, 1])
+        monkeypatch.setattr(searching, "SCAN_SECONDS", 0.0)
+        seen, lengths = await scroll(world, "김밥", 3)
+        assert seen == written[6::-1]
+        assert lengths[0] == 0  # and there is more
+
+
+async def test_searches_that_take_long_leave_connections_to_others(servers: Backend) -> None:
+    async with open_world(servers) as world:
+        written = await write_all(await world.person())
+        with standing_still(servers.environment["BAPSANG_DATABASE_URL"], "post_texts"):
+            searches = [
+                asyncio.create_task(world.http.get(f"{API}/search/posts?q=된장")) for _ in range(searching.WAITING + 5)
+            ]
+            for ended in itertools.islice(asyncio.as_completed(searches), 5):
+                assert_problem(await ended, 503, "E503-1")
+            for post_id in written:
+                assert (await world.http.get(f"{API}/posts/{post_id}")).status_code == 200
+            assert world.runtime.database.usage()[0].in_use <= searching.AT_ONCE
+        answers = await asyncio.gather(*searches)
+        assert sorted(answer.status_code for answer in answers) == [200] * searching.WAITING + [503] * 5
 
 
 async def test_search_reads_the_index_of_words_for_a_limited_time(servers: Backend) -> None:
