@@ -118,11 +118,13 @@ def create_app(
     limiter: RateLimiter,
     shedder: Shedder,
     idempotency: Idempotency,
+    hops: int,
 ) -> Gateway:
-    """Return the application; `services` are handed to routes by their class."""
+    """Return the application; `services` are handed to routes by their class. `hops`: how many proxies each request passes."""
+    cors = Cors(cors_origins)
     # No redirects for a slash too many: an unknown path is 404. Documents are served by `docs`.
     app = _Framework(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.services = {type(item): item for item in (*services, limiter)}
+    app.state.services = {type(item): item for item in (*services, limiter, cors)}
     # Not include_router: it would make each route anew for this application, half of them in the middle of the first request.
     app.router.routes.extend(route for router in ROUTERS for route in router.routes)
     docs.serve(app, partial(openapi.document, ROUTERS))
@@ -134,11 +136,12 @@ def create_app(
         (route for route in app.routes if isinstance(route, DirectRoute)),
         app.state.services,
         metrics=metrics,
-        cors=Cors(cors_origins),
+        cors=cors,
         lifecycle=lifecycle,
         limiter=limiter,
         shedder=shedder,
         idempotency=idempotency,
+        hops=hops,
     )
 
 

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from bapsang_api.admin import create_admin_app
 from bapsang_api.app import REPLAYS, create_app
 from bapsang_api.auth.account import AccountService
+from bapsang_api.auth.devices import KnownDevices
 from bapsang_api.auth.discovery import Discovery
 from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.purge import purge_sessions
@@ -133,6 +134,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         (
             verifier,
             Discovery(settings.issuer, keys),
+            KnownDevices(keys),
             images,
             UploadService(storage, ids),
             users,
@@ -153,13 +155,14 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         limiter=limiter,
         shedder=shedder,
         idempotency=Idempotency(redis, verifier, REPLAYS),
+        hops=settings.trusted_hops,
     )
     admin = create_admin_app(lifecycle, metrics, like_store, recounting, clock)
     background = Background(metrics, lifecycle.give_up)
     lifecycle.require(lambda: background.complete)
     # Without it a revoked token works here. Whatever else stops makes answers older or limits wider, which is no reason
     # to send requests elsewhere.
-    background.start("revocations", revoked.follow, needed=True)
+    background.start("revocations", partial(revoked.follow, database), needed=True)
     background.start("rate_limits", limiter.follow)
     background.start("changes", feed.follow_messages)
     background.start("poll", feed.follow_database, ends=settings.local_database)  # there is nothing to poll on SQLite

@@ -13,9 +13,11 @@ import uvicorn
 
 from bapsang_api.http.protocol import BoundedProtocol, GatewayProtocol
 from bapsang_api.kit.concurrency import ended
+from bapsang_api.kit.logs import describe
+from bapsang_api.kit.problem import Unavailable
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.runtime import Runtime, running
-from bapsang_api.schema_gate import until_fit
+from bapsang_api.schema_gate import PAUSE_SECONDS, until_fit
 from bapsang_api.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -84,6 +86,13 @@ async def serve(settings: Settings, *, host: str, port: int, drain_seconds: floa
 
 async def _start(runtime: Runtime, address: dict[str, object]) -> None:
     await until_fit(runtime.database)
+    while True:
+        try:
+            await runtime.revoked.recall(runtime.database)
+            break
+        except Unavailable as error:
+            log.warning("serve.revocations_unread", extra={"error": describe(error)})
+            await asyncio.sleep(PAUSE_SECONDS)
     runtime.lifecycle.start()
     log.info("serve.ready", extra=address)
 

@@ -149,6 +149,7 @@ class Settings(BaseModel):
     admin_port: Annotated[int, *_whole(0, 65535, "a port (0 picks a free one)")] = 9000
     log_level: Annotated[Literal["debug", "info", "warning", "error"], *_LEVEL] = "info"
     rate_limits: Annotated[dict[Limit, Rate], *_RATES] = DEFAULTS
+    trusted_hops: Annotated[int, *_whole(0, 10, "how many proxies of yours each request passes,")] = 1
     max_in_flight: Annotated[int, *_whole(4, 100_000, "the most reads to be worked on at once,")] = 512
     operator_name: str = "밥상 운영팀"
     contact_email: Annotated[str, *_EMAIL] = "privacy@example.com"

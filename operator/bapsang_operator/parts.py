@@ -88,6 +88,7 @@ class Api:
     spot: Spot
     cors_origins: tuple[str, ...]
     rate_limits: RateLimits
+    trusted_hops: int
     env: tuple[Mapping[str, Any], ...]
 
 

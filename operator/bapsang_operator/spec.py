@@ -210,6 +210,7 @@ def _api(api: Mapping[str, Any]) -> Api:
         ),
         cors_origins=tuple(api["corsOrigins"]),
         rate_limits=RateLimits(enabled=api["rateLimits"]["enabled"], rules=api["rateLimits"].get("rules", {})),
+        trusted_hops=api["trustedHops"],
         env=tuple(api["env"]),
     )
 

@@ -19,6 +19,7 @@ class AuthSession(SQLModel, table=True):
     __table_args__ = (
         Index("ix_auth_sessions_user", "user_id"),
         Index("ix_auth_sessions_last_used", "last_used_at"),
+        Index("ix_auth_sessions_revoked", "revoked_at"),
         TABLE_OPTIONS,
     )
 

@@ -34,6 +34,11 @@ class Passwords:
         matches = await self._pool.run(partial(_matches, password_hash or self._nobody, password))
         return matches and password_hash is not None
 
+    @staticmethod
+    def is_outdated(password_hash: str) -> bool:
+        """Return whether the hash was made with other parameters than those of today."""
+        return _HASHER.check_needs_rehash(password_hash)
+
     async def close(self) -> None:
         await self._pool.close()
 

@@ -1,7 +1,8 @@
 """Which login sessions are revoked, as this process knows it.
 
 Every process reads new entries of one Redis stream twice a second, so a revocation is effective on every replica within
-a second while a request pays for it with one look-up in memory instead of a round trip.
+a second while a request pays for it with one look-up in memory instead of a round trip. What Redis may have forgotten is read
+from the database: before a process is ready, and after each outage of Redis.
 
 While Redis does not answer, or refuses, what is known stays in force. A session that is revoked then ends in this
 process at once, and in the others as soon as Redis accepts the announcement, which is sent twice a second until it does.
@@ -13,6 +14,7 @@ import asyncio
 import logging
 from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from redis.asyncio import Redis
@@ -20,6 +22,8 @@ from redis.asyncio import Redis
 from bapsang_api.auth import store
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.committed import after_commit
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.kit.security.tokens import LIFETIME
 
@@ -56,6 +60,12 @@ class RevokedSessions:
         with after_commit("auth.revocation_unannounced"):
             await self._send(new)
 
+    async def recall(self, database: Database) -> None:
+        """Read from the database which sessions are revoked whose access tokens may still be unexpired. Raises Unavailable."""
+        since = self._clock.now() - LIFETIME
+        for session_id, revoked_at in await database.read(partial(store.revoked_since, moment=since)):
+            self._until.setdefault(session_id, revoked_at + LIFETIME + timedelta(seconds=POLL_SECONDS))
+
     async def refresh(self) -> None:
         """Forget what has expired by itself, and read what was announced since the last time. Raises Redis errors."""
         now = self._clock.now()
@@ -79,15 +89,17 @@ class RevokedSessions:
             for session_id in session_ids:
                 self._unannounced.pop(session_id, None)
 
-    async def follow(self) -> None:
+    async def follow(self, database: Database) -> None:
         """Refresh for ever; cancelled when the process ends."""
         answering = True
         while True:
             try:
                 await self.refresh()
                 await self.deliver()
+                if not answering:
+                    await self.recall(database)  # it may have come back without its last seconds
                 answering = True
-            except OUTAGE as error:
+            except (Unavailable, *OUTAGE) as error:
                 if answering:  # once per outage, not twice a second
                     log.warning("auth.revocations_unread", extra={"error": type(error).__name__})
                 answering = False

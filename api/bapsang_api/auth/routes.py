@@ -4,12 +4,23 @@ For sign-up, login, refresh and logout an Authorization header is never needed a
 their expired one.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from bapsang_api.auth.account import AccountService
+from bapsang_api.auth.cookies import (
+    PREFIX,
+    is_browser,
+    is_own,
+    known_devices,
+    logged_out,
+    refresh_tokens,
+    with_device,
+    with_tokens,
+)
+from bapsang_api.auth.devices import KnownDevices
 from bapsang_api.auth.schemas import (
     Device,
     DeviceList,
@@ -20,9 +31,9 @@ from bapsang_api.auth.schemas import (
     UserCreate,
     UserCreated,
 )
-from bapsang_api.auth.secrets import REFRESH_LIFETIME
-from bapsang_api.auth.service import AuthService, Tokens
+from bapsang_api.auth.service import AuthService
 from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal, bearer_token, provided
+from bapsang_api.http.cors import Cors
 from bapsang_api.http.idempotency import Replay
 from bapsang_api.http.ratelimit import Limit, RateLimiter, subject_of
 from bapsang_api.http.request import request_of
@@ -35,16 +46,14 @@ from bapsang_api.uploads.service import Named
 from bapsang_api.users.schemas import Email, Nickname
 from bapsang_api.users.service import UserService
 
-PREFIX = f"{API}/auth"
-COOKIE = "refreshToken"
-_LONGEST_COOKIE: Final = 256  # characters; a refresh token has 43
-
 router = APIRouter(prefix=PREFIX, tags=["auth"], route_class=JsonRoute)
 account_router = APIRouter(prefix=API, tags=["users"], route_class=JsonRoute)
 Account = Annotated[AccountService, provided(AccountService)]
 Auth = Annotated[AuthService, provided(AuthService)]
 Users = Annotated[UserService, provided(UserService)]
 Limiter = Annotated[RateLimiter, provided(RateLimiter)]
+Devices = Annotated[KnownDevices, provided(KnownDevices)]
+AllowedOrigins = Annotated[Cors, provided(Cors)]
 Verifier = Annotated[TokenVerifier, provided(TokenVerifier)]
 
 _HANDS_OUT_TOKENS: dict[str, Any] = {
@@ -54,7 +63,12 @@ _HANDS_OUT_TOKENS: dict[str, Any] = {
     }
 }
 _LOGS_OUT: dict[str, Any] = {
-    "headers": {"Set-Cookie": {"description": "`refreshToken`, expired", "schema": {"type": "string"}}}
+    "headers": {
+        "Set-Cookie": {
+            "description": "`refreshToken`, expired; not for a page of another origin",
+            "schema": {"type": "string"},
+        }
+    }
 }
 _WITH_COOKIE: dict[str, Any] = {"security": [{"refreshCookie": []}]}
 _ANY_LOGIN: dict[str, Any] = {"security": [{}, {"refreshCookie": []}, {"accessToken": []}]}
@@ -94,11 +108,22 @@ async def sign_up(body: UserCreate, request: Request, auth: Auth, limiter: Limit
     response_model=LoginResponse,
     responses={201: _HANDS_OUT_TOKENS, **problems(400, 401, 403, 413, 415)},
 )
-async def log_in(body: LoginRequest, request: Request, auth: Auth, limiter: Limiter) -> Response:
+async def log_in(
+    body: LoginRequest, request: Request, auth: Auth, limiter: Limiter, devices: Devices, cors: AllowedOrigins
+) -> Response:
     """Log in: the access token comes in the `Authorization` header, the refresh token in a cookie."""
-    await limiter.take(request.scope, (Limit.LOGIN_IP, _sender(request)), (Limit.LOGIN_EMAIL, folded(body.email)))
+    email, sender = folded(body.email), _sender(request)
+    device = devices.known(known_devices(request), email)
+    # Counted by who guesses, so that nobody keeps the owner out; of many who guess together, only known devices are let through.
+    guesses = [(Limit.LOGIN_EMAIL, f"{email} {device or sender}")]
+    guesses += [] if device else [(Limit.LOGIN_ACCOUNT, email)]
+    await limiter.take(request.scope, (Limit.LOGIN_IP, sender), *guesses)
     login = await auth.log_in(email=body.email, password=body.password, user_agent=_user_agent(request))
-    return _with_tokens(json_response(LoginResponse(nickname=login.nickname), 201), login.tokens)
+    await limiter.give_back(*guesses)
+    response = with_tokens(json_response(LoginResponse(nickname=login.nickname), 201), login.tokens)
+    if not device and is_browser(request) and is_own(request, cors):
+        with_device(response, devices.issue(email))
+    return response
 
 
 @router.post(
@@ -108,9 +133,9 @@ async def log_in(body: LoginRequest, request: Request, auth: Auth, limiter: Limi
     responses={204: _HANDS_OUT_TOKENS, **problems(401)},
     openapi_extra=_WITH_COOKIE,
 )
-async def refresh(request: Request, auth: Auth) -> Response:
-    """Exchange the refresh token for a new pair. Any body is ignored."""
-    return _with_tokens(Response(status_code=204), await auth.refresh(_refresh_token(request)))
+async def refresh(request: Request, auth: Auth, cors: AllowedOrigins) -> Response:
+    """Exchange the refresh token for a new pair. Any body is ignored, and the cookie of a page of another origin."""
+    return with_tokens(Response(status_code=204), await auth.refresh(refresh_tokens(request, cors)))
 
 
 @router.post(
@@ -120,10 +145,11 @@ async def refresh(request: Request, auth: Auth) -> Response:
     responses={204: _LOGS_OUT, **problems()},
     openapi_extra=_ANY_LOGIN,
 )
-async def log_out(request: Request, auth: Auth, verifier: Verifier) -> Response:
-    """End the login session, with or without a token or cookie, whatever they hold."""
-    await auth.log_out(refresh_token=_refresh_token(request), principal=_principal(request, verifier))
-    return _logged_out(Response(status_code=204))
+async def log_out(request: Request, auth: Auth, verifier: Verifier, cors: AllowedOrigins) -> Response:
+    """End the login session, with or without a token or cookie, whatever they hold. A page of another origin ends none by cookie."""
+    await auth.log_out(refresh_tokens=refresh_tokens(request, cors), principal=_principal(request, verifier))
+    response = Response(status_code=204)
+    return logged_out(response) if is_own(request, cors) else response
 
 
 @router.post(
@@ -152,7 +178,7 @@ async def check_password(
 async def change_password(body: NewPassword, principal: CurrentPrincipal, account: Account) -> Response:
     """Change the caller's password. Every session ends, this one too."""
     await account.change_password(principal.user_id, body.password)
-    return _logged_out(text_response("비밀번호가 변경되었습니다."))
+    return logged_out(text_response("비밀번호가 변경되었습니다."))
 
 
 # Existing clients send it to the singular path as well.
@@ -170,7 +196,7 @@ async def withdraw(
     """Give the account up. Posts stay, without the name; e-mail and nickname are free again."""
     await limiter.take(request.scope, (Limit.PASSWORD, principal.user_id))
     await account.withdraw(principal.user_id, body.password)
-    return _logged_out(Response(status_code=204))
+    return logged_out(Response(status_code=204))
 
 
 @account_router.get(
@@ -211,17 +237,11 @@ async def _signed_up(*_: object) -> None:
 REPLAYS = (Replay(sign_up, "userId", _signed_up),)
 
 
-def _refresh_token(request: Request) -> str | None:
-    """Return what the cookie holds, None for what no refresh token can be."""
-    given = request.cookies.get(COOKIE, "")
-    return given if 0 < len(given) <= _LONGEST_COOKIE else None
-
-
 def _principal(request: Request, verifier: TokenVerifier) -> Principal | None:
     try:
         token = bearer_token(request_of(request.scope))
-        return verifier.verify(token) if token else None
-    except Problem:  # no token that still works: then there is none to revoke
+        return verifier.whose(token) if token else None  # an expired one still names its session
+    except Problem:  # no token of ours: then there is none to revoke
         return None
 
 
@@ -233,21 +253,3 @@ def _user_agent(request: Request) -> str | None:
     """Return what the device calls itself, cut to what is kept of it."""
     given = request.headers.get("user-agent", "")
     return "".join(letter if " " <= letter <= "~" else "?" for letter in given[:255]) or None
-
-
-def _logged_out(response: Response) -> Response:
-    _set_cookie(response, "", 0)
-    return response
-
-
-def _with_tokens(response: Response, tokens: Tokens) -> Response:
-    response.headers["Authorization"] = f"Bearer {tokens.access}"
-    response.headers["Cache-Control"] = "no-store"
-    _set_cookie(response, tokens.refresh, int(REFRESH_LIFETIME.total_seconds()))
-    return response
-
-
-def _set_cookie(response: Response, value: str, max_age: int) -> None:
-    response.headers["Set-Cookie"] = (
-        f"{COOKIE}={value}; Max-Age={max_age}; Path={PREFIX}; HttpOnly; Secure; SameSite=None"
-    )

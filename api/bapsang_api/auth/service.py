@@ -1,7 +1,7 @@
 """Use cases of logins: sign up, log in, refresh, log out."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -98,6 +98,9 @@ class AuthService:
             raise NotAuthenticated
         if login.status != STATUS_ACTIVE:
             raise Forbidden
+        assert login.password_hash is not None  # noqa: S101 - it matches
+        outdated = self._passwords.is_outdated(login.password_hash)
+        renewed = await self._passwords.hash(password) if outdated else None
         session_id, refresh, now = self._ids.new(), secrets.new_token(), self._clock.now()
 
         def start(connection: Connection) -> int:
@@ -108,6 +111,8 @@ class AuthService:
                 raise NotAuthenticated
             if current.status != STATUS_ACTIVE:
                 raise Forbidden
+            if renewed:
+                accounts.set_password(connection, login.user_id, renewed)
             store.add_session(
                 connection,
                 AuthSession(
@@ -125,27 +130,30 @@ class AuthService:
         access = self._issuer.issue(Principal(login.user_id, login.role, session_id, number))
         return LoggedIn(login.nickname, Tokens(access, refresh))
 
-    async def refresh(self, token: str | None) -> Tokens:
-        """Exchange a refresh token for its successor and a new access token.
+    async def refresh(self, tokens: Iterable[str]) -> Tokens:
+        """Exchange the first of the refresh tokens that is good for its successor and a new access token.
 
         A token that was exchanged already gives the newest successor of its chain while each link is within its grace; after it
         the whole family is revoked. Raises NotAuthenticated, and TooManyRequests after MOST_ROTATIONS within a grace.
         """
-        if not token:
-            raise NotAuthenticated
-        outcome = await self._database.write(partial(self._rotate, token=token))
-        if isinstance(outcome, _Reused):
-            log.warning("auth.refresh_token_reused", extra={"session_id": outcome.session_id})
-            await self._revoke(outcome.session_id)
-        if not isinstance(outcome, _Rotated):
-            raise NotAuthenticated
-        return Tokens(self._issuer.issue(outcome.principal), outcome.successor)
+        reused = []
+        for token in tokens:
+            outcome = await self._database.write(partial(self._rotate, token=token))
+            if isinstance(outcome, _Rotated):
+                # One that was rotated out is no theft then: the browser kept it beside its successor.
+                return Tokens(self._issuer.issue(outcome.principal), outcome.successor)
+            if isinstance(outcome, _Reused):
+                reused.append(outcome.session_id)
+        for session_id in reused:
+            log.warning("auth.refresh_token_reused", extra={"session_id": session_id})
+            await self._revoke(session_id)
+        raise NotAuthenticated
 
-    async def log_out(self, *, refresh_token: str | None, principal: Principal | None) -> None:
-        """Revoke the family of the refresh token and the session of the access token, whichever there are."""
+    async def log_out(self, *, refresh_tokens: Iterable[str], principal: Principal | None) -> None:
+        """Revoke the families of the refresh tokens and the session of the access token, whichever there are."""
         ended = {principal.session_id} if principal else set()
-        if refresh_token:
-            found = await self._database.read(partial(store.session_of, token_hash=secrets.hash_of(refresh_token)))
+        for token in refresh_tokens:
+            found = await self._database.read(partial(store.session_of, token_hash=secrets.hash_of(token)))
             ended |= {found} if found else set()
         if ended:
             await self._revoke(*sorted(ended))

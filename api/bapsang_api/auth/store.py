@@ -128,6 +128,16 @@ def revoke_sessions(connection: Connection, session_ids: Sequence[str], now: dat
     )
 
 
+def revoked_since(connection: Connection, moment: datetime) -> list[tuple[str, datetime]]:
+    """Return the sessions that were revoked after `moment`, and when, the first one first."""
+    found = (
+        select(sessions.c.id, sessions.c.revoked_at)
+        .where(sessions.c.revoked_at > moment)
+        .order_by(sessions.c.revoked_at)
+    )
+    return [(row.id, row.revoked_at) for row in connection.execute(found)]
+
+
 def revoke_all(connection: Connection, user_id: str, now: datetime) -> list[str]:
     """Revoke all of a user's sessions and return those whose access tokens may still be unexpired.
 

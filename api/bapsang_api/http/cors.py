@@ -30,6 +30,10 @@ class Cors:
         #: By origin, what tells a browser that a page of it may read the answer.
         self.headers: dict[bytes, Sequence[Header]] = {allowed[1]: (allowed, *_CORS) for allowed in encoded}
 
+    def allows(self, origin: str) -> bool:
+        """Return whether pages of the origin may use the API with a reader's cookies."""
+        return origin.encode("latin-1", "replace") in self.headers
+
     def preflight(self, request: Mapping[bytes, bytes]) -> Answer | None:
         """Return the answer to a preflight request, None for any other. Another origin gets no permission in it."""
         if b"origin" not in request or b"access-control-request-method" not in request:

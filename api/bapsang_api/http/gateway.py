@@ -60,7 +60,10 @@ class Gateway:
         limiter: RateLimiter,
         shedder: Shedder,
         idempotency: Idempotency,
+        hops: int,
     ) -> None:
+        """`hops`: how many proxies of our own each request passes."""
+        self._hops = hops
         self.bodies, self.body_seconds = Bodies(), BODY_SECONDS
         self.framework, self.services, self.idempotency, self.shedder = framework, services, idempotency, shedder
         self._routes = {key: route for route in routes for key in route.matches_of()}
@@ -70,7 +73,7 @@ class Gateway:
         if scope["type"] != "http":
             await self.framework(scope, receive, send)
             return
-        request = Request(scope)
+        request = Request(scope, self._hops)
         answer = await self.exchange(request, receive)
         if answer is not None:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})

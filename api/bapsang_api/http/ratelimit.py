@@ -22,6 +22,7 @@ from redis.asyncio import Redis
 from starlette.types import Scope
 
 from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.problem import TooManyRequests
 from bapsang_api.kit.redis.client import OUTAGE, load_script
 
@@ -45,7 +46,8 @@ class Limit(StrEnum):
     IP = "ip"  # every request, by address (IPv6: by /64)
     WRITE = "write"  # every request but reads, by user
     LOGIN_IP = "login_ip"
-    LOGIN_EMAIL = "login_email"
+    LOGIN_EMAIL = "login_email"  # wrong passwords, by e-mail and address or known device
+    LOGIN_ACCOUNT = "login_account"  # wrong passwords, by e-mail, from devices that are not known
     SIGNUP = "signup"  # by address
     PRESIGN_TEMP = "presign_temp"  # uploads for a sign-up, by address
     SEARCH = "search"  # by address
@@ -81,6 +83,7 @@ DEFAULTS: Final[dict[Limit, Rate]] = {
     Limit.WRITE: Rate(120, 60),
     Limit.LOGIN_IP: Rate(120, 60),
     Limit.LOGIN_EMAIL: Rate(20, 600),
+    Limit.LOGIN_ACCOUNT: Rate(100, 3600),
     Limit.SIGNUP: Rate(120, 3600),
     Limit.PRESIGN_TEMP: Rate(120, 3600),
     Limit.SEARCH: Rate(120, 60),
@@ -155,6 +158,15 @@ class RateLimiter:
             _note(scope, rate, owed)
         if not admitted:
             raise TooManyRequests(max(_wait(rate, owed) for (rate, _), owed in zip(rules, ahead, strict=True)))
+
+    async def give_back(self, *asked: tuple[Limit, str]) -> None:
+        """Uncount a request that was taken and turned out not to be what is limited. Never fails: it may be done already."""
+        rules = [(self._rates[limit], _key(limit, subject)) for limit, subject in asked if limit in self._rates]
+        if not rules:
+            return
+        arguments = [value for rate, _ in rules for value in (rate.cost, rate.most, -1)]
+        with after_commit("ratelimit.not_given_back"):
+            await self._script(keys=[key for _, key in rules], args=[self._now(), 0, *arguments])
 
     def admit(self, scope: Scope, limit: Limit, subject: str) -> None:
         """Admit a request by what this process knows. Raises TooManyRequests."""

@@ -26,7 +26,8 @@ class Request:
 
     __slots__ = ("address", "headers", "id", "is_head", "method", "path", "query", "route", "scope", "sender")
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, hops: int = 1) -> None:
+        """`hops`: how many proxies of our own the request has passed, each of which added where it came from."""
         self.is_head = scope["method"] == "HEAD"
         # A copy, because the server looks at its own to know whether a body may follow.
         self.scope = {**scope, "method": "GET"} if self.is_head else scope
@@ -38,16 +39,25 @@ class Request:
         self.headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         given = self.headers.get(b"x-request-id")
         self.id: str = given.decode() if given and _GOOD_ID.fullmatch(given) else os.urandom(13).hex()
-        # Behind an ingress that is the last entry of X-Forwarded-For, the one our own ingress added: everything before it was
-        # written by the client and may be made up. At most 64 characters, because it becomes the key of caches.
-        forwarded = self.headers.get(b"x-forwarded-for")
-        if forwarded is not None and (last := forwarded.rpartition(b",")[2].strip()):
-            self.address: str = last.decode("latin-1")[:_ADDRESS_LIMIT]
-        else:
-            client = scope.get("client")
-            self.address = str(client[0]) if client else ""
+        # What stands before the entries of our own proxies was written by the client and may be made up. At most 64 characters,
+        # because it becomes the key of caches.
+        forwarded = b""
+        for name, value in scope["headers"]:
+            if (
+                name == b"x-forwarded-for"
+            ):  # a proxy may add a line of its own instead of an entry to the one that it was given
+                forwarded = forwarded + b"," + value
+        entry = _entry(forwarded, hops) if forwarded and hops else ""
+        client = scope.get("client")
+        self.address: str = entry[:_ADDRESS_LIMIT] if entry else str(client[0]) if client else ""
         self.sender = subject_of(self.address)  # by which it is limited
         self.route = "unmatched"  # for the metrics
+
+
+def _entry(forwarded: bytes, hops: int) -> str:
+    """Return the entry of X-Forwarded-For that the outermost of `hops` proxies wrote, the first one where there are fewer."""
+    entries = [entry for part in forwarded.split(b",") if (entry := part.strip())]
+    return entries[-min(hops, len(entries))].decode("latin-1") if entries else ""
 
 
 def request_of(scope: Scope) -> Request:

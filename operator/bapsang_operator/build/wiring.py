@@ -117,6 +117,12 @@ def _rate_limits(community: Community) -> list[Manifest]:
     return [{"name": "BAPSANG_RATE_LIMITS", "value": text}] if text else []
 
 
+def _hops(community: Community) -> list[Manifest]:
+    hops = community.api.trusted_hops
+    # Absent where it is the API's default, so that a Community that never asked for another keeps its pods.
+    return [] if hops == 1 else [{"name": "BAPSANG_TRUSTED_HOPS", "value": str(hops)}]
+
+
 def api_env(community: Community) -> list[Manifest]:
     """Return the whole environment of an API container."""
     origins = dict.fromkeys((community.url, *community.api.cors_origins))
@@ -132,5 +138,6 @@ def api_env(community: Community) -> list[Manifest]:
         {"name": "BAPSANG_ADMIN_PORT", "value": str(ADMIN_PORT)},
         *storage_env(community),
         *_rate_limits(community),
+        *_hops(community),
     ]
     return env + [dict(variable) for variable in community.api.env]

@@ -234,6 +234,13 @@ API: Final = obj(
             "default": ["http://localhost:3000", "http://127.0.0.1:3000"],
         },
         "rateLimits": _RATE_LIMITS,
+        "trustedHops": integer(
+            "Proxies of yours that each request passes, each of which adds an entry to X-Forwarded-For: 1 behind the ingress, 2 "
+            "behind a CDN before it. Limits by address count what the outermost of them saw; with 0 the header is not read.",
+            0,
+            10,
+            default=1,
+        ),
         "env": _ENV,
     },
     default={},

@@ -1,10 +1,14 @@
 """Comments as the contract has them: threads, paging, changing, deleting, hiding."""
 
 import json
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+
+from bapsang_api import runtime
+from bapsang_api.comments.wire import page_of
 
 from .world import API, PASSWORD, Person, World, assert_problem, make_admin
 
@@ -389,3 +393,20 @@ async def test_a_page_costs_three_statements_however_many_comments_it_shows(worl
     with world.statements() as asked:
         assert len((await page(world, post_id))["items"]) == 6
     assert len([statement for statement in asked if "FROM" in statement]) == 3
+
+
+async def test_a_page_is_rendered_where_nobody_else_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller chooses how much it is: of 100 full threads it takes 0.3 s, for which the event loop would stand still."""
+    threads: list[int] = []
+
+    def noting(*arguments: Any) -> Any:
+        threads.append(threading.get_ident())
+        return page_of(*arguments)
+
+    monkeypatch.setattr(runtime, "page_of", noting)
+    alice = await world.person()
+    post_id = await alice.write_post()
+    await alice.write_comment(post_id)
+    assert (await alice.get(f"/posts/{post_id}/comments?size=100")).status_code == 200
+    assert threads
+    assert threading.get_ident() not in threads

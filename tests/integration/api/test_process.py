@@ -184,6 +184,23 @@ def test_like_sync_exits_1_when_redis_is_down(tmp_path: Path, servers: Backend) 
     assert log_lines(ended.stderr)[-1]["event"] == "like_sync.failed"
 
 
+def test_a_process_that_starts_after_redis_lost_its_data_knows_which_sessions_are_revoked(
+    tmp_path: Path, servers: Backend
+) -> None:
+    me = f"{API}/users/me"
+    body = {"email": "a@example.com", "password": PASSWORD, "nickname": "앨리스"}
+    with serving(tmp_path, **servers.environment) as service, client(service.url) as http:
+        http.post(f"{API}/auth/users", json=body)
+        tokens = [http.post(f"{API}/auth/tokens", json=body).headers["Authorization"] for _ in range(2)]
+        assert http.post(f"{API}/auth/logout", headers={"Authorization": tokens[0]}).status_code == 204
+    with redis.Redis.from_url(servers.environment["BAPSANG_REDIS_URL"]) as lost:
+        lost.flushdb()
+    with serving(tmp_path, **servers.environment) as service, client(service.url) as http:
+        answers = [http.get(me, headers={"Authorization": token}) for token in tokens]
+    assert [answer.status_code for answer in answers] == [401, 200]
+    assert answers[0].json()["code"] == "T003"
+
+
 async def test_a_write_back_that_finds_its_lock_taken_for_longer_than_runs_last_fails(
     tmp_path: Path, servers: Backend
 ) -> None:

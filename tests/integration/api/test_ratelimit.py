@@ -14,7 +14,18 @@ LOGIN = {"email": "nobody@example.com", "password": PASSWORD}
 
 def limited(backend: Backend, rates: str, **environment: str) -> Backend:
     """Return the back end with these limits and no others."""
-    names = ("ip", "write", "login_ip", "login_email", "signup", "presign_temp", "search", "report", "password")
+    names = (
+        "ip",
+        "write",
+        "login_ip",
+        "login_email",
+        "login_account",
+        "signup",
+        "presign_temp",
+        "search",
+        "report",
+        "password",
+    )
     off = [f"{name}=off" for name in names if f"{name}=" not in rates]
     return Backend(backend.name, {**backend.environment, "BAPSANG_RATE_LIMITS": ",".join([*off, rates]), **environment})
 
@@ -38,8 +49,8 @@ async def test_logins_are_limited_by_address_and_come_back_with_time(backend: Ba
         assert [await log_in(world) for _ in range(2)] == [401, 429]
 
 
-async def test_logins_are_limited_by_email_whatever_the_address_and_case(backend: Backend) -> None:
-    async with open_world(limited(backend, "login_email=2/60")) as world:
+async def test_wrong_passwords_are_limited_by_email_whatever_the_address_and_case(backend: Backend) -> None:
+    async with open_world(limited(backend, "login_account=2/60")) as world:
         assert await log_in(world, "203.0.113.1") == 401
         assert await log_in(world, "203.0.113.2", email="Nobody@Example.com") == 401
         assert await log_in(world, "203.0.113.3") == 429

@@ -1,5 +1,6 @@
 """Revoked sessions: what is announced, how often, and what an outage of Redis makes of it."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -7,7 +8,7 @@ import pytest
 import redis.exceptions
 from redis.asyncio import Redis
 
-from bapsang_api.auth import store
+from bapsang_api.auth import revocation, store
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import SystemClock
 
@@ -38,3 +39,30 @@ async def test_log_outs_during_an_outage_are_sent_once_each_and_all_together_lat
     await sessions.deliver()
     await sessions.deliver()
     assert sent[len(ended) :] == [ended, ["another"], ended]
+
+
+class Rows:
+    """A database that has one revoked session."""
+
+    async def read(self, _: object) -> list[tuple[str, datetime]]:
+        return [("forgotten", SystemClock().now())]
+
+
+async def test_after_an_outage_the_database_says_what_redis_may_have_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    outages = [redis.exceptions.ConnectionError(), redis.exceptions.BusyLoadingError()]
+    recalled = asyncio.Event()
+
+    async def read(*_: object) -> list[tuple[str, str]]:
+        if outages:
+            raise outages.pop()
+        if "forgotten" in sessions:
+            recalled.set()
+        return []
+
+    monkeypatch.setattr(store, "revoked_after", read)
+    monkeypatch.setattr(revocation, "POLL_SECONDS", 0.0)
+    sessions = RevokedSessions(Redis(), SystemClock())
+    following = asyncio.create_task(sessions.follow(Rows()))  # type: ignore[arg-type]
+    async with asyncio.timeout(10):
+        await recalled.wait()
+    following.cancel()

@@ -51,6 +51,7 @@ KNOWN = {
         "BAPSANG_S3_PUBLIC_URL",
     ),
     "BAPSANG_RATE_LIMITS",
+    "BAPSANG_TRUSTED_HOPS",
 }
 
 

@@ -1,6 +1,6 @@
 -- Rate limiting by the generic cell rate algorithm: a key holds the time until which its requests are "paid".
 -- KEYS: one per rule. ARGV: now (ms), 1 to refuse / 0 to count whatever comes, then per key: ms a request costs, ms that
--- may be owed at most, requests.
+-- may be owed at most, requests, -1 to give one back.
 -- Returns 1 when admitted, else 0, then per key how far ahead of now it is (ms). A refused request costs nothing.
 local now, refusing = tonumber(ARGV[1]), ARGV[2] == '1'
 local ahead, after, admitted = {}, {}, 1
@@ -8,7 +8,7 @@ for i, key in ipairs(KEYS) do
   local cost = tonumber(ARGV[3 * i]) * tonumber(ARGV[3 * i + 2])
   local most = tonumber(ARGV[3 * i + 1])
   ahead[i] = math.max(0, tonumber(redis.call('GET', key) or 0) - now)
-  after[i] = ahead[i] + cost
+  after[i] = math.max(0, ahead[i] + cost)
   if after[i] > most then
     if refusing then admitted = 0 else after[i] = most end
   end

@@ -160,6 +160,10 @@ class TokenVerifier:
             raise TokenExpired
         return principal
 
+    def whose(self, token: str) -> Principal:
+        """Return whom a token of ours was given to, whether it still works or not. Raises TokenInvalid for any other."""
+        return self._decode(token)[0]
+
     def _decode(self, token: str) -> tuple[Principal, int]:
         now = self._clock.now()
         try:
