@@ -30,10 +30,13 @@ class Wire:
 @contextlib.asynccontextmanager
 async def wire_to(host: str, port: int) -> AsyncIterator[Wire]:
     """Yield a wire to the server at that address, on a port of 127.0.0.1."""
-    wire, tasks = Wire(), set()
+    wire = Wire()
+    tasks: set[asyncio.Task[None]] = set()
+    ends: list[asyncio.StreamWriter] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(host, port)
+        ends.extend((writer, far_writer))
         for task in (wire.carry(reader, far_writer), wire.carry(far_reader, writer)):
             tasks.add(asyncio.create_task(task))
 
@@ -46,3 +49,6 @@ async def wire_to(host: str, port: int) -> AsyncIterator[Wire]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for end in ends:
+            end.transport.abort()
+        await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
