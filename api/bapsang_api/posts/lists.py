@@ -27,6 +27,7 @@ PAGES: Final = Bounds(entries=500, bytes=2 * 1024 * 1024)  # readers decide whic
 # HARD_SECONDS old when it is compared with them, so everybody sees a change within 2 s.
 BUSY: Final = 8
 STALE_SECONDS: Final = 0.5
+_ATTEMPTS: Final = 5  # to read posts that are all still there
 _ALL: Final = ""  # the key of the newest posts
 _ID_BYTES: Final = 88  # with its place in a list
 
@@ -102,17 +103,17 @@ class PostLists:
         return dict(zip(pages, await asyncio.gather(*map(self._renew, pages)), strict=True))
 
     async def _renew(self, wanted: Wanted) -> Body:
-        asked = self._feed.now()
-        post_ids, following = await self._listed(wanted)
-        at_hand, turns = self._posts.at_hand(post_ids), self._posts.posts.turns
-        posts, until = at_hand or ([], EXPIRED)
-        if at_hand is None:
-            posts = await self._posts.all_of(post_ids)
-            if len(posts) < len(post_ids):  # one has just gone, and another has its place
-                self._newest.expire(_ALL)
-                self._pages.expire(wanted)
-                post_ids, following = await self._listed(wanted)
-                posts = await self._posts.all_of(post_ids)
+        for _ in range(_ATTEMPTS):
+            asked = self._feed.now()
+            post_ids, following = await self._listed(wanted)
+            at_hand, turns = self._posts.at_hand(post_ids), self._posts.posts.turns
+            posts, until = at_hand or (await self._posts.all_of(post_ids), EXPIRED)
+            if len(posts) == len(post_ids):
+                break
+            self._newest.expire(_ALL)  # one has just gone, and another has its place
+            self._pages.expire(wanted)
+        else:
+            raise Unavailable  # as many have gone as were read
         revisions = [post.revision for post in posts]
         body = self._bodies.get(wanted)
         if body is None or (body.post_ids, body.following, body.revisions) != (post_ids, following, revisions):
