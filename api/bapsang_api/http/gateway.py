@@ -63,7 +63,7 @@ class Gateway:
         hops: int,
     ) -> None:
         """`hops`: how many proxies of our own each request passes."""
-        self._hops = hops
+        self.hops = hops
         self.bodies, self.body_seconds = Bodies(), BODY_SECONDS
         self.framework, self.services, self.idempotency, self.shedder = framework, services, idempotency, shedder
         self._routes = {key: route for route in routes for key in route.matches_of()}
@@ -73,7 +73,7 @@ class Gateway:
         if scope["type"] != "http":
             await self.framework(scope, receive, send)
             return
-        request = Request(scope, self._hops)
+        request = Request(scope, self.hops)
         answer = await self.exchange(request, receive)
         if answer is not None:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})

@@ -39,6 +39,8 @@ _AT_ONCE: Final[dict[str, Any]] = {"eager_start": True} if sys.version_info >= (
 class Answering(Protocol):
     """What answers requests."""
 
+    hops: int  # how many proxies of our own each request passes
+
     async def exchange(self, request: Request, receive: Receive) -> Answer | None:
         """Return the whole answer, None for a client that has gone."""
 
@@ -229,7 +231,7 @@ class _Exchange:
         protocol, answered = self._protocol, False
         gateway: Answering = protocol.config.app  # type: ignore[assignment]
         try:
-            request = Request(self._scope)
+            request = Request(self._scope, gateway.hops)
             answer = await gateway.exchange(request, self.receive)
             if answer is not None and not self.disconnected:
                 content = self._written(answer, is_head=request.is_head)

@@ -26,7 +26,7 @@ class Request:
 
     __slots__ = ("address", "headers", "id", "is_head", "method", "path", "query", "route", "scope", "sender")
 
-    def __init__(self, scope: Scope, hops: int = 1) -> None:
+    def __init__(self, scope: Scope, hops: int) -> None:
         """`hops`: how many proxies of our own the request has passed, each of which added where it came from."""
         self.is_head = scope["method"] == "HEAD"
         # A copy, because the server looks at its own to know whether a body may follow.

@@ -9,8 +9,8 @@ SKIPPED: Final = "like:skipped"  # milliseconds
 _SECONDS: Final = 86_400
 
 
-async def note(redis: Redis, now: datetime) -> float:
-    """Note that a run has found the lock taken; return for how many seconds runs have done so. Raises Redis errors."""
+async def record(redis: Redis, now: datetime) -> float:
+    """Record that a run has found the lock taken; return for how many seconds runs have done so. Raises Redis errors."""
     async with redis.pipeline(transaction=True) as pipeline:
         pipeline.set(SKIPPED, int(now.timestamp() * 1000), nx=True, ex=_SECONDS)
         pipeline.get(SKIPPED)
@@ -18,6 +18,6 @@ async def note(redis: Redis, now: datetime) -> float:
     return max(0.0, now.timestamp() - int(since) / 1000)
 
 
-async def forget(redis: Redis) -> None:
-    """Note that a run has got the lock. Raises Redis errors."""
+async def clear(redis: Redis) -> None:
+    """Record that a run has acquired the lock. Raises Redis errors."""
     await redis.delete(SKIPPED)

@@ -71,8 +71,8 @@ class LikeSync:
         """Write back what was dirty at the start. Raises Unavailable and Redis errors; a further run is always safe."""
         async with self._database.exclusive(LOCK) as lane:
             if lane is None:
-                return SyncReport(ran=False, skipped_seconds=await skips.note(self._likes.redis, self._clock.now()))
-            await skips.forget(self._likes.redis)
+                return SyncReport(ran=False, skipped_seconds=await skips.record(self._likes.redis, self._clock.now()))
+            await skips.clear(self._likes.redis)
             return await self._drain(lane)
 
     async def _drain(self, lane: Lane) -> SyncReport:

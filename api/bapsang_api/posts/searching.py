@@ -68,15 +68,13 @@ def search(
     except DBAPIError as error:
         if code_of(error) != OUT_OF_TIME:
             raise
-    until, place, rows = timer() + SCAN_SECONDS, before, []
-    while (end := queries.place_after(connection, place, STRIDE)) is not None:
+    until, place = timer() + SCAN_SECONDS, queries.place_after(connection, before, NEWEST)
+    while place is not None and timer() < until:
         rows += queries.found_among(connection, query, place, STRIDE, size + 1 - len(rows))
         if len(rows) > size:
             return cut(rows, size, _place)
-        if timer() >= until:
-            return rows, end
-        place = end
-    return rows, None
+        place = queries.place_after(connection, place, STRIDE)
+    return rows, place
 
 
 def _place(row: PostItemView) -> Following:

@@ -201,6 +201,16 @@ def test_a_process_that_starts_after_redis_lost_its_data_knows_which_sessions_ar
     assert answers[0].json()["code"] == "T003"
 
 
+def test_a_process_counts_the_address_that_the_outermost_own_proxy_saw(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path, BAPSANG_TRUSTED_HOPS="2", BAPSANG_RATE_LIMITS="ip=1/600") as service,
+        client(f"{service.url}{API}") as http,
+    ):
+        forwarded = ("203.0.113.1, 203.0.113.7", "203.0.113.2, 203.0.113.7", "203.0.113.1, 203.0.113.8")
+        answers = [http.get("/posts", headers={"X-Forwarded-For": line}) for line in forwarded]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+
+
 async def test_a_write_back_that_finds_its_lock_taken_for_longer_than_runs_last_fails(
     tmp_path: Path, servers: Backend
 ) -> None:

@@ -33,6 +33,8 @@ class Spy:
 class Gateway:
     """Answers by path: `/text`, `/nothing` (204), `/echo`, `/wait` (once it is let go), `/torn` (a header that is two)."""
 
+    hops = 1
+
     async def exchange(self, request: Request, receive: Any) -> Answer | None:
         path = request.path
         if path == "/wait":
