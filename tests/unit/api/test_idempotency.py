@@ -44,7 +44,7 @@ class Client:
         leaves: bool = False,
         headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
-        request = Request({**SCOPE})
+        request = Request({**SCOPE}, hops=1)
 
         async def answer(_receive: Any) -> Answer:
             body = await work()

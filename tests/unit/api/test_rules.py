@@ -171,4 +171,4 @@ def test_what_is_no_ulid(text: str) -> None:
 def test_client_address_is_what_the_nearest_proxy_saw(forwarded: str | None, address: str) -> None:
     headers = [] if forwarded is None else [(b"x-forwarded-for", forwarded.encode())]
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
-    assert Request({**scope, "client": ("192.0.2.1", 5)}).address == address
+    assert Request({**scope, "client": ("192.0.2.1", 5)}, hops=1).address == address
