@@ -14,7 +14,6 @@ from sqlalchemy.exc import DBAPIError
 
 from bapsang_api import endings
 from bapsang_api.auth.passwords import Passwords
-from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.db.connections import Limits
@@ -33,6 +32,7 @@ from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.posts.views import ViewStore
 from bapsang_api.posts.writeback import write_back_views
+from bapsang_api.privacy.retention import purge
 from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.runtime import require_suitable_redis
 from bapsang_api.schema_gate import UnfitDatabaseError, require_fit
@@ -48,7 +48,7 @@ from bapsang_api.upkeep.store import RecountStore
 from bapsang_api.uploads.collector import ImageCollector
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.users.numbers import UserNumbers
-from bapsang_api.users.service import forget_withdrawn, user_id_of
+from bapsang_api.users.service import user_id_of
 from bapsang_api.users.store import images_in_use as profile_images
 
 log = logging.getLogger(__name__)
@@ -101,8 +101,7 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
         sync = LikeSync(database, likes, clock, reconcile, batch_size=batch_size, deadline_seconds=deadline_seconds)
         report = await sync.run()
         views = await write_back_views(database, ViewStore(redis, pipeline)) if report.ran else 0
-        sessions = await purge_sessions(database, clock) if report.ran else 0
-        withdrawn = await forget_withdrawn(database, clock) if report.ran else 0
+        purged = await purge(database, clock) if report.ran else {}
     except (Unavailable, UnfitDatabaseError, *OUTAGE) as error:
         log.error("like_sync.failed", exc_info=error)
         return _failed(error)
@@ -114,7 +113,7 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
         log.error("like_sync.stuck", extra={"seconds": round(report.skipped_seconds)})
         endings.write(endings.Ending(endings.Code.WRITE_BACK_STUCK))
         return False
-    extra = {**report.fields(), "views": views, "purged_sessions": sessions, "forgotten_users": withdrawn}
+    extra = {**report.fields(), "views": views, **purged}
     log.info("like_sync.done" if report.ran else "like_sync.skipped", extra=extra)
     return True
 

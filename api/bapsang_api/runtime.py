@@ -17,7 +17,6 @@ from bapsang_api.auth.account import AccountService
 from bapsang_api.auth.devices import KnownDevices
 from bapsang_api.auth.discovery import Discovery
 from bapsang_api.auth.passwords import Passwords
-from bapsang_api.auth.purge import purge_sessions
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
 from bapsang_api.comments.service import CommentService
@@ -46,8 +45,10 @@ from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.service import PostService
+from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.posts.views import ViewStore
 from bapsang_api.posts.writeback import write_back_views
+from bapsang_api.privacy.retention import purge
 from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.reports.service import ReportService
 from bapsang_api.settings import Settings, SettingsError
@@ -57,8 +58,10 @@ from bapsang_api.upkeep.recount import Reconciliation
 from bapsang_api.upkeep.store import RecountStore
 from bapsang_api.uploads.service import ImageService, UploadService
 from bapsang_api.uploads.storage import Storage
+from bapsang_api.uploads.takedown import Takedown
 from bapsang_api.users.numbers import UserNumbers
-from bapsang_api.users.service import UserService, forget_withdrawn
+from bapsang_api.users.service import UserService
+from bapsang_api.users.store import images_in_use as profile_images
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +84,7 @@ class Runtime:
     revoked: RevokedSessions
     ids: Ids
     feed: ChangeFeed
+    takedown: Takedown | None  # None where there is no bucket
     write_back_views: Callable[[], Awaitable[int]]
 
 
@@ -113,6 +117,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     issuer = TokenIssuer(keys[0], issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
     storage = Storage(settings.bucket) if settings.bucket else None
     images = ImageService(database, storage, clock, ids)
+    takedown = Takedown(database, storage, clock, (profile_images, post_images)) if storage else None
     users = UserService(database, images, clock, ids, feed)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
     account = AccountService(database, users, passwords, revoked, clock)
@@ -168,13 +173,28 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     background.start("poll", feed.follow_database, ends=settings.local_database)  # there is nothing to poll on SQLite
     background.start("warm_up", posts.warm_up, ends=True)
     background.start("shedding", shedder.follow)
+    if takedown is not None:
+        background.start("takedown", takedown.follow)
     write_back = partial(write_back_views, database, views)
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
         background.start("write_back", partial(_sync_for_ever, like_sync, write_back, database, clock))
     try:
         yield Runtime(
-            app, admin, lifecycle, database, redis, like_sync, posts, users, metrics, revoked, ids, feed, write_back
+            app,
+            admin,
+            lifecycle,
+            database,
+            redis,
+            like_sync,
+            posts,
+            users,
+            metrics,
+            revoked,
+            ids,
+            feed,
+            takedown,
+            write_back,
         )
     finally:
         await background.close()
@@ -235,7 +255,6 @@ async def _sync_for_ever(
         try:
             await like_sync.run()
             await write_back()
-            await purge_sessions(database, clock)
-            await forget_withdrawn(database, clock)
+            await purge(database, clock)
         except (Unavailable, *OUTAGE) as error:
             log.warning("like_sync.failed", extra={"error": type(error).__name__})

@@ -8,6 +8,7 @@ from bapsang_api.comments import models as comments
 from bapsang_api.likes import models as likes
 from bapsang_api.moderation import models as moderation
 from bapsang_api.posts import models as posts
+from bapsang_api.privacy import models as privacy
 from bapsang_api.reports import models as reports
 from bapsang_api.search import models as search
 from bapsang_api.tags import models as tags
@@ -18,8 +19,10 @@ MODELS = (
     users.User,
     users.UserAuth,
     users.UserNumber,
+    users.UserConsent,
     auth.AuthSession,
     auth.RefreshToken,
+    auth.AccessEntry,
     posts.Post,
     posts.PostContent,
     posts.PostImage,
@@ -31,5 +34,7 @@ MODELS = (
     likes.UserPostLike,
     moderation.AuditEntry,
     reports.Report,
+    privacy.Export,
+    privacy.Erasure,
 )
 METADATA: MetaData = SQLModel.metadata

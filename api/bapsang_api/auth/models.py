@@ -31,6 +31,21 @@ class AuthSession(SQLModel, table=True):
     user_agent: str | None = Field(default=None, sa_column=Column(ascii_text(255)))
 
 
+class AccessEntry(SQLModel, table=True):
+    """Who signed up or logged in from where, kept as long as the law demands. No foreign key: it outlives the account.
+
+    The time is the id's.
+    """
+
+    __tablename__: ClassVar[str] = "access_log"
+    __table_args__ = (Index("ix_access_log_user", "user_id", "id"), TABLE_OPTIONS)
+
+    id: str = Field(sa_column=Column(ulid(), primary_key=True))
+    user_id: str = Field(sa_column=Column(ulid(), nullable=False))
+    act: str = Field(sa_column=Column(ascii_text(8), nullable=False))
+    address: str = Field(sa_column=Column(ascii_text(45), nullable=False))
+
+
 class RefreshToken(SQLModel, table=True):
     """One refresh token, by the SHA-256 of its value.
 

@@ -29,6 +29,7 @@ class Comment(SQLModel, table=True):
         Index("ix_comments_group", "comment_group", "listed", "created_at", "comment_id"),
         Index("ix_comments_parent", "parent_id", "listed"),
         Index("ix_comments_user", "user_id", "created_at"),
+        Index("ix_comments_deleted", "deleted_at", "comment_id"),
         TABLE_OPTIONS,
     )
 
@@ -43,6 +44,7 @@ class Comment(SQLModel, table=True):
     content: str = Field(sa_column=Column(String(2000), nullable=False))
     created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
     updated_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    # Since when it is deleted; null again once its words are destroyed.
     deleted_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     comment_status: str = Field(default=STATUS_ACTIVE, sa_column=Column(ascii_text(16), nullable=False))
     listed: bool = Field(default=True, sa_column=Column(Boolean(), nullable=False))

@@ -248,6 +248,25 @@ def erase(connection: Connection, comment_id: str, now: datetime) -> None:
     change(connection, comment_id, content="", comment_status=STATUS_DELETED, deleted_at=deleted_at)
 
 
+def deleted_before(connection: Connection, moment: datetime, limit: int) -> list[tuple[str, str]]:
+    """Return up to `limit` comments deleted before a moment and not destroyed yet: ids of post and comment."""
+    statement = select(comments.c.post_id, comments.c.comment_id).where(comments.c.deleted_at < moment)
+    rows = connection.execute(statement.order_by(comments.c.deleted_at, comments.c.comment_id).limit(limit))
+    return [(post_id, comment_id) for post_id, comment_id in rows]
+
+
+def destroy(connection: Connection, comment_ids: Sequence[str]) -> None:
+    """Overwrite what deleted comments said, and forget when that was. Their places in the tree stay."""
+    gone = update(comments).where(comments.c.comment_id.in_(comment_ids))
+    connection.execute(gone.values(content="", deleted_at=None, updated_at=None))
+
+
+def destroy_all_of(connection: Connection, post_ids: Sequence[str]) -> None:
+    """Overwrite what all comments of deleted posts said."""
+    gone = update(comments).where(comments.c.post_id.in_(post_ids))
+    connection.execute(gone.values(content="", deleted_at=None, updated_at=None))
+
+
 def count_in(connection: Connection, post_id: str) -> bool:
     """Count one more ACTIVE comment of a visible post; False without one.
 

@@ -1,6 +1,7 @@
 """ULIDs: 26 characters of Crockford base 32, upper case, sortable by the time they were made."""
 
 import re
+from datetime import datetime
 from typing import Final
 
 from ulid import ULID
@@ -20,6 +21,11 @@ class Ids:
 
     def new(self) -> str:
         return str(ULID.from_datetime(self._clock.now()))
+
+
+def first_id(moment: datetime) -> str:
+    """Return the lowest id that can be made at a moment: those made before it are lower."""
+    return str(ULID.from_bytes(int(moment.timestamp() * 1000).to_bytes(6, "big") + bytes(10)))
 
 
 def is_ulid(text: str) -> bool:

@@ -3,6 +3,7 @@ the other."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Connection
@@ -20,9 +21,7 @@ from bapsang_api.kit.problem import Conflict, Forbidden, NotFound
 from bapsang_api.likes.service import LikeService
 from bapsang_api.moderation import store
 from bapsang_api.moderation.models import AuditEntry
-from bapsang_api.posts import store as posts
-from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
-from bapsang_api.posts.models import STATUS_HIDDEN as POST_HIDDEN
+from bapsang_api.posts import service as posts
 from bapsang_api.reports import store as reports
 from bapsang_api.reports.vocabulary import ReportStatus
 from bapsang_api.users import store as accounts
@@ -74,14 +73,14 @@ class ModerationService:
         await self._act(actor, "role.revoke", user_id, partial(self._set_role, user_id, ROLE_USER))
 
     async def hide(self, actor: Actor, post_id: str) -> None:
-        """Take a post from sight; it can be shown again, with every like it had."""
-        await self._act(actor, "post.hide", post_id, partial(self._set_post_status, post_id, POST_HIDDEN))
+        """Take a post and its pictures from sight; it can be shown again, with every like it had."""
+        await self._act(actor, "post.hide", post_id, partial(self._set_sight, posts.hide, post_id))
         with after_commit("moderation.likes_not_withheld", post_id=post_id):  # likes of what nobody sees do no harm
             await self._likes.withhold(post_id)
 
     async def show(self, actor: Actor, post_id: str) -> None:
         """Bring a hidden post back."""
-        await self._act(actor, "post.show", post_id, partial(self._set_post_status, post_id, POST_ACTIVE))
+        await self._act(actor, "post.show", post_id, partial(self._set_sight, posts.show, post_id))
         with after_commit("moderation.likes_not_restored", post_id=post_id):  # the next like does
             await self._likes.restore(post_id)
 
@@ -159,9 +158,10 @@ class ModerationService:
         accounts.set_role(connection, user_id, role, self._clock.now())
         return logins.revoke_all(connection, user_id, self._clock.now()) if role == ROLE_USER else []
 
-    @staticmethod
-    def _set_post_status(post_id: str, status: str, connection: Connection) -> list[str]:
-        if not posts.set_visibility(connection, post_id, status):
+    def _set_sight(
+        self, change: Callable[[Connection, str, datetime], bool], post_id: str, connection: Connection
+    ) -> list[str]:
+        if not change(connection, post_id, self._clock.now()):
             raise NotFound
         return []
 

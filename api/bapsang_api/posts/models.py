@@ -24,6 +24,7 @@ class Post(SQLModel, table=True):
         Index("ix_posts_feed", "post_status", "created_at", "id"),
         Index("ix_posts_user", "user_id", "created_at"),
         Index("ix_posts_changed", "changed_at"),
+        Index("ix_posts_deleted", "deleted_at", "id"),
         TABLE_OPTIONS,
     )
 
@@ -32,6 +33,7 @@ class Post(SQLModel, table=True):
     title: str = Field(sa_column=Column(String(255), nullable=False, info={ERASED: ""}))
     created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
     updated_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    # Since when it is deleted; null again once its words and likes are destroyed.
     deleted_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     view_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
     like_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))

@@ -21,6 +21,7 @@ from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.posts import queries, store
 from bapsang_api.posts.listing import Wanted
 from bapsang_api.posts.lists import PAGES, PostLists
+from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_HIDDEN
 from bapsang_api.posts.pictures import PictureChange
 from bapsang_api.posts.reads import POSTS, PostReads
 from bapsang_api.posts.searching import PostSearch
@@ -31,7 +32,7 @@ from bapsang_api.readmodel.entry import Bounds, Usage
 from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.search.query import Query
 from bapsang_api.uploads.rules import Category
-from bapsang_api.uploads.service import ImageService, attach, detach
+from bapsang_api.uploads.service import ImageService, attach, detach, restore, withhold
 
 log = logging.getLogger(__name__)
 
@@ -248,6 +249,26 @@ class PostService:
             self._views.count(post_id, viewer, partial(self._reads.count_views, post_id))
         except OUTAGE as error:  # nobody should be refused a post because its view cannot be counted
             log.warning("posts.view_not_counted", extra={"post_id": post_id, "error": type(error).__name__})
+
+
+def hide(connection: Connection, post_id: str, now: datetime) -> bool:
+    """Take a post from sight within the caller's transaction, with the pictures that no other visible post shows.
+
+    Returns False when there is none that could be hidden: unknown or deleted.
+    """
+    if not store.set_visibility(connection, post_id, STATUS_HIDDEN):
+        return False
+    keys = [picture.object_key for picture in queries.pictures_of(connection, post_id)]
+    withhold(connection, set(keys) - store.images_shown_by_others(connection, post_id, keys), now)
+    return True
+
+
+def show(connection: Connection, post_id: str, now: datetime) -> bool:
+    """Bring a hidden post back within the caller's transaction, with its pictures. Returns False as `hide` does."""
+    if not store.set_visibility(connection, post_id, STATUS_ACTIVE):
+        return False
+    restore(connection, [picture.object_key for picture in queries.pictures_of(connection, post_id)], now)
+    return True
 
 
 def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) -> list[str]:

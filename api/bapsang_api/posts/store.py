@@ -75,6 +75,13 @@ def images_in_use(connection: Connection, images: Sequence[UnusedImage]) -> set[
     )
 
 
+def images_shown_by_others(connection: Connection, post_id: str, keys: Sequence[str]) -> set[str]:
+    """Return those of these images, by their object keys, that another visible post shows."""
+    elsewhere = select(post_images.c.object_key).join(posts, posts.c.id == post_images.c.post_id)
+    elsewhere = elsewhere.where(post_images.c.object_key.in_(keys), post_images.c.post_id != post_id)
+    return set(connection.scalars(elsewhere.where(posts.c.post_status == STATUS_ACTIVE)))
+
+
 def lock(connection: Connection, post_id: str, statuses: tuple[str, ...] = (STATUS_ACTIVE,)) -> str | None:
     """Return the author of a post in one of these states, None without one.
 
@@ -141,6 +148,18 @@ def erase(connection: Connection, post_ids: Sequence[str], now: datetime) -> Non
     texts.remove(connection, post_ids)
     tags.remove(connection, post_ids)
     note(connection, *post_ids, LISTS)
+
+
+def deleted_before(connection: Connection, moment: datetime, limit: int) -> list[str]:
+    """Return up to `limit` posts that were deleted before a moment and not destroyed yet, the first deleted one first."""
+    statement = select(posts.c.id).where(posts.c.deleted_at < moment).order_by(posts.c.deleted_at, posts.c.id)
+    return list(connection.scalars(statement.limit(limit)))
+
+
+def destroy(connection: Connection, post_ids: Sequence[str], now: datetime) -> None:
+    """Overwrite what deleted posts said, and forget when that was."""
+    erase(connection, post_ids, now)
+    connection.execute(update(posts).where(posts.c.id.in_(post_ids)).values(deleted_at=None, updated_at=None))
 
 
 def set_visibility(connection: Connection, post_id: str, status: str) -> bool:

@@ -24,6 +24,11 @@ BATCH: Final = 500
 References = Callable[[Connection, Sequence[UnusedImage]], set[str]]
 
 
+def in_use(connection: Connection, images: Sequence[UnusedImage], references: Sequence[References]) -> set[str]:
+    """Return the object keys of those of these images that something refers to."""
+    return {key for refer in references for key in refer(connection, images)} if images else set()
+
+
 @dataclass
 class Report:
     """What a run has collected, or, dry, would have."""
@@ -76,7 +81,7 @@ class ImageCollector:
         Under the lock that `attach` takes: who attached before is seen here, who comes later finds it collected.
         """
         batch = store.unused(connection, before, after, BATCH, lock=not dry_run)
-        used = {key for references in self._references for key in references(connection, batch)} if batch else set()
+        used = in_use(connection, batch, self._references)
         unused = [image for image in batch if image.object_key not in used]
         if not dry_run:
             store.keep(connection, [image.image_id for image in batch if image.object_key in used])

@@ -20,6 +20,7 @@ class Image(SQLModel, table=True):
     __table_args__ = (
         Index("ix_images_upload", "upload_key"),
         Index("ix_images_unused", "unused_since", "id"),
+        Index("ix_images_settle", "settle_at", "id"),
         TABLE_OPTIONS,
     )
 
@@ -34,3 +35,7 @@ class Image(SQLModel, table=True):
     unused_since: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     # Set before the object is deleted: from then on it cannot be used again.
     collected_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    # Since when only hidden posts show it: nobody may load it, nor use it in another post.
+    withheld_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    # When it was last decided that the object has to go, be withheld or come back; null once that is done.
+    settle_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))

@@ -41,6 +41,7 @@ _FOLDERS: Final[Mapping[Category, str]] = {
 USERS_PREFIX: Final = "users/"
 TEMP_PREFIX: Final = "temp/"
 PUBLIC_PREFIX: Final = "public/"  # only the API writes there
+WITHHELD_PREFIX: Final = "withheld/"  # pictures of hidden posts, which nobody but the API can read
 CHECKED_PREFIX: Final = "checked/"  # only the check function writes there, and nobody is shown it
 
 
@@ -114,6 +115,11 @@ def is_any_upload(key: str) -> bool:
 def checked_key(upload_key: str) -> str:
     """Return where an upload lies once it was checked: the picture alone, without its metadata."""
     return f"{CHECKED_PREFIX}{upload_key}"
+
+
+def withheld_key(object_key: str) -> str:
+    """Return where a published picture lies while nobody may load it."""
+    return f"{WITHHELD_PREFIX}{object_key}"
 
 
 def public_key(category: Category, image_id: str, content_type: str) -> str:

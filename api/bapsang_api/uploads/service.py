@@ -161,8 +161,21 @@ def attach(connection: Connection, keys: Iterable[str], *, owner_id: str, now: d
 
 
 def detach(connection: Connection, keys: Iterable[str], now: datetime) -> None:
-    """Note that something ceased to refer to these images; within the transaction in which it does."""
+    """Note that something ceased to refer to these images; within the transaction in which it does.
+
+    Those that nothing else refers to are taken down within seconds (`Takedown`).
+    """
     store.release(connection, _ids_of(keys), now)
+
+
+def withhold(connection: Connection, keys: Iterable[str], now: datetime) -> None:
+    """Keep everybody from loading these images; within the transaction that hides what shows them."""
+    store.withhold(connection, _ids_of(keys), now, now)
+
+
+def restore(connection: Connection, keys: Iterable[str], now: datetime) -> None:
+    """Let everybody load these images again; within the transaction that shows what they belong to."""
+    store.withhold(connection, _ids_of(keys), None, now)
 
 
 def _publish(objects: Objects, upload_key: str, object_key: str) -> str | _Refused:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.uploads.models import Image
@@ -31,6 +31,22 @@ class UnusedImage:
     unused_since: datetime
 
 
+@dataclass(frozen=True)
+class DueImage:
+    """An image whose object is not yet where it belongs, as was decided at `settle_at`."""
+
+    image_id: str
+    owner_id: str
+    object_key: str
+    unused_since: datetime | None
+    withheld_at: datetime | None
+    settle_at: datetime
+
+    @property
+    def as_unused(self) -> UnusedImage:
+        return UnusedImage(self.image_id, self.owner_id, self.object_key, self.unused_since or self.settle_at)
+
+
 def add(connection: Connection, rows: Sequence[Image]) -> None:
     connection.execute(insert(images), [row.model_dump() for row in rows])
 
@@ -41,7 +57,7 @@ def published(
     """Return those images that were used before, by the key of their upload or by their own id."""
     usable = (
         select(images.c.owner_id, images.c.upload_key, images.c.object_key)
-        .where(images.c.confirmed_at.is_not(None), images.c.collected_at.is_(None))
+        .where(images.c.confirmed_at.is_not(None), images.c.collected_at.is_(None), images.c.withheld_at.is_(None))
         .order_by(images.c.id)
     )
     found: list[PublishedImage] = []
@@ -56,7 +72,8 @@ def claim(connection: Connection, owner_id: str, image_ids: Collection[str], now
     """Mark images as used and keep them until the end of the transaction; False when one cannot be used any more."""
     found = connection.scalars(
         select(images.c.id)
-        .where(images.c.id.in_(image_ids), images.c.owner_id == owner_id, images.c.collected_at.is_(None))
+        .where(images.c.id.in_(image_ids), images.c.owner_id == owner_id)
+        .where(images.c.collected_at.is_(None), images.c.withheld_at.is_(None))
         .order_by(images.c.id)  # two writers never wait for each other in a circle
         .with_for_update()
     ).all()
@@ -65,15 +82,60 @@ def claim(connection: Connection, owner_id: str, image_ids: Collection[str], now
     connection.execute(
         update(images)
         .where(images.c.id.in_(found))
-        .values(unused_since=None, confirmed_at=func.coalesce(images.c.confirmed_at, now))
+        .values(unused_since=None, settle_at=None, confirmed_at=func.coalesce(images.c.confirmed_at, now))
     )
     return True
 
 
 def release(connection: Connection, image_ids: Iterable[str], now: datetime) -> None:
-    """Note that something ceased to refer to these images."""
+    """Note that something ceased to refer to these images; unless something else does, they go at once."""
     for image_id in sorted(image_ids):
-        connection.execute(update(images).where(images.c.id == image_id).values(unused_since=now))
+        connection.execute(update(images).where(images.c.id == image_id).values(unused_since=now, settle_at=now))
+
+
+def withhold(connection: Connection, image_ids: Iterable[str], since: datetime | None, now: datetime) -> None:
+    """Keep everybody from loading and using these images, or, with None, let them again."""
+    for image_id in sorted(image_ids):
+        connection.execute(update(images).where(images.c.id == image_id).values(withheld_at=since, settle_at=now))
+
+
+def due(connection: Connection, limit: int) -> list[DueImage]:
+    """Return and lock images whose objects are not where they belong, those that were decided on first."""
+    rows = connection.execute(
+        select(
+            images.c.id,
+            images.c.owner_id,
+            images.c.object_key,
+            images.c.unused_since,
+            images.c.withheld_at,
+            images.c.settle_at,
+        )
+        .where(images.c.settle_at.is_not(None))
+        .order_by(images.c.settle_at, images.c.id)
+        .limit(limit)
+        .with_for_update()
+    )
+    return [DueImage(*row) for row in rows]
+
+
+def any_due(connection: Connection) -> bool:
+    """Return whether some object is not where it belongs."""
+    return bool(connection.scalar(select(exists().where(images.c.settle_at.is_not(None)))))
+
+
+def settled(connection: Connection, these: Iterable[DueImage], again_at: datetime | None) -> None:
+    """Note that objects are where they belong, or, with a time, have to be tried again.
+
+    Not of those for which something else was decided in the meantime.
+    """
+    for image in these:
+        connection.execute(
+            update(images)
+            .where(images.c.id == image.image_id, images.c.settle_at == image.settle_at)
+            .where(images.c.withheld_at.is_not_distinct_from(image.withheld_at))
+            .where(images.c.unused_since.is_not_distinct_from(image.unused_since))
+            .values(settle_at=again_at)
+        )
 
 
 def unused(
@@ -99,7 +161,7 @@ def unused(
 
 def keep(connection: Connection, image_ids: Collection[str]) -> None:
     """Note that something does refer to these images."""
-    connection.execute(update(images).where(images.c.id.in_(image_ids)).values(unused_since=None))
+    connection.execute(update(images).where(images.c.id.in_(image_ids)).values(unused_since=None, settle_at=None))
 
 
 def collect(connection: Connection, image_ids: Collection[str], now: datetime) -> None:

@@ -37,6 +37,20 @@ class User(SQLModel, table=True):
     changed_at: datetime | None = Field(default=None, sa_column=changed_at())
 
 
+class UserConsent(SQLModel, table=True):
+    """What somebody agreed to at sign-up, a row a document. `version` is null where the client did not ask."""
+
+    __tablename__: ClassVar[str] = "user_consents"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    user_id: str = Field(
+        sa_column=Column(ulid(), ForeignKey("users.id", name="fk_user_consents_user"), primary_key=True)
+    )
+    document: str = Field(sa_column=Column(ascii_text(24), primary_key=True))
+    version: str | None = Field(default=None, sa_column=Column(ascii_text(16)))
+    recorded_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
+
+
 class UserNumber(SQLModel, table=True):
     """A user's number, given at the first need: a small integer that stands for the id where memory counts.
 

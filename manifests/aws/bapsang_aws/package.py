@@ -1,4 +1,4 @@
-"""Makes the archive that both upload functions run from: what they import of the API, and the pinned libraries for arm64.
+"""Makes the archive that the functions run from: what they import of the API, and the pinned libraries for arm64.
 
 boto3 is not in it: the runtime brings its own (1.36 or newer is needed).
 """
@@ -18,7 +18,11 @@ from typing import Final
 from bapsang_aws.template import ROOT
 
 API: Final = ROOT.parents[1] / "api"
-HANDLERS: Final = ("bapsang_api.uploads.presign_function", "bapsang_api.uploads.check_function")
+HANDLERS: Final = (
+    "bapsang_api.uploads.presign_function",
+    "bapsang_api.uploads.check_function",
+    "bapsang_api.uploads.purge_function",
+)
 #: With what they need themselves; `api/requirements.txt` pins them, and a test holds that nothing else is imported.
 LIBRARIES: Final = ("python-ulid", "pyjwt", "cryptography", "cffi", "pycparser")
 PYTHON: Final = "3.13"

@@ -91,7 +91,7 @@ def test_upload_is_checked_and_loses_what_it_tells_besides(bucket: Bucket) -> No
     bucket.put(KEY, photo())
     assert call(told(KEY)) == []
     kept = bucket.client.get_object(Bucket=bucket.name, Key=checked_key(KEY))
-    assert (kept["ContentType"], kept["CacheControl"]) == ("image/jpeg", "public, max-age=31536000, immutable")
+    assert (kept["ContentType"], kept["CacheControl"]) == ("image/jpeg", "public, max-age=86400")
     assert b"37.5665" not in kept["Body"].read()
 
 
@@ -155,7 +155,7 @@ async def test_picture_that_was_checked_is_shown_without_reading_the_upload_agai
     shown = await photos.s3.get(detail["contentDetail"]["postImageUrl"])
     assert colour_of(shown.content) == RED
     assert shown.headers["content-type"] == "image/jpeg"
-    assert shown.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert shown.headers["cache-control"] == "public, max-age=86400"
 
 
 async def test_picture_of_a_signup_is_checked_too(photos: PhotoWorld) -> None:

@@ -29,7 +29,7 @@ async def test_photo_goes_from_the_camera_to_every_page_that_shows_the_post(phot
     assert "?" not in url
     shown = await photos.s3.get(url)
     assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
-    assert shown.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert shown.headers["cache-control"] == "public, max-age=86400"
     assert colour_of(shown.content) == colour_of(photo())
     unseen = {"Sec-Purpose": "prefetch"}
     assert (await photos.world.http.get(f"{API}/posts/{detail['postId']}", headers=unseen)).json() == detail

@@ -168,13 +168,20 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("S3::Bucket@Media", "LifecycleConfiguration/Rules/3/Status", ["Disabled"]),
     ("S3::Bucket@Media", "LifecycleConfiguration/Rules/5/Prefix", ["public/"]),
     ("S3::Bucket@Media", "LifecycleConfiguration/Rules/5/Transitions/0/StorageClass", ["DEEP_ARCHIVE"]),
+    ("S3::Bucket@Media", "LifecycleConfiguration/Rules/6/ExpirationInDays", [30, 365]),
+    ("S3::Bucket@Media", "LifecycleConfiguration/Rules/7/Status", ["Disabled"]),
     ("S3::Bucket@Media", "CorsConfiguration/CorsRules/0/AllowedOrigins", [["*"]]),
     ("S3::Bucket@Media", "CorsConfiguration/CorsRules/0/AllowedMethods", [["PUT", "DELETE"]]),
     ("S3::Bucket@Media", "CorsConfiguration/CorsRules/0/AllowedHeaders", [["*"]]),
     ("S3::Bucket@Media", "NotificationConfiguration", [GONE]),
     ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/0/Event", ["s3:ObjectRemoved:*"]),
     ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/1/Filter/S3Key/Rules/0/Value", ["tmp/"]),
+    ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/2/Event", ["s3:ObjectCreated:*"]),
+    ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/2/Filter/S3Key/Rules/0/Value", ["users/"]),
     ("SQS::Queue", "SqsManagedSseEnabled", [False, GONE]),
+    ("SQS::Queue@RemovalEvents", "RedrivePolicy", [GONE]),
+    ("SQS::Queue@RemovalEvents", "VisibilityTimeout", [5, GONE]),
+    ("SQS::Queue@RemovalEventsDeadLetters", "MessageRetentionPeriod", [3600, GONE]),
     ("SQS::Queue@UploadEvents", "RedrivePolicy", [GONE]),
     ("SQS::Queue@UploadEvents", "RedrivePolicy/maxReceiveCount", [1, 1000]),
     ("SQS::Queue@UploadEvents", "VisibilityTimeout", [5, GONE]),
@@ -200,7 +207,7 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("CloudFront::Distribution", "DistributionConfig/ViewerCertificate/Fn::If/1/MinimumProtocolVersion", ["TLSv1"]),
     ("CloudFront::CachePolicy", f"{_KEY}/QueryStringsConfig/QueryStringBehavior", ["all"]),
     ("CloudFront::CachePolicy@Documents", "CachePolicyConfig/MaxTTL", [31536000]),
-    ("CloudFront::CachePolicy@Immutable", "CachePolicyConfig/MinTTL", [0]),
+    ("CloudFront::CachePolicy@Photos", "CachePolicyConfig/MaxTTL", [3600, 31536000]),
     ("CloudFront::ResponseHeadersPolicy", "ResponseHeadersPolicyConfig/SecurityHeadersConfig/ContentTypeOptions", [GONE]),
     ("CloudFront::ResponseHeadersPolicy", "ResponseHeadersPolicyConfig/SecurityHeadersConfig/ContentSecurityPolicy", [GONE]),
     ("Lambda::Function", "Architectures", [["x86_64"], GONE]),
@@ -219,6 +226,8 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("IAM::Role@CheckRole", "Policies/0/PolicyDocument/Statement/0/Action", ["s3:*", ["s3:GetObject", "s3:DeleteObject"]]),
     ("IAM::Role@CheckRole", "Policies/0/PolicyDocument/Statement/1/Resource", ["arn:aws:s3:::bapsang-media/public/*", "*"]),
     ("IAM::Role@CheckRole", "Policies/0/PolicyDocument/Statement/3/Resource", ["*"]),
+    ("IAM::Role@PurgeRole", "Policies/0/PolicyDocument/Statement/0/Action", ["cloudfront:*", "cloudfront:UpdateDistribution"]),
+    ("IAM::Role@PurgeRole", "Policies/0/PolicyDocument/Statement/0/Resource", ["*"]),
     ("ApiGatewayV2::Route@PresignRoute", "RouteKey", ["$default", "ANY /{proxy+}"]),
     ("ApiGatewayV2::Stage", "DefaultRouteSettings", [GONE]),
     ("ApiGatewayV2::Stage", "RouteSettings", [GONE]),
@@ -234,6 +243,7 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("CloudWatch::Alarm@*Credits", "EvaluationPeriods", [500]),
     ("CloudWatch::Alarm@Latency", "ExtendedStatistic", [GONE]),
     ("CloudWatch::Alarm@UploadEventsDead", "MetricName", ["NumberOfMessagesSent"]),
+    ("CloudWatch::Alarm@RemovalEventsDead", "Dimensions/0/Value", ["another-queue"]),
     ("CloudWatch::Alarm@DatabaseMemory", "TreatMissingData", ["ignore"]),
     ("CloudWatch::Alarm@DatabaseStorage", "AlarmDescription", [GONE]),
     ("Events::Rule", "State", ["DISABLED"]),
@@ -270,6 +280,7 @@ REMOVED = """
     CloudWatch::Alarm@NodeCredits CloudWatch::Alarm@NodeSurplus CloudWatch::Alarm@NodeMemory CloudWatch::Alarm@MediaSize
     CloudWatch::Alarm@ReplicaLag
     CloudWatch::Alarm@Latency CloudWatch::Alarm@BalancerErrors CloudWatch::Alarm@UploadEventsAge CloudWatch::Alarm@UploadEventsDead
+    CloudWatch::Alarm@RemovalEventsAge CloudWatch::Alarm@RemovalEventsDead
     Lambda::EventSourceMapping
 """.split()  # noqa: SIM905 - a table
 KEPT = (

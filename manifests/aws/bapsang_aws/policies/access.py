@@ -21,7 +21,7 @@ _MANAGED: Final = {
     "CloudWatchAgentServerPolicy",
     "AmazonEBSCSIDriverPolicy",
 }
-_MEDIA_PREFIXES: Final = ("users/*", "temp/*", "checked/*", "public/*")
+_MEDIA_PREFIXES: Final = ("users/*", "temp/*", "checked/*", "public/*", "withheld/*", "exports/*", "erasures/*")
 
 
 def statements(role: Resource) -> list[Any]:
@@ -127,13 +127,24 @@ def _checker(estate: Estate) -> Found:
                 yield role, "may write where the API or its users do"
 
 
+@policy("purger-only-invalidates")
+def _purger(estate: Estate) -> Found:
+    allowed = {
+        *("cloudfront:CreateInvalidation", "logs:CreateLogStream", "logs:PutLogEvents"),
+        *("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+    }
+    for role in estate.of("IAM::Role"):
+        if role.address == "UploadApiStack.PurgeRole" and actions(role) != allowed:
+            yield role, "may do more, or less, than read its queue and invalidate"
+
+
 @policy("objects-by-prefix")
 def _prefixes(estate: Estate) -> Found:
     for role in estate.of("IAM::Role"):
         for one in statements(role):
             touched = [action for action in listed(one.get("Action", [])) if action.endswith("Object")]
             if touched and not all(str(where).endswith(_MEDIA_PREFIXES) for where in listed(one["Resource"])):
-                yield role, "reaches objects outside of users/, temp/, checked/ and public/"
+                yield role, f"reaches objects outside of {', '.join(_MEDIA_PREFIXES)}"
 
 
 @policy("pods-have-identities")

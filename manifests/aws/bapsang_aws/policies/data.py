@@ -252,16 +252,18 @@ def _lifecycle(estate: Estate) -> Found:
             yield bucket, "keeps old versions for ever"
 
 
-_PASSING: Final = {"temp/", "checked/"}
+#: Days after which what lies below a prefix goes: at least, at most. Erasures have to outlive every backup.
+_PASSING: Final = {"temp/": (2, 7), "checked/": (2, 7), "exports/": (7, 8), "erasures/": (36, 40)}
 
 
 @policy("temporary-uploads-expire")
 def _temporary(estate: Estate) -> Found:
     for bucket in estate.of("S3::Bucket"):
         days = {rule.get("Prefix"): rule["ExpirationInDays"] for rule in _enabled(bucket) if "ExpirationInDays" in rule}
-        if bucket.address == "Media.Media" and not all(1 < days.get(passing, 0) <= 7 for passing in _PASSING):
-            yield bucket, "keeps uploads that nobody used for ever, or drops them within a day"
-        if not set(days) <= _PASSING:
+        for prefix, (least, most) in _PASSING.items():
+            if bucket.address == "Media.Media" and not least <= days.get(prefix, 0) <= most:
+                yield bucket, f"keeps what lies below {prefix} for another time than {least} to {most} days"
+        if not set(days) <= _PASSING.keys():
             yield bucket, "lets photos expire"
 
 
@@ -302,6 +304,13 @@ def _events(estate: Estate) -> Found:
     }
     for prefix in sorted({"users/", "temp/"} - told):
         yield media, f"uploads below {prefix} are not told"
+    removed = [
+        dig(one, "Filter", "S3Key", "Rules", 0, "Value")
+        for one in dig(media.properties, "NotificationConfiguration", "QueueConfigurations") or ()
+        if one["Event"] == "s3:ObjectRemoved:*" and one["Queue"] == "${Media.RemovalEvents.Arn}"
+    ]
+    if removed != ["public/"]:
+        yield media, "the edge is not told what was taken down"
 
 
 @policy("queues-keep-what-fails")
@@ -309,7 +318,7 @@ def _queues(estate: Estate) -> Found:
     for queue in estate.of("SQS::Queue"):
         if not true(queue.properties.get("SqsManagedSseEnabled")):
             yield queue, "is not encrypted"
-        if queue.address == "Media.UploadEvents":
+        if queue.address in {"Media.UploadEvents", "Media.RemovalEvents"}:
             target = estate.at(dig(queue.properties, "RedrivePolicy", "deadLetterTargetArn"))
             if target is None or not 3 <= dig(queue.properties, "RedrivePolicy", "maxReceiveCount") <= 10:
                 yield queue, "loses or repeats for ever what cannot be handled"

@@ -119,8 +119,8 @@ def _keys_fresh(estate: Estate) -> Found:
         configuration = one.properties["CachePolicyConfig"]
         if one.address == "Edge.Documents" and configuration["MaxTTL"] > 3600:
             yield one, "hides a new signing key for longer than an hour"
-        if one.address == "Edge.Immutable" and configuration["MinTTL"] < 86_400:
-            yield one, "fetches photos that never change again and again"
+        if one.address == "Edge.Photos" and not (configuration["MaxTTL"] == configuration["DefaultTTL"] == 86_400):
+            yield one, "shows photos for longer than a day after they were taken down, or fetches them again and again"
 
 
 each(
@@ -191,8 +191,10 @@ def _mappings(estate: Estate) -> Found:
             yield one, "repeats a whole batch when one message fails"
         if not 2 <= (dig(one.properties, "ScalingConfig", "MaximumConcurrency") or 1000) <= 10:
             yield one, "may take every concurrent execution of the account"
-    if estate.of("Lambda::Function") and not estate.of("Lambda::EventSourceMapping"):
-        yield "UploadApiStack", "nothing reads the queue of upload events"
+    read = {str(one.properties.get("EventSourceArn")) for one in estate.of("Lambda::EventSourceMapping")}
+    for queue in ("UploadEvents", "RemovalEvents"):
+        if estate.of("Lambda::Function") and not any(f"Media.{queue}.Arn" in arn for arn in read):
+            yield "UploadApiStack", f"nothing reads the queue {queue}"
 
 
 @policy("uploads-are-throttled")

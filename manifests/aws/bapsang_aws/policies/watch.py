@@ -19,6 +19,7 @@ _ALWAYS: Final = {
     "BucketSizeBytes",
     "ApproximateNumberOfMessagesVisible",
 }
+_QUEUES: Final = ("UploadEvents", "RemovalEvents")
 
 each(
     "logs-end",
@@ -57,6 +58,17 @@ def _covered(estate: Estate) -> Found:
     found = {alarm.properties["MetricName"] for alarm in estate.of("CloudWatch::Alarm")}
     for metric in sorted(wanted - found):
         yield "Observability", f"no alarm on {metric}"
+    queues = {("ApproximateNumberOfMessagesVisible", f"{queue}DeadLetters") for queue in _QUEUES}
+    if estate.parameters["UploadApi"] == "enabled":
+        queues |= {("ApproximateAgeOfOldestMessage", queue) for queue in _QUEUES}
+    watched = {
+        (alarm.properties["MetricName"], str(dimension["Value"]))
+        for alarm in estate.of("CloudWatch::Alarm")
+        for dimension in alarm.properties.get("Dimensions", ())
+    }
+    for metric, queue in sorted(queues):
+        if (metric, f"${{Media.{queue}.QueueName}}") not in watched:
+            yield "Observability", f"no alarm on {metric} of {queue}"
     pairs = {
         (alarm.properties["Namespace"], alarm.properties["MetricName"]) for alarm in estate.of("CloudWatch::Alarm")
     }

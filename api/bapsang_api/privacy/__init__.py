@@ -1,0 +1,1 @@
+"""What the privacy policy promises: words that are destroyed, data handed out, erasures that outlive a backup."""

@@ -1,0 +1,78 @@
+"""The purge function: reads from a queue what S3 tells of removed pictures, and has the edge forget them.
+
+It runs outside of the VPC, because CloudFront has no endpoint in one. One invalidation serves a whole batch. Events that
+come twice cost a second invalidation and nothing else.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote, unquote_plus
+
+from boto3.session import Session
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bapsang_api.uploads import rules
+
+log = logging.getLogger(__name__)
+
+_CONFIG: Final = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+@functools.cache
+def _edge() -> Any:
+    """Return the client of this process. CloudFront has one endpoint for the world, signed for this region."""
+    return Session().client("cloudfront", region_name="us-east-1", config=_CONFIG)
+
+
+def handler(batch: Mapping[str, Any], _context: object) -> dict[str, Any]:
+    """Invalidate the pictures that a batch of messages tells of; the answer names the messages that must come again."""
+    paths: dict[str, list[str]] = {}  # by message
+    failed: list[str] = []
+    for message in batch["Records"]:
+        try:
+            paths[message["messageId"]] = _removed(message["body"])
+        except (ValueError, KeyError, TypeError) as error:
+            failed.append(message["messageId"])
+            log.warning("edge.event_failed", extra={"message_id": failed[-1], "error": type(error).__name__})
+    wanted = sorted({path for told in paths.values() for path in told})
+    if wanted:
+        try:
+            _invalidate(wanted, sorted(paths))
+        except (BotoCoreError, ClientError) as error:
+            log.warning("edge.not_purged", extra={"paths": len(wanted), "error": type(error).__name__})
+            failed += paths
+        else:
+            log.info("edge.purged", extra={"paths": len(wanted), "failed": len(failed)})
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _invalidate(paths: list[str], message_ids: list[str]) -> None:
+    """Have the edge forget these paths. The same messages again, after an answer that was lost, are the same request."""
+    _edge().create_invalidation(
+        DistributionId=os.environ["BAPSANG_DISTRIBUTION_ID"],
+        InvalidationBatch={
+            "Paths": {"Quantity": len(paths), "Items": paths},
+            "CallerReference": hashlib.sha256(" ".join(message_ids).encode()).hexdigest(),
+        },
+    )
+
+
+def _removed(body: str) -> list[str]:
+    """Return the paths of the pictures that a message of S3 says were removed. Raises ValueError, KeyError or TypeError."""
+    told = json.loads(body)
+    if not isinstance(told, dict):
+        raise ValueError("no object")
+    if told.get("Event") == "s3:TestEvent":  # sent once, when the notification is set up
+        return []
+    keys = [
+        unquote_plus(record["s3"]["object"]["key"])
+        for record in told["Records"]
+        if "ObjectRemoved" in record["eventName"]
+    ]
+    return [f"/{quote(key)}" for key in keys if key.startswith(rules.PUBLIC_PREFIX)]
