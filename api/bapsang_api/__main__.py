@@ -17,7 +17,7 @@ import typer
 import uvloop
 from typer.main import get_command
 
-from bapsang_api import endings, jobs, openapi, server
+from bapsang_api import endings, erasing, jobs, openapi, server
 from bapsang_api.app import ROUTERS
 from bapsang_api.kit import logs
 from bapsang_api.kit.clock import from_wire
@@ -233,7 +233,15 @@ def erase_user(
     """Remove at once everything that tells who somebody was."""
     settings = _settings()
     _confirm(yes, f"Erase {user} for good? Type yes: ")
-    return _code_of(jobs.erase_user(settings, user=user, with_posts=posts == "erase", reason=reason))
+    return _code_of(erasing.erase_user(settings, user=user, with_posts=posts == "erase", reason=reason))
+
+
+@app.command()
+def replay_erasures(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say how many there are")] = False,
+) -> int:
+    """After a backup was restored: erase again who has withdrawn or was erased since."""
+    return _code_of(erasing.replay_erasures(_settings(), dry_run=dry_run))
 
 
 @app.command()

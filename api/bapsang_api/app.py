@@ -52,6 +52,7 @@ from bapsang_api.posts.routes import REPLAYS as POST_REPLAYS
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
 from bapsang_api.posts.routes import search_router
+from bapsang_api.privacy.routes import router as privacy_router
 from bapsang_api.reports.routes import router as reports_router
 from bapsang_api.tags.routes import router as tags_router
 from bapsang_api.terms.routes import router as terms_router
@@ -74,6 +75,7 @@ ROUTERS: Final = (
     liked_posts_router,
     uploads_router,
     account_router,
+    privacy_router,
     health_router,
     feed_router,
     discovery.router,

@@ -1,6 +1,6 @@
 """What `bapsang-api` does once and ends: `like-sync` writes likes and views back and clears away what has expired,
-`image-collector` deletes images that nobody shows, `admin` acts as an administrator, `recount`, `reindex` and
-`erase-user` are upkeep, `seed` fills an empty database."""
+`image-collector` deletes images that nobody shows, `admin` acts as an administrator, `recount` and `reindex` are
+upkeep, `seed` fills an empty database. What erases people is in `erasing`."""
 
 import asyncio
 import logging
@@ -41,7 +41,6 @@ from bapsang_api.seed.service import PASSWORD, Seeder
 from bapsang_api.seed.store import forget
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.tables import METADATA
-from bapsang_api.upkeep.erasure import Erasure
 from bapsang_api.upkeep.recount import Reconciliation, Recount
 from bapsang_api.upkeep.reindex import index_posts
 from bapsang_api.upkeep.store import RecountStore
@@ -212,36 +211,6 @@ async def reindex(settings: Settings) -> bool:
     finally:
         await database.close()
     log.info("reindex.done", extra=asdict(report))
-    return True
-
-
-async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason: str | None) -> bool:
-    """Erase a person, named by id or e-mail. Returns False when it could not be done or not to the end.
-
-    On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
-    """
-    clock = SystemClock()
-    redis = open_redis(settings.redis_url)
-    pipeline = Pipeline(redis)
-    database = Database(settings.database_url, PATIENT)
-    database.publish = ChangeFeed(database, SOURCE, redis, pipeline).publish
-    likes = LikeService(database, LikeStore(redis, pipeline), UserNumbers(database), clock)
-    revoked = RevokedSessions(redis, clock)
-    erasure = Erasure(database, revoked, likes, clock, Ids(clock))
-    try:
-        user_id = await user_id_of(database, user)
-        erased = await erasure.erase(user_id, with_posts=with_posts, reason=reason)
-        await revoked.deliver()  # this process ends, so nobody sends later what Redis has refused
-    except (NotFound, Unavailable, *OUTAGE) as error:
-        log.error(
-            "erase_user.failed", extra={"error": "unknown user" if isinstance(error, NotFound) else describe(error)}
-        )
-        return False
-    finally:
-        await database.close()
-        await pipeline.close()
-        await redis.aclose()
-    log.info("erase_user.done", extra={"user_id": user_id, **asdict(erased)})
     return True
 
 

@@ -26,7 +26,7 @@ from bapsang_api.http.gateway import Gateway
 from bapsang_api.http.idempotency import Idempotency
 from bapsang_api.http.ratelimit import RateLimiter
 from bapsang_api.http.shedding import Shedder
-from bapsang_api.kit.background import Background
+from bapsang_api.kit.background import Background, repeating
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.replica import ReplicatedDatabase
@@ -48,7 +48,9 @@ from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.posts.views import ViewStore
 from bapsang_api.posts.writeback import write_back_views
+from bapsang_api.privacy.journal import Journal
 from bapsang_api.privacy.retention import purge
+from bapsang_api.privacy.service import ExportService
 from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.reports.service import ReportService
 from bapsang_api.settings import Settings, SettingsError
@@ -59,6 +61,7 @@ from bapsang_api.upkeep.store import RecountStore
 from bapsang_api.uploads.service import ImageService, UploadService
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.uploads.takedown import Takedown
+from bapsang_api.users.consent import Versions
 from bapsang_api.users.numbers import UserNumbers
 from bapsang_api.users.service import UserService
 from bapsang_api.users.store import images_in_use as profile_images
@@ -66,6 +69,7 @@ from bapsang_api.users.store import images_in_use as profile_images
 log = logging.getLogger(__name__)
 
 LOCAL_SYNC_SECONDS: Final = 5.0
+CHORES_SECONDS: Final = 2.0  # takedown of pictures, journal of erasures, exports
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,13 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     issuer = TokenIssuer(keys[0], issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
     storage = Storage(settings.bucket) if settings.bucket else None
     images = ImageService(database, storage, clock, ids)
-    takedown = Takedown(database, storage, clock, (profile_images, post_images)) if storage else None
-    users = UserService(database, images, clock, ids, feed)
+    exports = ExportService(database, storage, clock, ids)
+    takedown = None
+    pages = Pages(operator=settings.operator_name, contact=settings.contact_email)
+    versions = Versions(pages.terms_version, pages.privacy_version)
+    users = UserService(database, images, clock, ids, feed, versions)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
-    account = AccountService(database, users, passwords, revoked, clock)
+    account = AccountService(database, users, passwords, revoked, clock, ids)
     like_store = LikeStore(redis, pipeline)
     likes = LikeService(database, like_store, UserNumbers(database), clock)
     moderation = ModerationService(database, revoked, likes, clock, ids)
@@ -133,7 +140,6 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     metrics.watch_caches(lambda: {**posts.usage(), **comments.usage(), **users.usage()})
     recounting = RecountStore(redis, clock)
     like_sync = LikeSync(database, like_store, clock, Reconciliation(recounting).run)
-    pages = Pages(operator=settings.operator_name, contact=settings.contact_email)
     shedder = Shedder(settings.max_in_flight, metrics)
     app = create_app(
         (
@@ -152,6 +158,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             comments,
             ReportService(database, clock, ids),
             moderation,
+            exports,
             pages,
         ),
         metrics=metrics,
@@ -173,8 +180,13 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     background.start("poll", feed.follow_database, ends=settings.local_database)  # there is nothing to poll on SQLite
     background.start("warm_up", posts.warm_up, ends=True)
     background.start("shedding", shedder.follow)
-    if takedown is not None:
-        background.start("takedown", takedown.follow)
+    if storage is not None:
+        takedown, journal = (
+            Takedown(database, storage, clock, (profile_images, post_images)),
+            Journal(database, storage, clock),
+        )
+        chores = (takedown.run, journal.run, exports.run)
+        background.start("chores", partial(repeating, CHORES_SECONDS, "chores.delayed", *chores))
     write_back = partial(write_back_views, database, views)
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.

@@ -20,6 +20,7 @@ MODELS = (
     users.UserAuth,
     users.UserNumber,
     users.UserConsent,
+    users.Erasure,
     auth.AuthSession,
     auth.RefreshToken,
     auth.AccessEntry,
@@ -35,6 +36,5 @@ MODELS = (
     moderation.AuditEntry,
     reports.Report,
     privacy.Export,
-    privacy.Erasure,
 )
 METADATA: MetaData = SQLModel.metadata

@@ -10,7 +10,7 @@ from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
-from bapsang_api.kit.ids import is_ulid
+from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import Conflict, NotFound
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_ACTIVE
@@ -25,10 +25,16 @@ class AccountService:
     refreshed, whatever happens to Redis."""
 
     def __init__(
-        self, database: Database, users: UserService, passwords: Passwords, revoked: RevokedSessions, clock: Clock
+        self,
+        database: Database,
+        users: UserService,
+        passwords: Passwords,
+        revoked: RevokedSessions,
+        clock: Clock,
+        ids: Ids,
     ) -> None:
         self._database, self._users, self._passwords = database, users, passwords
-        self._revoked, self._clock = revoked, clock
+        self._revoked, self._clock, self._ids = revoked, clock, ids
 
     async def require_password(self, user_id: str, password: str) -> None:
         """Raise Conflict for a wrong password, never a 401: clients drop their login on one. Raises NotFound."""
@@ -52,12 +58,13 @@ class AccountService:
     async def withdraw(self, user_id: str, password: str) -> None:
         """Give the account up for good and end every session. Raises Conflict for a wrong password, and NotFound."""
         await self.require_password(user_id, password)
+        journal_id = self._ids.new()
 
         def leave(connection: Connection) -> list[str]:
             account = accounts.account_of(connection, user_id, lock=True)
             if account is None:
                 raise NotFound
-            withdraw(connection, account, self._clock.now())
+            withdraw(connection, account, self._clock.now(), journal_id)
             return store.revoke_all(connection, user_id, self._clock.now())
 
         await self._revoked.announce(*await self._database.write(leave))

@@ -8,6 +8,9 @@ from sqlmodel import Field, SQLModel
 
 from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, short_bytes, ulid
 
+ACCESS_SIGN_UP = "SIGN_UP"
+ACCESS_LOG_IN = "LOG_IN"
+
 
 class AuthSession(SQLModel, table=True):
     """One login on one device: a family of refresh tokens. Its id is the `sid` of the access tokens.

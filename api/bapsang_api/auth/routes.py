@@ -22,6 +22,7 @@ from bapsang_api.auth.cookies import (
 )
 from bapsang_api.auth.devices import KnownDevices
 from bapsang_api.auth.schemas import (
+    ConsentGiven,
     Device,
     DeviceList,
     LoginRequest,
@@ -43,6 +44,7 @@ from bapsang_api.kit.problem import Problem
 from bapsang_api.kit.security.tokens import Principal, TokenVerifier
 from bapsang_api.kit.text import folded
 from bapsang_api.uploads.service import Named
+from bapsang_api.users.consent import Consent
 from bapsang_api.users.schemas import Email, Nickname
 from bapsang_api.users.service import UserService
 
@@ -98,7 +100,14 @@ async def sign_up(body: UserCreate, request: Request, auth: Auth, limiter: Limit
     await limiter.take(request.scope, (Limit.SIGNUP, _sender(request)))
     key = body.profile_image_key
     image = Named("profileImageKey", key) if key else None
-    user_id = await auth.sign_up(email=body.email, password=body.password, nickname=body.nickname, image=image)
+    user_id = await auth.sign_up(
+        email=body.email,
+        password=body.password,
+        nickname=body.nickname,
+        image=image,
+        consent=_consent(body.consent),
+        address=_address(request),
+    )
     return json_response(UserCreated(user_id=user_id), 201)
 
 
@@ -118,7 +127,9 @@ async def log_in(
     guesses = [(Limit.LOGIN_EMAIL, f"{email} {device or sender}")]
     guesses += [] if device else [(Limit.LOGIN_ACCOUNT, email)]
     await limiter.take(request.scope, (Limit.LOGIN_IP, sender), *guesses)
-    login = await auth.log_in(email=body.email, password=body.password, user_agent=_user_agent(request))
+    login = await auth.log_in(
+        email=body.email, password=body.password, user_agent=_user_agent(request), address=_address(request)
+    )
     await limiter.give_back(*guesses)
     response = with_tokens(json_response(LoginResponse(nickname=login.nickname), 201), login.tokens)
     if not device and is_browser(request) and is_own(request, cors):
@@ -247,6 +258,18 @@ def _principal(request: Request, verifier: TokenVerifier) -> Principal | None:
 
 def _sender(request: Request) -> str:
     return subject_of(request_of(request.scope).address)
+
+
+def _consent(given: ConsentGiven | None) -> Consent | None:
+    if given is None:
+        return None
+    return Consent(given.terms_of_service, given.privacy_policy, given.is_fourteen_or_older)
+
+
+def _address(request: Request) -> str:
+    """Return where a request comes from, cut to what the access log holds of it."""
+    given = request_of(request.scope).address[:45]
+    return given if given.isascii() else "?"
 
 
 def _user_agent(request: Request) -> str | None:

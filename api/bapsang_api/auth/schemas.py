@@ -20,6 +20,9 @@ PresentedEmail = Annotated[
     AfterValidator(present),
     Field(json_schema_extra={"minLength": 1, "maxLength": _MOST_EMAIL}, examples=["alice@example.com"]),
 ]
+Version = Annotated[
+    str, AfterValidator(at_most(10)), Field(json_schema_extra={"maxLength": 10}, examples=["2026-12-01"])
+]
 PresentedPassword = Annotated[
     str,
     AfterValidator(at_most(_MOST_PASSWORD)),
@@ -28,13 +31,22 @@ PresentedPassword = Annotated[
 ]
 
 
+class ConsentGiven(Wire):
+    """What somebody agrees to: the documents in the versions that `GET /api/v1/terms` names, and being old enough."""
+
+    terms_of_service: Version
+    privacy_policy: Version
+    is_fourteen_or_older: Annotated[bool, Field(strict=True)]
+
+
 class UserCreate(Wire):
-    """A sign-up."""
+    """A sign-up. Clients from before it was asked for send no `consent`, which is recorded as such."""
 
     email: Email
     password: Password
     nickname: Nickname
     profile_image_key: ObjectKey | None = None
+    consent: ConsentGiven | None = None
 
 
 class UserCreated(Wire):

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bapsang_api.auth import secrets, store
-from bapsang_api.auth.models import AuthSession, RefreshToken
+from bapsang_api.auth.models import ACCESS_LOG_IN, ACCESS_SIGN_UP, AccessEntry, AuthSession, RefreshToken
 from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.store import StoredToken
@@ -21,6 +21,7 @@ from bapsang_api.kit.problem import Forbidden, NotAuthenticated, TooManyRequests
 from bapsang_api.kit.security.tokens import Principal, TokenIssuer
 from bapsang_api.uploads.service import Named
 from bapsang_api.users import store as accounts
+from bapsang_api.users.consent import Consent
 from bapsang_api.users.models import STATUS_ACTIVE
 from bapsang_api.users.service import UserService
 
@@ -80,16 +81,29 @@ class AuthService:
         self._database, self._users, self._passwords = database, users, passwords
         self._issuer, self._revoked, self._clock, self._ids = issuer, revoked, clock, ids
 
-    async def sign_up(self, *, email: str, password: str, nickname: str, image: Named | None) -> str:
+    async def sign_up(
+        self, *, email: str, password: str, nickname: str, image: Named | None, consent: Consent | None, address: str
+    ) -> str:
         """Create an account and return its id. Raises Conflict and InvalidInput as `UserService.register` does."""
+        self._users.require_consent(consent)
         self._passwords.require_room()
         # Asked first only to spare the hashing; the unique indexes decide between two at the same moment.
         await self._users.require_email_free(email)
         await self._users.require_nickname_free(nickname)
         password_hash = await self._passwords.hash(password)
-        return await self._users.register(email=email, nickname=nickname, password_hash=password_hash, image=image)
+        entry_id = self._ids.new()
+        return await self._users.register(
+            email=email,
+            nickname=nickname,
+            password_hash=password_hash,
+            image=image,
+            consent=consent,
+            and_then=lambda connection, user_id: store.add_access(
+                connection, AccessEntry(id=entry_id, user_id=user_id, act=ACCESS_SIGN_UP, address=address)
+            ),
+        )
 
-    async def log_in(self, *, email: str, password: str, user_agent: str | None) -> LoggedIn:
+    async def log_in(self, *, email: str, password: str, user_agent: str | None, address: str) -> LoggedIn:
         """Start a session. Raises NotAuthenticated (unknown or wrong, after the same work) or Forbidden."""
         self._passwords.require_room()
         login = await self._users.login_of(email)
@@ -102,6 +116,7 @@ class AuthService:
         outdated = self._passwords.is_outdated(login.password_hash)
         renewed = await self._passwords.hash(password) if outdated else None
         session_id, refresh, now = self._ids.new(), secrets.new_token(), self._clock.now()
+        access = AccessEntry(id=self._ids.new(), user_id=login.user_id, act=ACCESS_LOG_IN, address=address)
 
         def start(connection: Connection) -> int:
             # Looked at again under a lock: a password change or a block in between has revoked every session there
@@ -124,11 +139,12 @@ class AuthService:
                     expires_at=now + secrets.REFRESH_LIFETIME,
                 ),
             )
+            store.add_access(connection, access)
             return accounts.number_of(connection, login.user_id)
 
         number = await self._database.write(start)
-        access = self._issuer.issue(Principal(login.user_id, login.role, session_id, number))
-        return LoggedIn(login.nickname, Tokens(access, refresh))
+        token = self._issuer.issue(Principal(login.user_id, login.role, session_id, number))
+        return LoggedIn(login.nickname, Tokens(token, refresh))
 
     async def refresh(self, tokens: Iterable[str]) -> Tokens:
         """Exchange the first of the refresh tokens that is good for its successor and a new access token.

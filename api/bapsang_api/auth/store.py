@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from redis.asyncio import Redis
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
-from bapsang_api.auth.models import AuthSession, RefreshToken
+from bapsang_api.auth.models import AccessEntry, AuthSession, RefreshToken
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.security.tokens import LIFETIME
 from bapsang_api.users.models import STATUS_ACTIVE, User
@@ -16,6 +16,7 @@ from bapsang_api.users.models import STATUS_ACTIVE, User
 sessions = table_of(AuthSession)
 tokens = table_of(RefreshToken)
 users = table_of(User)
+access_log = table_of(AccessEntry)
 
 REVOKED_STREAM: Final = "auth:revoked"
 _last_use = func.coalesce(sessions.c.last_used_at, sessions.c.created_at)
@@ -53,6 +54,10 @@ class StoredToken:
 def add_session(connection: Connection, family: AuthSession, first: RefreshToken) -> None:
     connection.execute(insert(sessions), family.model_dump())
     add_token(connection, first)
+
+
+def add_access(connection: Connection, entry: AccessEntry) -> None:
+    connection.execute(insert(access_log), entry.model_dump())
 
 
 def add_token(connection: Connection, token: RefreshToken) -> None:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from bapsang_api.kit.concurrency import ended
+from bapsang_api.kit.logs import describe
 from bapsang_api.kit.metrics import Metrics
+from bapsang_api.kit.problem import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,20 @@ class Background:
                 if failures == MOST_FAILURES:
                     self._give_up()
             await asyncio.sleep(pause)
+
+
+async def repeating(seconds: float, delayed: str, *runs: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Do these runs one after the other, for ever, with a pause before each round.
+
+    A round that a dependency refuses is logged as the event `delayed`, and the next one makes up for it.
+    """
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            for run in runs:
+                await run()
+        except Unavailable as error:
+            log.warning(delayed, extra={"error": describe(error.__cause__ or error)})
 
 
 def pause_after(failures: int, first: float = FIRST_PAUSE) -> float:

@@ -1,21 +1,12 @@
-"""Tables of exports and of the journal of erasures."""
+"""Table of exports."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, UniqueConstraint
+from sqlalchemy import Column, ForeignKey, Integer, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
-
-
-class Extent(StrEnum):
-    """How much of a person goes: the name by a withdrawal, every trace of it, or all that they wrote as well."""
-
-    NAME = "NAME"
-    TRACES = "TRACES"
-    WORDS = "WORDS"
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ulid
 
 
 class Export(SQLModel, table=True):
@@ -29,16 +20,3 @@ class Export(SQLModel, table=True):
     created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
     ready_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     size: int | None = Field(default=None, sa_column=Column(Integer()))  # bytes
-
-
-class Erasure(SQLModel, table=True):
-    """Somebody who has withdrawn or was erased. Written to the bucket as well (`journaled_at`), which a backup of this
-    database does not set back. No foreign key: it outlives everything."""
-
-    __tablename__: ClassVar[str] = "erasures"
-    __table_args__ = (Index("ix_erasures_journaled", "journaled_at", "id"), TABLE_OPTIONS)
-
-    id: str = Field(sa_column=Column(ulid(), primary_key=True))
-    user_id: str = Field(sa_column=Column(ulid(), nullable=False))
-    extent: str = Field(sa_column=Column(ascii_text(16), nullable=False))
-    journaled_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))

@@ -84,6 +84,11 @@ def page(connection: Connection, status: ReportStatus, before: Keyset | None, li
     return [ReportRow(*row) for row in _IN_STATE.rows(connection, before, limit, status=status)]
 
 
+def forget_details(connection: Connection, reporter_id: str) -> None:
+    """Remove what somebody wrote in reports; that there were any stays, for whoever works on them."""
+    connection.execute(update(reports).where(reports.c.reporter_id == reporter_id).values(detail=None))
+
+
 def close(connection: Connection, report_id: str, status: ReportStatus, now: datetime) -> bool:
     """Give a report another state, or again the one it has. Returns False when there is none."""
     current = connection.scalar(select(reports.c.report_status).where(reports.c.id == report_id).with_for_update())

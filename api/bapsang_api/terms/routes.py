@@ -3,14 +3,15 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter
+from pydantic import Field
 from starlette.responses import Response
 
 from bapsang_api.http.access import provided
-from bapsang_api.http.wire import API
+from bapsang_api.http.wire import API, Wire, json_response
 from bapsang_api.terms.service import Pages
 
 router = APIRouter(tags=["terms"])
-Terms = Annotated[Pages, provided(Pages)]
+TermPages = Annotated[Pages, provided(Pages)]
 
 _PAGE_HEADERS: Final = {
     "Cache-Control": "public, max-age=300",
@@ -22,26 +23,52 @@ _PAGE_HEADERS: Final = {
 _STYLE_HEADERS: Final = {"Cache-Control": "public, max-age=3600"}
 
 
+class DocumentInForce(Wire):
+    """A document in the version that is in force."""
+
+    version: str = Field(examples=["2026-12-01"])
+    path: str
+
+
+class TermsInForce(Wire):
+    """What somebody agrees to at sign-up. A version is the day from which it is in force."""
+
+    terms_of_service: DocumentInForce
+    privacy_policy: DocumentInForce
+
+
 def _answers(media_type: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {media_type: {"schema": {"type": "string"}}}}}
 
 
 @router.get(f"{API}/terms-of-service", response_class=Response, include_in_schema=False)
 @router.get("/terms-of-service", response_class=Response, responses=_answers("text/html"))
-async def read_terms_of_service(terms: Terms) -> Response:
+async def read_terms_of_service(terms: TermPages) -> Response:
     """Return the terms of service (이용약관) as a page."""
     return _page(terms.terms_of_service)
 
 
 @router.get(f"{API}/privacy-policy", response_class=Response, include_in_schema=False)
 @router.get("/privacy-policy", response_class=Response, responses=_answers("text/html"))
-async def read_privacy_policy(terms: Terms) -> Response:
+async def read_privacy_policy(terms: TermPages) -> Response:
     """Return the privacy policy (개인정보 처리방침) as a page."""
     return _page(terms.privacy_policy)
 
 
+@router.get(f"{API}/terms", response_model=TermsInForce)
+async def read_versions(terms: TermPages) -> Response:
+    """Return which versions of the documents are in force, for the consent at sign-up."""
+    answer = TermsInForce(
+        terms_of_service=DocumentInForce(version=terms.terms_version, path="/terms-of-service"),
+        privacy_policy=DocumentInForce(version=terms.privacy_version, path="/privacy-policy"),
+    )
+    response = json_response(answer)
+    response.headers["Cache-Control"] = _PAGE_HEADERS["Cache-Control"]
+    return response
+
+
 @router.get("/static/bapsang.css", response_class=Response, responses=_answers("text/css"))
-async def read_style_sheet(terms: Terms) -> Response:
+async def read_style_sheet(terms: TermPages) -> Response:
     """Return the style sheet of the pages."""
     return Response(terms.style_sheet, headers=_STYLE_HEADERS, media_type="text/css")
 

@@ -17,9 +17,11 @@ from bapsang_api.kit.problem import NotFound
 from bapsang_api.likes.service import LikeService
 from bapsang_api.moderation import store as audit
 from bapsang_api.posts import service as posts
+from bapsang_api.reports import store as reports
 from bapsang_api.upkeep import store
 from bapsang_api.users import store as accounts
-from bapsang_api.users.models import STATUS_DELETED
+from bapsang_api.users.models import STATUS_DELETED, Extent
+from bapsang_api.users.models import Erasure as JournalEntry
 from bapsang_api.users.service import withdraw
 
 _BATCH: Final = 50
@@ -43,27 +45,32 @@ class Erasure:
     ) -> None:
         self._database, self._revoked, self._likes, self._clock, self._ids = database, revoked, likes, clock, ids
 
-    async def erase(self, user_id: str, *, with_posts: bool, reason: str | None) -> Erased:
-        """Erase a person. Their posts and comments stay without the name, or go as well. Raises NotFound, and Redis errors.
+    async def erase(self, user_id: str, extent: Extent, *, reason: str | None, journal_id: str | None = None) -> Erased:
+        """Erase a person to an extent. Raises NotFound, and Redis errors. `journal_id`: of an erasure that is done again.
 
         Their likes stay: rows of two ids, which name nobody any more, and without which others' posts would count less.
         """
         entry_id, now = self._ids.new(), self._clock.now()
+        journal_ids = self._ids.new(), journal_id or self._ids.new()
 
         def erase(connection: Connection) -> tuple[bool, list[str]]:
             account = accounts.account_of(connection, user_id, lock=True)
             if account is None:
                 raise NotFound
-            withdraw(connection, account, now)
+            withdraw(connection, account, now, journal_ids[0])
             ended = logins.revoke_all(connection, user_id, now)
-            store.forget_login(connection, user_id)
+            if extent is not Extent.NAME:
+                store.forget_login(connection, user_id)
+                reports.forget_details(connection, user_id)
+                accounts.forget_consents(connection, [user_id])
+            accounts.add_erasure(connection, JournalEntry(id=journal_ids[1], user_id=user_id, extent=extent))
             audit.record(connection, entry_id, action="user.erase", target_id=user_id, reason=reason, now=now)
             return account.status != STATUS_DELETED, ended
 
         was_active, ended = await self._database.write(erase)
         await self._revoked.announce(*ended)
         done = Erased(was_active, len(ended))
-        return await self._erase_words(done, user_id, now) if with_posts else done
+        return await self._erase_words(done, user_id, now) if extent is Extent.WORDS else done
 
     async def _erase_words(self, done: Erased, user_id: str, now: datetime) -> Erased:
         """Erase what somebody wrote, a bounded number a transaction: readers and writers wait for none of it."""

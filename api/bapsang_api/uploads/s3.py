@@ -1,6 +1,7 @@
 """The S3 client, what is done to single objects with it, and the presigned URL with which somebody may put one."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS: Final = 2
 READ_SECONDS: Final = 5
+MULTIPART_BYTES: Final = 5 * 1024 * 1024  # S3 takes no smaller part but the last
 # A day, for browsers and for the edge, where the time at the edge counts: whatever else fails, a picture that was taken down
 # is gone everywhere then.
 CACHED_SECONDS: Final = 86_400
@@ -81,6 +83,18 @@ class Signer:
             ExpiresIn=URL_SECONDS,
         )
 
+    def sign_download(self, key: str, file_name: str) -> str:
+        """Return a URL at which whoever has it can load an object for URL_SECONDS. Raises BotoCoreError as `sign` does."""
+        return self._client.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": key,
+                "ResponseContentDisposition": f'attachment; filename="{file_name}"',
+            },
+            ExpiresIn=URL_SECONDS,
+        )
+
 
 class Objects:
     """Single objects of a bucket. Every method blocks, and raises BotoCoreError or ClientError when S3 does not do it."""
@@ -117,6 +131,28 @@ class Objects:
             CacheControl=_CACHING,
             IfNoneMatch="*",
         )
+
+    def write_privately(self, key: str, parts: Iterator[bytes], content_type: str) -> int:
+        """Write an object that no cache may keep, in parts of at least MULTIPART_BYTES but the last; return its size in bytes."""
+        first, second = next(parts, b""), next(parts, None)
+        what: Any = {"Bucket": self._bucket, "Key": key}
+        how: Any = {"ContentType": content_type, "CacheControl": "no-store"}
+        if second is None:
+            self._client.put_object(**what, **how, Body=first)
+            return len(first)
+        what["UploadId"] = self._client.create_multipart_upload(**what, **how)["UploadId"]
+        try:
+            size = 0
+            done: list[Any] = []
+            for number, part in enumerate(itertools.chain((first, second), parts), 1):
+                tag = self._client.upload_part(**what, PartNumber=number, Body=part)["ETag"]
+                done.append({"PartNumber": number, "ETag": tag})
+                size += len(part)
+            self._client.complete_multipart_upload(**what, MultipartUpload={"Parts": done})
+        except BaseException:
+            self._client.abort_multipart_upload(**what)
+            raise
+        return size
 
     def exists(self, key: str) -> bool:
         return _unless(_ABSENT, self._client.head_object, Bucket=self._bucket, Key=key)

@@ -55,6 +55,10 @@ class Storage:
         """Return a presigned URL. Raises Unavailable when there are no credentials."""
         return await self._translated(self._signing, partial(self._signer.sign, upload))
 
+    async def sign_download(self, key: str, file_name: str) -> str:
+        """Return a presigned URL of a private object. Raises Unavailable when there are no credentials."""
+        return await self._translated(self._signing, partial(self._signer.sign_download, key, file_name))
+
     def pages(self, prefix: str) -> Iterator[list[Listed]]:
         """Yield the objects below `prefix`, a page at a time."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket.name, Prefix=prefix)

@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
-from bapsang_api.kit.problem import Unavailable
 from bapsang_api.uploads import rules, store
 from bapsang_api.uploads.collector import References, in_use
 from bapsang_api.uploads.storage import Storage
@@ -23,7 +22,6 @@ from bapsang_api.uploads.store import DueImage
 log = logging.getLogger(__name__)
 
 LOCK: Final = "image-takedown"
-POLL_SECONDS: Final = 2.0
 BATCH: Final = 20
 
 
@@ -32,15 +30,6 @@ class Takedown:
 
     def __init__(self, database: Database, storage: Storage, clock: Clock, references: Sequence[References]) -> None:
         self._database, self._storage, self._clock, self._references = database, storage, clock, references
-
-    async def follow(self) -> None:
-        """Carry out for ever what is decided. What MySQL or S3 refuse is tried again."""
-        while True:
-            await asyncio.sleep(POLL_SECONDS)
-            try:
-                await self.run()
-            except Unavailable as error:
-                log.warning("takedown.delayed", extra={"error": type(error.__cause__ or error).__name__})
 
     async def run(self) -> int:
         """Carry out what was decided; return how many objects were moved or deleted. Raises Unavailable.

@@ -1,6 +1,7 @@
 """Tables of accounts."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import ClassVar
 
 from sqlalchemy import Column, ForeignKey, Index, Integer
@@ -49,6 +50,27 @@ class UserConsent(SQLModel, table=True):
     document: str = Field(sa_column=Column(ascii_text(24), primary_key=True))
     version: str | None = Field(default=None, sa_column=Column(ascii_text(16)))
     recorded_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
+
+
+class Extent(StrEnum):
+    """How much of a person goes: the name by a withdrawal, every trace of it, or all that they wrote as well."""
+
+    NAME = "NAME"
+    TRACES = "TRACES"
+    WORDS = "WORDS"
+
+
+class Erasure(SQLModel, table=True):
+    """Somebody who has withdrawn or was erased. Written to the bucket as well (`journaled_at`), which a backup of this
+    database does not set back. No foreign key: it outlives everything."""
+
+    __tablename__: ClassVar[str] = "erasures"
+    __table_args__ = (Index("ix_erasures_journaled", "journaled_at", "id"), TABLE_OPTIONS)
+
+    id: str = Field(sa_column=Column(ulid(), primary_key=True))
+    user_id: str = Field(sa_column=Column(ulid(), nullable=False))
+    extent: str = Field(sa_column=Column(ascii_text(16), nullable=False))
+    journaled_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
 
 
 class UserNumber(SQLModel, table=True):

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -20,7 +20,8 @@ from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, Named, attach, detach
 from bapsang_api.users import store
-from bapsang_api.users.models import STATUS_DELETED, User, UserAuth
+from bapsang_api.users.consent import Consent, Versions
+from bapsang_api.users.models import STATUS_DELETED, Erasure, Extent, User, UserAuth, UserConsent
 
 _EMAIL_TAKEN = "이미 사용 중인 이메일입니다."
 _NICKNAME_TAKEN = "이미 사용 중인 닉네임입니다."
@@ -35,8 +36,12 @@ _PLACEHOLDER_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 class UserService:
     """Registers accounts and answers who they are."""
 
-    def __init__(self, database: Database, images: ImageService, clock: Clock, ids: Ids, feed: ChangeFeed) -> None:
+    def __init__(
+        self, database: Database, images: ImageService, clock: Clock, ids: Ids, feed: ChangeFeed, versions: Versions
+    ) -> None:
+        """`versions`: of the documents that somebody agrees to at sign-up."""
         self._database, self._images, self._clock, self._ids = database, images, clock, ids
+        self._versions = versions
         self._profiles: Cache[str, store.Profile] = Cache(database, feed, _load_profiles, PROFILES)
 
     def usage(self) -> dict[str, Usage]:
@@ -53,11 +58,26 @@ class UserService:
         if await self._database.read(partial(store.nickname_taken, nickname=nickname)):
             raise Conflict(_NICKNAME_TAKEN)
 
-    async def register(self, *, email: str, nickname: str, password_hash: str, image: Named | None) -> str:
+    def require_consent(self, consent: Consent | None) -> None:
+        """Raise InvalidInput for a consent to another version, and for somebody who is too young."""
+        self._versions.recorded(consent)
+
+    async def register(
+        self,
+        *,
+        email: str,
+        nickname: str,
+        password_hash: str,
+        image: Named | None,
+        consent: Consent | None,
+        and_then: Callable[[Connection, str], None],
+    ) -> str:
         """Create an account and return its id; the picture uploaded for it becomes its own.
 
-        Raises Conflict when the e-mail or nickname is taken, InvalidInput for a picture that cannot be used.
+        `and_then` does the rest of the transaction, with the new id. Raises Conflict when the e-mail or nickname is taken,
+        InvalidInput for a picture that cannot be used or a consent that is none.
         """
+        recorded = self._versions.recorded(consent)
         user_id, auth_id, now = self._ids.new(), self._ids.new(), self._clock.now()
         named = [image] if image else []
         keys = await self._images.publish(named, owner_id=user_id, category=Category.TEMP_PROFILE_IMAGE)
@@ -69,6 +89,12 @@ class UserService:
                 User(id=user_id, nickname=nickname, profile_image_key=next(iter(keys), None), created_at=now),
                 UserAuth(id=auth_id, user_id=user_id, email=email, password_hash=password_hash),
             )
+            consents = [
+                UserConsent(user_id=user_id, document=document, version=version, recorded_at=now)
+                for document, version in recorded.items()
+            ]
+            store.add_consents(connection, consents)
+            and_then(connection, user_id)
 
         try:
             await self._database.write(add)
@@ -140,8 +166,11 @@ async def _load_profiles(
     return {user_id: Loaded(profile, (), len(profile.email) + _PROFILE_BYTES) for user_id, profile in profiles.items()}
 
 
-def withdraw(connection: Connection, account: store.Login, now: datetime) -> None:
-    """Withdraw an account within the caller's transaction, which has locked it. Doing it again changes nothing."""
+def withdraw(connection: Connection, account: store.Login, now: datetime, journal_id: str) -> None:
+    """Withdraw an account within the caller's transaction, which has locked it. Doing it again changes nothing.
+
+    `journal_id`: of the entry in the journal of erasures.
+    """
     if account.status == STATUS_DELETED:
         return
     # A sign no nickname may hold, then 10^14 possibilities.
@@ -149,6 +178,7 @@ def withdraw(connection: Connection, account: store.Login, now: datetime) -> Non
     email_hash = _hash_of(store.email_of(connection, account.user_id))
     _drop_image(connection, account.user_id, now)
     store.anonymise(connection, account.user_id, nickname=nickname, email_hash=email_hash, now=now)
+    store.add_erasure(connection, Erasure(id=journal_id, user_id=account.user_id, extent=Extent.NAME))
 
 
 def _hash_of(email: str) -> str:

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from sqlalchemy import BindParameter, Connection, bindparam, case, exists, insert, literal, select, union_all, update
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    literal,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from bapsang_api.kit.db.columns import table_of
@@ -13,11 +25,13 @@ from bapsang_api.kit.db.database import note
 from bapsang_api.kit.db.views import columns_of
 from bapsang_api.kit.text import folded
 from bapsang_api.uploads.store import UnusedImage
-from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, User, UserAuth, UserNumber
+from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, Erasure, User, UserAuth, UserConsent, UserNumber
 
 users = table_of(User)
 user_auth = table_of(UserAuth)
 user_numbers = table_of(UserNumber)
+user_consents = table_of(UserConsent)
+erasures = table_of(Erasure)
 
 WITHDRAWN_NAME: Final = "탈퇴한 사용자"
 # What every list and detail shows as the author. No nickname can be equal to it: they hold no space.
@@ -76,6 +90,16 @@ def add(connection: Connection, user: User, auth: UserAuth) -> None:
         connection.execute(_INSERT_AUTH, auth.model_dump())
     except IntegrityError as error:
         raise EmailTakenError from error
+
+
+def add_consents(connection: Connection, consents: Sequence[UserConsent]) -> None:
+    connection.execute(insert(user_consents), [consent.model_dump() for consent in consents])
+
+
+def add_erasure(connection: Connection, erasure: Erasure) -> None:
+    """Note in the journal that somebody has withdrawn or was erased. Doing it again changes nothing."""
+    if connection.scalar(select(erasures.c.id).where(erasures.c.id == erasure.id)) is None:
+        connection.execute(insert(erasures), erasure.model_dump())
 
 
 def nickname_taken(connection: Connection, nickname: str) -> bool:
@@ -218,6 +242,12 @@ def forget(connection: Connection, auth_ids: list[str]) -> None:
         .where(user_auth.c.id.in_(auth_ids))
         .values(withdrawn_email_hash=None, withdrawn_at=None, password_hash=None)
     )
+    people = select(user_auth.c.user_id).where(user_auth.c.id.in_(auth_ids))
+    forget_consents(connection, list(connection.scalars(people)))
+
+
+def forget_consents(connection: Connection, user_ids: Sequence[str]) -> None:
+    connection.execute(delete(user_consents).where(user_consents.c.user_id.in_(user_ids)))
 
 
 def _is_same(stored: str, email: str) -> bool:

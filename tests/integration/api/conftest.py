@@ -167,7 +167,7 @@ def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """A new bucket, and the credentials for it where boto3 looks for them."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    monkeypatch.setattr("bapsang_api.uploads.takedown.POLL_SECONDS", 3600.0)  # tests run it themselves
+    monkeypatch.setattr("bapsang_api.runtime.CHORES_SECONDS", 3600.0)  # tests run it themselves
     return create_bucket(s3_url, f"test-{secrets.token_hex(6)}")
 
 

@@ -8,6 +8,7 @@ from bapsang_api.upkeep.erasure import Erased, Erasure
 from bapsang_api.upkeep.recount import Recount
 from bapsang_api.upkeep.store import RecountStore
 from bapsang_api.uploads.collector import Report
+from bapsang_api.users.models import Extent
 from bapsang_api.users.service import user_id_of
 
 from .bucket import DAY, PhotoWorld, collect
@@ -27,7 +28,8 @@ def erasure(world: World) -> Erasure:
 
 async def erase(world: World, person: Person, *, with_posts: bool = True) -> Erased:
     """Erase somebody, and check that every counter is still the number of its rows."""
-    erased = await erasure(world).erase(person.user_id, with_posts=with_posts, reason=None)
+    extent = Extent.WORDS if with_posts else Extent.TRACES
+    erased = await erasure(world).erase(person.user_id, extent, reason=None)
     counted = await Recount(world.runtime.database, RecountStore(world.runtime.redis, world.clock)).run(
         None, dry_run=True
     )
@@ -40,7 +42,7 @@ async def test_an_erased_person_is_gone_from_every_row_and_logged_out(world: Wor
     post_id = await alice.write_post(title="나의 비밀 밥상")
     comment_id = await alice.write_comment(post_id, "비밀은 된장")
     erased = await erasure(world).erase(
-        await user_id_of(world.runtime.database, alice.email), with_posts=False, reason="asked"
+        await user_id_of(world.runtime.database, alice.email), Extent.TRACES, reason="asked"
     )
     assert erased == Erased(was_active=True, sessions=1, posts=0, comments=0)
     assert (await alice.get("/users/me")).status_code == 401
@@ -74,7 +76,7 @@ async def test_erasing_again_changes_nothing_and_finishes_what_was_left(world: W
     assert (await world.http.get(f"{API}/posts/{mine}")).status_code == 404
     assert (await world.http.get(f"{API}/posts/{other}")).status_code == 200
     with pytest.raises(NotFound):
-        await erasure(world).erase(NOBODY, with_posts=False, reason=None)
+        await erasure(world).erase(NOBODY, Extent.TRACES, reason=None)
     with pytest.raises(NotFound):
         await user_id_of(world.runtime.database, alice.email)
 

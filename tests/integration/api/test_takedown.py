@@ -12,6 +12,7 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.uploads.store import DueImage
 from bapsang_api.uploads.takedown import Takedown
+from bapsang_api.users.models import Extent
 
 from .bucket import Bucket, PhotoWorld, open_photo_world
 from .test_erasure import erasure
@@ -102,7 +103,7 @@ async def test_hidden_picture_goes_for_good_with_its_author(photos: PhotoWorld) 
     post_id, _ = await show_photo(photos, alice)
     await send(admin, "POST", f"/admin/posts/{post_id}/hide")
     await settle(photos)
-    await erasure(photos.world).erase(alice.user_id, with_posts=True, reason=None)
+    await erasure(photos.world).erase(alice.user_id, Extent.WORDS, reason=None)
     await settle(photos)
     assert photos.bucket.keys("withheld/") == photos.bucket.keys("public/") == []
     assert await photos.world.rows("SELECT 1 FROM images") == []
@@ -173,7 +174,7 @@ async def test_what_s3_refuses_is_tried_again_and_holds_nothing_up(
 async def test_the_service_takes_down_by_itself(
     backend: Backend, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bapsang_api.uploads.takedown.POLL_SECONDS", 0.1)
+    monkeypatch.setattr("bapsang_api.runtime.CHORES_SECONDS", 0.1)
     async with open_photo_world(backend, bucket) as photos:
         alice = await photos.person()
         post_id, image = await show_photo(photos, alice)

@@ -12,7 +12,7 @@ from tests.integration.api.process import BARE
 from tests.unit.operator.world import IMAGE, children, community, pod_templates
 from typer.main import get_command
 
-from bapsang_api import __main__, jobs, server
+from bapsang_api import __main__, erasing, jobs, server
 from bapsang_api.__main__ import app, main
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
@@ -47,7 +47,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
     for module, names in (
         (server, ["serve"]),
-        (jobs, ["like_sync", "collect_images", "administer", "recount", "reindex", "erase_user", "seed"]),
+        (jobs, ["like_sync", "collect_images", "administer", "recount", "reindex", "seed"]),
+        (erasing, ["erase_user", "replay_erasures"]),
     ):
         for name in names:
             monkeypatch.setattr(module, name, pretended(name, inspect.signature(getattr(module, name))))
