@@ -13,7 +13,7 @@ from bapsang_api.http.wire import API
 PREFIX: Final = f"{API}/auth"
 COOKIE: Final = "refreshToken"
 DEVICE_COOKIE: Final = "knownDevice"
-_DEVICE_SECONDS: Final = 365 * 86_400
+DEVICE_SECONDS: Final = 365 * 86_400
 _LONGEST_COOKIE: Final = 256  # characters; a refresh token has 43
 _LONGEST_DEVICE: Final = 1_024
 _MOST_COOKIES: Final = 5  # of one name; each refresh token costs a transaction
@@ -36,7 +36,7 @@ def known_devices(request: Request) -> list[str]:
 
 
 def with_device(response: Response, device: str) -> Response:
-    _set_cookie(response, DEVICE_COOKIE, device, _DEVICE_SECONDS)
+    _set_cookie(response, DEVICE_COOKIE, device, DEVICE_SECONDS)
     return response
 
 

@@ -77,6 +77,7 @@ class Rate:
         return 1000 * self.seconds + min(_SLACK_MS, self.cost / 2)
 
 
+LONGEST_SECONDS: Final = 86_400
 # By address generous enough for a household or an office; a campus or a carrier behind one address gets its own figure.
 DEFAULTS: Final[dict[Limit, Rate]] = {
     Limit.IP: Rate(1200, 60),
@@ -95,6 +96,8 @@ DEFAULTS: Final[dict[Limit, Rate]] = {
 def rates_from(text: str) -> dict[Limit, Rate]:
     """Return the defaults changed by `name=requests/seconds` or `name=off`, separated by commas; `off` ends all.
 
+    Over no longer a time than LONGEST_SECONDS: the privacy policy says how long a sender is remembered.
+
     Raises ValueError.
     """
     if text == OFF:
@@ -103,7 +106,7 @@ def rates_from(text: str) -> dict[Limit, Rate]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = part.partition("=")
         found = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,5})", value)
-        if name not in set(Limit) or not (found or value == OFF):
+        if name not in set(Limit) or not (found or value == OFF) or (found and int(found[2]) > LONGEST_SECONDS):
             raise ValueError(part)
         rates.pop(Limit(name), None)
         if found:

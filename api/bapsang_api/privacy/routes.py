@@ -1,6 +1,6 @@
 """HTTP route of exports."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
@@ -13,12 +13,17 @@ from bapsang_api.privacy.service import ExportService
 
 router = APIRouter(prefix=API, tags=["users"], route_class=JsonRoute)
 _RETRY_SECONDS = "5"
+_PENDING: dict[str, Any] = {
+    "model": ExportState,
+    "description": "It is being written.",
+    "headers": {"Retry-After": {"description": "seconds", "schema": {"type": "string"}}},
+}
 
 
 @router.get(
     "/users/me/export",
     response_model=ExportState,
-    responses={202: {"model": ExportState, "description": "It is being written."}, **problems(401)},
+    responses={202: _PENDING, **problems(401)},
     openapi_extra=TOKEN_NEEDED,
 )
 async def read_export(
