@@ -174,7 +174,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     lifecycle.require(lambda: background.complete)
     # Without it a revoked token works here. Whatever else stops makes answers older or limits wider, which is no reason
     # to send requests elsewhere.
-    background.start("revocations", partial(revoked.follow, database), needed=True)
+    background.start("revocations", revoked.follow, needed=True)
+    background.start("recall", partial(revoked.follow_database, database))
     background.start("rate_limits", limiter.follow)
     background.start("changes", feed.follow_messages)
     background.start("poll", feed.follow_database, ends=settings.local_database)  # there is nothing to poll on SQLite

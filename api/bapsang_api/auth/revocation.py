@@ -1,16 +1,14 @@
 """Which login sessions are revoked, as this process knows it.
 
 Every process reads new entries of one Redis stream twice a second, so a revocation is effective on every replica within
-a second while a request pays for it with one look-up in memory instead of a round trip. What Redis may have forgotten is read
-from the database: before a process is ready, and after each outage of Redis.
-
-While Redis does not answer, or refuses, what is known stays in force. A session that is revoked then ends in this
-process at once, and in the others as soon as Redis accepts the announcement, which is sent twice a second until it does.
-If this process dies before, its access tokens work elsewhere until they expire. It can never be refreshed: the database
-decides that.
+a second while a request pays for it with one look-up in memory instead of a round trip. What is not in the stream is read
+from the database, before a process is ready and twice a second from then on: what Redis has forgotten, what it refused to
+take, and what a process that died had no time to announce. The two ways fail apart: with no Redis, or with a database
+that is slow to give a connection, revocations are as quick as ever.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
@@ -30,6 +28,8 @@ from bapsang_api.kit.security.tokens import LIFETIME
 log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.5
+# Read again each time: a transaction may commit late, and the clocks of processes differ.
+_OVERLAP: Final = timedelta(minutes=1)
 
 
 class RevokedSessions:
@@ -40,6 +40,7 @@ class RevokedSessions:
         self._until: dict[str, datetime] = {}
         self._unannounced: dict[str, datetime] = {}  # revoked here, not known to be in the stream
         self._last_id: str | None = None
+        self._recalled_until: datetime | None = None  # the database has been read up to here
 
     @property
     def sessions(self) -> Container[str]:
@@ -62,9 +63,13 @@ class RevokedSessions:
 
     async def recall(self, database: Database) -> None:
         """Read from the database which sessions are revoked whose access tokens may still be unexpired. Raises Unavailable."""
-        since = self._clock.now() - LIFETIME
+        now = self._clock.now()
+        since = now - LIFETIME
+        if self._recalled_until is not None:
+            since = max(since, self._recalled_until - _OVERLAP)
         for session_id, revoked_at in await database.read(partial(store.revoked_since, moment=since)):
             self._until.setdefault(session_id, revoked_at + LIFETIME + timedelta(seconds=POLL_SECONDS))
+        self._recalled_until = now
 
     async def refresh(self) -> None:
         """Forget what has expired by itself, and read what was announced since the last time. Raises Redis errors."""
@@ -89,18 +94,24 @@ class RevokedSessions:
             for session_id in session_ids:
                 self._unannounced.pop(session_id, None)
 
-    async def follow(self, database: Database) -> None:
+    async def follow(self) -> None:
         """Refresh for ever; cancelled when the process ends."""
         answering = True
         while True:
             try:
                 await self.refresh()
                 await self.deliver()
-                if not answering:
-                    await self.recall(database)  # it may have come back without its last seconds
                 answering = True
-            except (Unavailable, *OUTAGE) as error:
+            except OUTAGE as error:
                 if answering:  # once per outage, not twice a second
                     log.warning("auth.revocations_unread", extra={"error": type(error).__name__})
                 answering = False
             await asyncio.sleep(POLL_SECONDS)
+
+    async def follow_database(self, database: Database) -> None:
+        """Recall for ever, once the process has recalled at its start; cancelled when the process ends."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if self._recalled_until is not None:  # else the database may still have to be migrated
+                with contextlib.suppress(Unavailable):  # nobody can revoke anything meanwhile
+                    await self.recall(database)

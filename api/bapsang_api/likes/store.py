@@ -164,10 +164,11 @@ class LikeStore:
 
     async def epoch(self, *, begin: str | None = None) -> str | None:
         """Return the epoch. Where there is none, begin the one given: only under LOCK, so that no write-back is at work."""
-        if begin is not None:
+        found: str | None = await self.redis.get(EPOCH)
+        if found is None and begin is not None:  # a full Redis would refuse a SET that changes nothing
             await self.redis.set(EPOCH, begin, nx=True)
-        found = await self.redis.get(EPOCH)
-        return None if found is None else str(found)
+            found = await self.redis.get(EPOCH)
+        return found
 
     async def stage(self, post_id: str, token: str, numbers: Iterable[int], *, compact: bool) -> bool:
         """Put likes aside until `finish_load`, in any order. Returns False when the right to load has ended."""
@@ -217,8 +218,6 @@ class LikeStore:
             for keys in map(PostKeys.of, post_ids):
                 await self._claim(keys=[keys.delta, keys.claim], args=[claim_id], client=pipeline)
             if durable:
-                # WAITAOF waits for this connection's own writes, and a claim of a dead run is another's.
-                pipeline.set("like:fence", claim_id, ex=60)
                 pipeline.execute_command("WAITAOF", 1, 0, int(DURABLE_SECONDS * 1000))
             answers = await pipeline.execute()
         if durable and answers[-1][0] < 1:

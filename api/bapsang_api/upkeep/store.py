@@ -1,10 +1,12 @@
 """Every SQL statement and Redis command of upkeep."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError
 from sqlalchemy import Connection, ScalarSelect, func, select, true, tuple_, update
 
 from bapsang_api.auth.models import AuthSession
@@ -162,7 +164,10 @@ class RecountStore:
                 found.append(Loaded(post_id, int(size), int(members) + int(bits), pending))
         if waiting:
             # Pending changes of a post without a mark would never be written back; a mark without changes does nothing.
-            await self._redis.zadd(DIRTY, dict.fromkeys(waiting, int(self._clock.now().timestamp() * 1000)), nx=True)
+            with suppress(OutOfMemoryError):  # most are marked, and a write-back from a full Redis must go on
+                await self._redis.zadd(
+                    DIRTY, dict.fromkeys(waiting, int(self._clock.now().timestamp() * 1000)), nx=True
+                )
         return found
 
     async def progress(self) -> Progress:
@@ -171,12 +176,13 @@ class RecountStore:
         return Progress(str(fields.get("after", "")), **numbers)
 
     async def advance(self, after: str, *, posts: int, differences: int, turns: int) -> None:
-        """Go on after this post the next time; the rest is added to what is there."""
+        """Go on after this post the next time; the rest is added to what is there. A full Redis keeps nothing of it."""
         async with self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hset(_PROGRESS, "after", after)
             for name, more in (("posts", posts), ("differences", differences), ("turns", turns)):
                 pipeline.hincrby(_PROGRESS, name, more)
-            await pipeline.execute()
+            with suppress(OutOfMemoryError):
+                await pipeline.execute()
 
 
 def forget_login(connection: Connection, user_id: str) -> None:

@@ -111,21 +111,6 @@ async def test_database_down_is_503_with_retry_after(signing_key_file: object) -
         assert (await world.http.get(f"{API}/health")).text == "OK"
 
 
-async def test_redis_down_leaves_reading_and_log_out_and_refuses_likes(files: Backend) -> None:
-    environment = {**files.environment, "BAPSANG_REDIS_URL": f"redis://{NOWHERE}/0"}
-    async with open_world(Backend("sqlite only", environment)) as world:
-        alice = await world.person()
-        post_id = await alice.write_post()
-        detail = await alice.get(f"/posts/{post_id}")
-        assert detail.json()["stats"] == {"likeCount": 0, "commentCount": 0, "viewCount": 0, "isLiked": False}
-        assert len((await world.http.get(f"{API}/posts")).json()["items"]) == 1
-        assert_problem(await alice.toggle(post_id), 503, "E503-1")
-        # Done in the database and in this process; the others are told as soon as there is a Redis again.
-        assert (await world.log_out(cookie=alice.refresh_token)).status_code == 204
-        assert_problem(await alice.get("/users/me"), 401, "T003")
-        assert_problem(await world.refresh(alice.refresh_token), 401, "E401-1")
-
-
 @pytest.mark.usefixtures("usual_passwords")
 async def test_login_flood_is_answered_503_and_leaves_reading_alone(world: World) -> None:
     login = {"email": "nobody@example.com", "password": PASSWORD}

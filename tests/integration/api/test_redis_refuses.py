@@ -1,125 +1,378 @@
-"""A Redis that answers and refuses: full, without its disk, its replicas or its master, busy, closed to the user.
-
-Each refusal is the server's own, brought about by its settings and taken back afterwards.
-"""
+"""What is answered while Redis is gone or refuses: docs/api.md has the table, a row a feature, and each cell is tried here."""
 
 import contextlib
-import threading
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import httpx
 import pytest
-import redis
 from sqlalchemy import event
-from tests import waiting
 
+from bapsang_api.jobs import like_sync
+from bapsang_api.likes.store import LikeStore
+from bapsang_local.engine import Engine
+
+from . import refusals
+from .refusals import CODES, GONE, Server
 from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, make_admin, open_world
 
-NOBODY = ("127.0.0.1", 1)  # a master that does not answer
-CODES = ("OOM", "MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN", "NOPERM", "BUSY")
-TASKS = {"revocations", "rate_limits", "changes", "shedding"}
+PAGE = Path(__file__).parents[3] / "docs/api.md"
+TASKS = {"revocations", "recall", "rate_limits", "changes", "shedding"}
+SEARCHES = 3
+DONE = "done"
 
 
-@dataclass(frozen=True)
-class Server:
-    """The Redis under test. Everything that `refusing` sets is put back."""
+@dataclass
+class Site:
+    """Two processes that have served before Redis refuses, and one that starts afterwards, on the same servers.
 
-    url: str
-    client: redis.Redis
+    `ended` are tokens of sessions that have been ended since.
+    """
 
-    @contextlib.contextmanager
-    def refusing(self, code: str) -> Iterator[None]:
-        """Have the server refuse what this code is for."""
-        begin: Callable[[], contextlib.AbstractContextManager[None]] = getattr(self, f"_{code.lower()}")
-        with begin():
-            yield
+    backend: Backend
+    redis: Server
+    here: World
+    there: World
+    root: Person
+    fresh: World | None = None
+    ended: list[dict[str, str]] = field(default_factory=list)
 
-    @contextlib.contextmanager
-    def settings(self, **values: str) -> Iterator[None]:
-        names = {name: name.replace("_", "-") for name in values}
-        before = {setting: self.client.config_get(setting)[setting] for setting in names.values()}
-        try:
-            for name, value in values.items():
-                self.client.config_set(names[name], value)
-            yield
-        finally:
-            for setting, value in before.items():
-                self.client.config_set(setting, value)
+    @property
+    def started(self) -> World:
+        """The process that has started since Redis refuses, and remembers nothing."""
+        assert self.fresh is not None
+        return self.fresh
 
-    def _oom(self) -> contextlib.AbstractContextManager[None]:
-        return self.settings(maxmemory="1")
+    async def device(self, person: Person) -> Person:
+        """Log somebody in on one more device."""
+        other = replace(person)
+        other.token, other.refresh_token = await self.here.log_in(person.email)
+        return other
 
-    def _noreplicas(self) -> contextlib.AbstractContextManager[None]:
-        return self.settings(min_replicas_to_write="1")
+    async def all_ended(self, *devices: Person) -> None:
+        """Check that these sessions are over here, and for good; the other process may take a moment."""
+        for device in devices:
+            assert_problem(await device.get("/users/me"), 401, "T003")
+            assert_problem(await self.here.refresh(device.refresh_token), 401, "E401-1")
+            self.ended.append(device.headers)
 
-    @contextlib.contextmanager
-    def _misconf(self) -> Iterator[None]:
-        with self.settings(dir="/proc", save="3600 1"):
-            self.client.bgsave()
-            waiting.eventually(lambda: self.client.info("persistence")["rdb_last_bgsave_status"] == "err")
-            yield
+    async def ended_everywhere(self) -> bool:
+        answers = [await self.there.http.get(f"{API}/users/me", headers=headers) for headers in self.ended]
+        return {answer.status_code for answer in answers} == {401}
 
-    @contextlib.contextmanager
-    def _readonly(self) -> Iterator[None]:
-        self.client.replicaof(*NOBODY)
-        try:
-            yield
-        finally:
-            self.client.replicaof("NO", "ONE")
+    async def count(self, table: str) -> int:
+        return int((await self.here.rows(f"SELECT COUNT(*) FROM {table}"))[0][0])  # noqa: S608 - a table's name
 
-    @contextlib.contextmanager
-    def _masterdown(self) -> Iterator[None]:
-        with self.settings(replica_serve_stale_data="no"), self._readonly():
-            yield
 
-    @contextlib.contextmanager
-    def _noperm(self) -> Iterator[None]:
-        self.client.execute_command("ACL", "SETUSER", "default", "-@all", "+acl")
-        try:
-            yield
-        finally:
-            self.client.execute_command("ACL", "SETUSER", "default", "+@all")
+Feature = Callable[[Site], AsyncIterator[str]]
+FEATURES: dict[str, Feature] = {}
 
-    @contextlib.contextmanager
-    def _busy(self) -> Iterator[None]:
-        def run_for_ever() -> None:
-            with (
-                redis.Redis.from_url(self.url, socket_timeout=None) as other,
-                contextlib.suppress(redis.ResponseError),
-            ):
-                other.eval("while true do end", 0)
 
-        def is_busy() -> bool:
-            try:
-                return not self.client.ping()
-            except redis.ResponseError as error:
-                return str(error).startswith("BUSY")
+def row(name: str) -> Callable[[Feature], Feature]:
+    """Register what tries a row. It yields once what it needs is there; then, while Redis refuses, its cell; what follows
+    runs when Redis is back."""
 
-        script = threading.Thread(target=run_for_ever)
-        with self.settings(busy_reply_threshold="1"):
-            script.start()
-            try:
-                waiting.eventually(is_busy)
-                yield
-            finally:
-                self.client.script_kill()
-                script.join()
+    def register(feature: Feature) -> Feature:
+        FEATURES[name] = feature
+        return feature
+
+    return register
+
+
+def outcome(*answers: httpx.Response) -> str:
+    """Return `done`, `503`, or what else was answered."""
+    for answer in answers:
+        if answer.status_code == 503:
+            assert_problem(answer, 503, "E503-1")
+            assert answer.headers["Retry-After"]
+    found = {DONE if answer.is_success else str(answer.status_code) for answer in answers}
+    return " ".join(sorted(found))
+
+
+@row("likes")
+async def liking(site: Site) -> AsyncIterator[str]:
+    alice, bob = await site.here.person(), await site.here.person()
+    post_id = await alice.write_post()
+    assert (await alice.toggle(post_id)).status_code == 204
+    yield ""
+    path = f"/posts/{post_id}/likes"
+    yield outcome(await bob.send("PUT", path), await alice.send("DELETE", path), await alice.toggle(post_id))
+    stats = (await alice.get(f"/posts/{post_id}")).json()["stats"]
+    assert (stats["likeCount"], stats["isLiked"]) == (1, True)
+
+
+@row("views")
+async def viewing(site: Site) -> AsyncIterator[str]:
+    alice = await site.here.person()
+    post_id = await alice.write_post()
+    yield ""
+    nobody = await site.here.http.get(f"{API}/posts/{post_id}")
+    assert (outcome(nobody), outcome(await alice.get(f"/posts/{post_id}"))) == (DONE, DONE)
+    yield "not counted"
+    assert (await site.there.http.get(f"{API}/posts/{post_id}")).json()["stats"]["viewCount"] == 0
+
+
+@row("writing, changing and deleting posts and comments, reports")
+async def writing(site: Site) -> AsyncIterator[str]:
+    alice, bob = await site.here.person(), await site.here.person()
+    kept = await alice.write_post()
+    yield ""
+    gone = await alice.write_post()
+    await alice.write_comment(kept)
+    changed = await alice.send("PATCH", f"/posts/{kept}", json={"title": "다른 밥상"})
+    reported = await bob.send("POST", f"/posts/{kept}/reports", json={"reason": "SPAM"})
+    yield outcome(changed, reported, await alice.send("DELETE", f"/posts/{gone}"))
+
+
+@row("hiding and showing a post")
+async def moderating(site: Site) -> AsyncIterator[str]:
+    alice = await site.here.person()
+    post_id = await alice.write_post()
+    assert (await alice.toggle(post_id)).status_code == 204
+    await site.here.write_back()
+    yield ""
+    acts, entries = [], await site.count("audit_log")
+    for act, status in (("hide", 404), ("show", 200)):
+        acts.append(await site.root.send("POST", f"/admin/posts/{post_id}/{act}"))
+        assert (await alice.get(f"/posts/{post_id}")).status_code == status
+    assert await site.count("audit_log") == entries + 2
+    yield outcome(*acts)
+    stats = (await alice.get(f"/posts/{post_id}")).json()["stats"]
+    assert (stats["likeCount"], stats["isLiked"]) == (1, True)
+
+
+@row("counts and `isLiked` of lists and details")
+async def reading(site: Site) -> AsyncIterator[str]:
+    alice, bob = await site.here.person(), await site.here.person()
+    post_id = await alice.write_post()
+    assert (await alice.toggle(post_id)).status_code == 204
+    await site.here.write_back()
+    assert (await bob.toggle(post_id)).status_code == 204
+    yield ""
+    http = site.started.http
+    listed = (await http.get(f"{API}/posts")).json()["items"]
+    (count,) = [item["stats"]["likeCount"] for item in listed if item["postId"] == post_id]
+    stats = (await http.get(f"{API}/posts/{post_id}", headers=bob.headers)).json()["stats"]
+    known = {(1, 1, False): "of the last write-back", (2, 2, True): "of now"}
+    yield known.get((count, stats["likeCount"], stats["isLiked"]), f"{count} {stats}")
+
+
+@row("login, sign-up")
+async def arriving(site: Site) -> AsyncIterator[str]:
+    alice = await site.here.person()
+    yield ""
+    before = await site.count("users"), await site.count("auth_sessions")
+    body = {"email": alice.email, "password": PASSWORD}
+    login = await site.here.http.post(f"{API}/auth/tokens", json=body)
+    new = {"email": "new@example.com", "password": PASSWORD, "nickname": "새사람"}
+    cell = outcome(login, await site.here.http.post(f"{API}/auth/users", json=new))
+    assert (await site.count("users"), await site.count("auth_sessions")) == before
+    yield cell
+
+
+@row("check of the own password, withdrawal")
+async def withdrawing(site: Site) -> AsyncIterator[str]:
+    alice = await site.here.person()
+    yield ""
+    body = {"password": PASSWORD}
+    checked = await alice.send("POST", "/auth/password", json=body)
+    cell = outcome(checked, await alice.send("PATCH", "/users/me/withdraw", json=body))
+    assert (await alice.get("/users/me")).status_code == 200
+    yield cell
+    assert (await alice.send("PATCH", "/users/me/withdraw", json=body)).status_code == 204
+
+
+@row("refresh")
+async def refreshing(site: Site) -> AsyncIterator[str]:
+    alice = await site.here.person()
+    yield ""
+    yield outcome(await site.here.refresh(alice.refresh_token))
+
+
+@row("log-out, ending a session")
+async def leaving(site: Site) -> AsyncIterator[str]:
+    alice = await site.here.person()
+    phone, tablet = await site.device(alice), await site.device(alice)
+    yield ""
+    acts = [await site.here.log_out(cookie=phone.refresh_token)]
+    acts.append(await alice.send("DELETE", f"/users/me/sessions/{tablet.principal.session_id}"))
+    await site.all_ended(phone, tablet)
+    assert (await alice.get("/users/me")).status_code == 200
+    yield outcome(*acts)
+
+
+@row("password change")
+async def changing_password(site: Site) -> AsyncIterator[str]:
+    alice = await site.here.person()
+    phone = await site.device(alice)
+    yield ""
+    answer = await alice.send("PATCH", "/auth/password", json={"password": f"{PASSWORD}2"})
+    await site.all_ended(alice, phone)
+    yield outcome(answer)
+    body = {"email": alice.email, "password": f"{PASSWORD}2"}
+    assert (await site.here.http.post(f"{API}/auth/tokens", json=body)).status_code == 201
+
+
+@row("block")
+async def blocking(site: Site) -> AsyncIterator[str]:
+    mallory = await site.here.person()
+    phone = await site.device(mallory)
+    yield ""
+    answer = await site.root.send("POST", f"/admin/users/{mallory.user_id}/block")
+    await site.all_ended(mallory, phone)
+    yield outcome(answer)
+    body = {"email": mallory.email, "password": PASSWORD}
+    assert_problem(await site.here.http.post(f"{API}/auth/tokens", json=body), 403, "E403-1")
+
+
+@row("a request with `Idempotency-Key`")
+async def sending_once(site: Site) -> AsyncIterator[str]:
+    alice = await site.here.person()
+    yield ""
+    before = await site.count("posts")
+    cell = outcome(await keyed(alice, "key-1"))
+    assert await site.count("posts") == before
+    yield cell
+    assert (await keyed(alice, "key-1")).status_code == 201
+
+
+@row("the other rate limits")
+async def limiting(site: Site) -> AsyncIterator[str]:
+    yield ""
+
+    async def searched(world: World) -> list[int]:
+        return [(await world.http.get(f"{API}/search/posts?q=밥상")).status_code for _ in range(SEARCHES + 1)]
+
+    found = [await searched(world) for world in (site.here, site.started)]
+    yield "counted in each process" if found == [[*[200] * SEARCHES, 429]] * 2 else str(found)
+
+
+@row("readiness, of a new process too")
+async def readiness(site: Site) -> AsyncIterator[str]:
+    yield ""
+    answers = [await world.admin.get("/readyz") for world in (site.here, site.started)]
+    yield "ready" if [answer.text for answer in answers] == ["OK", "OK"] else str(answers)
+
+
+@row("`bapsang_redis_up`")
+async def observing(site: Site) -> AsyncIterator[str]:
+    yield ""
+    lines = (await site.here.admin.get("/metrics")).text.splitlines()
+    (up,) = [line.split()[1] for line in lines if line.startswith("bapsang_redis_up ")]
+    yield f"{float(up):g}"
+
+
+@row("like-sync")
+async def writing_back(site: Site) -> AsyncIterator[str]:
+    """The last row: what it writes back changes what others read."""
+    alice = await site.here.person()
+    post_id = await alice.write_post()
+    assert (await alice.toggle(post_id)).status_code == 204
+    yield ""
+    cell = DONE if await like_sync(site.backend.settings, batch_size=500) else "fails"
+    assert await site.here.liked_rows(post_id) == (cell == DONE)
+    yield cell
+    await site.here.write_back()
+    assert await site.here.liked_rows(post_id) == 1
+
+
+def columns() -> Iterator[tuple[str, dict[str, str]]]:
+    """Return the table of docs/api.md: of each code its cells, by feature."""
+    section = PAGE.read_text().partition("\n### Without Redis\n")[2].partition("\n#")[0]
+    head, _, *rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("|")]
+    for number, title in enumerate(head, start=1):
+        codes = re.findall(r"`-([A-Z]+)`", title) + [GONE] * title.startswith("gone")
+        for code in codes:
+            yield code, {cells[0]: cells[number] for cells in rows}
+
+
+@pytest.fixture(scope="module")
+def server(engine: Engine) -> Iterator[Server]:
+    with refusals.running(engine) as running:
+        yield running
 
 
 @pytest.fixture
-def server(empty_redis: str) -> Iterator[Server]:
-    with redis.Redis.from_url(empty_redis, decode_responses=True) as client:
-        yield Server(empty_redis, client)
+def on_server(files: Backend, server: Server) -> Backend:
+    """The limits are counted, so that there is something to settle."""
+    server.client.flushall()
+    limits = {"BAPSANG_RATE_LIMITS": f"search={SEARCHES}/60"}
+    return Backend("sqlite+redis", {**files.environment, "BAPSANG_REDIS_URL": server.url, **limits})
 
 
 @pytest.fixture
-async def world(files: Backend, empty_redis: str) -> AsyncIterator[World]:
-    """A service whose Redis is the server; its limits are counted, so that there is something to settle."""
-    environment = {**files.environment, "BAPSANG_REDIS_URL": empty_redis}
-    del environment["BAPSANG_RATE_LIMITS"]
-    async with open_world(Backend("sqlite+redis", environment)) as opened:
-        yield opened
+async def site(on_server: Backend, server: Server) -> AsyncIterator[Site]:
+    async with open_world(on_server) as here, open_world(on_server) as there:
+        for world in (here, there):
+            await world.runtime.revoked.recall(world.runtime.database)  # as a process does before it is ready
+        yield Site(on_server, server, here, there, await make_admin(here, await here.person()))
+
+
+def test_the_table_has_each_code() -> None:
+    assert sorted(code for code, _ in columns()) == sorted(CODES)
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_what_needs_redis_is_503_and_all_else_goes_on(site: Site, code: str) -> None:
+    tried = {name: feature(site) for name, feature in FEATURES.items()}
+    for feature in tried.values():
+        await anext(feature)
+    with site.redis.refusing(code):
+        async with open_world(site.backend) as site.fresh:
+            cells = {name: await anext(feature) for name, feature in tried.items()}
+            await eventually(site.ended_everywhere)
+
+    async def answers_again() -> bool:
+        return (await site.root.send("PUT", f"/posts/{post_id}/likes")).status_code == 204
+
+    post_id = await site.root.write_post()
+    await eventually(answers_again)
+    for feature in tried.values():
+        assert await anext(feature, None) is None
+
+    async def all_announced() -> bool:
+        announced = {fields["sid"] for _, fields in site.redis.client.xrange("auth:revoked")}
+        revoked = await site.here.rows("SELECT id FROM auth_sessions WHERE revoked_at IS NOT NULL")
+        return announced == {session_id for (session_id,) in revoked}
+
+    await eventually(all_announced)  # by the task that was refused twice a second
+    running = await metric(site.here, "bapsang_task_running")
+    assert {task for task, value in running.items() if value} == TASKS
+    assert not any((await metric(site.here, "bapsang_task_failures_total")).values())
+    assert cells == dict(columns()).get(code)
+
+
+async def test_likes_are_written_back_from_a_full_redis(site: Site) -> None:
+    """Those that wait, and those that a run has left that died; with an append-only file that has to be waited for."""
+    alice, bob = await site.here.person(), await site.here.person()
+    left, waiting = await alice.write_post(), await alice.write_post()
+    likes = LikeStore(site.here.runtime.redis)
+    with site.redis.settings(appendonly="yes", appendfsync="always"):
+        assert (await alice.toggle(left)).status_code == 204
+        await likes.claim([left], "a run that died", durable=False)
+        assert (await bob.toggle(left)).status_code == (await alice.toggle(waiting)).status_code == 204
+        with site.redis.refusing("OOM"):
+            assert_problem(await bob.toggle(waiting), 503, "E503-1")
+            assert await like_sync(site.backend.settings, batch_size=500)
+            assert await like_sync(site.backend.settings, batch_size=500)  # what had come after the claim
+            assert await site.count("user_post_likes") == 3
+            assert not list(site.redis.client.scan_iter("like:[dc]*"))  # deltas, claims, marks
+
+
+async def test_a_refusal_between_the_commit_and_the_record_is_not_told_to_the_client(site: Site) -> None:
+    alice = await site.here.person()
+    with contextlib.ExitStack() as refusing:
+
+        def refuse(_: object) -> None:
+            refusing.enter_context(site.redis.refusing("NOREPLICAS"))
+
+        event.listen(site.here.runtime.database.engine, "commit", refuse, once=True)
+        answer = await keyed(alice, "key-1")
+        assert site.redis.client.config_get("min-replicas-to-write") == {"min-replicas-to-write": "1"}
+    assert answer.status_code == 201
+    assert await site.count("posts") == 1
 
 
 async def metric(world: World, name: str) -> dict[str, float]:
@@ -127,80 +380,6 @@ async def metric(world: World, name: str) -> dict[str, float]:
     lines = (await world.admin.get("/metrics")).text.splitlines()
     found = (line.removeprefix(f'{name}{{task="').split('"} ') for line in lines if line.startswith(f"{name}{{"))
     return {task: float(value) for task, value in found}
-
-
-async def count(world: World, table: str) -> int:
-    return int((await world.rows(f"SELECT COUNT(*) FROM {table}"))[0][0])  # noqa: S608 - a table's name
-
-
-async def test_what_needs_redis_is_503_and_all_else_goes_on(world: World, server: Server) -> None:
-    """In every way to refuse: nothing fails after its commit, a log-out is whole, and no background task ends."""
-    alice, bob = await world.person(), await world.person()
-    post_id = await alice.write_post()
-    assert (await alice.send("PUT", f"/posts/{post_id}/likes")).status_code == 204
-    await world.write_back()  # what cannot be read in Redis is read from the row
-    for number, code in enumerate(CODES):
-        carol = replace(bob)  # another device of the same person
-        carol.token, carol.refresh_token = await world.log_in(bob.email)
-        with server.refusing(code):
-            posts = await count(world, "posts")
-            gone = await bob.write_post()
-            await bob.write_comment(post_id)
-            assert (await bob.send("DELETE", f"/posts/{gone}")).status_code == 204, code
-            assert (await alice.get(f"/posts/{post_id}")).json()["stats"]["isLiked"] is True, code
-            assert len((await world.http.get(f"{API}/posts")).json()["items"]) == 1, code
-            for answer in (
-                await bob.send("PUT", f"/posts/{post_id}/likes"),
-                await bob.toggle(post_id),
-                await world.http.post(f"{API}/auth/tokens", json={"email": bob.email, "password": PASSWORD}),
-                await keyed(bob, "key-1"),
-            ):
-                assert_problem(answer, 503, "E503-1")
-            assert await count(world, "posts") == posts + 1, code
-            assert (await world.log_out(cookie=carol.refresh_token)).status_code == 204, code
-            assert_problem(await carol.get("/users/me"), 401, "T003")
-            assert_problem(await world.refresh(carol.refresh_token), 401, "E401-1")
-            assert (await world.admin.get("/readyz")).status_code == 200, code
-
-        async def all_announced(sessions: int = number + 1) -> bool:
-            return int(server.client.xlen("auth:revoked")) == sessions
-
-        await eventually(all_announced)  # by the task that has been refused twice a second
-    assert (await bob.send("PUT", f"/posts/{post_id}/likes")).status_code == 204
-    assert (await keyed(bob, "key-1")).status_code == 201
-    running = await metric(world, "bapsang_task_running")
-    assert {task for task, value in running.items() if value} == TASKS
-    assert not any((await metric(world, "bapsang_task_failures_total")).values())
-
-
-async def test_an_act_of_a_moderator_is_done_once_also_without_redis(world: World, server: Server) -> None:
-    alice, root = await world.person(), await make_admin(world, await world.person())
-    post_id = await alice.write_post()
-    assert (await alice.send("PUT", f"/posts/{post_id}/likes")).status_code == 204
-    await world.write_back()
-    with server.refusing("MASTERDOWN"):
-        for act, status in (("hide", 404), ("show", 200)):
-            assert (await root.send("POST", f"/admin/posts/{post_id}/{act}")).status_code == 204
-            assert (await alice.get(f"/posts/{post_id}")).status_code == status
-    assert await count(world, "audit_log") == 2
-    stats = (await alice.get(f"/posts/{post_id}")).json()["stats"]
-    assert (stats["likeCount"], stats["isLiked"]) == (1, True)
-
-
-async def test_a_refusal_between_the_commit_and_the_record_is_not_told_to_the_client(
-    world: World, server: Server
-) -> None:
-    alice = await world.person()
-    with contextlib.ExitStack() as refusing:
-
-        def refuse(_: object) -> None:
-            refusing.enter_context(server.refusing("NOREPLICAS"))
-
-        event.listen(world.runtime.database.engine, "commit", refuse, once=True)
-        answer = await keyed(alice, "key-1")
-        assert server.client.config_get("min-replicas-to-write") == {"min-replicas-to-write": "1"}
-    assert answer.status_code == 201
-    assert await count(world, "posts") == 1
 
 
 async def keyed(person: Person, key: str) -> httpx.Response:

@@ -5,6 +5,10 @@ if redis.call('EXISTS', KEYS[2]) == 0 and redis.call('EXISTS', KEYS[1]) == 1 the
   redis.call('RENAME', KEYS[1], KEYS[2])
 end
 if redis.call('EXISTS', KEYS[2]) == 1 then
-  redis.call('HSETNX', KEYS[2], 'id', ARGV[1])
+  -- Written anew also when a dead run has made it: WAITAOF waits for this connection's own writes only. HDEL comes first because a
+  -- full Redis lets a script finish that has begun to write, and what is written back makes room.
+  local id = redis.call('HGET', KEYS[2], 'id') or ARGV[1]
+  redis.call('HDEL', KEYS[2], 'id')
+  redis.call('HSET', KEYS[2], 'id', id)
 end
 return redis.call('HGETALL', KEYS[2])

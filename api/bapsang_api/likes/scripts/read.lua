@@ -4,7 +4,9 @@
 -- Returns {liked, size, views, written}. liked is -1 when the answer is in the database: the likes are not loaded and none of the
 -- user's is pending. size is -1 when the likes are not loaded. views are those not known to be in the row; written is what the row
 -- has at least, -1 when that is not known.
-if ARGV[4] ~= '0' and redis.call('SET', KEYS[6], '1', 'NX', 'EX', ARGV[4]) then
+-- pcall: a Redis that is full, or a replica, refuses to count the view and can still tell the rest.
+local first = ARGV[4] ~= '0' and redis.pcall('SET', KEYS[6], '1', 'NX', 'EX', ARGV[4])
+if first and not first.err then
   redis.call('HINCRBY', KEYS[7], ARGV[3], 1)
 end
 local views = (redis.call('HGET', KEYS[7], ARGV[3]) or 0) + (redis.call('HGET', KEYS[8], ARGV[3]) or 0)
