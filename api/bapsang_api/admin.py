@@ -1,8 +1,10 @@
 """The admin listener: probes and metrics on a port of their own, which no ingress publishes."""
 
 import math
+from contextlib import suppress
 
 from prometheus_client import CONTENT_TYPE_LATEST
+from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -10,6 +12,7 @@ from starlette.routing import Route
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.metrics import Metrics
+from bapsang_api.kit.redis.budget import Budget
 from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.store import LikeStore
@@ -17,7 +20,7 @@ from bapsang_api.upkeep.store import RecountStore
 
 
 def create_admin_app(
-    lifecycle: Lifecycle, metrics: Metrics, likes: LikeStore, recounting: RecountStore, clock: Clock
+    lifecycle: Lifecycle, metrics: Metrics, likes: LikeStore, recounting: RecountStore, budget: Budget, clock: Clock
 ) -> Starlette:
     """Return the app with /livez, /readyz and /metrics."""
 
@@ -43,6 +46,13 @@ def create_admin_app(
             metrics.like_differences.set(math.nan)
             metrics.like_posts_reconciled.set(math.nan)
             metrics.redis_up.set(0)
+        for gauge in (metrics.redis_bytes, metrics.redis_budget):
+            gauge.clear()
+        with suppress(RedisError):  # a Redis that is gone, or one that does not tell: no samples
+            usage = await budget.measure()
+            for gauge, values in ((metrics.redis_bytes, usage.bytes), (metrics.redis_budget, usage.budgets)):
+                for kind, value in values.items():
+                    gauge.labels(kind).set(value)
         return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
     return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", expose)])

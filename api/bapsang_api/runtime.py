@@ -33,6 +33,7 @@ from bapsang_api.kit.db.replica import ReplicatedDatabase
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.problem import Unavailable
+from bapsang_api.kit.redis.budget import Budget
 from bapsang_api.kit.redis.client import OUTAGE, open_redis
 from bapsang_api.kit.redis.pipeline import Pipeline
 from bapsang_api.kit.security.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
@@ -169,7 +170,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         idempotency=Idempotency(redis, verifier, REPLAYS),
         hops=settings.trusted_hops,
     )
-    admin = create_admin_app(lifecycle, metrics, like_store, recounting, clock)
+    admin = create_admin_app(lifecycle, metrics, like_store, recounting, Budget(redis), clock)
     background = Background(metrics, lifecycle.give_up)
     lifecycle.require(lambda: background.complete)
     # Without it a revoked token works here. Whatever else stops makes answers older or limits wider, which is no reason

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from bapsang_api.kit import metrics as api
 from bapsang_api.kit.db.database import PoolUsage
 from bapsang_api.kit.db.replica import ReplicatedDatabase
+from bapsang_api.kit.redis.budget import KINDS
 from bapsang_api.readmodel.entry import Usage
 from bapsang_operator import metrics as operator
 
@@ -61,6 +62,8 @@ def _of_the_api() -> CollectorRegistry:
     metrics.watch_caches(lambda: {"posts": Usage(entries=0, bytes=0)})
     metrics.observe("GET", "/", 200, 5, 0.1)
     metrics.shed.labels("read")
+    metrics.redis_bytes.labels("likes")
+    metrics.redis_budget.labels("likes")
     metrics.task_running.labels("views")
     metrics.task_failures.labels("views")
     return metrics.registry
@@ -85,6 +88,22 @@ def test_proposed_alerts_ask_for_metrics_that_exist() -> None:
     (rules,) = re.findall(r"```yaml\n(.*?)```", METRICS, re.DOTALL)
     for rule in yaml.safe_load(rules):
         assert set(re.findall(r"bapsang_\w+", rule["expr"])) <= {*_rows(METRICS, "API")}, rule
+
+
+def test_each_kind_of_key_in_redis_is_explained() -> None:
+    listed = _rows(METRICS, "Budgets of Redis")
+    assert listed == {
+        kind.name: (
+            " ".join(f"`{key}`" for key in (*kind.names, *(f"{prefix}…" for prefix in kind.prefixes))),
+            kind.holds,
+            kind.grows,
+            f"{kind.unit_bytes:,}",
+            "" if kind.seconds is None else f"{kind.seconds:,}",
+            f"{kind.share:.1%}",
+            "",
+        )
+        for kind in KINDS
+    }
 
 
 @pytest.mark.parametrize(("name", "package"), [("API", "api/bapsang_api"), ("Operator", "operator/bapsang_operator")])

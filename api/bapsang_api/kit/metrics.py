@@ -84,6 +84,15 @@ class Metrics:
             ("task",),
             registry=self.registry,
         )
+        self.redis_bytes = Gauge(
+            "bapsang_redis_bytes",
+            "Bytes of Redis that keys of a kind take, estimated.",
+            ("kind",),
+            registry=self.registry,
+        )
+        self.redis_budget = Gauge(
+            "bapsang_redis_budget_bytes", "Bytes that keys of the kind may take.", ("kind",), registry=self.registry
+        )
         self.redis_up = Gauge("bapsang_redis_up", "1 when Redis answered this scrape.", registry=self.registry)
 
     def watch(self, database: Database) -> None:

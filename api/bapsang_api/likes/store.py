@@ -164,11 +164,11 @@ class LikeStore:
 
     async def epoch(self, *, begin: str | None = None) -> str | None:
         """Return the epoch. Where there is none, begin the one given: only under LOCK, so that no write-back is at work."""
-        found: str | None = await self.redis.get(EPOCH)
+        found = await self.redis.get(EPOCH)
         if found is None and begin is not None:  # a full Redis would refuse a SET that changes nothing
             await self.redis.set(EPOCH, begin, nx=True)
             found = await self.redis.get(EPOCH)
-        return found
+        return None if found is None else str(found)
 
     async def stage(self, post_id: str, token: str, numbers: Iterable[int], *, compact: bool) -> bool:
         """Put likes aside until `finish_load`, in any order. Returns False when the right to load has ended."""

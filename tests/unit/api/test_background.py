@@ -13,6 +13,7 @@ from bapsang_api.kit import background
 from bapsang_api.kit.background import MOST_FAILURES, Background
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.metrics import Metrics
+from bapsang_api.kit.redis.budget import Budget
 from bapsang_api.kit.redis.client import EMBEDDED, open_redis
 from bapsang_api.kit.redis.pipeline import Pipeline
 from bapsang_api.lifecycle import Lifecycle
@@ -30,7 +31,9 @@ class Process:
         self.lifecycle.start()
         redis = open_redis(EMBEDDED)
         likes = LikeStore(redis, Pipeline(redis))
-        admin = create_admin_app(self.lifecycle, self.metrics, likes, RecountStore(redis, SystemClock()), SystemClock())
+        admin = create_admin_app(
+            self.lifecycle, self.metrics, likes, RecountStore(redis, SystemClock()), Budget(redis), SystemClock()
+        )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(admin), base_url="http://testserver")
 
     async def status(self, path: str) -> int:
