@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class _Tools:
     database: Database
-    revoked: RevokedSessions
     erasure: Erasure
 
 
@@ -47,7 +46,7 @@ async def _tools(settings: Settings) -> AsyncIterator[_Tools]:
     likes = LikeService(database, LikeStore(redis, pipeline), UserNumbers(database), clock)
     revoked = RevokedSessions(redis, clock)
     try:
-        yield _Tools(database, revoked, Erasure(database, revoked, likes, clock, Ids(clock)))
+        yield _Tools(database, Erasure(database, revoked, likes, clock, Ids(clock)))
     finally:
         await database.close()
         await pipeline.close()
@@ -57,14 +56,13 @@ async def _tools(settings: Settings) -> AsyncIterator[_Tools]:
 async def erase_user(settings: Settings, *, user: str, with_posts: bool, reason: str | None) -> bool:
     """Erase a person, named by id or e-mail. Returns False when it could not be done or not to the end.
 
-    On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
+    Redis need not take it: servers read ended sessions from the database.
     """
     async with _tools(settings) as tools:
         try:
             user_id = await user_id_of(tools.database, user)
             extent = Extent.WORDS if with_posts else Extent.TRACES
             erased = await tools.erasure.erase(user_id, extent, reason=reason)
-            await tools.revoked.deliver()  # this process ends, so nobody sends later what Redis has refused
         except (NotFound, Unavailable, *OUTAGE) as error:
             known = "unknown user" if isinstance(error, NotFound) else describe(error)
             log.error("erase_user.failed", extra={"error": known})
@@ -85,7 +83,6 @@ async def replay_erasures(settings: Settings, *, dry_run: bool) -> bool:
         try:
             journal = Journal(tools.database, storage, SystemClock())
             report = await journal.replay(tools.erasure, dry_run=dry_run)
-            await tools.revoked.deliver()
         except (Unavailable, *OUTAGE) as error:
             log.error("replay_erasures.failed", extra={"error": describe(error)})
             return False

@@ -144,7 +144,7 @@ async def collect_images(settings: Settings, *, grace: timedelta, dry_run: bool)
 async def administer(settings: Settings, *, act: Act, target: str, reason: str | None) -> bool:
     """Do one of the acts to a post or comment (by id) or a user (by id or e-mail). Returns False when it could not be done.
 
-    On the embedded Redis a running server cannot be told: access tokens of ended sessions live on for up to 30 minutes.
+    Redis need not take it: servers read ended sessions from the database.
     """
     clock = SystemClock()
     redis = open_redis(settings.redis_url)
@@ -167,7 +167,6 @@ async def administer(settings: Settings, *, act: Act, target: str, reason: str |
     try:
         target_id = await user_id_of(database, target) if act in _USER_ACTS else target
         await acts[act](Actor(None, reason), target_id)
-        await revoked.deliver()  # this process ends, so nobody sends later what Redis has refused
     except (NotFound, Unavailable, *OUTAGE) as error:
         log.error("admin.failed", extra={"act": act, "error": type(error).__name__})
         return False

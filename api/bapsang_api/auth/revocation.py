@@ -38,6 +38,7 @@ class RevokedSessions:
     def __init__(self, redis: Redis, clock: Clock) -> None:
         self._redis, self._clock = redis, clock
         self._until: dict[str, datetime] = {}
+        self._announced: dict[str, datetime] = {}  # known to be in the stream
         self._unannounced: dict[str, datetime] = {}  # revoked here, not known to be in the stream
         self._last_id: str | None = None
         self._recalled_until: datetime | None = None  # the database has been read up to here
@@ -53,9 +54,11 @@ class RevokedSessions:
     async def announce(self, *session_ids: str) -> None:
         """Revoke sessions here at once and everywhere within a second. Never fails: the database has revoked them."""
         until = self._clock.now() + LIFETIME
-        # What is known already adds nothing to the stream, however often somebody sends the same log-out.
-        new = [session_id for session_id in session_ids if session_id not in self._until]
-        self._until.update(dict.fromkeys(new, until))
+        # What is in the stream is not sent again, however often somebody sends the same log-out. What is merely known may have
+        # been read from the database since the commit.
+        new = [one for one in session_ids if one not in self._announced and one not in self._unannounced]
+        for session_id in new:
+            self._until.setdefault(session_id, until)
         self._unannounced.update(dict.fromkeys(new, until))
         # Nothing but its own: if each sent again what `follow` sends, log-outs during an outage would cost the square of them.
         with after_commit("auth.revocation_unannounced"):
@@ -75,14 +78,14 @@ class RevokedSessions:
         """Forget what has expired by itself, and read what was announced since the last time. Raises Redis errors."""
         now = self._clock.now()
         # In order of insertion, so the first that lives on ends the search.
-        for known in (self._until, self._unannounced):
+        for known in (self._until, self._announced, self._unannounced):
             for session_id, until in list(known.items()):
                 if until > now:
                     break
                 del known[session_id]
         for entry_id, session_id in await store.revoked_after(self._redis, self._last_id):
             self._last_id = entry_id
-            self._until[session_id] = now + LIFETIME + timedelta(seconds=POLL_SECONDS)
+            self._until[session_id] = self._announced[session_id] = now + LIFETIME + timedelta(seconds=POLL_SECONDS)
 
     async def deliver(self) -> None:
         """Send what is not yet in the stream. Twice does no harm. Raises Redis errors."""
@@ -91,6 +94,7 @@ class RevokedSessions:
     async def _send(self, session_ids: Sequence[str]) -> None:
         if session_ids:
             await store.announce_revoked(self._redis, session_ids, self._clock.now())
+            self._announced.update(dict.fromkeys(session_ids, self._clock.now() + LIFETIME))
             for session_id in session_ids:
                 self._unannounced.pop(session_id, None)
 

@@ -67,3 +67,19 @@ async def test_the_database_says_again_and_again_what_redis_does_not(monkeypatch
         await asyncio.sleep(0)
     assert all(f"session {number}" in sessions for number in (1, 3, 4))
     following.cancel()
+
+
+async def test_what_the_database_has_said_before_is_announced_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The poll may read a session between the commit of its end and its announcement."""
+    sent: list[str] = []
+
+    async def announce(_: Redis, session_ids: Sequence[str], __: datetime) -> None:
+        sent.extend(session_ids)
+
+    monkeypatch.setattr(store, "announce_revoked", announce)
+    sessions = RevokedSessions(Redis(), SystemClock())
+    await sessions.recall(Rows())  # type: ignore[arg-type]
+    assert "session 1" in sessions
+    for _ in range(2):
+        await sessions.announce("session 1")
+    assert sent == ["session 1"]
