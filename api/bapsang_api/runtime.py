@@ -188,7 +188,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             Journal(database, storage, clock),
         )
         chores = (takedown.run, journal.run, exports.run)
-        background.start("chores", partial(repeating, CHORES_SECONDS, "chores.delayed", *chores))
+        background.start("chores", partial(repeating, CHORES_SECONDS, *chores))
     write_back = partial(write_back_views, database, views)
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.

@@ -80,10 +80,10 @@ class Background:
             await asyncio.sleep(pause)
 
 
-async def repeating(seconds: float, delayed: str, *runs: Callable[[], Coroutine[Any, Any, object]]) -> None:
+async def repeating(seconds: float, *runs: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Do these runs one after the other, for ever, with a pause before each round.
 
-    A round that a dependency refuses is logged as the event `delayed`, and the next one makes up for it.
+    A round that a dependency refuses is logged, and the next one makes up for it.
     """
     while True:
         await asyncio.sleep(seconds)
@@ -91,7 +91,7 @@ async def repeating(seconds: float, delayed: str, *runs: Callable[[], Coroutine[
             for run in runs:
                 await run()
         except Unavailable as error:
-            log.warning(delayed, extra={"error": describe(error.__cause__ or error)})
+            log.warning("chores.delayed", extra={"error": describe(error.__cause__ or error)})
 
 
 def pause_after(failures: int, first: float = FIRST_PAUSE) -> float:

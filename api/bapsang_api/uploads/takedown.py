@@ -44,7 +44,9 @@ class Takedown:
                 jobs = [self._storage.run(partial(self._settle, image)) for image in batch]
                 outcomes = dict(zip(batch, await asyncio.gather(*jobs, return_exceptions=True), strict=True))
                 await lane.write(partial(self._note, outcomes=outcomes))
-                done += sum(error is None for error in outcomes.values())
+                moved = [image.object_key for image, error in outcomes.items() if error is None]
+                log.info("takedown.done", extra={"images": moved})
+                done += len(moved)
                 for error in filter(None, outcomes.values()):
                     raise error
         return done
