@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +248,72 @@ def test_the_cursor_of_the_second_page_is_the_one_last_seen(
     assert count(server, rb"^GET /scroll\?cursorId=NEW&cursorCreatedAt=2026-11-25T01:02:03.4 HTTP") > 100
 
 
+#: A value that works once, which the answer replaces in a header.
+ONCE = Request(
+    *("once", "POST", "/once", {"Cookie": "token={sessions}"}),
+    capture={"into": "sessions", "head": True, "after": "Set-Cookie:", "between": [["token=", ";"]], "format": ["", ""]},
+)
+
+
+class Exchange:
+    """A server's answers: each token is exchanged once for its successor, a second time is 401."""
+
+    def __init__(self, *good: str) -> None:
+        self.good, self.lock, self.reused, self.exchanged = set(good), threading.Lock(), 0, 0
+
+    def __call__(self, request: bytes) -> bytes | None:
+        token = re.search(rb"token=(\S+)", request)[1].decode()  # type: ignore[index]
+        with self.lock:
+            if token not in self.good:
+                self.reused += 1
+                return b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n"
+            self.good.remove(token)
+            self.exchanged += 1
+            name, _, number = token.partition(".")
+            successor = f"{name}.{int(number) + 1}"
+            self.good.add(successor)
+        time.sleep(0.002)  # so that others would send what is being exchanged
+        return f"HTTP/1.1 204 Done\r\nSet-Cookie: token={successor}; Path=/\r\n\r\n".encode()
+
+
+def test_what_works_once_is_sent_once_and_its_successor_next(
+    serve: Callable[..., Server], send: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Over two runs: the second goes on with what the first was given last."""
+    tokens = [f"{name}.0" for name in "abcdef"]
+    exchange = Exchange(*tokens)
+    server = serve(exchange)
+    scenario = closed([(ONCE, 1.0)], connections=6, seconds=20, limit=120)
+    first = send(scenario, server, sessions=tokens)
+    left = (tmp_path / "sessions.txt").read_text().split()
+    second = send(scenario, server)
+    assert (first.outcome().good, second.outcome().good) == (120, 120)
+    assert (exchange.reused, exchange.exchanged) == (0, 240)
+    assert sorted(one.partition(".")[0] for one in left) == list("abcdef")
+    # Whoever was served longest ago is next.
+    assert {int(one.partition(".")[2]) for one in left} <= set(range(15, 26))
+    assert set((tmp_path / "sessions.txt").read_text().split()) == exchange.good
+
+
+def test_what_nobody_knows_the_use_of_is_never_sent_again(
+    serve: Callable[..., Server], send: Callable[..., Run], tmp_path: Path
+) -> None:
+    answers = {
+        b"refused": b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n",
+        b"silent": None,
+        b"nothing": b"HTTP/1.1 204 Done\r\n\r\n",
+        b"good": b"HTTP/1.1 204 Done\r\nSet-Cookie: token=good; Path=/\r\n\r\n",
+    }
+    server = serve(lambda request: answers[re.search(rb"token=(\w+)", request)[1]])  # type: ignore[index]
+    run = send(
+        closed([(ONCE, 1.0)], connections=1, seconds=20, limit=9), server, sessions=[name.decode() for name in answers]
+    )
+    assert (run.outcome().good, run.outcome().kinds()) == (7, {"503": 1, "closed": 1})
+    assert (tmp_path / "sessions.txt").read_text() == "good\n"
+    lost = send(closed([(ONCE, 1.0)], connections=1, seconds=20, limit=3), server, sessions=["refused"])
+    assert lost.outcome().kinds() == {"503": 1, "none free": 2}
+
+
 def test_windows_and_warming_up_are_counted_apart(serve: Callable[..., Server], send: Callable[..., Run]) -> None:
     scenario = opened([(GET, 1.0)], rate=200, seconds=1, warmup=0.5, window=0.5) | {"arrivals": "uniform"}
     run = send(scenario, serve())
@@ -258,3 +325,7 @@ def test_a_wrong_scenario_is_refused_with_a_reason(program: Path, tmp_path: Path
     wrong = document(opened([(GET, 1.0)], rate=0, seconds=1), ["127.0.0.1:1"], Lists(tmp_path))
     with pytest.raises(SystemExit, match="needs a rate"):
         Generator(program, tmp_path).run(wrong)
+    (tmp_path / "sessions.txt").write_text("a\n")
+    unrenewed = closed([(replace(ONCE, capture=None), 1.0)], connections=1, seconds=1)
+    with pytest.raises(SystemExit, match="a capture that renews it"):
+        Generator(program, tmp_path).run(document(unrenewed, ["127.0.0.1:1"], Lists(tmp_path)))

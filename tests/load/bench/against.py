@@ -134,7 +134,7 @@ def _cost(world: World, sent: Mapping[str, Any], pair: Pair | None = None) -> di
     micros, whole = usage.micros(run.sent), run.outcome()
     found = {"server": micros["api"], "stack": sum(micros[name] for name in _STACK), "p99_ms": whole.p99()}
     if run.windows.keys() & set(WRITE_CLASSES) and run.windows.keys() & set(READ_CLASSES):
-        found |= {"read_p99_ms": run.outcome(*READ_CLASSES).p99(), "write_p99_ms": run.outcome(*WRITE_CLASSES).p99()}
+        found |= mix.p99s(run)
     return {**found, "errors": whole.errors, "others": usage.others}
 
 

@@ -13,7 +13,6 @@ from . import mix, scenario
 from .depth import cursors
 from .outcome import Outcome, Run
 from .proc import Watch
-from .scenario import READ_CLASSES, WRITE_CLASSES
 from .tables import say, show
 from .world import Options, World
 
@@ -53,8 +52,7 @@ def _highest(worlds: tuple[World, World], names: tuple[str, str], options: Optio
             if rate is None:
                 continue
             step = mix.step(worlds[at], rate, options)
-            p99s = f"read p99 {step['read_p99_ms']:.0f}, write p99 {step['write_p99_ms']:.0f} ms"
-            say(f"  {names[at]}: {rate:,.0f}/s: {p99s}, {step['errors']} errors")
+            say(f"  {names[at]}: {rate:,.0f}/s: {mix.said(step)}")
             try:
                 wanted[at] = climbs[at].send(step["holds"])
             except StopIteration as ended:
@@ -69,7 +67,7 @@ def _steady(world: World, rate: float, options: Options) -> dict[str, Any]:
     mix.settle(world)
     return {
         **{"rate": round(rate), "seconds": round(run.seconds, 1), "errors": run.outcome().errors},
-        **{"read_p99_ms": run.outcome(*READ_CLASSES).p99(), "write_p99_ms": run.outcome(*WRITE_CLASSES).p99()},
+        **mix.p99s(run),
         "api_us": round(usage.micros(run.sent)["api"]),
         "rss_mib": max(value for name, value in watch.highest.items() if name.startswith("api")),
     }
@@ -79,7 +77,7 @@ def _overload(world: World, best: float, options: Options) -> dict[str, Any]:
     """Offer more than can be carried. In time is within the service levels; refused is an answer of 503."""
     run, _ = mix.at_rate(world, best * OVERLOAD, options.step_seconds, warmup=options.step_seconds / 4)
     mix.settle(world)
-    in_time = sum(_within(run, classes, limit) for classes, limit in _LEVELS)
+    in_time = sum(_within(run, classes, p99) for classes, (_, p99) in mix.LEVELS.items())
     whole = run.outcome()
     refused = whole.refused.quantile(0.99)
     return {
@@ -89,9 +87,6 @@ def _overload(world: World, best: float, options: Options) -> dict[str, Any]:
         "refused_p99_ms": None if refused is None else round(refused / 1000, 1),
         "by": whole.kinds(),
     }
-
-
-_LEVELS = ((READ_CLASSES, mix.READ_MS), (WRITE_CLASSES, mix.WRITE_MS))
 
 
 def _within(run: Run, classes: tuple[str, ...], milliseconds: float) -> int:

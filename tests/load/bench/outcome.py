@@ -51,9 +51,15 @@ class Outcome:
     def requests(self) -> int:
         return self.good + self.errors
 
+    def p50(self) -> float:
+        return self._quantile(0.5)
+
     def p99(self) -> float:
+        return self._quantile(0.99)
+
+    def _quantile(self, share: float) -> float:
         """Return the milliseconds of the expected answers; infinite without any."""
-        found = self.latency.quantile(0.99)
+        found = self.latency.quantile(share)
         return float("inf") if found is None else found / 1000
 
     def kinds(self) -> dict[str, int]:

@@ -19,6 +19,7 @@ OWN = {
     "detail, token": scenario.on("warm", scenario.signed_in(scenario.DETAIL)),
     "toggle": scenario.on("warm", scenario.TOGGLE),
     "comments": scenario.on("warm", scenario.COMMENTS),
+    "refresh": scenario.REFRESH,
     # As they come at the peak: some posts must be loaded first.
     "detail, token, any post": scenario.signed_in(scenario.DETAIL),
     "toggle, any post": scenario.TOGGLE,

@@ -25,11 +25,15 @@ BROWSER = {
 HEADROOM = 1.5
 READS, WRITES, INTERACTIONS = 1_200, 13, 330
 PEAK = math.ceil((READS + WRITES + INTERACTIONS) * HEADROOM)  # 2,315
-# A read user lists once, scrolls once, reads five details (and logs in once: its token is issued beforehand here).
-READING = {"list": 1, "scroll": 1, "detail": 5}
+# A read user begins a session once, lists once, scrolls once, reads five details. Of 150 sessions 145 are refreshes: the contract
+# assumes so, because refresh tokens live for 14 days. The tokens that the other requests carry are issued beforehand.
+REFRESHES, LOGINS = 145, 5
+SESSIONS = REFRESHES + LOGINS
+READING = {"refresh": REFRESHES / SESSIONS, "login": LOGINS / SESSIONS, "list": 1, "scroll": 1, "detail": 5}
 WRITING = {"create": 4, "edit": 3, "comment": 6}
 INTERACTING = {"toggle": 60, "toggle_hot": 25, "comments": 10, "comment": 5}  # 30 % of the toggles go to one post
 READ_CLASSES = ("list", "scroll", "detail", "comments")
+AUTH_CLASSES = ("refresh", "login")
 WRITE_CLASSES = ("toggle", "toggle_hot", "create", "edit", "comment")
 
 
@@ -84,6 +88,14 @@ LOGIN = Request(
     *("login", "POST", f"{API}/auth/tokens", JSON),
     '{"email":"{emails}","password":"{emails:1}"}',
 )
+#: A refresh token works once: each request has one for itself, and the answer's cookie replaces it (generator/exclusive.go).
+REFRESH = Request(
+    *("refresh", "POST", f"{API}/auth/refresh", {"Cookie": "refreshToken={sessions}"} | JSON, "null"),
+    capture={
+        **{"into": "sessions", "head": True, "after": "refreshToken="},
+        **{"between": [["refreshToken=", ";"]], "format": ["", ""]},
+    },
+)
 
 
 def signed_in(request: Request) -> Request:
@@ -99,6 +111,8 @@ def on(posts: str, request: Request) -> Request:
 def mix(weights: tuple[float, float, float] = (READS, WRITES, INTERACTIONS)) -> list[tuple[Request, float]]:
     """Return the requests of the peak with their shares of all."""
     requests = {
+        "refresh": REFRESH,
+        "login": LOGIN,
         "list": replace(signed_in(LIST), capture=NEXT_PAGE),
         "scroll": signed_in(SCROLL),
         "detail": signed_in(DETAIL),
@@ -127,6 +141,7 @@ class Lists:
             "posts": {"zipf": 1.0},
             "turns": {"order": "sequence"},
             "warm_turns": {"order": "sequence"},
+            "sessions": {"order": "exclusive"},
         }
         return {name: {"file": str(self.folder / f"{name}.txt"), **kinds.get(name, {})} for name in names}
 

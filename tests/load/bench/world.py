@@ -21,7 +21,7 @@ from bapsang_api.seed.service import PASSWORD
 from bapsang_local.engine import Engine
 from bapsang_local.settings import Settings
 
-from . import processes, seeding, servers
+from . import families, processes, seeding, servers
 from .generator import Generator
 from .interpreter import Interpreter, end_orphans
 from .outcome import Run
@@ -31,6 +31,7 @@ from .scenario import Lists, document
 
 READ_POSTS = 20_000  # the newest ones, which people read
 CURSORS = 64
+EMAILS = 10_000  # of people who log in by password
 WARM_POSTS = 200
 # Tokens live for 30 minutes; those of a part must outlive it.
 _RENEW_SECONDS = 600
@@ -94,6 +95,7 @@ class World:
 
     def renew(self) -> None:
         """Write the lists that the generator fills templates from, with tokens that outlive the next part."""
+        self._renew_sessions()
         if time.monotonic() - self._issued < _RENEW_SECONDS:
             return
         rows = self.mysql.rows(
@@ -121,7 +123,14 @@ class World:
             self.write(name, [post for post, _ in posts[:WARM_POSTS]])
         self.write("own", [f"{post}\t{tokens[user]}" for post, user in posts if user in tokens])
         self.write("cursors", [self.cursor(page) for page in range(1, CURSORS + 1)])
-        self.write("emails", [f"seed{number}@example.com\t{PASSWORD}" for number in range(min(1_000, self.size.users))])
+        self.write("emails", [f"seed{number}@example.com\t{PASSWORD}" for number in range(min(EMAILS, self.size.users))])
+
+    def _renew_sessions(self) -> None:
+        """Begin new sessions where many have been lost: those whose refresh was refused, or never answered."""
+        path = self.folder / "sessions.txt"
+        left = path.read_text().split() if path.exists() else []
+        if len(left) < families.COUNT / 2:
+            self.write("sessions", left + families.begin(self.mysql, families.COUNT - len(left)))
 
     def write(self, name: str, lines: list[str]) -> None:
         (self.folder / f"{name}.txt").write_text("\n".join(lines) + "\n")

@@ -19,6 +19,7 @@ const (
 var (
 	errMalformed = errors.New("malformed")
 	errTooLarge  = errors.New("too large")
+	errNoneFree  = errors.New("none free") // each line of an exclusive list is in use, or lost
 	headEnd      = []byte("\r\n\r\n")
 )
 
@@ -31,15 +32,18 @@ type client struct {
 	out    []byte // the request
 	body   []byte // of the request
 	in     []byte // the answer
+	head   []byte // of the answer
 	chosen [8]int
 	used   time.Time // the connection, last
 	jobs   chan job  // open runs: what is due, while it has nothing to do
 }
 
-// send fills the template, sends it and reads the answer. The body of the answer is valid until the next call.
+// send fills the template, sends it and reads the answer, whose head and body are valid until the next call.
 func (c *client) send(r *Request, deadline time.Time) (status int, body []byte, err error) {
 	for i, list := range r.used {
-		c.chosen[i] = list.pick(c.random)
+		if c.chosen[i] = list.pick(c.random); c.chosen[i] < 0 {
+			return 0, nil, errNoneFree
+		}
 	}
 	c.body = c.fill(c.body[:0], r.tail, r.used)
 	c.out = c.fill(c.out[:0], r.head, r.used)
@@ -109,6 +113,7 @@ func (c *client) read(noBody bool) (status int, body []byte, keep bool, err erro
 		}
 	}
 	head := c.in[:end+2]
+	c.head = head
 	if len(head) < 14 || !bytes.HasPrefix(head, []byte("HTTP/1.1 ")) {
 		return 0, nil, false, errMalformed
 	}

@@ -7,6 +7,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -56,7 +57,7 @@ func main() {
 		}
 	}
 	report["classes"], report["tallies"] = classes, tallies
-	if err := run.writeLog(); err != nil {
+	if err := errors.Join(run.writeLog(), scenario.writeOwned()); err != nil {
 		fmt.Fprintln(os.Stderr, "generator:", err)
 		os.Exit(1)
 	}

@@ -189,6 +189,13 @@ func (r *run) exchange(c *client, next job) {
 	atomic.AddInt64(&r.tried, 1)
 	status, body, err := c.send(request, deadline)
 	ended := time.Now()
+	answer := body
+	if request.Capture != nil && request.Capture.Head {
+		answer = c.head
+	}
+	if request.owned >= 0 && !errors.Is(err, errNoneFree) {
+		request.giveBack(c.chosen[request.owned], answer, err == nil && request.expects(status))
+	}
 	if request.Log {
 		chosen := append([]int(nil), c.chosen[:len(request.used)]...)
 		r.logLock.Lock()
@@ -207,8 +214,8 @@ func (r *run) exchange(c *client, next job) {
 	if request.tally != nil {
 		atomic.AddUint32(&request.tally[c.chosen[request.tallied]], 1)
 	}
-	if request.Capture != nil {
-		request.Capture.take(body)
+	if request.Capture != nil && request.owned < 0 {
+		request.Capture.take(answer)
 	}
 }
 

@@ -35,12 +35,13 @@ type Scenario struct {
 type List struct {
 	File  string  `json:"file"`
 	Zipf  float64 `json:"zipf"`  // exponent by line number, 0: each line alike
-	Order string  `json:"order"` // sequence: one line after the other, else at random
+	Order string  `json:"order"` // sequence: one line after the other; exclusive: exclusive.go; else at random
 
 	rows  [][][]byte
 	cumul []float64
 	next  atomic.Uint64
-	live  *ring // what a capture fills
+	live  *ring    // what a capture fills
+	free  chan int // exclusive: the lines that no request uses, the one that lies longest first
 }
 
 // Request is a template; `{name}` or `{name:column}` in path, headers and body is filled from a list.
@@ -58,14 +59,16 @@ type Request struct {
 
 	head, tail []part // tail: the body
 	used       []*List
+	owned      int // index in used of the exclusive list, -1: none
 	stats      *Stats
 	tally      []uint32
 	tallied    int // index in used
 }
 
-// Capture takes strings out of an answer, one after the other, joins them as the format says and keeps them in a list.
+// Capture takes strings out of an answer, one after the other, joins them as the format says and puts them into a list.
 type Capture struct {
 	Into    string      `json:"into"`
+	Head    bool        `json:"head"` // out of the headers, not the body
 	After   string      `json:"after"`
 	Between [][2]string `json:"between"`
 	Format  []string    `json:"format"` // one more than there are strings
@@ -122,6 +125,9 @@ func (l *List) read(name string) error {
 	if len(l.rows) == 1 && len(l.rows[0][0]) == 0 {
 		return fmt.Errorf("list %s: %s is empty", name, l.File)
 	}
+	if l.Order == "exclusive" {
+		l.freeAll()
+	}
 	if l.Zipf > 0 {
 		sum := 0.0
 		l.cumul = make([]float64, len(l.rows))
@@ -135,6 +141,8 @@ func (l *List) read(name string) error {
 
 func (l *List) pick(random *rand.Rand) int {
 	switch {
+	case l.free != nil:
+		return l.acquire()
 	case l.Order == "sequence":
 		return int((l.next.Add(1) - 1) % uint64(len(l.rows)))
 	case l.cumul != nil:
@@ -174,12 +182,12 @@ func (r *Request) prepare(s *Scenario) error {
 		if into == nil || len(r.Capture.Format) != len(r.Capture.Between)+1 {
 			return errors.New("capture: unknown list, or a format that does not fit")
 		}
-		if into.live == nil {
+		if into.live == nil && into.free == nil {
 			into.live = newRing(into.rows)
 		}
 		r.Capture.list = into
 	}
-	return nil
+	return r.findOwned()
 }
 
 // parts splits a template at its placeholders. Braces around anything but the name of a list are text.

@@ -109,27 +109,34 @@ func (r *ring) put(row []byte) {
 }
 
 // take looks at one answer in eight: what it looks for changes a few times a second.
-func (c *Capture) take(body []byte) {
+func (c *Capture) take(answer []byte) {
 	if rand.Uint32()&7 != 0 {
 		return
 	}
-	at := bytes.LastIndex(body, []byte(c.After))
-	if at < 0 {
-		return
+	if row := c.find(answer); row != nil {
+		c.list.live.put(row)
 	}
-	rest := body[at:]
+}
+
+// find returns what is looked for, nil where it is not there.
+func (c *Capture) find(answer []byte) []byte {
+	at := bytes.LastIndex(answer, []byte(c.After))
+	if at < 0 {
+		return nil
+	}
+	rest := answer[at:]
 	row := []byte(c.Format[0])
 	for i, edges := range c.Between {
 		start := bytes.Index(rest, []byte(edges[0]))
 		if start < 0 {
-			return
+			return nil
 		}
 		value := rest[start+len(edges[0]):]
 		end := bytes.Index(value, []byte(edges[1]))
 		if end < 0 {
-			return
+			return nil
 		}
 		row = append(append(row, value[:end]...), c.Format[i+1]...)
 	}
-	c.list.live.put(row)
+	return row
 }
