@@ -251,7 +251,13 @@ def test_the_cursor_of_the_second_page_is_the_one_last_seen(
 #: A value that works once, which the answer replaces in a header.
 ONCE = Request(
     *("once", "POST", "/once", {"Cookie": "token={sessions}"}),
-    capture={"into": "sessions", "head": True, "after": "Set-Cookie:", "between": [["token=", ";"]], "format": ["", ""]},
+    capture={
+        "into": "sessions",
+        "head": True,
+        "after": "Set-Cookie:",
+        "between": [["token=", ";"]],
+        "format": ["", ""],
+    },
 )
 
 

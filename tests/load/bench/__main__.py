@@ -24,7 +24,22 @@ from bapsang_local import engine as engines
 from bapsang_local.failure import Failure
 from bapsang_local.settings import Settings, from_environment
 
-from . import against, depth, flush, generator, hot, logins, machine, mix, routes, searching, servers, sizes, upkeep
+from . import (
+    against,
+    depth,
+    flush,
+    generator,
+    hot,
+    logins,
+    machine,
+    mix,
+    routes,
+    searching,
+    servers,
+    sessions,
+    sizes,
+    upkeep,
+)
 from .interpreter import CODE, Interpreter, OfImage, OfMachine
 from .proc import CORES, two_cores
 from .scenario import PEAK
@@ -41,6 +56,7 @@ PARTS: dict[str, Callable[[World, Options], dict[str, Any]]] = {
     "mix": mix.peak,
     "ramp": mix.ramp,
     "hot": hot.measure,
+    "sessions": sessions.measure,
     "logins": logins.measure,
     "search": searching.measure,
     "flush": flush.measure,

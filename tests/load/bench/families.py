@@ -13,7 +13,7 @@ from .servers import Mysql
 #: So many that at the peak a session comes back after one and a half minutes, and its chain is out of the grace by then.
 COUNT = 20_000
 _SESSION = "INSERT INTO auth_sessions (id, user_id, created_at, last_used_at) VALUES (%s, %s, %s, %s)"
-_TOKEN = "INSERT INTO refresh_tokens (token_hash, session_id, expires_at) VALUES (%s, %s, %s)"  # noqa: S105
+_TOKEN = "INSERT INTO refresh_tokens (token_hash, session_id, expires_at) VALUES (%s, %s, %s)"
 
 
 def begin(mysql: Mysql, count: int) -> list[str]:

@@ -92,7 +92,11 @@ def ramp(world: World, options: Options) -> dict[str, Any]:
     heads = ["requests a second", "answered", *(f"{name} p99 ms" for name in ("read", "write", "refresh", "login"))]
     heads += ["errors", "within"]
     show(f"(c) the ramp: highest rate within the service levels {best:,.0f}/s", heads, rows)
-    return {"highest_rate": round(best), "steps": steps, "levels_ms": {" ".join(classes): levels for classes, levels in LEVELS.items()}}
+    return {
+        "highest_rate": round(best),
+        "steps": steps,
+        "levels_ms": {" ".join(classes): levels for classes, levels in LEVELS.items()},
+    }
 
 
 def said(found: Mapping[str, Any]) -> str:

@@ -29,9 +29,20 @@ PEAK = math.ceil((READS + WRITES + INTERACTIONS) * HEADROOM)  # 2,315
 # assumes so, because refresh tokens live for 14 days. The tokens that the other requests carry are issued beforehand.
 REFRESHES, LOGINS = 145, 5
 SESSIONS = REFRESHES + LOGINS
-READING = {"refresh": REFRESHES / SESSIONS, "login": LOGINS / SESSIONS, "list": 1, "scroll": 1, "detail": 5}
-WRITING = {"create": 4, "edit": 3, "comment": 6}
-INTERACTING = {"toggle": 60, "toggle_hot": 25, "comments": 10, "comment": 5}  # 30 % of the toggles go to one post
+READING: dict[str, float] = {
+    "refresh": REFRESHES / SESSIONS,
+    "login": LOGINS / SESSIONS,
+    "list": 1,
+    "scroll": 1,
+    "detail": 5,
+}
+WRITING: dict[str, float] = {"create": 4, "edit": 3, "comment": 6}
+INTERACTING: dict[str, float] = {
+    "toggle": 60,
+    "toggle_hot": 25,
+    "comments": 10,
+    "comment": 5,
+}  # 30 % of the toggles go to one post
 READ_CLASSES = ("list", "scroll", "detail", "comments")
 AUTH_CLASSES = ("refresh", "login")
 WRITE_CLASSES = ("toggle", "toggle_hot", "create", "edit", "comment")

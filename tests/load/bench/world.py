@@ -123,7 +123,9 @@ class World:
             self.write(name, [post for post, _ in posts[:WARM_POSTS]])
         self.write("own", [f"{post}\t{tokens[user]}" for post, user in posts if user in tokens])
         self.write("cursors", [self.cursor(page) for page in range(1, CURSORS + 1)])
-        self.write("emails", [f"seed{number}@example.com\t{PASSWORD}" for number in range(min(EMAILS, self.size.users))])
+        self.write(
+            "emails", [f"seed{number}@example.com\t{PASSWORD}" for number in range(min(EMAILS, self.size.users))]
+        )
 
     def _renew_sessions(self) -> None:
         """Begin new sessions where many have been lost: those whose refresh was refused, or never answered."""
