@@ -40,7 +40,7 @@ from bapsang_api.http.ratelimit import Limit, RateLimiter, subject_of
 from bapsang_api.http.request import request_of
 from bapsang_api.http.wire import API, JsonRoute, json_response, plain, problems, text_response
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.problem import Problem
+from bapsang_api.kit.problem import Problem, Unavailable
 from bapsang_api.kit.security.tokens import Principal, TokenVerifier
 from bapsang_api.kit.text import folded
 from bapsang_api.uploads.service import Named
@@ -97,6 +97,7 @@ async def check_nickname(nickname: Annotated[Nickname, Query()], users: Users) -
 @router.post("/users", status_code=201, response_model=UserCreated, responses=problems(400, 409, 413, 415))
 async def sign_up(body: UserCreate, request: Request, auth: Auth, limiter: Limiter) -> Response:
     """Create an account."""
+    auth.require_room()
     await limiter.take(request.scope, (Limit.SIGNUP, _sender(request)))
     key = body.profile_image_key
     image = Named("profileImageKey", key) if key else None
@@ -121,15 +122,20 @@ async def log_in(
     body: LoginRequest, request: Request, auth: Auth, limiter: Limiter, devices: Devices, cors: AllowedOrigins
 ) -> Response:
     """Log in: the access token comes in the `Authorization` header, the refresh token in a cookie."""
+    auth.require_room()  # before Redis counts it: what a flood sends beyond the room costs nobody anything
     email, sender = folded(body.email), _sender(request)
     device = devices.known(known_devices(request), email)
     # Counted by who guesses, so that nobody keeps the owner out; of many who guess together, only known devices are let through.
     guesses = [(Limit.LOGIN_EMAIL, f"{email} {device or sender}")]
     guesses += [] if device else [(Limit.LOGIN_ACCOUNT, email)]
     await limiter.take(request.scope, (Limit.LOGIN_IP, sender), *guesses)
-    login = await auth.log_in(
-        email=body.email, password=body.password, user_agent=_user_agent(request), address=_address(request)
-    )
+    try:
+        login = await auth.log_in(
+            email=body.email, password=body.password, user_agent=_user_agent(request), address=_address(request)
+        )
+    except Unavailable:
+        await limiter.give_back(*guesses)  # nobody has looked at the password
+        raise
     await limiter.give_back(*guesses)
     response = with_tokens(json_response(LoginResponse(nickname=login.nickname), 201), login.tokens)
     if not device and is_browser(request) and is_own(request, cors):

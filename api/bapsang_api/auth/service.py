@@ -81,12 +81,15 @@ class AuthService:
         self._database, self._users, self._passwords = database, users, passwords
         self._issuer, self._revoked, self._clock, self._ids = issuer, revoked, clock, ids
 
+    def require_room(self) -> None:
+        """Raise Unavailable when too many wait for their passwords to be hashed: before anything is counted or asked."""
+        self._passwords.require_room()
+
     async def sign_up(
         self, *, email: str, password: str, nickname: str, image: Named | None, consent: Consent | None, address: str
     ) -> str:
         """Create an account and return its id. Raises Conflict and InvalidInput as `UserService.register` does."""
         self._users.require_consent(consent)
-        self._passwords.require_room()
         # Asked first only to spare the hashing; the unique indexes decide between two at the same moment.
         await self._users.require_email_free(email)
         await self._users.require_nickname_free(nickname)
@@ -105,7 +108,6 @@ class AuthService:
 
     async def log_in(self, *, email: str, password: str, user_agent: str | None, address: str) -> LoggedIn:
         """Start a session. Raises NotAuthenticated (unknown or wrong, after the same work) or Forbidden."""
-        self._passwords.require_room()
         login = await self._users.login_of(email)
         matches = await self._passwords.verify(login.password_hash if login else None, password)
         if login is None or not matches:

@@ -124,6 +124,17 @@ async def test_right_passwords_do_not_count(backend: Backend) -> None:
         assert wrong == [401, 401, 429]
 
 
+@pytest.mark.usefixtures("usual_passwords")
+async def test_who_is_refused_for_want_of_room_has_not_guessed(servers: Backend) -> None:
+    """Or an overload would keep people from their own accounts, who go on trying."""
+    async with open_world(limited(servers, "login_email=40/600")) as world:
+        statuses = list[int]()
+        for _ in range(2):  # those on their way and those that were wrong are less than 40, all together are more
+            tries = (log_in(world, email="nobody@example.com", password="Wrong-2026!") for _ in range(25))
+            statuses += await asyncio.gather(*tries)
+    assert set(statuses) == {401, 503}
+
+
 async def test_guesses_at_the_same_time_are_all_counted(servers: Backend) -> None:
     async with open_world(limited(servers, "login_email=3/600")) as world:
         alice = await world.person()

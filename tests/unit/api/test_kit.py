@@ -13,7 +13,8 @@ from argon2 import PasswordHasher
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from bapsang_api.auth.passwords import Passwords
+from bapsang_api.auth import passwords as hashing
+from bapsang_api.auth.passwords import Budget, Passwords
 from bapsang_api.kit.concurrency import SingleFlight
 from bapsang_api.kit.context import request_id
 from bapsang_api.kit.db.database import Database
@@ -117,6 +118,53 @@ async def test_password_check_does_the_same_for_nobody(monkeypatch: pytest.Monke
     assert checked == ["$argon2id$v=19$m=19456,t=2,p=1"] * 3, (
         "the same work, or the time of an answer tells which e-mails exist"
     )
+    await passwords.close()
+
+
+class Processor:
+    """One processor's time: `time` as hashing sees it, while nothing else runs."""
+
+    def __init__(self) -> None:
+        self.now, self.used = 1000.0, 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        return self.used
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def hash(self) -> None:
+        self.now, self.used = self.now + 0.065, self.used + 0.065
+
+
+def test_a_flood_of_hashes_takes_its_share_of_a_processor_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    processor = Processor()
+    monkeypatch.setattr(hashing, "time", processor)
+    budget = Budget(share=0.25, burst=0.1)
+    begun = processor.now
+    for _ in range(100):
+        budget.run(processor.hash)
+    assert processor.used == pytest.approx(6.5)
+    assert processor.used / (processor.now - begun) == pytest.approx(0.25, rel=0.05)
+    processor.sleep(3600)  # a pause earns one burst, not an hour's
+    begun = processor.now
+    budget.run(processor.hash)
+    budget.run(processor.hash)
+    assert processor.now - begun == pytest.approx(0.13), "who comes alone does not wait"
+    for _ in range(2):
+        budget.run(processor.hash)
+    assert processor.now - begun > 4 * 0.065
+
+
+async def test_passwords_are_hashed_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[object]()
+    monkeypatch.setattr(Budget, "run", lambda _, job: (asked.append(job), job())[1])
+    passwords = Passwords()
+    assert await passwords.verify(await passwords.hash("Bapsang-2026!"), "Bapsang-2026!")
+    assert len(asked) == 2
     await passwords.close()
 
 
