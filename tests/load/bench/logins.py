@@ -21,7 +21,7 @@ from .world import Options, World
 RATES = (5, 20, 50, 150)
 ROUNDS = 3
 # The mix leaves room: at the peak itself both cores are taken, and nothing could be learnt of logins.
-PART = 0.5
+PART = 1 / 3
 #: Logins that the mix has itself are left out, so that each rate is what it says.
 _LOGIN = replace(scenario.LOGIN, expect=(201,))
 _STACK = ("api", "mysql", "redis")

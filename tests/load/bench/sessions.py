@@ -18,7 +18,7 @@ KINDS = {"without sessions": AUTH_CLASSES, "with refreshes": ("login",), "with b
 
 
 def measure(world: World, options: Options) -> dict[str, Any]:
-    """All other requests come as often in each of the three: at half of the peak, where both cores have room."""
+    """All other requests come as often in each of the three: at a third of the peak, where both cores have room."""
     mix.grow(world, options)
     samples: dict[str, list[dict[str, float]]] = {name: [] for name in KINDS}
     rounds = 2 if options.quick else ROUNDS
