@@ -191,7 +191,10 @@ def _only_cluster(settings: Settings) -> None:
 
 def _images(settings: Settings) -> None:
     preflight.check_machine(settings)
-    _prepare(engine.ensure(settings), settings)
+    docker = engine.ensure(settings)
+    _prepare(docker, settings)
+    for image in images.of_tests():
+        sources.provide(image, docker, settings)
     _test_tools(settings)
 
 

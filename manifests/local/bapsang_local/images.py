@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import registry, shell
@@ -31,6 +31,7 @@ class Image:
     dockerfile: str = ""
     nodes: tuple[str, ...] = ()
     only_built: bool = False
+    test: bool = field(default=False, repr=False)  # as it came later: the digests of what is built stay
 
 
 def table() -> list[Image]:
@@ -39,7 +40,12 @@ def table() -> list[Image]:
 
 
 def third_party() -> list[Image]:
-    return [image for image in table() if not image.dockerfile]
+    """Return those of others that the cluster is made of."""
+    return [image for image in table() if not (image.dockerfile or image.test)]
+
+
+def of_tests() -> list[Image]:
+    return [image for image in table() if image.test]
 
 
 def own() -> list[Image]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import images, registry
 from .docker import Engine
 from .from_packages import built_images
+from .images import Image
 from .progress import say
 from .settings import Settings
 
@@ -33,3 +34,11 @@ def pulled(engine: Engine, settings: Settings) -> bool:
         say(f"{failure.problem}\n        So images are built from packages: 20 to 35 minutes on two cores, once.")
         return False
     return True
+
+
+def provide(image: Image, engine: Engine, settings: Settings) -> None:
+    """Make one image of others present in the engine, from where the rest comes. Raises Failure."""
+    if pulled(engine, settings):
+        registry.pull(engine, image.name, settings)
+    else:
+        built_images.provide_one(image, engine, settings)
