@@ -1,5 +1,6 @@
 """What is answered while Redis is gone or refuses: docs/api.md has the table, a row a feature, and each cell is tried here."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from bapsang_api.jobs import Act, administer, like_sync
+from bapsang_api.kit.redis.client import OUTAGE, open_redis
 from bapsang_api.likes.store import LikeStore
 from bapsang_local.engine import Engine
 
@@ -379,6 +381,20 @@ async def test_a_refusal_between_the_commit_and_the_record_is_not_told_to_the_cl
         assert site.redis.client.config_get("min-replicas-to-write") == {"min-replicas-to-write": "1"}
     assert answer.status_code == 201
     assert await site.count("posts") == 1
+
+
+async def test_what_waits_while_redis_becomes_a_replica_is_an_outage(server: Server) -> None:
+    """As a write-back does that waits for the append-only file: UNBLOCKED is no bug of the program."""
+    client = open_redis(server.url)
+    waiting_for = asyncio.ensure_future(client.blpop(["nothing"], timeout=5))
+
+    async def waits() -> bool:
+        return bool(server.client.info("clients")["blocked_clients"])
+
+    await eventually(waits)
+    with server.refusing("READONLY"), pytest.raises(OUTAGE, match="UNBLOCKED"):
+        await waiting_for
+    await client.aclose()
 
 
 async def metric(world: World, name: str) -> dict[str, float]:

@@ -33,8 +33,9 @@ OUTAGE: Final = (
     RefusedError,
 )
 # Codes that the client's library does not know and would raise as plain ResponseErrors, like bugs: a long script runs,
-# the disk fails, too few replicas follow, a server without a password is asked from afar.
-_REFUSALS: Final = ("BUSY", "MISCONF", "NOREPLICAS", "DENIED")
+# the disk fails, too few replicas follow, a server without a password is asked from afar, a command waited while the server
+# became a replica.
+_REFUSALS: Final = ("BUSY", "MISCONF", "NOREPLICAS", "DENIED", "UNBLOCKED")
 
 
 class _Parser(DefaultParser):  # type: ignore[misc, valid-type]
