@@ -107,7 +107,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
     if settings.local_database:
         await asyncio.to_thread(migrate, settings.database_url)
-    pipeline = Pipeline(redis)
+    pipeline = Pipeline(redis, replica_ms=settings.redis_replica_ms)
     database = open_database(settings)
     feed = ChangeFeed(database, SOURCE, redis, pipeline)
     database.publish = feed.publish

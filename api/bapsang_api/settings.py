@@ -142,6 +142,7 @@ class Settings(BaseModel):
     database_connect_seconds: Annotated[int, *_whole(1, 10)] = DEFAULT_LIMITS.connect_seconds
     database_statement_seconds: Annotated[int, *_whole(3, 60)] = DEFAULT_LIMITS.statement_seconds
     redis_url: Annotated[str, *_REDIS] = EMBEDDED
+    redis_replica_ms: Annotated[int, *_whole(0, 800, "the milliseconds that a like may wait for a replica,")] = 0
     signing_key_file: Path | None = None
     issuer: Annotated[str, *_HTTP] = "http://localhost:8000"
     audience: str = "bapsang"

@@ -15,6 +15,7 @@ from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.db.connections import Limits
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.redis.client import open_redis
+from bapsang_api.kit.redis.pipeline import Pipeline
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.sync import LikeSync
 from bapsang_api.upkeep.recount import Reconciliation
@@ -105,7 +106,7 @@ async def sync_to_the_end(cast: Cast, slot: int) -> None:
 async def _clients(cast: Cast, slot: int, users: range) -> AsyncIterator[Clients]:
     async with _opened(cast) as (database, redis):
         # As bapsang_api.runtime puts them together.
-        likes = STORES[cast.kind](redis, **SMALL)
+        likes = STORES[cast.kind](redis, Pipeline(redis, replica_ms=cast.replica_ms), **SMALL)
         Fuse(cast.board, slot).around(likes, "api", API_CALLS)
         service = LikeService(database, likes, UserNumbers(database), SystemClock())
         yield Clients(cast, slot, users, service, likes, redis)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import math
 import mmap
+import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 # What may take answered likes from Redis, the worse the later.
-CAUSES: Final = ("redis killed", "redis power lost", "redis flushed")
-# Bits of a cell. FLYING: a request was on its way when somebody died, so either answer may be true. LOSABLE times 1, 2 or 3:
-# answered, but the first, second or third of CAUSES may have taken it since.
+CAUSES: Final = ("redis killed", "redis promoted", "redis power lost", "redis flushed")
+# Bits of a cell. FLYING: a request was on its way when somebody died, so either answer may be true. LOSABLE times 1 to 4:
+# answered, but the first to fourth of CAUSES may have taken it since.
 ON, FLYING, LOSABLE = 1, 2, 4
-IN_DOUBT: Final = FLYING | 3 * LOSABLE
+_CAUSE: Final = 7 * LOSABLE
+IN_DOUBT: Final = FLYING | _CAUSE
 _NUMBERS: Final = 64
 
 
@@ -25,14 +27,17 @@ class Board:
     def __init__(self, posts: int, users: int, slots: int) -> None:
         self.posts, self.users, self.slots = posts, users, slots
         cells = posts * users
-        self._memory = memoryview(mmap.mmap(-1, 8 * (_NUMBERS + 15 * slots + cells) + 2 * cells))
+        self._memory = memoryview(mmap.mmap(-1, 8 * (_NUMBERS + 22 * slots + cells) + 2 * cells))
         self._taken = 0
         self._shared = self._numbers(_NUMBERS)
         # By slot, written by its process:
         self.toggles, self.checks, self.runs = (self._numbers(slots) for _ in range(3))
         self.violations, self.differences = self._numbers(slots), self._numbers(slots)
         self.idle, self.marked, self.settled = (self._numbers(slots) for _ in range(3))
-        self._losses = self._numbers(slots * len(CAUSES))
+        self._losses, self._suspects = (self._numbers(slots * len(CAUSES)) for _ in range(2))
+        # Seconds before the replica received its last write at which the oldest of the likes was answered that a
+        # promotion took.
+        self._oldest, self._current = self._numbers(slots, "d"), self._numbers(slots, "d")
         # By slot, written by the director: what to do at which point. The process moves it to its wish when it gets there.
         self.arms, self.wishes = self._numbers(slots), self._numbers(slots)
         self.losable_by, self.losable_since = self._numbers(slots), self._numbers(slots, "d")
@@ -72,12 +77,16 @@ class Board:
     def stopped(self, value: bool) -> None:
         self._shared[1] = value
 
-    def halt(self, cause: str = CAUSES[0], since: float = math.inf) -> None:
-        """Begin an odd generation. What was answered from `since` on may be lost by `cause`."""
+    def halt(self, cause: str = CAUSES[0], since: float = math.inf, current: float = 0.0) -> None:
+        """Begin an odd generation. What was answered from `since` on may be lost by `cause`.
+
+        `current` is when a replica that takes over received its last write.
+        """
         for slot in range(self.slots):
             # A process that was dead or frozen all the while has not marked what the loss before may have taken.
             behind = self.marked[slot] < self.generation
             self.losable_since[slot] = min(since, self.losable_since[slot]) if behind else since
+            self._current[slot] = 0.0 if behind else current
             self.losable_by[slot] = max(CAUSES.index(cause), self.losable_by[slot] if behind else 0)
         self._shared[0] += 1
 
@@ -92,23 +101,40 @@ class Board:
         since, cause = self.losable_since[slot], self.losable_by[slot]
         for cell, _, _ in mine:
             if self.lost[cell]:
-                self._suspect(cell, CAUSES.index("redis flushed"))
+                self._suspect(slot, cell, CAUSES.index("redis flushed"))
                 self.lost[cell] = 0
             elif self.changed[cell] >= since:
-                self._suspect(cell, cause)
+                self._suspect(slot, cell, cause)
         self.marked[slot] = generation
 
-    def _suspect(self, cell: int, cause: int) -> None:
+    def _suspect(self, slot: int, cell: int, cause: int) -> None:
         state = self.cells[cell]
-        self.cells[cell] = state & (ON | FLYING) | max(state & 3 * LOSABLE, LOSABLE * (cause + 1))
+        self._suspects[slot * len(CAUSES) + cause] += 1
+        self.cells[cell] = state & (ON | FLYING) | max(state & _CAUSE, LOSABLE * (cause + 1))
 
     def settle(self, slot: int, cell: int, state: bool) -> None:
         """What was in doubt is known again; count it when an answer did not survive."""
         known = self.cells[cell]
         if not known & FLYING and bool(known & ON) != state:
-            self._losses[slot * len(CAUSES) + known // LOSABLE - 1] += 1
+            cause = known // LOSABLE - 1
+            self._losses[slot * len(CAUSES) + cause] += 1
+            if self._current[slot] and self.changed[cell] >= self.losable_since[slot]:
+                self._oldest[slot] = max(self._oldest[slot], self._current[slot] - self.changed[cell])
+        self.changed[cell] = time.time()
         self.cells[cell] = int(state)
 
     def losses(self) -> dict[str, int]:
         """Return how many answered likes did not survive, by what took them."""
-        return {cause: sum(self._losses[number :: len(CAUSES)]) for number, cause in enumerate(CAUSES)}
+        return self._by_cause(self._losses)
+
+    def suspects(self) -> dict[str, int]:
+        """Return how many answered likes each cause may have taken: those whose loss is no fault."""
+        return self._by_cause(self._suspects)
+
+    def oldest_lost_ms(self) -> float:
+        """Return how long before the promoted replica received its last write the oldest like was answered that is lost."""
+        return round(max(self._oldest) * 1e3, 1)
+
+    @staticmethod
+    def _by_cause(counts: memoryview) -> dict[str, int]:
+        return {cause: sum(counts[number :: len(CAUSES)]) for number, cause in enumerate(CAUSES)}

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
-from bapsang_api.likes.store import Claim, LikeStore
+import redis.exceptions
+
+from bapsang_api.kit.redis.client import RefusedError
+from bapsang_api.likes.durability import NOT_DURABLE, Durability
+from bapsang_api.likes.store import Claim, Liked, LikeStore
 
 
 class TakesWithoutClaiming(LikeStore):
@@ -31,16 +37,39 @@ class LeavesOut(LikeStore):
         return [replace(claim, changes=dict(list(claim.changes.items())[1:])) for claim in claims]
 
 
-class DoesNotWaitForTheDisk(LikeStore):
-    """Writes to the database what Redis may still forget."""
+class WaitsForNothing(LikeStore):
+    """Writes to the database what Redis may still forget, in a loss of power or a promotion."""
 
-    async def keeps_a_log(self) -> bool:
-        return False
+    async def durability(self) -> Durability:
+        return NOT_DURABLE
+
+
+class Repeats(LikeStore):
+    """Sends a like again that was not answered, as clients of Redis do unless told otherwise."""
+
+    async def set(self, *arguments: Any) -> Liked | None:
+        while True:
+            try:
+                return await super().set(*arguments)
+            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError):
+                await asyncio.sleep(0.2)
+
+
+class TakesARefusalForAnAnswer(LikeStore):
+    """Answers a like that Redis has refused."""
+
+    async def set(self, post_id: str, user_id: str, number: int, wanted: bool | None, now: datetime) -> Liked | None:
+        try:
+            return await super().set(post_id, user_id, number, wanted, now)
+        except (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError, RefusedError):
+            return Liked(bool(wanted), 1)
 
 
 STORES: Final[Mapping[str, type[LikeStore]]] = {
     "sound": LikeStore,
     "leaves out": LeavesOut,
     "takes": TakesWithoutClaiming,
-    "hasty": DoesNotWaitForTheDisk,
+    "hasty": WaitsForNothing,
+    "repeats": Repeats,
+    "deaf": TakesARefusalForAnAnswer,
 }

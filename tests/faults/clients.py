@@ -38,6 +38,7 @@ class Cast:
     user_ids: Sequence[str]
     board: Board
     kind: str  # of the store: "sound", or one that is broken on purpose
+    replica_ms: int = 0  # for which a like waits for a replica before it is answered
 
 
 class Clients:
@@ -161,12 +162,14 @@ class Clients:
                     board.cells[cell] |= FLYING
                     wanted = random.random() < 0.5
                     state = (await self._service.set(post_id, self._principal(user), wanted=wanted)).is_liked
+                elif self._cast.replica_ms:
+                    # What is only read may not have reached the replica; only an answer to a change says that.
+                    state = (await self._service.set(post_id, self._principal(user), wanted=state)).is_liked
             except DOWN:
                 await asyncio.sleep(0.3)
                 continue
             if board.generation != generation:
                 return False
-            board.changed[cell] = time.time()
             board.settle(self._slot, cell, state)
             return True
         return False

@@ -12,7 +12,6 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from . import actors
-from .clients import Cast
 from .compare import audit
 from .harm import Harm
 from .plan import Plan, Schedule
@@ -23,13 +22,16 @@ from .points import (
     MYSQLD_KILLED,
     POWER_LOST,
     PROCESS_EFFECTS,
+    PROMOTED,
     REDIS_KILLED,
+    REFUSALS,
+    SILENCES,
     Order,
 )
-from .servers import MysqlServer, RedisServer
+from .stage import Stage
 from .troupe import Troupe
 
-ONE_AT_A_TIME: Final = frozenset((*BLOWS, MYSQLD_KILLED))
+ONE_AT_A_TIME: Final = frozenset((*BLOWS, MYSQLD_KILLED, *SILENCES, *REFUSALS))
 # Seconds. What happens anywhere need not happen at once.
 LOOK_EVERY: Final = 0.03
 AUDIT_EVERY: Final = 2.0
@@ -40,11 +42,12 @@ FINISH_SECONDS: Final = 300.0
 class Director:
     """One process: everything it does happens one after the other."""
 
-    def __init__(self, plan: Plan, redis: RedisServer, mysql: MysqlServer, cast: Cast, rng: random.Random) -> None:
-        self.plan, self.redis, self.cast, self.board, self.rng = plan, redis, cast, cast.board, rng
+    def __init__(self, plan: Plan, stage: Stage, rng: random.Random) -> None:
+        self.plan, self.stage, self.cast, self.rng = plan, stage, stage.cast, rng
+        self.board = stage.cast.board
         self.schedule = Schedule(plan, rng)
-        self.harm = Harm(redis, mysql, cast, rng, meanwhile=lambda: self._direct(frozenset(PROCESS_EFFECTS)))
-        self.troupe = Troupe(plan, cast, self.schedule, self.harm, rng)
+        self.harm = Harm(stage, rng, meanwhile=lambda: self._direct(frozenset(PROCESS_EFFECTS)))
+        self.troupe = Troupe(plan, stage.cast, self.schedule, self.harm, rng)
         self.audited = self.audits_failed = 0
         self.ended_early = False
         self._pace = self._look_again = 0.0
@@ -54,6 +57,8 @@ class Director:
             FLUSHED: self.harm.flush_redis,
             KEYS_DELETED: self.harm.delete_keys,
             MYSQLD_KILLED: self.harm.kill_mysqld,
+            PROMOTED: self.harm.promote_standby,
+            **{effect: functools.partial(stage.spells.begin, effect) for effect in (*SILENCES, *REFUSALS)},
         }
 
     def play(self) -> float:
@@ -64,6 +69,7 @@ class Director:
             self._pace = min(1.0, max(self.board.toggled() / self.plan.toggles, passed / self.plan.seconds))
             if self._pace == 1.0 and not self.schedule.left():
                 break
+            self.stage.spells.tend()
             self._direct(self._possible())
             for slot, order in self.troupe.waiting():
                 if self.board.wishes[slot] == order.code:  # and did not die while another was served
@@ -76,6 +82,7 @@ class Director:
                 told = passed
                 self._tell(passed)
             time.sleep(0.003)
+        self.stage.spells.end()
         self.troupe.stop()
         return time.monotonic() - started
 
@@ -130,7 +137,8 @@ class Director:
     def _strike(self, order: Order) -> None:
         if order.effect in PROCESS_EFFECTS:
             self.troupe.strike(order)
-        else:
+        elif not (self.stage.spells.refusing and order.effect in (*BLOWS, KEYS_DELETED)):
+            # A Redis that refuses refuses the director, too: what was ordered before it began happens later.
             self.schedule.done[order] += self._acts[order.effect]()
 
     def _possible(self) -> AbstractSet[str]:
@@ -139,17 +147,18 @@ class Director:
         recovered = self.harm.recovered(
             everybody=all(self.board.settled[slot] == self.board.generation for slot in apis)
         )
+        spells = self.stage.spells
         return {
             *PROCESS_EFFECTS,
-            KEYS_DELETED,
-            *(BLOWS if recovered else ()),
             *((MYSQLD_KILLED,) if self.harm.mysqld_recovered() else ()),
+            *(silence for silence in SILENCES if recovered and not spells.lasts(silence)),
+            *(() if spells.refusing else (KEYS_DELETED, *((*BLOWS, *REFUSALS) if recovered else ()))),
         }
 
     def _audit(self) -> None:
         """Compare what Redis shows with the oracle, once everybody knows what the last blow may have taken."""
         if all(self.board.marked[slot] == self.board.generation for slot in range(self.plan.processes)):
-            compared, wrong = audit(self.board, self.redis, self.cast.post_ids)
+            compared, wrong = audit(self.board, self.stage.redis, self.cast.post_ids)
             self.audited += compared
             self.audits_failed += wrong
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 import time
@@ -10,14 +11,20 @@ from typing import Final
 
 import pymysql
 
-from .clients import Cast
-from .points import FLUSHED, POWER_LOST, REDIS_KILLED
-from .servers import MysqlServer, RedisServer
+from .points import FLUSHED, POWER_LOST, PROMOTED, REDIS_KILLED
+from .servers import RedisServer
+from .stage import Stage
 
 # An answered like is in the log of a killed Redis, unless the log was just being synced: then up to two seconds are not.
 LOST_SECONDS: Final = 2.0
 # The share of Redis's lives in which its log is synced at each command: nothing answered may be lost then.
 ALWAYS: Final = 0.6
+# What a promotion may take where likes do not wait for the replica: those answered since so long before it received the
+# last (docs/likes.md).
+PROMOTION_SECONDS: Final = 0.25
+# The share of replicas that lag behind, and how far.
+LAGGING: Final = 0.5
+LAG_SECONDS: Final = 1.0
 # After Redis was away likes must go on before it is harmed again, but a busy machine is not waited for longer.
 RECOVERED_TOGGLES, RECOVERY_SECONDS = 200, 2.0
 # After a kill of mysqld so many write-backs have to come to their end.
@@ -43,22 +50,25 @@ class Harm:
 
     def __init__(
         self,
-        redis: RedisServer,
-        mysql: MysqlServer,
-        cast: Cast,
+        stage: Stage,
         rng: random.Random,
         *,
         meanwhile: Callable[[], None],
     ) -> None:
         """`meanwhile` is called while one takes its time."""
-        self.redis, self.mysql, self.cast, self.board, self.rng = redis, mysql, cast, cast.board, rng
+        self.stage, self.mysql, self.cast, self.rng = stage, stage.mysql, stage.cast, rng
+        self.board = stage.cast.board
         self._meanwhile = meanwhile
-        self._client = redis.client()
+        self._client = stage.redis.client()
         self._always = False
         self._blow_at, self._toggles_then = 0.0, 0
         self._runs_to_pass = 0
-        self._posts = {post_id: number for number, post_id in enumerate(cast.post_ids)}
-        self._users = {user_id: number for number, user_id in enumerate(cast.user_ids)}
+        self._posts = {post_id: number for number, post_id in enumerate(self.cast.post_ids)}
+        self._users = {user_id: number for number, user_id in enumerate(self.cast.user_ids)}
+
+    @property
+    def redis(self) -> RedisServer:
+        return self.stage.redis
 
     def recovered(self, *, everybody: bool) -> bool:
         """Whether likes go on since Redis was away, those of everybody: another blow before that would only be the same again."""
@@ -95,13 +105,45 @@ class Harm:
         self._revive()
         return True
 
+    def promote_standby(self) -> bool:
+        """Kill the primary; its replica takes its place and address, and it comes back as the replica.
+
+        Half of the replicas have been frozen for a while, so that there is something to lose.
+        """
+        standby = self.stage.standby
+        if standby is None or not standby.follows():
+            return False
+        lags = self.rng.random() < LAGGING
+        current = time.time()
+        if lags:
+            standby.pause()
+            deadline = time.monotonic() + LAG_SECONDS
+            while time.monotonic() < deadline:
+                self._meanwhile()
+                time.sleep(0.01)
+        self.redis.kill()
+        current = current if lags else time.time()
+        self.board.halt(PROMOTED, math.inf if self.cast.replica_ms else current - PROMOTION_SECONDS, current)
+        standby.resume()
+        with contextlib.closing(standby.client()) as client:
+            client.replicaof("NO", "ONE")
+        dead = self.stage.swap()
+        self._take_over()
+        dead.start()
+        dead.follow(self.redis)
+        return True
+
     def _go_on(self) -> None:
         self.board.go_on()
         self._blow_at, self._toggles_then = time.monotonic(), self.board.toggled()
 
     def _revive(self) -> None:
-        self._client.close()
         self.redis.start()
+        self._take_over()
+
+    def _take_over(self) -> None:
+        self._client.close()
+        self._client = self.redis.client()
         self._always = self.rng.random() < ALWAYS
         self._client.config_set("appendfsync", "always" if self._always else "everysec")
         self._go_on()
@@ -129,6 +171,8 @@ class Harm:
 
     def unload(self, *, with_epoch: bool) -> None:
         """Lose the sizes of some posts, which have to be loaded again, or the epoch, too, which has to be begun again before."""
+        if self.stage.spells.refusing:
+            return
         names = [f"{kind}:{post_id}" for kind in ("size", "hydrate") for post_id in self.cast.post_ids]
         there = self._client.mget([f"like:{name}" for name in names])
         # Neither loaded nor being loaded, perhaps by somebody who is dead.

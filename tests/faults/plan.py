@@ -20,7 +20,10 @@ from .points import (
     MYSQLD_KILLED,
     POWER_LOST,
     PROCESS_EFFECTS,
+    PROMOTED,
     REDIS_KILLED,
+    REFUSALS,
+    SILENCES,
     SYNC_ANYWHERE,
     SYNC_POINTS,
     Order,
@@ -40,6 +43,11 @@ class Plan:
     flush: int
     delete: int
     freeze: int
+    silence: int = 0  # of each server's network
+    refuse: int = 0  # in each way
+    promote: int = 0
+    longest_silence: float = 15.0  # seconds
+    replica_ms: int = 0  # for which each like waits for a replica before it is answered
     processes: int = 3
     rivals: int = 2
     posts: int = 32
@@ -64,6 +72,8 @@ class Plan:
         for point in self.steps:
             yield Order(KILLED, point), self.kills
         servers = {REDIS_KILLED: self.kills, MYSQLD_KILLED: self.kills, POWER_LOST: self.power, FLUSHED: self.flush}
+        servers |= {PROMOTED: self.promote, **dict.fromkeys(SILENCES, self.silence)}
+        servers |= dict.fromkeys(REFUSALS, self.refuse)
         for effect, count in servers.items():
             yield Order(effect, ANYWHERE), math.ceil(count / 2)
         yield Order(KEYS_DELETED, ANYWHERE), self.delete

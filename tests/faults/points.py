@@ -22,7 +22,7 @@ from bapsang_api.kit.db.database import Database
 from .board import Board
 
 API_CALLS: Final = ("set", "begin_load", "stage", "pending_users", "finish_load", "epoch")
-SYNC_CALLS: Final = ("keeps_a_log", "epoch", "dirty", "claim", "acknowledge")
+SYNC_CALLS: Final = ("durability", "epoch", "dirty", "claim", "acknowledge")
 IN_TRANSACTION, BEFORE_COMMIT, IN_COMMIT, AFTER_COMMIT = (
     *("sync in transaction", "sync before commit", "sync in commit", "sync after commit"),
 )
@@ -41,11 +41,16 @@ KILLED, FROZEN = "killed", "frozen"
 REDIS_KILLED, POWER_LOST, FLUSHED, KEYS_DELETED = (
     *("redis killed", "redis power lost", "redis flushed", "keys deleted"),
 )
-MYSQLD_KILLED: Final = "mysqld killed"
+MYSQLD_KILLED, PROMOTED = "mysqld killed", "redis promoted"
+# What lasts: a network that carries nothing, a Redis that refuses writes.
+REDIS_SILENT, MYSQL_SILENT = "redis silent", "mysql silent"
+REDIS_FULL, DISK_FAILS, READ_ONLY = "redis full", "redis disk fails", "redis read-only"
+SILENCES: Final = (REDIS_SILENT, MYSQL_SILENT)
+REFUSALS: Final = (REDIS_FULL, DISK_FAILS, READ_ONLY)
 # After these likes have to come back before the next.
-BLOWS: Final = (REDIS_KILLED, POWER_LOST, FLUSHED)
+BLOWS: Final = (REDIS_KILLED, PROMOTED, POWER_LOST, FLUSHED)
 PROCESS_EFFECTS: Final = (KILLED, FROZEN)
-EFFECTS: Final = (*PROCESS_EFFECTS, *BLOWS, KEYS_DELETED, MYSQLD_KILLED)
+EFFECTS: Final = (*PROCESS_EFFECTS, *BLOWS, KEYS_DELETED, MYSQLD_KILLED, *SILENCES, *REFUSALS)
 _RADIX: Final = 64
 # Of the statements of a transaction, the share after which it happens, so that it is not always the first.
 _SOME: Final = 0.3

@@ -27,7 +27,8 @@ from .clients import Cast
 from .compare import compare
 from .director import Director
 from .plan import STEPS, Plan
-from .servers import MysqlServer, RedisServer, attach, mysql_server, redis_server
+from .servers import IMAGES, MysqlServer, RedisServer, attach, mysql_server, redis_server
+from .stage import Stage, stage
 
 # What a report must show as 0.
 FAULTS: Final = (
@@ -66,8 +67,17 @@ def harness(plan: Plan, redis: RedisServer, mysql: MysqlServer) -> dict[str, Any
     rng = random.Random(plan.seed)
     post_ids, user_ids = prepare(redis, mysql, plan, rng)
     board = Board(plan.posts, plan.users, plan.slots)
-    cast = Cast(redis.url, mysql.url, post_ids, user_ids, board, plan.kind)
-    director = Director(plan, redis, mysql, cast, rng)
+    cast = Cast(redis.url, mysql.url, post_ids, user_ids, board, plan.kind, plan.replica_ms)
+    with stage(plan, cast, redis, mysql, rng) as staged:
+        return _play(plan, staged, rng)
+
+
+def _play(plan: Plan, stage: Stage, rng: random.Random) -> dict[str, Any]:
+    director, board, cast = Director(plan, stage, rng), stage.cast.board, stage.cast
+    redises = [server for server in (stage.redis, stage.standby) if server is not None]
+
+    def cpu_seconds() -> tuple[float, float]:
+        return sum(server.cpu_seconds() for server in redises), stage.mysql.cpu_seconds()
 
     def end_early(*_: object) -> None:
         if director.ended_early:
@@ -76,11 +86,11 @@ def harness(plan: Plan, redis: RedisServer, mysql: MysqlServer) -> dict[str, Any
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end_early)
-    before = redis.cpu_seconds(), mysql.cpu_seconds()
+    before = cpu_seconds()
     try:
         seconds = director.play()
         director.finish()
-        cpu = redis.cpu_seconds() - before[0], mysql.cpu_seconds() - before[1]
+        cpu = [now - then for now, then in zip(cpu_seconds(), before, strict=True)]
     finally:
         director.troupe.clear()
     return {
@@ -89,6 +99,8 @@ def harness(plan: Plan, redis: RedisServer, mysql: MysqlServer) -> dict[str, Any
         "seconds": round(seconds, 1),
         "seed": plan.seed,
         "store": plan.kind,
+        "engine": stage.redis.version(),
+        "replica_ms": plan.replica_ms,
         "machine": {"cores": os.cpu_count(), "load": round(os.getloadavg()[1], 1)},
         "cpu_seconds": {
             **{role: round(spent, 1) for role, spent in director.troupe.cpu_seconds.items()},
@@ -100,7 +112,9 @@ def harness(plan: Plan, redis: RedisServer, mysql: MysqlServer) -> dict[str, Any
         "ended_early": director.ended_early,
         "audited": director.audited,
         "answered_and_lost": board.losses(),
-        **compare(board, cast, mysql, redis),
+        "answered_and_losable": board.suspects(),
+        "oldest_lost_at_promotion_ms": board.oldest_lost_ms(),
+        **compare(board, cast, stage.mysql, stage.redis),
         "violations": sum(board.violations),
         "audits_failed": director.audits_failed,
         "differences": sum(board.differences),
@@ -110,12 +124,12 @@ def harness(plan: Plan, redis: RedisServer, mysql: MysqlServer) -> dict[str, Any
 
 
 @contextlib.contextmanager
-def servers(names: list[str] | None) -> Iterator[tuple[RedisServer, MysqlServer]]:
-    """Start a Redis and a MySQL, or take those that run in the named containers."""
+def servers(names: list[str] | None, engine: str) -> Iterator[tuple[RedisServer, MysqlServer]]:
+    """Start a Redis (or what stands in for it) and a MySQL, or take those that run in the named containers."""
     if names is not None:
         yield attach(RedisServer, names[0]), attach(MysqlServer, names[1])
         return
-    with redis_server() as redis, mysql_server() as mysql:
+    with redis_server(engine) as redis, mysql_server() as mysql:
         yield redis, mysql
 
 
@@ -128,6 +142,12 @@ def main() -> int:
     parser.add_argument("--flush", type=int, default=200, help="times Redis loses everything")
     parser.add_argument("--delete", type=int, default=1_000, help="times Redis loses keys")
     parser.add_argument("--freeze", type=int, default=200, help="times a process is frozen")
+    parser.add_argument("--silence", type=int, default=40, help="times the network to each server is silent")
+    parser.add_argument("--longest-silence", type=float, default=15.0, help="seconds")
+    parser.add_argument("--refuse", type=int, default=30, help="times Redis refuses writes, in each of three ways")
+    parser.add_argument("--promote", type=int, default=40, help="times a replica takes the place of Redis")
+    parser.add_argument("--replica-ms", type=int, default=0, help="for which each like waits for the replica")
+    parser.add_argument("--engine", choices=sorted(IMAGES), default="redis", help="where it starts the servers")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, metavar="STEP", help="only at these")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--store", choices=sorted(STORES), default="sound", help="others are broken on purpose")
@@ -135,11 +155,12 @@ def main() -> int:
     given = parser.parse_args()
     plan = Plan(
         *(given.seconds, given.toggles, given.kills, given.power, given.flush, given.delete, given.freeze),
+        *(given.silence, given.refuse, given.promote, given.longest_silence, given.replica_ms),
         kind=given.store,
         seed=given.seed,
         steps=tuple(given.steps),
     )
-    with servers(given.servers) as (redis, mysql):
+    with servers(given.servers, given.engine) as (redis, mysql):
         report = harness(plan, redis, mysql)
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
     return int(any(report[fault] for fault in FAULTS))

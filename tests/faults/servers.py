@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 import pymysql
 import redis
@@ -21,7 +21,8 @@ from bapsang_operator.build.redis import START
 
 AnyServer = TypeVar("AnyServer", bound="Server")
 
-REDIS = "redis:8.0"
+# By engine.
+IMAGES: Final = {"redis": "redis:8.0", "valkey": "valkey/valkey:8.1"}
 MYSQL = "mysql:9.7"
 START_SECONDS = 120
 # As the operator runs it, but with a log that is rewritten early: a restart reads all of it. A restart waits for permission,
@@ -30,7 +31,7 @@ START_SECONDS = 120
 REDIS_LOOP = """
 while :; do
   sh -c "$0" redis --dir /data --save '' --appendonly yes --appendfsync everysec --maxmemory-policy noeviction \
-    --auto-aof-rewrite-min-size 4mb --protected-mode no --loglevel warning &
+    --auto-aof-rewrite-min-size 4mb --repl-diskless-sync-delay 0 --protected-mode no --loglevel warning &
   echo $! > /tmp/pid; wait $!
   until [ -e /tmp/go ]; do sleep 0.02; done; rm /tmp/go
 done
@@ -61,6 +62,7 @@ class Server(abc.ABC):
     environment: Mapping[str, str]
     host: str
     port: int
+    address: str  # for other containers
 
     def shell(self, script: str) -> str:
         """Run a shell script beside the server."""
@@ -88,7 +90,7 @@ class Server(abc.ABC):
 
 
 class RedisServer(Server):
-    """Redis with an append-only file, synced every second."""
+    """Redis, or what stands in for it, with an append-only file, synced every second."""
 
     PORT = 6379
 
@@ -106,6 +108,27 @@ class RedisServer(Server):
     def cut_log(self, size: int) -> None:
         """Cut the newest part of a dead server's append-only file: what a power loss takes that nobody had synced."""
         self.shell(f"truncate -s {size} {_NEWEST_LOG}")
+
+    @property
+    def engine(self) -> str:
+        return self.version().split()[0]
+
+    def follow(self, primary: RedisServer) -> None:
+        """Become its replica, with its data."""
+        with contextlib.closing(self.client()) as client:
+            client.replicaof(primary.address, str(primary.PORT))
+
+    def follows(self) -> bool:
+        """Whether it is a replica that receives what its primary writes."""
+        with contextlib.closing(self.client()) as client:
+            found = client.info("replication")
+        return bool(found["role"] == "slave" and found["master_link_status"] == "up")  # type: ignore[index]
+
+    def version(self) -> str:
+        with contextlib.closing(self.client()) as client:
+            found = client.info("server")
+        name = found.get("server_name", "redis")  # type: ignore[union-attr]
+        return f"{name} {found.get(f'{name}_version', '?')}"  # type: ignore[union-attr]
 
     def start(self) -> None:
         """Let a killed server start again, and wait until it answers."""
@@ -149,8 +172,8 @@ class MysqlServer(Server):
 
 
 @contextlib.contextmanager
-def redis_server() -> Iterator[RedisServer]:
-    with _container(RedisServer, REDIS, REDIS_LOOP, START) as server:
+def redis_server(engine: str = "redis") -> Iterator[RedisServer]:
+    with _container(RedisServer, IMAGES[engine], REDIS_LOOP, START) as server:
         yield server
 
 
@@ -181,7 +204,7 @@ def attach(kind: type[AnyServer], name: str) -> AnyServer:
     address = engine.docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name).strip()
     # Past the engine's proxy where that is possible: it may still hold a dead process's last command.
     for host, port in ((address, kind.PORT), ("127.0.0.1", published)):
-        server = kind(name, _way_in(engine, name), engine.environment(), host, port)
+        server = kind(name, _way_in(engine, name), engine.environment(), host, port, address)
         with contextlib.suppress(TimeoutError):
             wait(server.ping, START_SECONDS if host == "127.0.0.1" else 30)
             return server

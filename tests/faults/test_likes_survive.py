@@ -14,12 +14,15 @@ from .run import FAULTS
 from .servers import MysqlServer, RedisServer
 
 ROOT = Path(__file__).parents[2]
+# Neither network nor refusals nor promotions: test_other_faults.py.
+STEADY = ("--silence", "0", "--refuse", "0", "--promote", "0")
 
 
 def harness(redis: RedisServer, mysql: MysqlServer, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.faults.run", "--servers", redis.name, mysql.name, *arguments]
     # As `make faults` runs it: pytest's own path to the local tool is not inherited.
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "manifests" / "local")}
+    path = os.pathsep.join([str(ROOT / "manifests" / "local"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.stdout, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
@@ -29,7 +32,7 @@ def harness(redis: RedisServer, mysql: MysqlServer, *arguments: str) -> dict[str
 def test_no_answered_like_is_lost_or_doubled_whatever_is_killed(redis: RedisServer, mysql: MysqlServer) -> None:
     report = harness(
         *(redis, mysql, "--seconds", "240", "--toggles", "5000", "--kills", "1", "--power", "1", "--flush", "2"),
-        *("--delete", "20", "--freeze", "4"),
+        *("--delete", "20", "--freeze", "4", *STEADY),
     )
     assert {fault: report[fault] for fault in FAULTS} == dict.fromkeys(FAULTS, 0), report
     assert report["toggles"] > 0
@@ -39,7 +42,7 @@ def test_no_answered_like_is_lost_or_doubled_whatever_is_killed(redis: RedisServ
         assert report["happened"][death] > 0, report
 
 
-CALM = ("--flush", "0", "--delete", "0", "--freeze", "0")
+CALM = ("--flush", "0", "--delete", "0", "--freeze", "0", *STEADY)
 
 
 def test_the_harness_finds_a_like_that_is_left_out(redis: RedisServer, mysql: MysqlServer) -> None:

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar, cast
 
-import redis.exceptions
 from redis.asyncio import Redis
 
-from bapsang_api.kit.redis.client import OUTAGE, load_script
+from bapsang_api.kit.redis.client import load_script
 from bapsang_api.kit.redis.pipeline import Pipeline
+from bapsang_api.likes.durability import NOT_DURABLE, Durability, durability_of
 from bapsang_api.posts.views import View, Views
 
 T = TypeVar("T")
@@ -26,8 +26,6 @@ LOADER_SECONDS: Final = 3.0
 IDLE: Final = timedelta(days=7)
 # From this many likes on, one bit per user is smaller than four bytes per like (docs/likes.md, memory).
 COMPACT_FROM: Final = 50_000
-# How long a write-back waits for the append-only file; it is synced every second.
-DURABLE_SECONDS: Final = 4.0
 CHUNK: Final = 1_000  # members a command, rows a statement
 
 
@@ -123,6 +121,7 @@ class LikeStore:
             *(keys.users, keys.bits, keys.size, keys.delta, DIRTY),
             *(number, user_id, state, post_id, _milliseconds(now), self.compact_from),
             keys=5,
+            replicated=True,
         )
         return None if liked == -1 else Liked(bool(liked), int(size))
 
@@ -207,21 +206,18 @@ class LikeStore:
         found = await self.redis.zrange(DIRTY, 0, _milliseconds(until), byscore=True, offset=0, num=limit)
         return cast(list[str], found)
 
-    async def claim(self, post_ids: Sequence[str], claim_id: str, *, durable: bool) -> list[Claim]:
+    async def claim(self, post_ids: Sequence[str], claim_id: str, *, durable: Durability = NOT_DURABLE) -> list[Claim]:
         """Claim the posts' changes for writing back, or take up the claims that a dead run has left.
 
-        With `durable` the claims, and so every change before them, are in Redis's append-only file on return. Otherwise the
-        database could hold likes that Redis forgets in a crash, and a set without pending changes would be trusted although
-        it lacks them. Raises a Redis TimeoutError when the file is not synced in time.
+        On return the claims, and so every change before them, are where `durable` says. Raises a Redis TimeoutError when
+        that takes too long.
         """
         async with self.redis.pipeline(transaction=False) as pipeline:
             for keys in map(PostKeys.of, post_ids):
                 await self._claim(keys=[keys.delta, keys.claim], args=[claim_id], client=pipeline)
-            if durable:
-                pipeline.execute_command("WAITAOF", 1, 0, int(DURABLE_SECONDS * 1000))
+            durable.wait(pipeline)
             answers = await pipeline.execute()
-        if durable and answers[-1][0] < 1:
-            raise redis.exceptions.TimeoutError(f"the append-only file was not synced within {DURABLE_SECONDS} s")
+        durable.check(answers)
         return [_claim_of(post_id, flat) for post_id, flat in zip(post_ids, answers, strict=False)]
 
     async def acknowledge(self, claims: Sequence[Claim], now: datetime) -> None:
@@ -236,17 +232,9 @@ class LikeStore:
                 )
             await pipeline.execute()
 
-    async def keeps_a_log(self) -> bool:
-        """Return whether Redis writes an append-only file and lets a write-back wait for it (from 7.2 on)."""
-        try:
-            server: Mapping[str, Any] = await self.redis.info()
-        except redis.exceptions.NoPermissionError:
-            return False
-        except OUTAGE:
-            raise  # it refuses for now, which says nothing of its log: written back without it, likes could be lost
-        except redis.exceptions.ResponseError:
-            return False  # the embedded one keeps nothing and has no such command
-        return bool(server.get("aof_enabled")) and _version(server) >= (7, 2)
+    async def durability(self) -> Durability:
+        """Return what a write-back can wait for before it commits."""
+        return await durability_of(self.redis)
 
     async def unload(self, post_id: str) -> None:
         """Drop the set; what is not written back stays. Nobody can like the post again before it is loaded again.
@@ -287,10 +275,6 @@ def _claim_of(post_id: str, flat: Sequence[str]) -> Claim:
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     claim_id = fields.pop("id", "")
     return Claim(post_id, claim_id, {user_id: state == "1" for user_id, state in fields.items()})
-
-
-def _version(server: Mapping[str, Any]) -> tuple[int, ...]:
-    return tuple(int(part) for part in str(server.get("redis_version", "0")).split(".")[:2])
 
 
 def _milliseconds(value: datetime | timedelta) -> int:

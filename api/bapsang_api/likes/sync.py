@@ -78,7 +78,7 @@ class LikeSync:
     async def _drain(self, lane: Lane) -> SyncReport:
         started, until = self._timer(), self._clock.now()
         done = added = removed = batches = 0
-        durable = await self._likes.keeps_a_log()
+        durable = await self._likes.durability()
         epoch = await self._likes.epoch(begin=uuid.uuid4().hex)
         in_time = True
         while in_time and (post_ids := await self._likes.dirty(self._batch_size * _CLAIMED_AHEAD, until)):

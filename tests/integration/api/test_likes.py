@@ -159,7 +159,7 @@ async def test_a_death_after_claiming_leaves_the_claim_to_the_next_run(world: Wo
     (alice,) = await people(world, 1)
     post_id = await alice.write_post()
     await alice.toggle(post_id)
-    (claim,) = await LikeStore(world.runtime.redis).claim([post_id], "dead", durable=False)
+    (claim,) = await LikeStore(world.runtime.redis).claim([post_id], "dead")
     assert (claim.id, claim.changes) == ("dead", {alice.user_id: True})
     await alice.toggle(post_id)
     for _ in range(2):
@@ -208,7 +208,7 @@ async def test_a_change_after_a_claim_is_what_readers_see(world: World, lost: st
     await world.write_back()
     await alice.toggle(post_id)
     await bob.toggle(post_id)
-    (claim,) = await LikeStore(world.runtime.redis).claim([post_id], "dead", durable=False)
+    (claim,) = await LikeStore(world.runtime.redis).claim([post_id], "dead")
     assert claim.changes == {alice.user_id: True, bob.user_id: False}
     await alice.toggle(post_id)
     await bob.toggle(post_id)

@@ -73,10 +73,10 @@ async def test_a_run_that_wakes_up_late_leaves_the_claim_of_the_next_one_alone(w
     post_id = await alice.write_post()
     likes = LikeStore(world.runtime.redis)
     await alice.toggle(post_id)
-    late = await likes.claim([post_id], "late", durable=False)
+    late = await likes.claim([post_id], "late")
     await world.write_back()  # takes the claim over, writes and acknowledges it
     await bob.toggle(post_id)
-    await likes.claim([post_id], "next", durable=False)
+    await likes.claim([post_id], "next")
     await likes.acknowledge(late, world.clock.now())
     assert await world.runtime.redis.hgetall(f"like:claim:{post_id}") == {bob.user_id: "1", "id": "next"}
     for _ in range(2):
@@ -103,7 +103,7 @@ async def test_a_claim_lost_after_it_was_taken_makes_the_post_load_again(world: 
     post_id = await alice.write_post()
     likes, redis = LikeStore(world.runtime.redis), world.runtime.redis
     await alice.toggle(post_id)
-    claims = await likes.claim([post_id], "mine", durable=False)
+    claims = await likes.claim([post_id], "mine")
     await redis.delete(f"like:claim:{post_id}", f"like:size:{post_id}")
     await bob.toggle(post_id)  # loads without Alice's like
     await likes.acknowledge(claims, world.clock.now())

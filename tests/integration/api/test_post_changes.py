@@ -118,7 +118,7 @@ async def test_likes_of_a_deleted_post_leave_redis_and_a_late_write_back_is_a_no
     post_id = await alice.write_post()
     likes = LikeStore(world.runtime.redis)
     await alice.toggle(post_id)
-    claims = await likes.claim([post_id], "mine", durable=False)  # a write-back is under way
+    claims = await likes.claim([post_id], "mine")  # a write-back is under way
     assert claims[0].changes == {alice.user_id: True}
     await bob.toggle(post_id)
     await alice.send("DELETE", f"/posts/{post_id}")

@@ -74,6 +74,7 @@ def test_servers_are_taken_as_given() -> None:
         ("BAPSANG_ADMIN_PORT", "-1"),
         ("BAPSANG_LOG_LEVEL", "loud"),
         ("BAPSANG_MAX_IN_FLIGHT", "0"),
+        ("BAPSANG_REDIS_REPLICA_MS", "1000"),
         ("BAPSANG_MAX_IN_FLIGHT", "many"),
         ("BAPSANG_CONTACT_EMAIL", "nobody"),
         ("BAPSANG_S3_BUCKET", "Media"),

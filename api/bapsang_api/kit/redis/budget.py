@@ -67,7 +67,7 @@ KINDS: Final = (
         "nobody",
         300,
         0.001,
-        names=("like:epoch", "like:skipped", "like:reconciled"),
+        names=("like:epoch", "like:skipped", "like:reconciled", "fence:replica"),
     ),
     Kind(
         "views",

@@ -23,6 +23,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.commands.core import AsyncScript
 
 from bapsang_api.kit.concurrency import ended
+from bapsang_api.kit.redis.replica import after_replica
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +36,12 @@ class Pipeline:
 
     When an exchange fails, all that waits fails with it, and for `seconds` every command fails at once: requests would
     otherwise wait, one after the other, for a Redis that does not answer. Then one exchange tries again.
+
+    With `replica_ms`, below `seconds`, what is `replicated` fails unless a replica has it by then; it may have happened.
     """
 
-    def __init__(self, redis: Redis, *, seconds: float = 1.0, queue: int = 10_000) -> None:
-        self._redis, self._seconds, self._queue = redis, seconds, queue
+    def __init__(self, redis: Redis, *, seconds: float = 1.0, queue: int = 10_000, replica_ms: int = 0) -> None:
+        self._redis, self._seconds, self._queue, self._replica_ms = redis, seconds, queue, replica_ms
         self._connection: AbstractConnection | None = None
         self._link: _Link | _EmbeddedLink | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -56,15 +59,15 @@ class Pipeline:
         self._put(_Asked(command, future))
         return await future
 
-    async def call(self, script: AsyncScript, *keys_and_arguments: Any, keys: int) -> Any:
+    async def call(self, script: AsyncScript, *keys_and_arguments: Any, keys: int, replicated: bool = False) -> Any:
         """Return what a script returns; the first `keys` of what follows it are its keys. Raises Redis errors."""
         future = asyncio.get_running_loop().create_future()
-        self._put(_Asked(("EVALSHA", script.sha, keys, *keys_and_arguments), future, script))
+        held = replicated and self._replica_ms > 0
+        self._put(_Asked(("EVALSHA", script.sha, keys, *keys_and_arguments), future, script, held=held))
         return await future
 
     def post(self, script: AsyncScript, *keys_and_arguments: Any, keys: int, done: Callable[[Any], None]) -> None:
-        """Like call, for what nobody waits for: `done` receives the answer, if one comes. Raises Redis errors when it cannot even be
-        sent."""
+        """Like call, for what nobody waits for: `done` receives the answer, if one comes. Raises Redis errors if it cannot be sent."""
         self._put(_Asked(("EVALSHA", script.sha, keys, *keys_and_arguments), None, script, done))
 
     async def close(self) -> None:
@@ -95,6 +98,8 @@ class Pipeline:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
         else:
             self._sent, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            if self._replica_ms and (held := [one for one in self._sent if one.held]):
+                self._sent += [_Asked(*guard) for guard in after_replica(held, self._replica_ms)]
             self._began = time.monotonic()
             if self._watch is None:
                 self._watch = asyncio.get_running_loop().call_later(self._seconds, self._look)
@@ -161,6 +166,8 @@ class _Asked:
     future: asyncio.Future[Any] | None
     script: AsyncScript | None = None
     done: Callable[[Any], None] | None = None
+    held: bool = False  # until a replica has it
+    answer: Any = None
 
     def take(self, answer: Any, unknown: list["_Asked"]) -> None:
         """Hand Redis's answer to who waits for it; a call of a script that Redis does not know joins `unknown` instead."""
@@ -168,6 +175,8 @@ class _Asked:
             unknown.append(self.in_full())
         elif isinstance(answer, Exception):
             self.refuse(answer)
+        elif self.held:
+            self.answer = answer
         elif self.future is not None and not self.future.done():
             self.future.set_result(answer)
         elif self.done is not None:
@@ -177,10 +186,14 @@ class _Asked:
         if self.future is not None and not self.future.done():
             self.future.set_exception(error)
 
+    def release(self) -> None:
+        if self.answer is not None and self.future is not None and not self.future.done():
+            self.future.set_result(self.answer)
+
     def in_full(self) -> "_Asked":
         """Return the same call with the script's text, which Redis then knows."""
         assert self.script is not None  # noqa: S101 - only calls of scripts are answered NOSCRIPT
-        return _Asked(("EVAL", self.script.script, *self.command[2:]), self.future, done=self.done)
+        return _Asked(("EVAL", self.script.script, *self.command[2:]), self.future, done=self.done, held=self.held)
 
 
 _Answered = Callable[[list[_Asked]], None]  # told of those that have to be sent once more: Redis did nothing for them
