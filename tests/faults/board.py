@@ -35,9 +35,9 @@ class Board:
         self.violations, self.differences = self._numbers(slots), self._numbers(slots)
         self.idle, self.marked, self.settled = (self._numbers(slots) for _ in range(3))
         self._losses, self._suspects = (self._numbers(slots * len(CAUSES)) for _ in range(2))
-        # Seconds before the replica received its last write at which the oldest of the likes was answered that a
+        # Seconds before the death of a primary at which the oldest of the likes was answered that a
         # promotion took.
-        self._oldest, self._current = self._numbers(slots, "d"), self._numbers(slots, "d")
+        self._oldest, self._killed = self._numbers(slots, "d"), self._numbers(slots, "d")
         # By slot, written by the director: what to do at which point. The process moves it to its wish when it gets there.
         self.arms, self.wishes = self._numbers(slots), self._numbers(slots)
         self.losable_by, self.losable_since = self._numbers(slots), self._numbers(slots, "d")
@@ -77,16 +77,16 @@ class Board:
     def stopped(self, value: bool) -> None:
         self._shared[1] = value
 
-    def halt(self, cause: str = CAUSES[0], since: float = math.inf, current: float = 0.0) -> None:
+    def halt(self, cause: str = CAUSES[0], since: float = math.inf, killed: float = 0.0) -> None:
         """Begin an odd generation. What was answered from `since` on may be lost by `cause`.
 
-        `current` is when a replica that takes over received its last write.
+        `killed` is when the primary died of a replica that kept up.
         """
         for slot in range(self.slots):
             # A process that was dead or frozen all the while has not marked what the loss before may have taken.
             behind = self.marked[slot] < self.generation
             self.losable_since[slot] = min(since, self.losable_since[slot]) if behind else since
-            self._current[slot] = 0.0 if behind else current
+            self._killed[slot] = 0.0 if behind else killed
             self.losable_by[slot] = max(CAUSES.index(cause), self.losable_by[slot] if behind else 0)
         self._shared[0] += 1
 
@@ -118,8 +118,8 @@ class Board:
         if not known & FLYING and bool(known & ON) != state:
             cause = known // LOSABLE - 1
             self._losses[slot * len(CAUSES) + cause] += 1
-            if self._current[slot] and self.changed[cell] >= self.losable_since[slot]:
-                self._oldest[slot] = max(self._oldest[slot], self._current[slot] - self.changed[cell])
+            if self._killed[slot] and self.changed[cell] >= self.losable_since[slot]:
+                self._oldest[slot] = max(self._oldest[slot], self._killed[slot] - self.changed[cell])
         self.changed[cell] = time.time()
         self.cells[cell] = int(state)
 
@@ -132,7 +132,7 @@ class Board:
         return self._by_cause(self._suspects)
 
     def oldest_lost_ms(self) -> float:
-        """Return how long before the promoted replica received its last write the oldest like was answered that is lost."""
+        """Return how long before the death of a primary whose replica kept up the oldest like was answered that is lost."""
         return round(max(self._oldest) * 1e3, 1)
 
     @staticmethod

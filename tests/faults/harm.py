@@ -19,9 +19,8 @@ from .stage import Stage
 LOST_SECONDS: Final = 2.0
 # The share of Redis's lives in which its log is synced at each command: nothing answered may be lost then.
 ALWAYS: Final = 0.6
-# What a promotion may take where likes do not wait for the replica: those answered since so long before it received the
-# last (docs/likes.md).
-PROMOTION_SECONDS: Final = 0.25
+# A replica that does not catch up in this time is not promoted.
+CURRENT_MS: Final = 2_000
 # The share of replicas that lag behind, and how far.
 LAGGING: Final = 0.5
 LAG_SECONDS: Final = 1.0
@@ -61,6 +60,7 @@ class Harm:
         self._meanwhile = meanwhile
         self._client = stage.redis.client()
         self._always = False
+        self.longest_lag = 0.0  # seconds that a promoted replica may have been behind
         self._blow_at, self._toggles_then = 0.0, 0
         self._runs_to_pass = 0
         self._posts = {post_id: number for number, post_id in enumerate(self.cast.post_ids)}
@@ -113,8 +113,12 @@ class Harm:
         standby = self.stage.standby
         if standby is None or not standby.follows():
             return False
-        lags = self.rng.random() < LAGGING
+        # What was answered until now is on the replica when this returns, and may not be lost any more.
         current = time.time()
+        self._client.set("fence:director", 1)
+        if self._client.wait(1, CURRENT_MS) < 1:
+            return False
+        lags = self.rng.random() < LAGGING
         if lags:
             standby.pause()
             deadline = time.monotonic() + LAG_SECONDS
@@ -122,8 +126,9 @@ class Harm:
                 self._meanwhile()
                 time.sleep(0.01)
         self.redis.kill()
-        current = current if lags else time.time()
-        self.board.halt(PROMOTED, math.inf if self.cast.replica_ms else current - PROMOTION_SECONDS, current)
+        killed = time.time()
+        self.longest_lag = max(self.longest_lag, killed - current)
+        self.board.halt(PROMOTED, math.inf if self.cast.replica_ms else current, 0.0 if lags else killed)
         standby.resume()
         with contextlib.closing(standby.client()) as client:
             client.replicaof("NO", "ONE")

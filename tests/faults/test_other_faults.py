@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.integration.api.world import Backend, World, assert_problem, eventually, open_world
+from tests.integration.api.world import API, Backend, World, assert_problem, eventually, open_world
 
 from bapsang_api.kit.redis.client import open_redis
 from bapsang_api.likes.durability import Durability, durability_of
@@ -101,28 +101,28 @@ def pair(valkey: RedisServer) -> Iterator[tuple[RedisServer, RedisServer]]:
 
 
 @pytest.fixture
-async def waiting(
+async def services(
     pair: tuple[RedisServer, RedisServer], mysql: MysqlServer, signing_key_file: Path
-) -> AsyncIterator[World]:
-    """A service whose likes wait for the replica."""
+) -> AsyncIterator[tuple[World, World]]:
+    """A service whose likes wait for the replica, and one whose likes do not."""
     mysql.create_database()
     migrate(mysql.url)
     environment = {
         "BAPSANG_DATABASE_URL": mysql.url,
         "BAPSANG_REDIS_URL": pair[0].url,
-        "BAPSANG_REDIS_REPLICA_MS": "300",
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
         "BAPSANG_ADMIN_PORT": "0",
         "BAPSANG_RATE_LIMITS": "off",
     }
-    async with open_world(Backend("waiting", environment)) as opened:
-        yield opened
+    patient = {**environment, "BAPSANG_REDIS_REPLICA_MS": "300"}
+    async with open_world(Backend("patient", patient)) as one, open_world(Backend("hasty", environment)) as other:
+        yield one, other
 
 
 async def test_a_like_is_answered_when_the_replica_has_it(
-    waiting: World, pair: tuple[RedisServer, RedisServer]
+    services: tuple[World, World], pair: tuple[RedisServer, RedisServer]
 ) -> None:
-    primary, replica = pair
+    (waiting, hasty), (primary, replica) = services, pair
 
     async def follows() -> bool:
         return await durability_of(waiting.runtime.redis) == Durability(log=True, replicas=1)
@@ -133,13 +133,16 @@ async def test_a_like_is_answered_when_the_replica_has_it(
     assert (await alice.send("PUT", f"/posts/{post_id}/likes")).status_code == 204
     replica.pause()
     try:
-        assert (await alice.get(f"/posts/{post_id}")).json()["stats"]["isLiked"] is True  # reads wait for nobody
-        # What changes something and what is there already, by whomever: neither is certain.
-        for person in (bob, alice):
-            assert_problem(await person.send("PUT", f"/posts/{post_id}/likes"), 503, "E503-1")
+        likes = f"{API}/posts/{post_id}/likes"
+        assert (await hasty.http.put(likes, headers=bob.headers)).status_code == 204
+        # It is there already, but by another process, and not on the replica.
+        assert_problem(await bob.send("PUT", f"/posts/{post_id}/likes"), 503, "E503-1")
+        assert_problem(await alice.send("DELETE", f"/posts/{post_id}/likes"), 503, "E503-1")
+        assert (await bob.get(f"/posts/{post_id}")).json()["stats"]["isLiked"] is True  # reads wait for nobody
     finally:
         replica.resume()
-    assert (await bob.send("PUT", f"/posts/{post_id}/likes")).status_code == 204
+    for person in (alice, bob):
+        assert (await person.send("PUT", f"/posts/{post_id}/likes")).status_code == 204
     primary.kill()
     with contextlib.closing(replica.client()) as client:
         assert client.scard(f"like:users:{post_id}") == 2

@@ -391,10 +391,12 @@ async def test_what_waits_while_redis_becomes_a_replica_is_an_outage(server: Ser
     async def waits() -> bool:
         return bool(server.client.info("clients")["blocked_clients"])
 
-    await eventually(waits)
-    with server.refusing("READONLY"), pytest.raises(OUTAGE, match="UNBLOCKED"):
-        await waiting_for
-    await client.aclose()
+    try:
+        await eventually(waits)
+        with server.refusing("READONLY"), pytest.raises(OUTAGE, match="UNBLOCKED"):
+            await waiting_for
+    finally:
+        await client.aclose()
 
 
 async def metric(world: World, name: str) -> dict[str, float]:
