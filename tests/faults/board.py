@@ -87,7 +87,8 @@ class Board:
             behind = self.marked[slot] < self.generation
             self.losable_since[slot] = min(since, self.losable_since[slot]) if behind else since
             self._killed[slot] = 0.0 if behind else killed
-            self.losable_by[slot] = max(CAUSES.index(cause), self.losable_by[slot] if behind else 0)
+            worst = CAUSES.index(cause) if since < math.inf else 0
+            self.losable_by[slot] = max(worst, self.losable_by[slot] if behind else 0)
         self._shared[0] += 1
 
     def go_on(self) -> None:
