@@ -5,7 +5,6 @@ A key of no kind is a bug: `tests/integration/api/test_redis_budget.py` runs the
 
 from collections import deque
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 from redis.asyncio import Redis
@@ -133,7 +132,7 @@ class Usage:
     bytes: dict[str, float]
     memory: int
 
-    @cached_property
+    @property
     def budgets(self) -> dict[str, float]:
         """Bytes that each kind may take."""
         return {kind.name: kind.share * self.memory for kind in KINDS}
