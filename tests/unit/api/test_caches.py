@@ -31,6 +31,7 @@ FUNCTIONS = {
 }
 ATTRIBUTES = {
     "auth/revocation.py _until": "sessions that existed, for half an hour: forgetting one would let its tokens in",
+    "auth/revocation.py _announced": "sessions that existed, for half an hour: forgetting one would let its tokens in",
     "auth/revocation.py _unannounced": "sessions that existed and were just revoked here, until Redis answers, for half an hour",
     "kit/concurrency.py _waiting": "at most `queue` ids that requests wait for",
     "http/bodies.py _held": "senders of requests that are not answered yet",
