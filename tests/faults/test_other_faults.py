@@ -114,7 +114,7 @@ async def services(
         "BAPSANG_ADMIN_PORT": "0",
         "BAPSANG_RATE_LIMITS": "off",
     }
-    patient = {**environment, "BAPSANG_REDIS_REPLICA_MS": "300"}
+    patient = {**environment, "BAPSANG_REDIS_REPLICA_MS": "800"}
     async with open_world(Backend("patient", patient)) as one, open_world(Backend("hasty", environment)) as other:
         yield one, other
 

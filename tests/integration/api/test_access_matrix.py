@@ -33,6 +33,7 @@ class Owner(Enum):
 
 
 OWNERS = {
+    "readExport": Owner.CALLER,
     "createPost": Owner.ANYBODY,
     "toggleLike": Owner.ANYBODY,
     "like": Owner.ANYBODY,

@@ -359,7 +359,7 @@ async def test_likes_are_written_back_from_a_full_redis(site: Site) -> None:
     likes = LikeStore(site.here.runtime.redis)
     with site.redis.settings(appendonly="yes", appendfsync="always"):
         assert (await alice.toggle(left)).status_code == 204
-        await likes.claim([left], "a run that died", durable=False)
+        await likes.claim([left], "a run that died")
         assert (await bob.toggle(left)).status_code == (await alice.toggle(waiting)).status_code == 204
         with site.redis.refusing("OOM"):
             assert_problem(await bob.toggle(waiting), 503, "E503-1")

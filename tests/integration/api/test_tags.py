@@ -11,6 +11,7 @@ from sqlalchemy import Connection, event
 from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.posts import queries as posts
 from bapsang_api.tags import store as tags
+from bapsang_api.users.models import Extent
 
 from .test_erasure import erasure
 from .world import API, Backend, Person, World, assert_problem, make_admin, open_world
@@ -114,7 +115,7 @@ async def test_tags_go_and_come_back_with_the_post(world: World) -> None:
     for _ in range(2):
         assert (await admin.send("POST", f"/admin/posts/{hidden}/show")).status_code == 204
     assert (await listed(world, "집밥"), await popular(world)) == ([kept, hidden], [("집밥", 2)])
-    await erasure(world).erase(alice.user_id, with_posts=True, reason=None)
+    await erasure(world).erase(alice.user_id, Extent.WORDS, reason=None)
     assert (await listed(world, "집밥"), await popular(world)) == ([], [])
     assert await world.rows("SELECT COUNT(*) FROM posts WHERE tags IS NOT NULL AND title = ''") == [(0,)]
     assert await world.rows("SELECT COUNT(*) FROM post_texts") == [(0,)]
