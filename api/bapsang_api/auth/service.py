@@ -183,13 +183,12 @@ class AuthService:
 
     def _rotate(self, connection: Connection, token: str) -> _Rotated | _Reused | None:
         now, token_hash = self._clock.now(), secrets.hash_of(token)
-        session_id = store.session_of(connection, token_hash)
-        if session_id is None:
-            return None
-        family = store.lock_family(connection, session_id)
+        family = store.lock_family(connection, token_hash)
         if family is None or not family.usable:
             return None
-        principal = Principal(family.user_id, family.role, session_id, accounts.number_of(connection, family.user_id))
+        session_id = family.session_id
+        number = accounts.number_of(connection, family.user_id) if family.number is None else family.number
+        principal = Principal(family.user_id, family.role, session_id, number)
         # Read after the lock: a rival may just have rotated it.
         links = store.links_of(connection, session_id, rotated_since=now - GRACE)
         current = links.get(token_hash)
@@ -204,10 +203,12 @@ class AuthService:
         if len(links) > MOST_ROTATIONS:
             raise TooManyRequests(int(GRACE.total_seconds()))
         # No token that is within its grace, so that one exchanged in its last second can be sent again as well.
-        store.tidy_family(connection, session_id, expired_by=now - GRACE, grace_over_by=now - GRACE)
+        if family.created_at < now - secrets.REFRESH_LIFETIME:  # before, none can have expired
+            store.drop_expired(connection, session_id, now - GRACE)
         successor = secrets.new_token()
         store.mark_used(connection, session_id, now)
-        store.mark_rotated(connection, token_hash, now, secrets.seal(successor, token))
+        sealed = secrets.seal(successor, token)
+        store.rotate(connection, session_id, token_hash, now=now, sealed_successor=sealed, grace_over_by=now - GRACE)
         store.add_token(
             connection,
             RefreshToken(

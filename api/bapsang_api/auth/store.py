@@ -6,16 +6,17 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from redis.asyncio import Redis
-from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, exists, func, insert, or_, select, update
 
 from bapsang_api.auth.models import AccessEntry, AuthSession, RefreshToken
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.security.tokens import LIFETIME
-from bapsang_api.users.models import STATUS_ACTIVE, User
+from bapsang_api.users.models import STATUS_ACTIVE, User, UserNumber
 
 sessions = table_of(AuthSession)
 tokens = table_of(RefreshToken)
 users = table_of(User)
+user_numbers = table_of(UserNumber)
 access_log = table_of(AccessEntry)
 
 REVOKED_STREAM: Final = "auth:revoked"
@@ -24,11 +25,13 @@ _last_use = func.coalesce(sessions.c.last_used_at, sessions.c.created_at)
 
 @dataclass(frozen=True)
 class Family:
-    """A login session, locked until the end of the transaction."""
+    """A login session, locked until the end of the transaction. `number` is the user's, None without one."""
 
     session_id: str
+    created_at: datetime
     user_id: str
     role: str
+    number: int | None
     usable: bool  # not revoked, and its user is active
 
 
@@ -69,20 +72,33 @@ def session_of(connection: Connection, token_hash: str) -> str | None:
     return connection.scalar(select(tokens.c.session_id).where(tokens.c.token_hash == token_hash))
 
 
-def lock_family(connection: Connection, session_id: str) -> Family | None:
-    """Return the session and lock its row; None when it was purged a moment ago.
+_FAMILY: Final = (
+    select(
+        sessions.c.id,
+        sessions.c.created_at,
+        sessions.c.user_id,
+        users.c.user_role,
+        user_numbers.c.number,
+        sessions.c.revoked_at,
+        users.c.user_status,
+    )
+    .join_from(tokens, sessions, sessions.c.id == tokens.c.session_id)
+    .join(users, users.c.id == sessions.c.user_id)
+    .outerjoin(user_numbers, user_numbers.c.user_id == sessions.c.user_id)
+    .where(tokens.c.token_hash == bindparam("token_hash"))
+    .with_for_update(of=sessions)
+)
+
+
+def lock_family(connection: Connection, token_hash: str) -> Family | None:
+    """Return the session that a refresh token belongs to and lock its row; None without one.
 
     Everything that changes a family takes this one lock first: no deadlocks.
     """
-    row = connection.execute(
-        select(sessions.c.id, sessions.c.user_id, sessions.c.revoked_at, users.c.user_role, users.c.user_status)
-        .join(users, users.c.id == sessions.c.user_id)
-        .where(sessions.c.id == session_id)
-        .with_for_update(of=sessions)
-    ).one_or_none()
+    row = connection.execute(_FAMILY, {"token_hash": token_hash}).one_or_none()
     if row is None:
         return None
-    return Family(row.id, row.user_id, row.user_role, row.revoked_at is None and row.user_status == STATUS_ACTIVE)
+    return Family(*row[:5], row.revoked_at is None and row.user_status == STATUS_ACTIVE)
 
 
 def token_of(connection: Connection, token_hash: str) -> StoredToken | None:
@@ -109,22 +125,35 @@ def mark_used(connection: Connection, session_id: str, now: datetime) -> None:
     connection.execute(update(sessions).where(sessions.c.id == session_id).values(last_used_at=now))
 
 
-def mark_rotated(connection: Connection, token_hash: str, now: datetime, sealed_successor: bytes) -> None:
-    connection.execute(
-        update(tokens)
-        .where(tokens.c.token_hash == token_hash)
-        .values(rotated_at=now, sealed_successor=sealed_successor)
+_ROTATED: Final = tokens.c.token_hash == bindparam("rotated")
+_OVER: Final = and_(tokens.c.rotated_at < bindparam("grace_over_by"), tokens.c.sealed_successor.is_not(None))
+_ROTATE: Final = (
+    update(tokens)
+    .where(tokens.c.session_id == bindparam("of_session"), or_(_ROTATED, _OVER))
+    .values(
+        sealed_successor=case((_ROTATED, bindparam("sealed", type_=tokens.c.sealed_successor.type)), else_=None),
+        rotated_at=case((_ROTATED, bindparam("now", type_=tokens.c.rotated_at.type)), else_=tokens.c.rotated_at),
     )
+)
 
 
-def tidy_family(connection: Connection, session_id: str, *, expired_by: datetime, grace_over_by: datetime) -> None:
-    """Drop a family's expired tokens, and the sealed successors that may no longer be given."""
+def rotate(
+    connection: Connection,
+    session_id: str,
+    token_hash: str,
+    *,
+    now: datetime,
+    sealed_successor: bytes,
+    grace_over_by: datetime,
+) -> None:
+    """Rotate a token out, and drop the family's sealed successors that may no longer be given."""
+    given = {"rotated": token_hash, "of_session": session_id, "now": now, "sealed": sealed_successor}
+    connection.execute(_ROTATE, {**given, "grace_over_by": grace_over_by})
+
+
+def drop_expired(connection: Connection, session_id: str, expired_by: datetime) -> None:
+    """Drop a family's expired tokens."""
     connection.execute(delete(tokens).where(tokens.c.session_id == session_id, tokens.c.expires_at < expired_by))
-    connection.execute(
-        update(tokens)
-        .where(tokens.c.session_id == session_id, tokens.c.rotated_at < grace_over_by)
-        .values(sealed_successor=None)
-    )
 
 
 def revoke_sessions(connection: Connection, session_ids: Sequence[str], now: datetime) -> None:
