@@ -132,8 +132,6 @@ def settled(connection: Connection, these: Iterable[DueImage], again_at: datetim
         connection.execute(
             update(images)
             .where(images.c.id == image.image_id, images.c.settle_at == image.settle_at)
-            .where(images.c.withheld_at.is_not_distinct_from(image.withheld_at))
-            .where(images.c.unused_since.is_not_distinct_from(image.unused_since))
             .values(settle_at=again_at)
         )
 
