@@ -82,7 +82,7 @@ def claim(connection: Connection, owner_id: str, image_ids: Collection[str], now
     connection.execute(
         update(images)
         .where(images.c.id.in_(found))
-        .values(unused_since=None, settle_at=None, confirmed_at=func.coalesce(images.c.confirmed_at, now))
+        .values(unused_since=None, confirmed_at=func.coalesce(images.c.confirmed_at, now))
     )
     return True
 
