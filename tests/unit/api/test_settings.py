@@ -88,6 +88,7 @@ def test_servers_are_taken_as_given() -> None:
         ("BAPSANG_RATE_LIMITS", "none"),
         ("BAPSANG_RATE_LIMITS", "ip=0/60"),
         ("BAPSANG_RATE_LIMITS", "ip=5/60,read=5/60"),
+        ("BAPSANG_RATE_LIMITS", "ip=5/86401"),
     ],
 )
 def test_bad_value_is_refused_in_one_line_that_names_it_and_hides_secrets(variable: str, value: str) -> None:
