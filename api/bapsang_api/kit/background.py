@@ -83,15 +83,15 @@ class Background:
 async def repeating(seconds: float, *runs: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Do these runs one after the other, for ever, with a pause before each round.
 
-    A round that a dependency refuses is logged, and the next one makes up for it.
+    A run that a dependency refuses is logged, holds none of the others up, and is made up for in the next round.
     """
     while True:
         await asyncio.sleep(seconds)
-        try:
-            for run in runs:
+        for run in runs:
+            try:
                 await run()
-        except Unavailable as error:
-            log.warning("chores.delayed", extra={"error": describe(error.__cause__ or error)})
+            except Unavailable as error:
+                log.warning("chores.delayed", extra={"error": describe(error.__cause__ or error)})
 
 
 def pause_after(failures: int, first: float = FIRST_PAUSE) -> float:

@@ -10,9 +10,10 @@ from prometheus_client import CollectorRegistry
 
 from bapsang_api.admin import create_admin_app
 from bapsang_api.kit import background
-from bapsang_api.kit.background import MOST_FAILURES, Background
+from bapsang_api.kit.background import MOST_FAILURES, Background, repeating
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.metrics import Metrics
+from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.redis.budget import Budget
 from bapsang_api.kit.redis.client import EMBEDDED, open_redis
 from bapsang_api.kit.redis.pipeline import Pipeline
@@ -117,3 +118,19 @@ async def test_a_task_that_should_run_for_ever_and_returns_has_failed() -> None:
 def test_pauses_double_up_to_half_a_minute() -> None:
     pauses = [background.pause_after(failures, 0.5) for failures in range(1, MOST_FAILURES + 1)]
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+
+
+async def test_a_run_that_is_refused_holds_none_of_the_others_up() -> None:
+    done = asyncio.Event()
+
+    async def refused() -> None:
+        raise Unavailable
+
+    async def fine() -> None:
+        done.set()
+
+    chores = asyncio.create_task(repeating(0, refused, fine))
+    try:
+        await asyncio.wait_for(done.wait(), 5)
+    finally:
+        chores.cancel()
