@@ -5,13 +5,11 @@ once, and what no event told of is checked by the API when it is used, or collec
 """
 
 import functools
-import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote_plus
 
 from boto3.session import Session
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bapsang_api.uploads import rules
 from bapsang_api.uploads.bucket import Bucket
 from bapsang_api.uploads.checking import check
+from bapsang_api.uploads.events import events
 from bapsang_api.uploads.s3 import Objects, open_client
 
 log = logging.getLogger(__name__)
@@ -40,8 +39,9 @@ def handler(batch: Mapping[str, Any], _context: object) -> dict[str, Any]:
     failed = []
     for message in batch["Records"]:
         try:
-            for key in _uploads(message["body"]):
-                verdicts[check(_objects(), key)] += 1
+            for event in events(message["body"]):
+                if rules.is_any_upload(event.key):
+                    verdicts[check(_objects(), event.key)] += 1
         except (BotoCoreError, ClientError, ValueError, KeyError, TypeError) as error:
             # The type alone says enough; the text may repeat what somebody has sent.
             log.warning(
@@ -50,17 +50,3 @@ def handler(batch: Mapping[str, Any], _context: object) -> dict[str, Any]:
             failed.append({"itemIdentifier": message["messageId"]})
     log.info("uploads.checked", extra={**verdicts, "failed": len(failed)})
     return {"batchItemFailures": failed}
-
-
-def _uploads(body: str) -> Iterator[str]:
-    """Yield the keys that a message of S3 tells of. Raises ValueError, KeyError or TypeError for any other message."""
-    told = json.loads(body)
-    if not isinstance(told, dict):
-        raise ValueError("no object")
-    # Sent once, when the notification is set up.
-    if told.get("Event") == "s3:TestEvent":
-        return
-    for record in told["Records"]:
-        key = unquote_plus(record["s3"]["object"]["key"])
-        if rules.is_any_upload(key):
-            yield key

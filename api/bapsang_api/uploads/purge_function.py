@@ -6,18 +6,18 @@ come twice cost a second invalidation and nothing else.
 
 import functools
 import hashlib
-import json
 import logging
 import os
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote
 
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bapsang_api.uploads import rules
+from bapsang_api.uploads.events import events
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +64,6 @@ def _invalidate(paths: list[str], message_ids: list[str]) -> None:
 
 
 def _removed(body: str) -> list[str]:
-    """Return the paths of the pictures that a message of S3 says were removed. Raises ValueError, KeyError or TypeError."""
-    told = json.loads(body)
-    if not isinstance(told, dict):
-        raise ValueError("no object")
-    if told.get("Event") == "s3:TestEvent":  # sent once, when the notification is set up
-        return []
-    keys = [
-        unquote_plus(record["s3"]["object"]["key"])
-        for record in told["Records"]
-        if "ObjectRemoved" in record["eventName"]
-    ]
-    return [f"/{quote(key)}" for key in keys if key.startswith(rules.PUBLIC_PREFIX)]
+    """Return the paths of the pictures that a message of S3 says were removed. Raises what `events` does."""
+    removed = (event.key for event in events(body) if "ObjectRemoved" in event.name)
+    return [f"/{quote(key)}" for key in removed if key.startswith(rules.PUBLIC_PREFIX)]
