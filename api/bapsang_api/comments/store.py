@@ -248,6 +248,9 @@ def erase(connection: Connection, comment_id: str, now: datetime) -> None:
     change(connection, comment_id, content="", comment_status=STATUS_DELETED, deleted_at=deleted_at)
 
 
+_DESTROY: Final = update(comments).values(content="", deleted_at=None, updated_at=None)
+
+
 def deleted_before(connection: Connection, moment: datetime, limit: int) -> list[tuple[str, str]]:
     """Return up to `limit` comments deleted before a moment and not destroyed yet: ids of post and comment."""
     statement = select(comments.c.post_id, comments.c.comment_id).where(comments.c.deleted_at < moment)
@@ -257,14 +260,12 @@ def deleted_before(connection: Connection, moment: datetime, limit: int) -> list
 
 def destroy(connection: Connection, comment_ids: Sequence[str]) -> None:
     """Overwrite what deleted comments said, and forget when that was. Their places in the tree stay."""
-    gone = update(comments).where(comments.c.comment_id.in_(comment_ids))
-    connection.execute(gone.values(content="", deleted_at=None, updated_at=None))
+    connection.execute(_DESTROY.where(comments.c.comment_id.in_(comment_ids)))
 
 
 def destroy_all_of(connection: Connection, post_ids: Sequence[str]) -> None:
     """Overwrite what all comments of deleted posts said."""
-    gone = update(comments).where(comments.c.post_id.in_(post_ids))
-    connection.execute(gone.values(content="", deleted_at=None, updated_at=None))
+    connection.execute(_DESTROY.where(comments.c.post_id.in_(post_ids)))
 
 
 def count_in(connection: Connection, post_id: str) -> bool:
