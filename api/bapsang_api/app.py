@@ -1,7 +1,7 @@
 """The public application: routers, error answers and the gateway around them."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bapsang_api import docs, openapi
 from bapsang_api.auth import discovery
+from bapsang_api.auth.routes import HASHES, account_router
 from bapsang_api.auth.routes import REPLAYS as AUTH_REPLAYS
-from bapsang_api.auth.routes import account_router
 from bapsang_api.auth.routes import router as auth_router
 from bapsang_api.comments.routes import REPLAYS as COMMENT_REPLAYS
 from bapsang_api.comments.routes import router as comments_router
@@ -120,9 +120,12 @@ def create_app(
     limiter: RateLimiter,
     shedder: Shedder,
     idempotency: Idempotency,
+    room_to_hash: Callable[[], None],
     hops: int,
 ) -> Gateway:
-    """Return the application; `services` are handed to routes by their class. `hops`: how many proxies each request passes."""
+    """Return the application; `services` are handed to routes by their class. `room_to_hash` raises Unavailable when no password
+    can be hashed now. `hops`: how many proxies each request passes.
+    """
     cors = Cors(cors_origins)
     # No redirects for a slash too many: an unknown path is 404. Documents are served by `docs`.
     app = _Framework(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
@@ -143,6 +146,7 @@ def create_app(
         limiter=limiter,
         shedder=shedder,
         idempotency=idempotency,
+        rooms=dict.fromkeys(HASHES, room_to_hash),
         hops=hops,
     )
 

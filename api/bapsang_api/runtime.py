@@ -168,6 +168,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         limiter=limiter,
         shedder=shedder,
         idempotency=Idempotency(redis, verifier, REPLAYS),
+        room_to_hash=passwords.require_room,
         hops=settings.trusted_hops,
     )
     admin = create_admin_app(lifecycle, metrics, like_store, recounting, Budget(redis), clock)

@@ -14,17 +14,19 @@ from bapsang_api.kit.threads import BoundedPool
 # 19 MiB, two passes, one lane: the OWASP minimum, about 65 ms of CPU on a small core.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
-# What hashing takes of one processor for long, and the CPU seconds that it takes at once after a pause: some six logins a second
-# of a process. A priority alone keeps other threads of the process from waiting, but not its database, its Redis and its
-# neighbours, which share the processors by groups: a flood that hashed all the time made read p99 6.7 times as long.
+# The part of the time in which a hash may be under way, and the seconds at once after a pause: nine logins a second of a process
+# with a processor to spare. A hash has a low priority, so it takes the longer the more others have to do, and fewer are let in
+# before answers to readers get slow. Counted in CPU seconds alone, a flood made read p99 ten times as long.
 SHARE: Final = 0.2
 BURST: Final = 0.1
+# A hash counts as so many times its CPU seconds at most: two logins a second are let in however busy the processors are.
+_MOST_STRETCHED: Final = 4
 
 T = TypeVar("T")
 
 
 class Budget:
-    """CPU seconds that jobs may take: `share` of a processor for long, and `burst` at once after a pause."""
+    """Seconds that jobs may take, working or waiting for a processor: a `share` of the time for long, `burst` at once after a pause."""
 
     def __init__(self, share: float, burst: float) -> None:
         self._share, self._burst = share, burst
@@ -34,12 +36,13 @@ class Budget:
     def run(self, job: Callable[[], T]) -> T:
         """Return what `job` returns. Waits before until what others took of the budget is earned again, at most a job's time / share."""
         time.sleep(self._owed() / self._share)
-        begun = time.thread_time()
+        begun, worked = time.monotonic(), time.thread_time()
         try:
             return job()
         finally:
+            taken = min(time.monotonic() - begun, _MOST_STRETCHED * (time.thread_time() - worked))
             with self._lock:
-                self._left -= time.thread_time() - begun
+                self._left -= taken
 
     def _owed(self) -> float:
         with self._lock:
@@ -50,8 +53,8 @@ class Budget:
 
 
 class Passwords:
-    """Hashes and checks passwords on a thread that takes what processor others leave, and SHARE of one at most; at most `queue`
-    callers wait, the next gets Unavailable.
+    """Hashes and checks passwords on a thread that takes what processor others leave, for SHARE of the time at most; at most
+    `queue` callers wait, the next gets Unavailable.
     """
 
     def __init__(self, *, threads: int = 1, queue: int = 8) -> None:

@@ -81,10 +81,6 @@ class AuthService:
         self._database, self._users, self._passwords = database, users, passwords
         self._issuer, self._revoked, self._clock, self._ids = issuer, revoked, clock, ids
 
-    def require_room(self) -> None:
-        """Raise Unavailable when too many wait for their passwords to be hashed: before anything is counted or asked."""
-        self._passwords.require_room()
-
     async def sign_up(
         self, *, email: str, password: str, nickname: str, image: Named | None, consent: Consent | None, address: str
     ) -> str:

@@ -7,7 +7,7 @@ costs more than a whole cached read.
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -60,10 +60,13 @@ class Gateway:
         limiter: RateLimiter,
         shedder: Shedder,
         idempotency: Idempotency,
+        rooms: Mapping[tuple[str, str], Callable[[], None]],
         hops: int,
     ) -> None:
-        """`hops`: how many proxies of our own each request passes."""
-        self.hops = hops
+        """`rooms`: what raises Unavailable for a method and path that have no room, before anything else is done with a request.
+        `hops`: how many proxies of our own each request passes.
+        """
+        self.hops, self._rooms = hops, rooms
         self.bodies, self.body_seconds = Bodies(), BODY_SECONDS
         self.framework, self.services, self.idempotency, self.shedder = framework, services, idempotency, shedder
         self._routes = {key: route for route in routes for key in route.matches_of()}
@@ -141,6 +144,9 @@ class Gateway:
             if request.path.startswith(_LIMITED) or kind is Kind.WRITE:
                 self._limiter.admit(request.scope, Limit.IP, request.sender)
             self._limit_head(request)
+            if (require_room := self._rooms.get((request.method, request.path))) is not None:
+                request.route = request.path
+                require_room()
             # Direct routes first: list, detail, likes and comments make up the peak.
             _, under_posts, rest = request.path.partition(POSTS)
             post_id, slash, rest = rest.partition("/")

@@ -1,6 +1,7 @@
 """Login sessions as browsers and others use them: several cookies of one name, pages of other origins, wrong passwords of strangers."""
 
 import asyncio
+import threading
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -8,8 +9,10 @@ import httpx
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 
+from bapsang_api.auth import passwords
+
 from .test_ratelimit import LOGIN, limited, log_in
-from .world import API, PASSWORD, Backend, Person, World, assert_problem, open_world, refresh_cookie
+from .world import API, PASSWORD, Backend, Person, World, assert_problem, eventually, open_world, refresh_cookie
 
 pytestmark = pytest.mark.both_databases
 
@@ -133,6 +136,27 @@ async def test_who_is_refused_for_want_of_room_has_not_guessed(servers: Backend)
             tries = (log_in(world, email="nobody@example.com", password="Wrong-2026!") for _ in range(25))
             statuses += await asyncio.gather(*tries)
     assert set(statuses) == {401, 503}
+
+
+async def test_nothing_is_read_of_whom_there_is_no_room_for(servers: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a flood would cost ten times as much: its bodies are as long as it likes."""
+    go, usual = threading.Event(), passwords._matches
+    monkeypatch.setattr(passwords, "_matches", lambda *given: go.wait() and usual(*given))
+    async with open_world(servers) as world:
+        logins = [asyncio.create_task(log_in(world, email=f"{n}@example.com")) for n in range(9)]
+        junk = {"content": b"{", "headers": {"Content-Type": "application/json"}}
+
+        async def refused() -> bool:
+            return (await world.http.post(f"{API}/auth/tokens", **junk)).status_code == 503
+
+        try:
+            await eventually(refused)
+            assert_problem(await world.http.post(f"{API}/auth/users", **junk), 503, "E503-1")
+        finally:
+            go.set()
+        assert await asyncio.gather(*logins) == [401] * 9
+        for path in ("tokens", "users"):
+            assert_problem(await world.http.post(f"{API}/auth/{path}", **junk), 400, "E400-1")
 
 
 async def test_guesses_at_the_same_time_are_all_counted(servers: Backend) -> None:

@@ -12,14 +12,19 @@ TICK = os.sysconf("SC_CLK_TCK")
 CORES = 2  # everything runs on so many: what a small node has
 
 
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that run."""
+    return [int(one) for path in Path(f"/proc/{pid}/task").glob("*/children") for one in path.read_text().split()]
+
+
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process so far, user and system, with that of children that have ended."""
+    """Return the CPU time of a process so far, user and system, with that of its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / TICK
+    return sum(map(int, fields[11:15])) / TICK + sum(map(cpu_seconds, children(pid)))
 
 
 def memory(pid: int) -> dict[str, float]:
-    """Return resident memory in MiB, now and at its highest."""
+    """Return resident memory in MiB, now and at its highest, of a process without its children."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     sizes = {
         name: int(value.split()[0]) / 1024
