@@ -19,8 +19,8 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 # before answers to readers get slow. Counted in CPU seconds alone, a flood made read p99 ten times as long.
 SHARE: Final = 0.2
 BURST: Final = 0.1
-# A hash counts as so many times its CPU seconds at most: two logins a second are let in however busy the processors are.
-_MOST_STRETCHED: Final = 4
+# A hash counts as so many times its CPU seconds at most: four logins a second are let in however busy the processors are.
+_MOST_STRETCHED: Final = 2
 
 T = TypeVar("T")
 

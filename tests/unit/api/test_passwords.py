@@ -37,7 +37,7 @@ def test_who_waits_for_a_processor_is_charged_for_it() -> None:
     assert seconds_of(interrupted, Budget(0.25, 0.01), 4) >= charged
 
 
-def test_who_waits_for_long_is_charged_for_four_times_the_work() -> None:
+def test_who_waits_for_long_is_charged_for_twice_the_work() -> None:
     """So that some are let in however much others have to do."""
     budget = Budget(0.25, 0.0)
     budget.run(lambda: time.sleep(0.4))
