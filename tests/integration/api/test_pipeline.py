@@ -107,7 +107,7 @@ async def test_a_connection_that_was_closed_while_idle_is_replaced(client: Redis
 async def test_a_connection_lost_under_way_fails_what_was_sent_and_nothing_else_is_mixed_up(
     client: Redis, empty_redis: str
 ) -> None:
-    pipeline = Pipeline(client, seconds=10)
+    pipeline = Pipeline(client, seconds=2)  # for so long it refuses after a failure
     await pipeline.run("PING")
     other = open_redis(empty_redis)
     await other.client_pause(400, all=False)  # writes only: this one can still be asked to kill
