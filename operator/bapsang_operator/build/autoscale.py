@@ -46,9 +46,12 @@ def _by_cpu(community: Community) -> Manifest:
 
 def _scaled_object(community: Community, keda: Keda) -> Manifest:
     name, scaling = names.api_burst(community.name), community.api.autoscaling
-    # Of the burst pods alone: what base pods serve asks for no burst pod.
-    pods = f'namespace="{community.namespace}",pod=~"{name}-.+"'
-    query = f"sum(rate(bapsang_http_requests_total{{{pods}}}[1m]))"
+    # The offered load: what both tiers answer, refusals as well, less what base pods carry. One Service feeds both tiers,
+    # so the requests of burst pods alone grow with their number, and a peak would be met step by step.
+    base = names.api_base(community.name)
+    pods = f'namespace="{community.namespace}",pod=~"({base}|{name})-.+"'
+    carried = community.api.base_replicas * keda.requests_per_pod
+    query = f"clamp_min(sum(rate(bapsang_http_requests_total{{{pods}}}[1m])) - {carried}, 0)"
     served = {"serverAddress": keda.prometheus_url, "query": query, "threshold": str(keda.requests_per_pod)}
     return {
         "apiVersion": SCALED_OBJECT.api_version,
@@ -72,16 +75,13 @@ def _target(community: Community) -> Manifest:
 
 
 def _behavior(community: Community) -> Manifest:
-    """Up: doubling or four pods a quarter minute, for a steep meal-time peak. Down: gently."""
+    """Up: to what the load asks for, at once: each step waits for nodes. Down: gently."""
     scaling = community.api.autoscaling
     return {
         "scaleUp": {
             "stabilizationWindowSeconds": scaling.scale_up_seconds,
             "selectPolicy": "Max",
-            "policies": [
-                {"type": "Percent", "value": 100, "periodSeconds": 15},
-                {"type": "Pods", "value": 4, "periodSeconds": 15},
-            ],
+            "policies": [{"type": "Pods", "value": community.api.burst.max_replicas, "periodSeconds": 15}],
         },
         "scaleDown": {
             "stabilizationWindowSeconds": scaling.scale_down_seconds,

@@ -35,13 +35,14 @@ def test_without_keda_the_one_by_cpu_stays() -> None:
     assert autoscale.autoscaler(community(), has_keda=True).key == HPA
 
 
-def test_scaled_object_counts_requests_of_burst_pods_and_behaves_like_the_one_by_cpu() -> None:
+def test_scaled_object_counts_what_base_pods_leave_and_behaves_like_the_one_by_cpu() -> None:
     spec = scaled()["spec"]
     cpu, requests = spec["triggers"]
     assert cpu == {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "60"}}
     assert requests["metadata"] == {
         "serverAddress": "http://p:9090",
-        "query": 'sum(rate(bapsang_http_requests_total{namespace="ns",pod=~"c-api-burst-.+"}[1m]))',
+        "query": 'clamp_min(sum(rate(bapsang_http_requests_total{namespace="ns",pod=~"(c-api-base|c-api-burst)-.+"}[1m]))'
+        " - 100, 0)",
         "threshold": "50",
     }
     by_cpu = autoscale.autoscaler(community(), has_keda=False).manifest["spec"]

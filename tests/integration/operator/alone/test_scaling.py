@@ -1,0 +1,290 @@
+"""How many steps a tenfold load takes: the real autoscaler, workload controllers and scheduler; kubelets and load are played.
+
+The load is that of the sample on EKS: from its average to its peak, at its CPU a request.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.integration.operator.alone.metrics import Metrics, served
+from tests.integration.operator.client import ROOT, Client
+from tests.integration.operator.controlplane import ControlPlane, process, programs
+from tests.integration.operator.namespace import Namespace
+from tests.waiting import eventually
+
+from bapsang_operator import build
+from bapsang_operator.child import Manifest
+from bapsang_operator.kinds import BY_NAME, POD, Kind
+from bapsang_operator.spec import Community, parse
+
+NODE = Kind("Node", "", "v1", "nodes")
+CONTROLLERS = ("deployment-controller", "replicaset-controller", "horizontal-pod-autoscaler-controller")
+SAMPLE = "community-eks.yaml"
+BASE, BURST = "bapsang-api-base", "bapsang-api-burst"
+REQUEST = 600  # millicores of a pod
+NODE_SECONDS = 2  # until a new node is there: two rounds of the autoscaler
+SETTLED_SECONDS = 6
+
+
+class Digests(dict[tuple[str, str], str]):
+    """All Secrets exist."""
+
+    def get(self, key: Any, _default: Any = None) -> Any:  # type: ignore[override]
+        return "digest"
+
+
+class Load:
+    """Requests a second, shared evenly by the ready pods of one Service, and the CPU that they take."""
+
+    def __init__(self, community: Community) -> None:
+        traffic, scaling = community.estate.traffic, community.api.autoscaling
+        self.rate, self.peak = float(traffic.average_qps), float(traffic.peak_qps)
+        self._cpu_ms = traffic.cpu_ms_per_request
+        self.per_pod = math.floor(REQUEST * scaling.target_cpu / 100 / self._cpu_ms)
+        self.ready: frozenset[str] = frozenset()
+
+    def cpu(self) -> dict[str, float]:
+        """Millicores by pod: at most a whole node's two processors."""
+        each = self.rate / max(1, len(self.ready))
+        return {name: min(1900.0, each * self._cpu_ms) for name in self.ready}
+
+    def answered(self, pods: str) -> float:
+        """Requests a second that pods answer whose name matches; what is refused is an answer."""
+        matching = [name for name in self.ready if re.fullmatch(pods, name)]
+        return self.rate * len(matching) / max(1, len(self.ready))
+
+
+class Kubelets:
+    """Makes pods ready, all that are wanted together, once the autoscaler has wanted as many for some rounds: a node takes
+    longer to come than the autoscaler to look again, so what it wants meanwhile is one step.
+    """
+
+    def __init__(self, client: Client, namespace: str, load: Load) -> None:
+        self._client, self._namespace, self._load = client, namespace, load
+        self._over = threading.Event()
+        self._wanted, self._since = 0, 0.0
+        self.steps: list[int] = []  # burst pods, at the start and after each step
+        self.trouble: list[Exception] = []
+
+    def __enter__(self) -> Kubelets:
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        assert self.trouble == []
+
+    def _work(self) -> None:
+        while not self._over.wait(0.1):
+            try:
+                self._look()
+            except Exception as error:
+                self.trouble.append(error)
+                return
+
+    def _look(self) -> None:
+        deployments = {one["metadata"]["name"]: one for one in self._list("Deployment")}
+        burst, base = (deployments[name]["spec"]["replicas"] for name in (BURST, BASE))
+        if burst != self._wanted:
+            self._wanted, self._since = burst, time.monotonic()
+        pods = self._client.list(POD, self._namespace)
+        names = frozenset(pod["metadata"]["name"] for pod in pods)
+        placed = len(pods) == burst + base and all(pod["spec"].get("nodeName") for pod in pods)
+        if placed and names != self._load.ready and time.monotonic() - self._since > NODE_SECONDS:
+            for pod in pods:
+                self._client.patch(POD, self._namespace, pod["metadata"]["name"], _running(), "/status")
+            self._load.ready = names
+            self.steps.append(burst)
+
+    @property
+    def rested(self) -> float:
+        """For how many seconds the autoscaler has wanted as many pods as are ready."""
+        return time.monotonic() - self._since if self.steps[-1:] == [self._wanted] else 0.0
+
+    def _list(self, kind: str) -> list[dict[str, Any]]:
+        return self._client.list(BY_NAME[kind], self._namespace)
+
+
+def _running() -> dict[str, Any]:
+    at = "2026-01-01T00:00:00Z"  # long ago: the autoscaler leaves out what has just started
+    ready = {"type": "Ready", "status": "True", "lastTransitionTime": at}
+    return {"status": {"phase": "Running", "startTime": at, "conditions": [ready]}}
+
+
+@pytest.fixture(scope="module")
+def controllers(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The controllers of workloads, the autoscaler's with a round a second, and the scheduler."""
+    found, folder = programs(), tmp_path_factory.mktemp("controllers")
+    assert found is not None
+    common = [f"--kubeconfig={control_plane.admin}", "--leader-elect=false", "--secure-port=0"]
+    autoscaler = [
+        "--horizontal-pod-autoscaler-sync-period=1s",
+        "--horizontal-pod-autoscaler-cpu-initialization-period=0s",
+        "--horizontal-pod-autoscaler-initial-readiness-delay=0s",
+    ]
+    with (
+        process(
+            "workloads",
+            [
+                str(found.kube),
+                "kube-controller-manager",
+                f"--controllers={','.join(CONTROLLERS)}",
+                *common,
+                *autoscaler,
+            ],
+            folder,
+        ),
+        process("scheduler", [str(found.kube), "kube-scheduler", *common], folder),
+    ):
+        yield
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("certificate")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60)
+    return certificate, key
+
+
+@pytest.fixture
+def nodes(client: Client) -> Iterator[None]:
+    """Room for every pod of the sample: what fits where is another test's."""
+    labels = {"kubernetes.io/arch": "arm64", "kubernetes.io/os": "linux"}
+    made, prefix = [], secrets.token_hex(4)  # pods of another test stay where they are
+    for number in range(12):
+        capacity = "SPOT" if number > 3 else "ON_DEMAND"
+        zone = f"ap-northeast-2{'ac'[number % 2]}"
+        labels |= {"eks.amazonaws.com/capacityType": capacity, "topology.kubernetes.io/zone": zone}
+        made.append(
+            add_node(client, f"scaling-{prefix}-{number}", labels, {"cpu": "1930m", "memory": "3300Mi", "pods": "17"})
+        )
+    yield
+    for name in made:
+        client.delete_if_there(NODE, None, name)
+
+
+def add_node(client: Client, name: str, labels: dict[str, str], allocatable: dict[str, str]) -> str:
+    """Make a node without a kubelet that pods can be bound to."""
+    labels = labels | {"kubernetes.io/hostname": name}
+    assert client.create(NODE, {"metadata": {"name": name, "labels": labels}}).is_success
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+    status = {"capacity": allocatable, "allocatable": allocatable, "conditions": [ready]}
+    client.patch(NODE, None, name, {"status": status}, "/status")
+    client.patch(NODE, None, name, {"spec": {"taints": None}})  # not-ready, which nobody would take off
+    return name
+
+
+def sample(namespace: str, **autoscaling: Any) -> Community:
+    text = (ROOT / "manifests/samples" / SAMPLE).read_text()
+    (found,) = (one for one in yaml.safe_load_all(text) if one["kind"] == "Community")
+    found["metadata"] |= {"namespace": namespace, "uid": "1", "generation": 1}
+    found["spec"]["api"]["autoscaling"] |= autoscaling
+    return parse(found)
+
+
+def install(namespace: Namespace, community: Community) -> Manifest:
+    """Create both tiers and the autoscaler that KEDA or the operator makes; return the autoscaler as the spec has it."""
+    for child in build.children(community, Digests(), has_keda=True):
+        if child.key.kind in {"Deployment", "HorizontalPodAutoscaler"}:
+            manifest = child.manifest | {"metadata": {**child.manifest["metadata"], "ownerReferences": []}}
+            answer = namespace.client.create(BY_NAME[child.key.kind], manifest)
+            assert answer.is_success, answer.text
+        if child.key.kind in {"HorizontalPodAutoscaler", "ScaledObject"}:
+            autoscaler = child.manifest
+    return autoscaler
+
+
+def as_keda_does(scaled: Manifest) -> Manifest:
+    """Return the autoscaler that KEDA makes of a ScaledObject (keda.sh/docs: triggers of type cpu and prometheus)."""
+    spec = scaled["spec"]
+    cpu, prometheus = spec["triggers"]
+    utilization = {"type": "Utilization", "averageUtilization": int(cpu["metadata"]["value"])}
+    average = {"type": "AverageValue", "averageValue": prometheus["metadata"]["threshold"]}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": f"keda-hpa-{BURST}", "namespace": scaled["metadata"]["namespace"]},
+        "spec": {
+            "scaleTargetRef": spec["scaleTargetRef"],
+            "minReplicas": spec["minReplicaCount"],
+            "maxReplicas": spec["maxReplicaCount"],
+            "behavior": spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"],
+            "metrics": [
+                {"type": "Resource", "resource": {"name": "cpu", "target": utilization}},
+                {"type": "External", "external": {"metric": {"name": "offered"}, "target": average}},
+            ],
+        },
+    }
+
+
+def value_of(query: str, load: Load) -> float:
+    """Return what Prometheus answers: the rate of the pods that the query names, less a number, and at least 0."""
+    found = re.fullmatch(r'clamp_min\(sum\(rate\(\w+\{.*pod=~"(?P<pods>.+)"\}\[1m\]\)\) - (?P<less>\d+), 0\)', query)
+    assert found, query
+    return max(0.0, load.answered(found["pods"]) - float(found["less"]))
+
+
+def steps(namespace: Namespace, load: Load) -> list[int]:
+    """Return how many burst pods there were, one after the other, from a quiet start until the autoscaler wants no more."""
+    with Kubelets(namespace.client, namespace.name, load) as kubelets:
+        eventually(lambda: kubelets.steps, 60, "all pods are ready")
+        eventually(lambda: current(namespace) == kubelets.steps[-1], 30, "the autoscaler has looked")
+        quiet = len(kubelets.steps)
+        load.rate = load.peak
+        eventually(lambda: len(kubelets.steps) > quiet and kubelets.rested > SETTLED_SECONDS, 60, "no more steps")
+    return kubelets.steps[quiet - 1 :]
+
+
+def current(namespace: Namespace) -> int:
+    """Return how many pods the autoscaler saw when it last had every metric; 0 before."""
+    (found,) = namespace.client.list(BY_NAME["HorizontalPodAutoscaler"], namespace.name)
+    status = found.get("status") or {}
+    complete = len(status.get("currentMetrics") or ()) == len(found["spec"]["metrics"])
+    return int(status.get("currentReplicas", 0)) if complete else 0
+
+
+@pytest.fixture(scope="module")
+def metrics(client: Client, certificate: tuple[Path, Path]) -> Iterator[Metrics]:
+    found = Metrics()
+    with served(client, Namespace(client).name, found, certificate):
+        yield found
+
+
+@pytest.mark.usefixtures("controllers", "nodes")
+def test_a_tenfold_load_takes_three_steps_by_cpu(namespace: Namespace, metrics: Metrics) -> None:
+    community = sample(namespace.name)
+    load = Load(community)
+    metrics.cpu, metrics.offered = load.cpu, lambda: 0.0
+    install(namespace, community)
+    found = steps(namespace, load)
+    assert len(found) - 1 == 3, found
+    # The autoscaler leaves a tenth more than its target alone.
+    assert max(load.cpu().values()) <= 1.12 * REQUEST * community.api.autoscaling.target_cpu / 100
+
+
+@pytest.mark.usefixtures("controllers", "nodes")
+def test_a_tenfold_load_takes_one_step_by_requests(namespace: Namespace, metrics: Metrics) -> None:
+    load = Load(sample(namespace.name))
+    keda = {"prometheusUrl": "http://prometheus.monitoring:9090", "requestsPerPod": load.per_pod}
+    community = sample(namespace.name, keda=keda)
+    scaled = install(namespace, community)
+    query = scaled["spec"]["triggers"][1]["metadata"]["query"]
+    metrics.cpu, metrics.offered = load.cpu, lambda: value_of(query, load)
+    answer = namespace.client.create(BY_NAME["HorizontalPodAutoscaler"], as_keda_does(scaled))
+    assert answer.is_success, answer.text
+    assert steps(namespace, load) == [community.api.burst.min_replicas, community.api.burst.max_replicas]
