@@ -10,6 +10,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bapsang_operator import names
+from bapsang_operator.build import ingress
 from bapsang_operator.names import ConditionType, Reason
 from bapsang_operator.prewarm import Opening
 from bapsang_operator.problems import shorten
@@ -106,6 +107,24 @@ def like_sync(community: Community, last: bool | None) -> Judgement:
     if last:
         return Judgement("True", Reason.LAST_RUN_SUCCEEDED, f"The last run of CronJob {name} succeeded.")
     return Judgement("False", Reason.LAST_RUN_FAILED, f"The last run of CronJob {name} failed: see Degraded.")
+
+
+def served(community: Community, addressed: bool | None) -> Judgement:
+    """Tell whether users reach the pods that are available. `addressed`: whether the Ingress has an address; None without
+    an Ingress."""
+    text = f"Users are served at {community.url}."
+    if addressed is not False:
+        return Judgement("True", Reason.SERVING, text)
+    name = names.api(community.name)
+    if ingress.needs_address(community):
+        return Judgement(
+            "False",
+            Reason.NO_ADDRESS,
+            f"The pods serve, but Ingress {name} has no address: there is no load balancer yet. "
+            f"Read kubectl -n {community.namespace} describe ingress {name}.",
+        )
+    unknown = f"Ingress {name} has no address: its controller writes none, or has not taken the Ingress."
+    return Judgement("True", Reason.SERVING, f"{text} {unknown}")
 
 
 def of_host(

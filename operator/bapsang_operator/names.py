@@ -93,6 +93,7 @@ class Reason(StrEnum):
     HIBERNATED = "Hibernated"
     # Progressing
     UP_TO_DATE = "UpToDate"
+    NO_ADDRESS = "NoAddress"
     WAITING_FOR_DATABASE = "WaitingForDatabase"
     WAITING_FOR_REDIS = "WaitingForRedis"
     MIGRATING = "Migrating"

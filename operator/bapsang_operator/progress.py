@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -51,6 +51,7 @@ class Progress:
     """What the live objects show. `database_ready` and `redis_ready` are None where an external one is not observed.
 
     `floor`: the fewest burst pods that the live autoscaler allows; None when there is none.
+    `addressed`: whether the live Ingress has an address; None when there is to be no Ingress.
     `job`: name of the migration Job. `migrated`: the database has what the image needs; also while the Job of an
     operator before this one vouches for it.
     """
@@ -63,6 +64,7 @@ class Progress:
     base: Tier
     burst: Tier
     floor: int | None = None
+    addressed: bool | None = None
 
     def passed(self, gate: Gate) -> bool:
         """Tell whether everything up to and including `gate` has happened."""
@@ -101,7 +103,15 @@ def observe(community: Community, children: list[Child], live: Live) -> Progress
         base=tier(names.api_base(community.name)),
         burst=tier(names.api_burst(community.name)),
         floor=_floor(community, live),
+        addressed=_addressed(wanted, live),
     )
+
+
+def _addressed(wanted: Iterable[Key], live: Live) -> bool | None:
+    key = next((key for key in wanted if key.kind == "Ingress"), None)
+    if key is None:
+        return None
+    return bool(live.get(key, {}).get("status", {}).get("loadBalancer", {}).get("ingress"))
 
 
 def _floor(community: Community, live: Live) -> int | None:

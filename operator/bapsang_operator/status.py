@@ -191,7 +191,7 @@ def _ready(seen: Seen, old: Manifest) -> Judgement:
     if is_asleep and not (base.available or progress.burst.available):
         return Judgement("False", Reason.HIBERNATED, "spec.hibernate is set: nobody is served until it is removed.")
     if is_asleep or (base.exists and base.available >= max(1, base.wanted - 1)):
-        return Judgement("True", Reason.SERVING, f"Users are served at {seen.community.url}.")
+        return judgement.served(seen.community, seen.progress.addressed)
     if "image" not in old:
         return Judgement("False", Reason.STARTING, "The first pods are being started.")
     name = names.api_base(seen.community.name)

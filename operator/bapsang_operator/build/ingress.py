@@ -16,15 +16,27 @@ DEREGISTRATION_DELAY = "deregistration_delay.timeout_seconds"
 _DEFAULT_DELAY_SECONDS = 300
 #: Seconds that pass until a load balancer has begun to take out a pod.
 _MARGIN_SECONDS = 5
+#: Classes whose controllers make a load balancer for each Ingress and always write its address. Others write one only
+#: where they are told which (Contour, Traefik, HAProxy), so that a missing one means nothing.
+_ADDRESSED = frozenset({"alb", "gce", "gce-internal", "azure-application-gateway"})
+
+
+def _is_alb(community: Community) -> bool:
+    ingress = community.ingress
+    return ingress.class_name == "alb" or any(key.startswith(_ALB) for key in ingress.annotations)
+
+
+def needs_address(community: Community) -> bool:
+    """Tell whether an Ingress without an address leads nowhere."""
+    return _is_alb(community) or community.ingress.class_name in _ADDRESSED
 
 
 def seconds_until_silent(community: Community) -> int:
     """Return for how many seconds after its deletion began the load balancer may send to a pod; 0 where the annotations of
     the ingress say nothing about that."""
-    ingress, annotations = community.ingress, community.ingress.annotations
-    if community.host is None or not (ingress.class_name == "alb" or any(key.startswith(_ALB) for key in annotations)):
+    if community.host is None or not _is_alb(community):
         return 0
-    pairs = (pair.partition("=") for pair in annotations.get(ATTRIBUTES, "").split(","))
+    pairs = (pair.partition("=") for pair in community.ingress.annotations.get(ATTRIBUTES, "").split(","))
     attributes = {name.strip(): value.strip() for name, _, value in pairs}
     value = attributes.get(DEREGISTRATION_DELAY, str(_DEFAULT_DELAY_SECONDS))
     # Anything else is refused by the controller, with an Event of its own on the Ingress.

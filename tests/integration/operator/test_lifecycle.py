@@ -59,3 +59,13 @@ def test_community_comes_up_step_by_step(namespace: Namespace) -> None:
     assert status["image"] == "bapsang/api:0.1.0"
     assert status["replicas"] == {"base": 2, "burst": 1, "ready": 3}
     assert status["migration"]["state"] == "Succeeded"
+
+
+def test_users_are_served_once_the_load_balancer_has_an_address(namespace: Namespace) -> None:
+    namespace.community(ingress={"className": "alb"})
+    namespace.bring_up()
+    told = namespace.wait_for("Ready", "False", "NoAddress")
+    assert f"kubectl -n {namespace.name} describe ingress c-api" in told["message"]
+    address = {"loadBalancer": {"ingress": [{"hostname": "k8s-c-1234.ap-northeast-2.elb.amazonaws.com"}]}}
+    namespace.patch("Ingress", "c-api", {"status": address}, "/status")
+    namespace.wait_for("Ready", "True", "Serving")

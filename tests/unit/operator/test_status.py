@@ -131,6 +131,35 @@ def test_ready_asks_for_all_base_pods_but_one_and_for_one_at_least(wanted: int, 
     assert condition_of(status_of(cluster, status_of(UP)), "Ready")["status"] == ready
 
 
+@pytest.mark.parametrize(
+    ("ingress", "reason"),
+    [
+        ({"className": "alb"}, "NoAddress"),
+        ({"annotations": {"alb.ingress.kubernetes.io/scheme": "internal"}}, "NoAddress"),
+        ({"className": "gce"}, "NoAddress"),
+        ({"className": "contour"}, "Serving"),
+        ({}, "Serving"),
+    ],
+)
+def test_ready_asks_for_an_address_where_the_class_always_gives_one(ingress: dict[str, Any], reason: str) -> None:
+    cluster = Cluster(community(ingress=ingress))
+    cluster.bring_up()
+    found = cluster.at("Ingress", "c-api")
+    assert _told(status_of(cluster), "Ready") == ("True", "Serving")
+    assert "no address" not in condition_of(status_of(cluster), "Ready")["message"]
+    for told in ({}, {"loadBalancer": {}}, {"loadBalancer": {"ingress": []}}):
+        found["status"] = told
+        ready = condition_of(status_of(cluster), "Ready")
+        assert (ready["reason"], ready["status"]) == (reason, "True" if reason == "Serving" else "False")
+        assert "Ingress c-api has no address" in ready["message"]
+
+
+def test_without_a_host_there_is_no_address_to_ask_for() -> None:
+    cluster = Cluster(community(host=None, ingress={"className": "alb"}))
+    cluster.bring_up()
+    assert _told(status_of(cluster), "Ready") == ("True", "Serving")
+
+
 def test_users_are_served_until_the_last_pod_of_either_tier_is_asleep() -> None:
     cluster = copy.deepcopy(UP)
     cluster.community = community(hibernate=True)

@@ -101,6 +101,8 @@ class Cluster:
                 live["status"] = {"observedGeneration": generation, **dict.fromkeys(counts, count)}
             elif key.kind == "Job":
                 self.end_job(key)
+            elif key.kind == "Ingress":
+                live["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
 
     def end_job(self, key: Key, kind: str = "Complete") -> None:
         self.live[key]["status"] = {"conditions": [{"type": kind, "status": "True"}]}
