@@ -72,6 +72,9 @@ class ConditionType(StrEnum):
     READY = "Ready"
     PROGRESSING = "Progressing"
     DEGRADED = "Degraded"
+    #: Only while it is True, as kstatus asks; so is the next one.
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
     MIGRATED = "Migrated"
     DATABASE_READY = "DatabaseReady"
     REDIS_READY = "RedisReady"
@@ -90,10 +93,10 @@ class Reason(StrEnum):
     SERVING = "Serving"
     STARTING = "Starting"
     NO_PODS_AVAILABLE = "NoPodsAvailable"
+    NO_ADDRESS = "NoAddress"
     HIBERNATED = "Hibernated"
     # Progressing
     UP_TO_DATE = "UpToDate"
-    NO_ADDRESS = "NoAddress"
     WAITING_FOR_DATABASE = "WaitingForDatabase"
     WAITING_FOR_REDIS = "WaitingForRedis"
     MIGRATING = "Migrating"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bapsang_operator import costing, judgement, names
+from bapsang_operator import costing, judgement, kstatus, names
 from bapsang_operator.child import Gate, Manifest
 from bapsang_operator.judgement import Judgement
 from bapsang_operator.names import ConditionType, EventReason, Reason
@@ -66,6 +66,9 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
         judgements |= cost.judgements
     taken = any(problem.reason is Reason.HOST_TAKEN for problem in seen.problems)
     judgements |= judgement.of_host(community, judgements, taken=taken, sees_all=seen.sees_all)
+    judgements |= kstatus.judge(
+        judgements[ConditionType.PROGRESSING], seen.problems, _stopping(seen.problems), pending=seen.plan != Plan()
+    )
     status: Manifest = {
         "observedGeneration": community.generation,
         "url": community.url,
@@ -102,8 +105,10 @@ def _halted(generation: int, blocked: str, problems: list[Problem], old: Manifes
     judgements = {
         ConditionType.PROGRESSING: Judgement("False", Reason.BLOCKED, blocked),
         ConditionType.DEGRADED: _degraded(problems),
+        ConditionType.STALLED: Judgement("True", problems[0].reason, problems[0].message),
     }
-    kept = [condition for condition in old.get("conditions", ()) if condition["type"] not in judgements]
+    gone = {ConditionType.RECONCILING, *judgements}
+    kept = [condition for condition in old.get("conditions", ()) if condition["type"] not in gone]
     changed = _conditions(judgements, generation, old, now)
     # By text: a newer version may have written types that this one does not know, and must not raise after a rollback.
     order = {kind.value: place for place, kind in enumerate(ConditionType)}
@@ -164,7 +169,10 @@ def _conditions(
     before = _by_type(old)
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     found = []
-    for kind, judged in judgements.items():
+    for kind in ConditionType:
+        judged = judgements.get(kind)
+        if judged is None:
+            continue
         earlier = before.get(kind)
         kept = earlier is not None and earlier["status"] == judged.status
         found.append(
@@ -207,10 +215,10 @@ def _progressing(seen: Seen, old: Manifest) -> Judgement:
     if seen.plan.vanishing:
         text = f"{seen.plan.vanishing[0]} is still being deleted; it is created again afterwards."
         return Judgement("True", Reason.WAITING_FOR_DELETION, text)
-    stopped = next((problem for problem in seen.problems if problem.reason in _STOPPING), None)
-    if stopped is not None:
+    stopping = _stopping(seen.problems)
+    if stopping:
         return Judgement(
-            "False", Reason.BLOCKED, f"The rollout of {image} cannot go on ({stopped.reason}): see Degraded."
+            "False", Reason.BLOCKED, f"The rollout of {image} cannot go on ({stopping[0].reason}): see Degraded."
         )
     if seen.plan.held:
         return _waiting(progress, image)
@@ -243,6 +251,10 @@ _STOPPING = frozenset(
         *(Reason.CHILD_FAILED, Reason.MIGRATION_FAILED, Reason.ROLLOUT_STUCK),
     }
 )
+
+
+def _stopping(problems: Iterable[Problem]) -> list[Problem]:
+    return [problem for problem in problems if problem.reason in _STOPPING]
 
 
 def _waiting(progress: Progress, image: str) -> Judgement:

@@ -73,7 +73,7 @@ STATUS: Final = obj(
         "observedGeneration": {
             "type": "integer",
             "format": "int64",
-            "description": "The metadata.generation that was acted on.",
+            "description": "The metadata.generation that was acted on; -1 before the first one was.",
         },
         "url": text("Where users reach the community.", 300),
         "image": text("Image that serves; equals spec.image once it is rolled out.", 512),
@@ -96,10 +96,13 @@ STATUS: Final = obj(
         "conditions": {
             "type": "array",
             "description": "Ready, Progressing, Degraded, Migrated, DatabaseReady, RedisReady, LikeSyncHealthy, "
-            "Prewarmed, Paused; with spec.estate also CostWithinBudget, NoSinglePointOfFailure, SpotFloorHeld.",
+            "Prewarmed, Paused; Reconciling or Stalled while one of them is True; with spec.estate also "
+            "CostWithinBudget, NoSinglePointOfFailure, SpotFloorHeld.",
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
             "items": _CONDITION,
         },
     },
+    # Without it kstatus, and so Flux and Helm, take a Community that no operator has looked at for finished.
+    default={"observedGeneration": -1},
 )

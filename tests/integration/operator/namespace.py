@@ -141,17 +141,17 @@ class Namespace:
                 if not status.get("conditions") if kind == "Job" else is_new:
                     self.finish(kind, found["metadata"]["name"])
 
-    def settle(self, name: str = "c") -> None:
-        """Play the controllers until nothing of a Community is under way any more."""
+    def settle(self, name: str = "c", reason: str = "UpToDate") -> None:
+        """Play the controllers until nothing of a Community is under way any more, for the reason given."""
 
         def is_settled() -> bool:
             self.play_controllers()
             found = self.get("Community", name) or {}
             told = self.condition("Progressing", name)
             is_current = told.get("observedGeneration") == found["metadata"]["generation"]
-            return is_current and told["reason"] == "UpToDate"
+            return is_current and told["reason"] == reason
 
-        eventually(is_settled, 60, "it is up to date")
+        eventually(is_settled, 60, f"it is {reason}")
 
     def migration(self, other_than: str = "") -> str:
         """Wait for a migration Job and return its name."""

@@ -25,7 +25,7 @@ UP = Cluster(community())
 UP.bring_up()
 
 
-def _stages() -> Iterator[tuple[str, Manifest]]:
+def stages() -> Iterator[tuple[str, Manifest]]:
     """Yield a status for each thing that a Community goes through."""
     cluster = Cluster(community())
     yield "created", status_of(cluster)
@@ -99,7 +99,7 @@ def test_every_condition_reads_as_in_the_golden_file() -> None:
     """BAPSANG_TEST_GOLDEN=write renews the file; look at its difference before you commit it."""
     found = {
         stage: {one["type"]: f"{one['status']} {one['reason']}: {one['message']}" for one in told["conditions"]}
-        for stage, told in _stages()
+        for stage, told in stages()
     }
     text = yaml.safe_dump(found, sort_keys=False, allow_unicode=True, width=400)
     golden = Path(__file__).parent / "golden" / "conditions.yaml"
@@ -109,11 +109,11 @@ def test_every_condition_reads_as_in_the_golden_file() -> None:
 
 
 def test_events_warn_of_trouble_and_of_nothing_else() -> None:
-    stages = [{}, *dict(_stages()).values()]
-    opened = copy.deepcopy(stages[-1])
+    told = [{}, *dict(stages()).values()]
+    opened = copy.deepcopy(told[-1])
     condition_of(opened, "Prewarmed")["status"] = "True"
-    stages.append(opened)
-    found = {(event.type, str(event.reason)) for old in stages for new in stages for event in status.events(old, new)}
+    told.append(opened)
+    found = {(event.type, str(event.reason)) for old in told for new in told for event in status.events(old, new)}
     assert {reason for kind, reason in found if kind == "Warning"} == {
         *("NotReady", "MigrationFailed", "InvalidSpec", "HostTaken"),
     }
@@ -124,7 +124,7 @@ def test_events_warn_of_trouble_and_of_nothing_else() -> None:
 
 
 def test_events_tell_of_sleep_windows_and_pauses() -> None:
-    found = dict(_stages())
+    found = dict(stages())
     assert reasons_of(found["falling asleep"], found["asleep"])[0] == "Hibernated"
     assert reasons_of(found["up"], found["paused"]) == ["Paused"]
     assert reasons_of(found["paused"], found["up"]) == ["Resumed"]
