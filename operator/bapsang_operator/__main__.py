@@ -9,18 +9,19 @@ import os
 import socket
 import sys
 import uuid
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from typing import Any
 
 import yaml
 from aiohttp import web
 
 from bapsang_operator import config, credentials, fence, health, logs, names, schema
+from bapsang_operator.community_metrics import Live
 from bapsang_operator.config import Config
 from bapsang_operator.credentials import Credentials
 from bapsang_operator.health import Health
 from bapsang_operator.keep import Keep
-from bapsang_operator.kinds import COMMUNITY, WATCHED
+from bapsang_operator.kinds import COMMUNITY, WATCHED, Key
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.lease import Lease, LeaseLostError, Timing
 from bapsang_operator.metrics import Metrics
@@ -106,6 +107,14 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
             metrics.queue_depth.set(queue.depth if gate.is_open else 0)
             metrics.communities.set(len(store.communities()))
 
+        def live() -> Iterator[Live]:
+            # Of the leader alone: each Community once, whatever the number of replicas.
+            for key in store.communities() if gate.is_open else ():
+                community = store.community(key)
+                if community is not None:
+                    yield Live(community, store.find(Key("CronJob", key.namespace, names.like_sync(key.name))))
+
+        metrics.watch_communities(live)
         runner = web.AppRunner(signs.application(refresh), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, port=settings.admin_port).start()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from bapsang_operator.community_metrics import CommunityMetrics, Live
 
 
 class Metrics:
@@ -58,6 +62,10 @@ class Metrics:
         self.communities = Gauge(
             "bapsang_operator_communities", "Communities that are looked after.", registry=self.registry
         )
+
+    def watch_communities(self, source: Callable[[], Iterable[Live]]) -> None:
+        """Add series of each Community that `source` returns at a scrape."""
+        self.registry.register(CommunityMetrics(source))
 
     def exposition(self) -> bytes:
         """Return the text that Prometheus scrapes."""

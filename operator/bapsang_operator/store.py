@@ -186,6 +186,10 @@ class Store:
         """Return a Community as last seen."""
         return self._objects.get(Key(names.KIND, key.namespace, key.name))
 
+    def find(self, key: Key) -> Manifest | None:
+        """Return any object as last seen."""
+        return self._objects.get(key)
+
     def is_listed(self, namespace: str) -> bool:
         """Tell whether all that a namespace has is known: a half-filled store would look like lost children."""
         return not self.listed.isdisjoint({None, namespace})

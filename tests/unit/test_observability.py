@@ -17,6 +17,7 @@ from bapsang_api.kit.db.replica import ReplicatedDatabase
 from bapsang_api.kit.redis.budget import KINDS
 from bapsang_api.readmodel.entry import Usage
 from bapsang_operator import metrics as operator
+from bapsang_operator.community_metrics import Live
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/observability.md").read_text()
@@ -76,6 +77,10 @@ def _of_the_operator() -> CollectorRegistry:
     metrics.writes.labels("patch", "Pod")
     metrics.unsettled.labels("Pod")
     metrics.watch_age.labels("Pod")
+    condition = {"type": "Ready", "status": "True", "reason": "Serving"}
+    metadata = {"namespace": "shop", "name": "c"}
+    community = {"metadata": metadata, "status": {"conditions": [condition], "cost": {"monthlyUSD": "1.00"}}}
+    metrics.watch_communities(lambda: [Live(community, {"status": {"lastSuccessfulTime": "2026-11-30T00:00:00Z"}})])
     return metrics.registry
 
 

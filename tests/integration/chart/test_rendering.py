@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.unit.operator.world import children, resource
 
 from bapsang_local.settings import from_environment
+from bapsang_operator import spec
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts/bapsang-operator"
@@ -41,7 +44,12 @@ CASES: dict[str, dict[str, Any]] = {
         "serviceAccount": {"annotations": {"a": "b"}},
         "networkPolicy": {"enabled": True, "apiServerPorts": [6443]},
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "communityPodMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "interval": "15s"},
         "prometheusRule": {"enabled": True},
+    },
+    "namespaces": {"watchNamespaces": ["team-a", "team-b"], "communityPodMonitor": {"enabled": True}},
+    "without": {
+        "communityPodMonitor": {"enabled": True},
     },
     "alone": {"replicas": 1},
 }
@@ -114,6 +122,22 @@ def test_of_single_namespaces_there_are_no_rights_in_the_cluster(helm: Path, tmp
     assert ("PriorityClass", "bapsang-headroom") not in found
 
 
+def test_pods_of_communities_are_scraped_where_communities_are_watched(helm: Path, tmp_path: Path) -> None:
+    key = ("PodMonitor", f"{NAME}-communities")
+    assert key not in _rendered(helm, tmp_path, "defaults")
+    monitors = [_rendered(helm, tmp_path, case)[key]["spec"] for case in ("without", "namespaces")]
+    assert [one["namespaceSelector"] for one in monitors] == [{"any": True}, {"matchNames": ["team-a", "team-b"]}]
+    # The pods that a Community really has, and the port that they really have.
+    made = spec.parse(resource(image="img"))
+    base = next(child.manifest for child in children(made) if child.key.name == "c-api-base")
+    template = base["spec"]["template"]
+    assert monitors[0]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    (endpoint,) = monitors[0]["podMetricsEndpoints"]
+    assert endpoint["port"] in {port["name"] for port in template["spec"]["containers"][0]["ports"]}
+    labels = {f"__meta_kubernetes_pod_label_{re.sub(r'[^a-z]', '_', one)}" for one in template["metadata"]["labels"]}
+    assert {source for one in endpoint["relabelings"] for source in one["sourceLabels"]} <= labels
+
+
 @pytest.mark.parametrize(
     ("values", "field"),
     [
@@ -125,6 +149,7 @@ def test_of_single_namespaces_there_are_no_rights_in_the_cluster(helm: Path, tmp
         ({"watchNamespaces": ["Not A Name"]}, "watchNamespaces"),
         ({"resources": {"request": {}}}, "resources"),
         ({"podMonitor": {"interval": "soon"}}, "interval"),
+        ({"communityPodMonitor": {"interval": "soon"}}, "interval"),
     ],
 )
 def test_bad_value_is_refused_by_name(helm: Path, tmp_path: Path, values: dict[str, Any], field: str) -> None:

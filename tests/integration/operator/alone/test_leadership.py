@@ -98,12 +98,16 @@ def _restored(namespace: Namespace) -> None:
     eventually(is_restored, 60, "the child is restored")
 
 
-def test_waiting_operator_is_alive_and_ready_and_counts_no_queue(pair: Pair) -> None:
-    _, waiting = pair.run(LONG)
+def test_waiting_operator_is_alive_and_ready_and_leaves_communities_to_the_leader(pair: Pair) -> None:
+    leading, waiting = pair.run(LONG)
     assert waiting.admin("/livez").status_code == 200
     assert waiting.admin("/readyz").status_code == 200
     assert "bapsang_operator_queue_depth 0.0" in waiting.admin("/metrics").text
     assert waiting.writes() == 0
+    # Of each Community one series, whatever the number of replicas.
+    series = f'bapsang_community_replicas{{name="c",namespace="{pair.namespace.name}",tier="base"}}'
+    assert series in leading.admin("/metrics").text
+    assert "bapsang_community_replicas{" not in waiting.admin("/metrics").text
 
 
 def test_clean_end_hands_the_lease_over(control_plane: ControlPlane, pair: Pair) -> None:
