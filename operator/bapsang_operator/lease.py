@@ -56,7 +56,7 @@ class Lease:
 
     async def acquire(self) -> None:
         """Wait until this process holds the lease. Raises KubeError when the apiserver refuses it for good."""
-        seen, since = "", self._clock()
+        seen, since, told = "", self._clock(), ""
         while True:
             try:
                 live = await asyncio.wait_for(self._kube.get(self._key), self._timing.retry)
@@ -65,6 +65,10 @@ class Lease:
                     seen, since = version, self._clock()
                 if (live is None or self._is_free(live, since)) and await self._take(live):
                     return
+                holder = (live or {}).get("spec", {}).get("holderIdentity")
+                if holder and holder != told:
+                    told = holder
+                    _log.info("waiting for the lease", extra={"lease": str(self._key), "holder": holder})
             except (KubeError, TimeoutError) as error:
                 if isinstance(error, KubeError) and error.is_refusal:
                     raise

@@ -26,3 +26,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
+
+{{- /* Whether something cluster-wide is made: as its value says, or by default where the whole cluster is watched. */}}
+{{- define "bapsang-operator.clusterWide" -}}
+{{- if kindIs "bool" .create }}{{ if .create }}yes{{ end }}{{ else if not .watchNamespaces }}yes{{ end -}}
+{{- end -}}

@@ -25,7 +25,8 @@ SYSTEM, NAME = "bapsang-system", "bapsang-operator"
 ALWAYS = {(kind, NAME) for kind in ("Deployment", "ServiceAccount", "Role", "RoleBinding", "Service")} | {
     ("Pod", f"{NAME}-test")
 }
-CLUSTERWIDE = {("ClusterRole", NAME), ("ClusterRoleBinding", NAME), ("PriorityClass", "bapsang-headroom")}
+SHARED = {("ClusterRole", f"{NAME}-view"), ("ClusterRole", f"{NAME}-edit"), ("PriorityClass", "bapsang-headroom")}
+CLUSTERWIDE = {("ClusterRole", NAME), ("ClusterRoleBinding", NAME), *SHARED}
 CASES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "everything": {
@@ -34,7 +35,8 @@ CASES: dict[str, dict[str, Any]] = {
         "imagePullSecrets": [{"name": "registry"}],
         "watchNamespaces": ["team-a", "team-b"],
         "priorityClassName": "system-cluster-critical",
-        "headroomPriorityClass": {"create": False},
+        "headroomPriorityClass": {"create": True},
+        "aggregatedRoles": {"create": True},
         "keda": {"enabled": True},
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"key": "a", "operator": "Exists"}],
@@ -49,6 +51,8 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "namespaces": {"watchNamespaces": ["team-a", "team-b"], "communityPodMonitor": {"enabled": True}},
     "without": {
+        "headroomPriorityClass": {"create": False},
+        "aggregatedRoles": {"create": False},
         "communityPodMonitor": {"enabled": True},
     },
     "alone": {"replicas": 1},
@@ -63,10 +67,10 @@ def helm() -> Path:
     return found[-1]
 
 
-def _helm(helm: Path, folder: Path, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+def _helm(helm: Path, folder: Path, values: dict[str, Any], *more: str) -> subprocess.CompletedProcess[str]:
     file = folder / "values.yaml"
     file.write_text(yaml.safe_dump(values))
-    command = [helm, "template", "bapsang-operator", CHART, "--namespace", "bapsang-system", "--values", file]
+    command = [helm, "template", "bapsang-operator", CHART, "--namespace", "bapsang-system", "--values", file, *more]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
@@ -114,12 +118,20 @@ def test_one_replica_alone_holds_up_no_drain(helm: Path, tmp_path: Path) -> None
     assert alone.items() <= defaults.items()
 
 
-def test_of_single_namespaces_there_are_no_rights_in_the_cluster(helm: Path, tmp_path: Path) -> None:
-    found = _rendered(helm, tmp_path, "everything")
-    assert not [kind for kind, _ in found if kind.startswith("Cluster")]
+def test_of_single_namespaces_nothing_is_made_in_the_cluster(helm: Path, tmp_path: Path) -> None:
+    found = _rendered(helm, tmp_path, "namespaces")
+    assert {kind for kind, _ in found} == {
+        *("Deployment", "ServiceAccount", "Role", "RoleBinding", "Service", "Pod", "PodDisruptionBudget", "PodMonitor")
+    }
     roles = {name for kind, name in found if kind == "Role"}
     assert roles == {NAME, f"team-a/{NAME}-communities", f"team-b/{NAME}-communities"}
-    assert ("PriorityClass", "bapsang-headroom") not in found
+    # What is asked for is made all the same.
+    everything = _rendered(helm, tmp_path, "everything")
+    assert {key for key in everything if key[0] in {"ClusterRole", "ClusterRoleBinding", "PriorityClass"}} == SHARED
+
+
+def test_what_a_cluster_has_once_can_be_left_out(helm: Path, tmp_path: Path) -> None:
+    assert SHARED.isdisjoint(_rendered(helm, tmp_path, "without"))
 
 
 def test_pods_of_communities_are_scraped_where_communities_are_watched(helm: Path, tmp_path: Path) -> None:
@@ -138,6 +150,14 @@ def test_pods_of_communities_are_scraped_where_communities_are_watched(helm: Pat
     assert {source for one in endpoint["relabelings"] for source in one["sourceLabels"]} <= labels
 
 
+def test_a_cluster_that_is_too_old_is_refused(helm: Path, tmp_path: Path) -> None:
+    def answer(version: str) -> subprocess.CompletedProcess[str]:
+        return _helm(helm, tmp_path, {}, f"--kube-version={version}")
+
+    assert answer("v1.30.4-eks-a1b2c3").returncode == 0
+    assert "kubeVersion: >=1.30.0-0" in answer("v1.29.9").stderr
+
+
 @pytest.mark.parametrize(
     ("values", "field"),
     [
@@ -150,6 +170,7 @@ def test_pods_of_communities_are_scraped_where_communities_are_watched(helm: Pat
         ({"resources": {"request": {}}}, "resources"),
         ({"podMonitor": {"interval": "soon"}}, "interval"),
         ({"communityPodMonitor": {"interval": "soon"}}, "interval"),
+        ({"aggregatedRoles": {"create": "maybe"}}, "create"),
     ],
 )
 def test_bad_value_is_refused_by_name(helm: Path, tmp_path: Path, values: dict[str, Any], field: str) -> None:

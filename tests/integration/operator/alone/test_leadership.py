@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,14 @@ def test_waiting_operator_is_alive_and_ready_and_leaves_communities_to_the_leade
     series = f'bapsang_community_replicas{{name="c",namespace="{pair.namespace.name}",tier="base"}}'
     assert series in leading.admin("/metrics").text
     assert "bapsang_community_replicas{" not in waiting.admin("/metrics").text
+
+
+def test_waiting_operator_says_once_whom_it_waits_for(client: Client, pair: Pair) -> None:
+    _, waiting = pair.run(LONG)
+    holder = _lease(client, pair)["spec"]["holderIdentity"]
+    lines = [json.loads(line) for line in waiting.log.read_text().splitlines()]
+    told = [line["holder"] for line in lines if line["message"] == "waiting for the lease"]
+    assert told.count(holder) == 1
 
 
 def test_clean_end_hands_the_lease_over(control_plane: ControlPlane, pair: Pair) -> None:
