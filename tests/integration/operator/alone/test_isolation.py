@@ -65,7 +65,7 @@ def test_a_community_that_makes_the_operator_raise_stops_no_other(
         assert "ValueError in sitecustomize.py, line 8" in told
         assert "hunter2" not in json.dumps(namespace.get("Community", "bad"))
         assert len(told) < 500
-        assert "observedGeneration" not in (namespace.get("Community", "bad") or {})["status"]
+        assert (namespace.get("Community", "bad") or {})["status"]["observedGeneration"] == -1
         assert "spec.storage.endpoint" in namespace.wait_for("Degraded", "True", "InvalidSpec", "old")["message"]
         # After the others have failed, and while they go on failing.
         namespace.community("c")
