@@ -7,14 +7,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.waiting import eventually
 
+from bapsang_local.programs import module_folder, table
 from bapsang_local.settings import from_environment
+from bapsang_operator.kinds import Kind
 
-from .client import BINDINGS, CHART, RBAC, Client
+from .client import BINDINGS, CHART, RBAC, Client, install_crd, remove_crd
 from .controlplane import ControlPlane, process, programs
 from .namespace import Namespace
 
+MONITORING = "monitoring.coreos.com"
+POD_MONITORS = Kind("PodMonitor", MONITORING, "v1", "podmonitors")
+RULES = Kind("PrometheusRule", MONITORING, "v1", "prometheusrules")
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -27,8 +33,8 @@ def helm(control_plane: ControlPlane) -> Iterator[Run]:
 
     def run(verb: str, name: str, namespace: Namespace | str, *more: str) -> subprocess.CompletedProcess[str]:
         where = ["--kubeconfig", str(control_plane.admin), "--namespace", getattr(namespace, "name", namespace)]
-        chart = [str(CHART), "--skip-crds"] if verb != "uninstall" else []
-        command = [found[-1], verb, name, *chart, *where, *more]
+        chart = [str(CHART), "--skip-crds"] if verb in {"install", "upgrade"} else []
+        command = [found[-1], *verb.split(), name, *chart, *where, *more]
         answer = subprocess.run(command, capture_output=True, text=True, timeout=120)
         if verb == "install" and answer.returncode == 0:
             releases.append((name, where[-1]))
@@ -45,6 +51,33 @@ def _bind(client: Client, namespace: Namespace, role: str, user: str) -> None:
     reference = {"apiGroup": RBAC, "kind": "ClusterRole", "name": role}
     metadata = {"name": user, "namespace": namespace.name}
     assert client.create(BINDINGS, {"metadata": metadata, "roleRef": reference, "subjects": [subject]}).is_success
+
+
+@pytest.fixture
+def monitoring(client: Client) -> Iterator[None]:
+    """The Prometheus operator's own definitions are served; it does not run."""
+    module = table()["prometheus-operator"]
+    folder = module_folder(module.module, module.version, from_environment()) / "example/prometheus-operator-crd"
+    for kind in (POD_MONITORS, RULES):
+        install_crd(client, folder / f"{MONITORING}_{kind.plural}.yaml")
+    yield
+    for kind in (POD_MONITORS, RULES):
+        remove_crd(client, f"{kind.plural}.{MONITORING}")
+
+
+@pytest.mark.usefixtures("monitoring")
+def test_monitors_and_alerts_are_what_the_prometheus_operator_knows(
+    helm: Run, namespace: Namespace, client: Client
+) -> None:
+    switches = [f"--set={one}.enabled=true" for one in ("podMonitor", "communityPodMonitor", "prometheusRule")]
+    answer = helm("install", "one", namespace, *switches)
+    assert answer.returncode == 0, answer.stderr
+    made = list(yaml.safe_load_all(helm("get manifest", "one", namespace).stdout))
+    for kind, count in ((POD_MONITORS, 2), (RULES, 1)):
+        wanted = {one["metadata"]["name"]: one["spec"] for one in made if one and one["kind"] == kind.name}
+        assert len(wanted) == count
+        # The apiserver drops fields that it does not know.
+        assert {one["metadata"]["name"]: one["spec"] for one in client.list(kind, namespace.name)} == wanted
 
 
 def test_a_second_release_is_refused_where_it_could_never_work(helm: Run, namespace: Namespace, client: Client) -> None:
