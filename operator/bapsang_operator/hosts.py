@@ -17,8 +17,6 @@ from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 
 _INGRESS: Final = "Ingress"
-#: Annotation by which older Ingresses name their class.
-_CLASS_ANNOTATION: Final = "kubernetes.io/ingress.class"
 #: How controllers spell "everything" as a path.
 _EVERYTHING: Final = frozenset({"", "/", "/*", "/.*", "/(.*)"})
 
@@ -164,7 +162,7 @@ def _contenders(community: Community, claims: Collection[Claim]) -> list[Claim]:
     """Return the Communities that name a host, and each Ingress that serves it for nobody of them: of another class it
     is another way in, and stands in nobody's."""
     naming = {claim.key for claim in claims if claim.key.kind == names.KIND} | {_key(community)}
-    mine = community.ingress.class_name or community.ingress.annotations.get(_CLASS_ANNOTATION)
+    mine = ingress.class_of(community)
     return [
         claim
         for claim in claims
@@ -192,7 +190,7 @@ def _takes_all(rule: dict[str, Any]) -> bool:
 def _class_of(resource: Manifest) -> str | None:
     if resource["kind"] != _INGRESS:
         return None
-    old: str | None = resource["metadata"].get("annotations", {}).get(_CLASS_ANNOTATION)
+    old: str | None = resource["metadata"].get("annotations", {}).get(ingress.CLASS_ANNOTATION)
     found: str | None = resource.get("spec", {}).get("ingressClassName", old)
     return found
 

@@ -8,6 +8,8 @@ from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.spec import Community
 
+#: Annotation by which Ingresses name their class without an IngressClass.
+CLASS_ANNOTATION = "kubernetes.io/ingress.class"
 #: Annotations of the AWS Load Balancer Controller, and the one that holds attributes of its target groups.
 _ALB = "alb.ingress.kubernetes.io/"
 ATTRIBUTES = f"{_ALB}target-group-attributes"
@@ -21,14 +23,18 @@ _MARGIN_SECONDS = 5
 _ADDRESSED = frozenset({"alb", "gce", "gce-internal", "azure-application-gateway"})
 
 
+def class_of(community: Community) -> str | None:
+    """Return the class that the spec names, as a field or, as on GKE, by annotation."""
+    return community.ingress.class_name or community.ingress.annotations.get(CLASS_ANNOTATION)
+
+
 def _is_alb(community: Community) -> bool:
-    ingress = community.ingress
-    return ingress.class_name == "alb" or any(key.startswith(_ALB) for key in ingress.annotations)
+    return class_of(community) == "alb" or any(key.startswith(_ALB) for key in community.ingress.annotations)
 
 
 def needs_address(community: Community) -> bool:
     """Tell whether an Ingress without an address leads nowhere."""
-    return _is_alb(community) or community.ingress.class_name in _ADDRESSED
+    return _is_alb(community) or class_of(community) in _ADDRESSED
 
 
 def seconds_until_silent(community: Community) -> int:
