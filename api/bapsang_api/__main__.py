@@ -27,7 +27,7 @@ from bapsang_api.likes.sync import DEADLINE_SECONDS
 from bapsang_api.migrate import MigrationError, migrate
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import SeedError, require_meant, target_of
-from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.settings import Settings, SettingsError, ignored
 from bapsang_api.uploads.collector import GRACE_HOURS
 
 log = logging.getLogger("bapsang_api")
@@ -76,6 +76,8 @@ def _refuse(text: str) -> int:
 def _settings() -> Settings:
     settings = Settings.from_environment(os.environ)
     logs.configure(settings.log_level)
+    for name in ignored(os.environ):
+        log.info("start.setting_ignored", extra={"setting": name})
     return settings
 
 

@@ -155,7 +155,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             likes,
             posts,
             TagService(database),
-            FeedService(database, images, clock, settings.issuer),
+            FeedService(database, images, clock, settings.site),
             comments,
             ReportService(database, clock, ids),
             moderation,

@@ -31,6 +31,9 @@ from bapsang_api.uploads.bucket import Bucket
 from bapsang_api.urls import MYSQL_FORM, REDIS_FORM, is_http_url, is_origin, mysql_fault, redis_fault
 
 PREFIX: Final = "BAPSANG_"
+# Before the name of a setting: ignored by an image that does not know it. A newer operator may set such ones; the operator
+# of v0.0.1 sets none (docs/decisions/0010-road-to-v1.md).
+OPTIONAL: Final = "OPTIONAL_"
 _FAULT: Final = "fault"
 
 
@@ -146,6 +149,7 @@ class Settings(BaseModel):
     signing_key_file: Path | None = None
     issuer: Annotated[str, *_HTTP] = "http://localhost:8000"
     audience: str = "bapsang"
+    public_url: Annotated[str | None, *_HTTP] = None
     cors_origins: Annotated[tuple[str, ...], *_ORIGINS] = ("http://localhost:3000", "http://127.0.0.1:3000")
     admin_port: Annotated[int, *_whole(0, 65535, "a port (0 picks a free one)")] = 9000
     log_level: Annotated[Literal["debug", "info", "warning", "error"], *_LEVEL] = "info"
@@ -165,6 +169,11 @@ class Settings(BaseModel):
     def local_database(self) -> bool:
         """Whether the database is a SQLite file, which only one process on one machine uses."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def site(self) -> str:
+        """The origin at which the community is read. The issuer only begins as the same: it stays when this changes."""
+        return self.public_url or self.issuer
 
     @property
     def embedded_redis(self) -> bool:
@@ -193,7 +202,9 @@ class Settings(BaseModel):
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Return the checked settings. Raises SettingsError, also for an unknown BAPSANG_ name: most often a typo."""
-        given = {name: text.strip() for name, text in environ.items() if name.startswith(PREFIX)}
+        optional = {name: environ[OPTIONAL + name] for name in VARIABLES if OPTIONAL + name in environ}
+        required = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+        given = {name: text.strip() for name, text in (optional | required).items()}
         for name, text in sorted(given.items()):
             if name not in VARIABLES:
                 known = ", ".join(sorted(VARIABLES))
@@ -216,6 +227,13 @@ class Settings(BaseModel):
                 "with MySQL give redis://:password@host:6379/0; replicas must share it",
             )
         return settings
+
+
+def ignored(environ: Mapping[str, str]) -> list[str]:
+    """Return the names of optional settings that this image does not know."""
+    return sorted(
+        name for name in environ if name.startswith(OPTIONAL + PREFIX) and name[len(OPTIONAL) :] not in VARIABLES
+    )
 
 
 def _refused(error: ValidationError) -> SettingsError:

@@ -46,6 +46,9 @@ HEADROOM_PRIORITY_CLASS: Final = "bapsang-headroom"
 
 #: Prefix of the API's own environment, which users cannot set through `spec.api.env`.
 RESERVED_ENV_PREFIX: Final = "BAPSANG_"
+#: Before the name of a setting that v0.0.1 did not know: an image that does not know it either ignores it, where it would
+#: refuse to start with an unknown `BAPSANG_` name (docs/decisions/0010-road-to-v1.md).
+OPTIONAL: Final = "OPTIONAL_"
 
 #: Keys of a storage Secret, and the variables that AWS clients read: the two halves of an access key.
 ACCESS_KEY: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")

@@ -91,7 +91,7 @@ class Community:
 
     @property
     def issuer(self) -> str:
-        """Value of the claim `iss`."""
+        """Value of the claim `iss`: what `spec.auth` says, else the first URL, whatever the URL is now."""
         return self.auth.issuer or self.url
 
     def __str__(self) -> str:
@@ -153,7 +153,7 @@ def parse(resource: Mapping[str, Any]) -> Community:
         ),
         service_account_annotations=spec["serviceAccount"].get("annotations", {}),
         auth=Auth(
-            issuer=spec["auth"].get("issuer"),
+            issuer=spec["auth"].get("issuer") or _first_issuer(resource.get("status") or {}),
             audience=spec["auth"]["audience"],
             signing_key=_ref(spec["auth"], "signingKeySecretRef", "spec.auth"),
         ),
@@ -162,6 +162,13 @@ def parse(resource: Mapping[str, Any]) -> Community:
         paused=_paused(metadata),
         estate=estate.parse(spec["estate"], spec.get("budget", {})) if "estate" in spec else None,
     )
+
+
+def _first_issuer(status: Mapping[str, Any]) -> str | None:
+    """Return the issuer of the tokens that are out: with another one, every reader would be logged out. v0.0.1 reported
+    the URL alone, which was its issuer."""
+    found: str | None = status.get("issuer") or status.get("url")
+    return found
 
 
 def _window(window: Mapping[str, Any]) -> Window:

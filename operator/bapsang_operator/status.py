@@ -72,6 +72,7 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
     status: Manifest = {
         "observedGeneration": community.generation,
         "url": community.url,
+        "issuer": community.issuer,
         "replicas": {
             "base": progress.base.ready,
             "burst": progress.burst.ready,

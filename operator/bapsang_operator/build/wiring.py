@@ -117,6 +117,12 @@ def _rate_limits(community: Community) -> list[Manifest]:
     return [{"name": "BAPSANG_RATE_LIMITS", "value": text}] if text else []
 
 
+def _public_url(community: Community) -> list[Manifest]:
+    # Absent where it is the API's default, as above.
+    name = f"{names.OPTIONAL}BAPSANG_PUBLIC_URL"
+    return [] if community.url == community.issuer else [{"name": name, "value": community.url}]
+
+
 def _hops(community: Community) -> list[Manifest]:
     hops = community.api.trusted_hops
     # Absent where it is the API's default, so that a Community that never asked for another keeps its pods.
@@ -139,5 +145,6 @@ def api_env(community: Community) -> list[Manifest]:
         *storage_env(community),
         *_rate_limits(community),
         *_hops(community),
+        *_public_url(community),
     ]
     return env + [dict(variable) for variable in community.api.env]

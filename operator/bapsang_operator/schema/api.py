@@ -91,8 +91,10 @@ _ENV: Final[Schema] = {
                 **rules(
                     matches("^[A-Za-z_][A-Za-z0-9_]*$", "must be letters, digits and _, and not begin with a digit"),
                     rule(
-                        f"!self.startsWith('{names.RESERVED_ENV_PREFIX}')",
-                        lambda value, _old: not value.startswith(names.RESERVED_ENV_PREFIX),
+                        f"!self.matches('^({names.OPTIONAL})?{names.RESERVED_ENV_PREFIX}')",
+                        lambda value, _old: (
+                            not value.removeprefix(names.OPTIONAL).startswith(names.RESERVED_ENV_PREFIX)
+                        ),
                         "names beginning with BAPSANG_ are reserved: use the fields of spec instead",
                     ),
                 ),

@@ -64,7 +64,7 @@ _SERVICE_ACCOUNT: Final = obj(
 _AUTH: Final = obj(
     "How access tokens are signed.",
     {
-        "issuer": text("Issuer of tokens (claim iss); the community's URL when absent.", 300, **rules(URL_RULE)),
+        "issuer": text("Issuer of tokens (claim iss); the community's first URL when absent.", 300, **rules(URL_RULE)),
         "audience": text("Audience of tokens (claim aud).", 128, minLength=1, default="bapsang"),
         "signingKeySecretRef": secret_ref(
             "Secret with an RSA private key in PKCS#8 PEM; generated when absent.", "signing-key.pem"

@@ -1,4 +1,5 @@
-"""The status of a Community: what the operator reports. Nothing here is ever read as an instruction."""
+"""The status of a Community: what the operator reports. Nothing here is ever read as an instruction, but for
+`issuer`: what was issued cannot be found anywhere else."""
 
 from __future__ import annotations
 
@@ -76,6 +77,7 @@ STATUS: Final = obj(
             "description": "The metadata.generation that was acted on; -1 before the first one was.",
         },
         "url": text("Where users reach the community.", 300),
+        "issuer": text("Issuer of tokens (claim iss). Stays when the URL changes; spec.auth.issuer overrides it.", 300),
         "image": text("Image that serves; equals spec.image once it is rolled out.", 512),
         "replicas": obj(
             "Ready pods.",

@@ -67,6 +67,10 @@ BAD: dict[str, tuple[Spec, str]] = {
         {"api": {"base": {"resources": {"limits": {"cpu": -1}}}}},
         "spec.api.base.resources.limits.cpu",
     ),
+    "optional variable of ours": (
+        {"api": {"env": [{"name": "OPTIONAL_BAPSANG_PUBLIC_URL", "value": "x"}]}},
+        "spec.api.env[0].name",
+    ),
     "reserved variable": ({"api": {"env": [{"name": "BAPSANG_ISSUER", "value": "x"}]}}, "spec.api.env[0].name"),
     **{
         f"variable from a {kind} with a path as its name": (

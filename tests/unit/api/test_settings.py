@@ -8,7 +8,7 @@ import pytest
 from bapsang_api import endings
 from bapsang_api.http.ratelimit import DEFAULTS, Limit, Rate
 from bapsang_api.kit.db.connections import Limits
-from bapsang_api.settings import VARIABLES, Settings, SettingsError
+from bapsang_api.settings import VARIABLES, Settings, SettingsError, ignored
 from bapsang_api.uploads.bucket import Bucket
 
 SERVERS = {
@@ -16,7 +16,7 @@ SERVERS = {
     "BAPSANG_REDIS_URL": "redis://:secret@redis:6379/0",
 }
 #: Settings that hold an address of HTTP, and what stands for no host there.
-HTTP = ("ISSUER", "CORS_ORIGINS", "S3_ENDPOINT", "S3_UPLOAD_URL", "S3_PUBLIC_URL")
+HTTP = ("ISSUER", "PUBLIC_URL", "CORS_ORIGINS", "S3_ENDPOINT", "S3_UPLOAD_URL", "S3_PUBLIC_URL")
 #: Settings that take every text. One that is new and stands not here has to check its value.
 ANY_TEXT = {"BAPSANG_AUDIENCE", "BAPSANG_OPERATOR_NAME", "BAPSANG_SIGNING_KEY_FILE", "BAPSANG_TERMINATION_LOG"}
 NO_HOST = ("", ":80", "[", "a b", "a:1:2", "a:", "s3.example.com:0", "s3.example.com:99999", "user:secret@a")
@@ -113,6 +113,22 @@ def test_no_setting_takes_what_does_not_fit_or_repeats_it(variable: str, value: 
     assert ": give " in text
     assert endings.of(refused.value) == endings.Ending(endings.Code.SETTING_REFUSED, setting=variable)
     assert "Wonder" not in "".join(traceback.format_exception(refused.value))
+
+
+def test_optional_settings_count_where_they_are_known_and_stop_nobody_where_they_are_not() -> None:
+    """A newer operator sets them for images of any age; what people set themselves is refused as before."""
+    given = {
+        "OPTIONAL_BAPSANG_PUBLIC_URL": "https://new.example.com",
+        "OPTIONAL_BAPSANG_AUDIENCE": "optional",
+        "BAPSANG_AUDIENCE": "said",
+        "OPTIONAL_BAPSANG_OF_NEXT_YEAR": "x",
+        "OPTIONAL_OTHER": "x",
+    }
+    settings = Settings.from_environment(given)
+    assert (settings.public_url, settings.audience) == ("https://new.example.com", "said")
+    assert ignored(given) == ["OPTIONAL_BAPSANG_OF_NEXT_YEAR"]
+    with pytest.raises(SettingsError, match=r"^BAPSANG_PUBLIC_URL "):
+        Settings.from_environment({"OPTIONAL_BAPSANG_PUBLIC_URL": "nowhere"})
 
 
 def test_nothing_is_read_but_what_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,7 @@ KNOWN = {
     ),
     "BAPSANG_RATE_LIMITS",
     "BAPSANG_TRUSTED_HOPS",
+    "BAPSANG_PUBLIC_URL",
 }
 
 
@@ -127,7 +128,8 @@ def test_containers_get_only_settings_that_the_api_knows(shape: str) -> None:
         for container in template["spec"]["containers"]:
             given = [item["name"] for item in container.get("env", [])]
             assert len(given) == len(set(given))
-            assert {name for name in given if name.startswith("BAPSANG_")} <= KNOWN
+            ours = {name.removeprefix(names.OPTIONAL) for name in given if "BAPSANG_" in name}
+            assert ours <= KNOWN
 
 
 def test_burst_count_is_never_sent_and_base_count_is() -> None:
@@ -260,7 +262,18 @@ def test_url_is_issuer_and_own_origin(changes: dict[str, Any], url: str, issuer:
     env = {item["name"]: item.get("value") for item in found["env"]}
     assert community(**changes).url == url
     assert env["BAPSANG_ISSUER"] == issuer
+    assert env.get("OPTIONAL_BAPSANG_PUBLIC_URL", issuer) == url
     assert env["BAPSANG_CORS_ORIGINS"].split(",")[0] == url
+
+
+@pytest.mark.parametrize("status", [{"issuer": "http://first"}, {"url": "http://first"}], ids=["this", "v0.0.1"])
+@pytest.mark.parametrize("changes", [{}, {"publicUrl": "https://second"}, {"ingress": {"tlsSecretName": "t"}}])
+def test_issuer_outlives_a_change_of_address(changes: dict[str, Any], status: dict[str, Any]) -> None:
+    """With another issuer, old and new pods refuse each other's tokens, and afterwards every older one is refused."""
+    found = spec.parse({**resource(**changes), "status": status})
+    assert found.issuer == "http://first"
+    assert found.url == community(**changes).url
+    assert spec.parse({**resource(auth={"issuer": "https://said"}), "status": status}).issuer == "https://said"
 
 
 def test_rotated_secret_changes_the_templates_that_read_it_and_no_job() -> None:
