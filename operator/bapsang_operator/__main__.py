@@ -67,7 +67,9 @@ def crd() -> str:
 
 
 async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) -> None:
-    """Run the operator until it is told to stop. Raises StartError, LeaseLostError or TaskEndedError."""
+    """Run the operator until it is told to stop. Raises StartError, CredentialsError, LeaseLostError or
+    TaskEndedError."""
+    await access.prepare()
     metrics, gate = Metrics(), fence.Fence()
     clock = asyncio.get_running_loop().time
     queue: WorkQueue[CommunityKey] = WorkQueue()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import ssl
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from typing import Any
 
 import aiohttp
 import yaml
+
+from bapsang_operator.exec_plugin import Plugin, PluginError, load_pair
 
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 #: The kubelet renews a pod's token well before it ends; reading it this often never sees a stale one.
@@ -32,12 +33,16 @@ class Credentials:
     tls: ssl.SSLContext | bool
     token: str | None = None
     token_file: Path | None = None
+    plugin: Plugin | None = None
     _read_at: float = field(default=float("-inf"), repr=False)
 
     def session(self, trace: aiohttp.TraceConfig, identity: str) -> aiohttp.ClientSession:
         """Open a session that authenticates every request and names this process in the apiserver's audit log."""
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self.tls, limit=0),
+            # A certificate counts for the life of its connection: where it is replaced, no connection outlives a request.
+            connector=aiohttp.TCPConnector(
+                ssl=self.tls, limit=0, force_close=self.plugin is not None and self.plugin.gives_certificates
+            ),
             headers={"User-Agent": f"bapsang-operator ({identity})", "Accept": "application/json"},
             middlewares=(self._authenticate,),
             trace_configs=[trace],
@@ -46,16 +51,37 @@ class Credentials:
     async def _authenticate(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
-        token = self._current_token()
-        if token is not None:
-            request.headers["Authorization"] = f"Bearer {token}"
-        return await handler(request)
+        if self.plugin is None:
+            return await _send(request, handler, self._current_token())
+        given = await self.plugin.answer()
+        answer = await _send(request, handler, given.token)
+        if answer.status == 401:
+            answer.release()
+            self.plugin.refused(given)
+            answer = await _send(request, handler, (await self.plugin.answer()).token)
+        return answer
+
+    async def prepare(self) -> None:
+        """Ask a plugin for the first time, so that what is wrong with it is told at the start. Raises CredentialsError."""
+        if self.plugin is not None:
+            try:
+                await self.plugin.answer()
+            except PluginError as error:
+                raise CredentialsError(str(error)) from error
 
     def _current_token(self) -> str | None:
         if self.token_file is not None and time.monotonic() - self._read_at > _TOKEN_SECONDS:
             self.token = self.token_file.read_text().strip()
             self._read_at = time.monotonic()
         return self.token
+
+
+async def _send(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType, token: str | None
+) -> aiohttp.ClientResponse:
+    if token is not None:
+        request.headers["Authorization"] = f"Bearer {token}"
+    return await handler(request)
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Credentials:
@@ -82,9 +108,9 @@ def _from_pod(environment: Mapping[str, str]) -> Credentials:
 
 
 def from_kubeconfig(path: Path) -> Credentials:
-    """Return the credentials of the current context. Tokens and client certificates are understood, plugins are not.
+    """Return the credentials of the current context: a token, a client certificate or an exec plugin.
 
-    Raises CredentialsError when the file is unreadable, incomplete or needs a plugin.
+    Raises CredentialsError when the file is unreadable, incomplete or names a plugin that cannot be used.
     """
     try:
         config = yaml.safe_load(path.read_text())
@@ -94,14 +120,22 @@ def from_kubeconfig(path: Path) -> Credentials:
         server = str(cluster["server"])
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
         raise CredentialsError(f"kubeconfig {path} cannot be used: {error!r}") from error
-    if "exec" in user or "auth-provider" in user:
-        raise CredentialsError(f"kubeconfig {path}: plugins are not supported; use a token or a client certificate")
+    if "auth-provider" in user:
+        raise CredentialsError(
+            f"kubeconfig {path}: auth-provider is gone from Kubernetes; let the user have exec instead"
+        )
     token_file = user.get("tokenFile")
+    tls = _tls(cluster, user, path.parent)
+    try:
+        plugin = Plugin(user["exec"], cluster, path.parent, tls) if "exec" in user else None
+    except (PluginError, KeyError, TypeError) as error:
+        raise CredentialsError(f"kubeconfig {path}: {error}") from error
     return Credentials(
         server=server.rstrip("/"),
-        tls=_tls(cluster, user, path.parent),
+        tls=tls,
         token=user.get("token"),
         token_file=path.parent / token_file if token_file is not None else None,
+        plugin=plugin,
     )
 
 
@@ -125,12 +159,7 @@ def _tls(cluster: Mapping[str, Any], user: Mapping[str, Any], folder: Path) -> s
     elif "certificate-authority" in cluster:
         context.load_verify_locations(cafile=str(folder / cluster["certificate-authority"]))
     if "client-certificate-data" in user:
-        # ssl reads certificates from files only.
-        with tempfile.NamedTemporaryFile() as pem:
-            for part in ("client-certificate-data", "client-key-data"):
-                pem.write(base64.b64decode(user[part]) + b"\n")
-            pem.flush()
-            context.load_cert_chain(pem.name)
+        load_pair(context, *(base64.b64decode(user[part]) for part in ("client-certificate-data", "client-key-data")))
     elif "client-certificate" in user:
         context.load_cert_chain(folder / user["client-certificate"], folder / user["client-key"])
     return context

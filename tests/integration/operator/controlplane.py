@@ -6,6 +6,7 @@ No node and no workload controller, so a test decides itself when a database is 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import random
@@ -21,8 +22,9 @@ from typing import Any
 
 import httpx
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from bapsang_local.settings import from_environment
 
@@ -72,6 +74,31 @@ class AuditLog:
         return self._events
 
 
+class ClientAuthority:
+    """Signs client certificates that the apiserver takes."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "clients")])
+        self.certificate, _ = self._sign(self._name, self._key, dt.timedelta(days=1), x509.BasicConstraints(True, None))
+
+    def issue(self, user: str, lifetime: dt.timedelta) -> tuple[str, str]:
+        """Return a certificate for a user, and its key."""
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, user)])
+        usage = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH])
+        return self._sign(name, ec.generate_private_key(ec.SECP256R1()), lifetime, usage)
+
+    def _sign(
+        self, name: x509.Name, key: ec.EllipticCurvePrivateKey, lifetime: dt.timedelta, extension: x509.ExtensionType
+    ) -> tuple[str, str]:
+        now = dt.datetime.now(dt.UTC)
+        builder = x509.CertificateBuilder(self._name, name, key.public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(now - dt.timedelta(minutes=1)).not_valid_after(now + lifetime)
+        signed = builder.add_extension(extension, critical=True).sign(self._key, hashes.SHA256())
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return signed.public_bytes(serialization.Encoding.PEM).decode(), key.private_bytes(*form).decode()
+
+
 @dataclass(frozen=True)
 class ControlPlane:
     server: str
@@ -79,6 +106,7 @@ class ControlPlane:
     operator: Path
     namespaced: Path
     audit: AuditLog
+    clients: ClientAuthority
 
     def audited(self) -> list[dict[str, Any]]:
         """Return the operators' requests about objects so far, as the apiserver's audit log has them."""
@@ -128,7 +156,8 @@ def _running(
     )
     key = _service_account_key(folder)
     configs = (_kubeconfig(folder, server, user, tokens[user]) for user in tokens)
-    plane = ControlPlane(server, *configs, AuditLog(folder / "audit.log"))
+    plane = ControlPlane(server, *configs, AuditLog(folder / "audit.log"), ClientAuthority())
+    (folder / "clients.pem").write_text(plane.clients.certificate)
     (folder / "audit.yaml").write_text(yaml.safe_dump(_AUDIT))
     commands = {
         "etcd": [
@@ -153,6 +182,7 @@ def _running(
             "--audit-log-mode=blocking-strict",
             f"--cert-dir={folder / 'certificates'}",
             f"--token-auth-file={folder / 'tokens.csv'}",
+            f"--client-ca-file={folder / 'clients.pem'}",
             "--authorization-mode=RBAC",
             f"--service-account-issuer={server}",
             f"--service-account-key-file={key}",

@@ -366,7 +366,15 @@ def test_kubeconfig_with_a_token_is_understood(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [{"current-context": "x"}, {"clusters": []}, None, "text", {"user": {"exec": {"command": "x"}}}]
+    "content",
+    [
+        {"current-context": "x"},
+        {"clusters": []},
+        None,
+        "text",
+        {"user": {"exec": {"command": "x"}}},
+        {"user": {"auth-provider": {}}},
+    ],
 )
 def test_unusable_kubeconfig_is_refused_by_name(tmp_path: Path, content: Any) -> None:
     path = tmp_path / "config"
