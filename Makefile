@@ -16,7 +16,7 @@ IN_ORDER = tests/unit tests/faults tests/integration/api tests/e2e $(filter-out 
 LOGS := $(or $(BAPSANG_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bapsang)/logs
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke seed browser kubeconfig dev images test test-tools test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed browser kubeconfig dev run images test test-tools test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,10 @@ test-tools: ## The programs that tests run on this machine: etcd, kube, helm, ve
 
 kubeconfig: ## Print the path of the local cluster's kubeconfig
 	@$(LOCAL) kubeconfig
+
+# `helm --wait` and `make up` find it back at its replicas; after a run that was killed, the next one puts them back.
+run: $(VENV)/ready ## The operator of this checkout in place of the cluster's (KUBECONFIG, or the local one) until Ctrl-C
+	@PYTHONPATH=manifests/local $(BIN)/python -m bapsang_local run
 
 dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://127.0.0.1:8000/docs
 	@echo "The API: http://127.0.0.1:8000/docs  (Ctrl-C ends it; data in bapsang.sqlite3)"

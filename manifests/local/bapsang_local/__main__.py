@@ -1,4 +1,4 @@
-"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|browser|kubeconfig|images|test-tools`: what the Makefile calls."""
+"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|run|browser|kubeconfig|images|test-tools`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,21 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import browser, deploy, engine, images, kubectl, lock, preflight, programs, seeding, shell, smoke, sources
+from . import (
+    browser,
+    deploy,
+    engine,
+    images,
+    kubectl,
+    lock,
+    preflight,
+    programs,
+    seeding,
+    shell,
+    smoke,
+    sources,
+    stand_in,
+)
 from . import cluster as clusters
 from .cluster import Cluster
 from .docker import Engine
@@ -25,13 +39,15 @@ PACKAGE_SOURCES = ("https://pypi.org/", "https://proxy.golang.org/", "http://deb
 def main() -> int:
     """Run one command. Exit codes: 0 done, 1 something is wrong and was explained, 2 usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="bapsang_local", description="The local Bapsang cluster.")
-    parser.add_argument("command", choices=[*_COMMANDS, "browser", "kubeconfig"])
+    parser.add_argument("command", choices=[*_COMMANDS, "run", "browser", "kubeconfig"])
     command: str = parser.parse_args().command
     try:
         settings = from_environment()
         if command == "kubeconfig":
             print(settings.kubeconfig)
             return 0
+        if command == "run":  # for hours, beside which others work on the cluster
+            return stand_in.run(settings)
         if command == "browser":  # which has nothing to do with the cluster, and must not wait for a `make up`
             _browser(settings)
             return 0
