@@ -16,7 +16,7 @@ IN_ORDER = tests/unit tests/faults tests/integration/api tests/e2e $(filter-out 
 LOGS := $(or $(BAPSANG_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bapsang)/logs
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke seed browser kubeconfig dev run images test test-tools test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed like-sync tilt browser kubeconfig dev run images test test-tools test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ smoke: ## The smoke run again, against the running cluster
 
 seed: ## Add a made-up community to the local cluster's (SIZE=small or medium)
 	@SIZE=$(or $(SIZE),small) $(LOCAL) seed
+
+like-sync: $(VENV)/ready ## Write the likes of the local cluster's Community to MySQL now
+	@KUBECONFIG=$${KUBECONFIG:-$$($(LOCAL) kubeconfig)} $(BIN)/kubectl-bapsang like-sync -n community bapsang
+
+tilt: ## The local cluster, and `tilt up` on it with the programs and the engine of `make up` (ARGS="…")
+	@$(LOCAL) tilt $(ARGS)
 
 browser: $(VENV)/ready ## A Chromium for the end-to-end tests, where there is none
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(LOCAL) browser

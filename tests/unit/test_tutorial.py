@@ -70,7 +70,7 @@ def test_commands_that_the_test_leaves_out_are_targets_that_exist() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     left_out = "".join(text for marker, _, text in BLOCKS if marker)
     named = {target for words in re.findall(r"make (?:-s )?([a-z -]+)", left_out) for target in words.split()}
-    assert {"up", "cluster", "kubeconfig", "format", "lint", "test-unit"} <= named <= targets
+    assert {"up", "tilt", "kubeconfig", "format", "lint", "test-unit"} <= named <= targets
 
 
 def _run(copy: Path, environment: dict[str, str], block: str) -> None:

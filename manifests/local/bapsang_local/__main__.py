@@ -1,4 +1,4 @@
-"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|run|browser|kubeconfig|images|test-tools`: what the Makefile calls."""
+"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|run|tilt|browser|kubeconfig|images|test-tools`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from . import (
     smoke,
     sources,
     stand_in,
+    tilting,
 )
 from . import cluster as clusters
 from .cluster import Cluster
@@ -39,8 +40,10 @@ PACKAGE_SOURCES = ("https://pypi.org/", "https://proxy.golang.org/", "http://deb
 def main() -> int:
     """Run one command. Exit codes: 0 done, 1 something is wrong and was explained, 2 usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="bapsang_local", description="The local Bapsang cluster.")
-    parser.add_argument("command", choices=[*_COMMANDS, "run", "browser", "kubeconfig"])
-    command: str = parser.parse_args().command
+    parser.add_argument("command", choices=[*_COMMANDS, "run", "tilt", "browser", "kubeconfig"])
+    parser.add_argument("arguments", nargs="*", help="of `tilt up`")
+    parsed = parser.parse_args()
+    command: str = parsed.command
     try:
         settings = from_environment()
         if command == "kubeconfig":
@@ -48,6 +51,11 @@ def main() -> int:
             return 0
         if command == "run":  # for hours, beside which others work on the cluster
             return stand_in.run(settings)
+        if command == "tilt":
+            tilt = tilting.program()
+            with lock.alone(settings):
+                cluster, _ = _cluster(settings)
+            tilting.run(tilt, cluster.engine, settings, parsed.arguments)
         if command == "browser":  # which has nothing to do with the cluster, and must not wait for a `make up`
             _browser(settings)
             return 0

@@ -50,27 +50,20 @@ def storage(cluster: Cluster) -> None:
 
 
 def operator(cluster: Cluster, image: str) -> None:
-    """Install or upgrade the operator by its chart. Leaves a release alone that is already what the chart says."""
+    """Install or upgrade the operator by its chart. What it is already stays as it is, and no pod restarts."""
     crd = CHART / "crds" / "communities.bapsang.dev.yaml"
     _apply(cluster, crd)  # helm installs a CRD once and never upgrades it
     cluster.kubectl("wait", "--for=condition=Established", "-f", crd, "--timeout=30s")
     repository, _, tag = image.partition(":")
-    chosen = ["--namespace", OPERATOR_NAMESPACE, "--set", f"image.repository={repository}", "--set", f"image.tag={tag}"]
-    wanted = _documents(cluster.helm("template", RELEASE, CHART, *chosen))
-    if _installed(cluster) != wanted:
-        with step("operator installed (helm)"):
-            cluster.helm(
-                "upgrade",
-                "--install",
-                RELEASE,
-                CHART,
-                *chosen,
-                "--create-namespace",
-                "--skip-crds",
-                "--wait",
-                "--timeout",
-                "3m",
-            )
+    with step("operator installed (helm)"):
+        _clear(cluster)
+        # Always: helm remembers what it has installed, not what Tilt or somebody's hand has changed or deleted since.
+        cluster.helm(
+            *("upgrade", "--install", RELEASE, CHART, "--namespace", OPERATOR_NAMESPACE, "--create-namespace"),
+            *("--set", f"image.repository={repository}", "--set", f"image.tag={tag}"),
+            *("--server-side=true", "--force-conflicts", "--take-ownership", "--skip-crds", "--history-max", "3"),
+            *("--wait", "--timeout", "3m"),
+        )
     _rolled_out(cluster, OPERATOR_NAMESPACE, f"deployment/{RELEASE}", 120)
 
 
@@ -127,20 +120,14 @@ def _condition(community: dict[str, Any], kind: str) -> dict[str, Any]:
     return next((dict(condition) for condition in conditions if condition["type"] == kind), {})
 
 
-def _installed(cluster: Cluster) -> set[str]:
+def _clear(cluster: Cluster) -> None:
+    """Remove an installation that was cut off, which blocks the next one."""
     try:
         status = json.loads(cluster.helm("status", RELEASE, "--namespace", OPERATOR_NAMESPACE, "-o", "json"))
-        if status["info"]["status"] != "deployed":
-            if status["info"]["status"].startswith("pending"):  # an installation that was cut off blocks the next one
-                cluster.helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait")
-            return set()
-        return _documents(cluster.helm("get", "manifest", RELEASE, "--namespace", OPERATOR_NAMESPACE))
     except Failure:
-        return set()
-
-
-def _documents(text: str) -> set[str]:
-    return {document.strip() for document in re.split(r"(?m)^---\s*$", text) if document.strip()}
+        return
+    if status["info"]["status"].startswith("pending"):
+        cluster.helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait")
 
 
 def _apply(cluster: Cluster, file: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bapsang_local import cluster, deploy, preflight, shell
+from bapsang_local import cluster, preflight, shell
 from bapsang_local.engine import Engine
 from bapsang_local.failure import Failure
 from bapsang_local.from_packages import leftovers, node_image
@@ -134,11 +134,6 @@ def test_nodes_of_our_own_image_get_a_network_by_whatever_way_it_came(
 
 def test_a_pulled_node_image_keeps_its_own_network(tmp_path: Path) -> None:
     assert cluster._config("node:1", settings(tmp_path), bare=False)["networking"]["disableDefaultCNI"] is False
-
-
-def test_a_release_is_left_alone_when_only_the_order_differs() -> None:
-    assert deploy._documents("a: 1\n---\nb: 2\n") == deploy._documents("---\nb: 2\n---\na: 1")
-    assert deploy._documents("a: 1\n---\nb: 2\n") != deploy._documents("a: 1\n---\nb: 3\n")
 
 
 def test_a_failed_program_shows_its_last_words_and_no_credentials() -> None:

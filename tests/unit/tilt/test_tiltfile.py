@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ FUNCTIONS = (
     "allow_k8s_contexts",
     "blob",
     "docker_build",
+    "encode_yaml",
     "fall_back_on",
     "helm",
     "k8s_kind",
@@ -26,6 +28,7 @@ FUNCTIONS = (
     "k8s_yaml",
     "local_resource",
     "read_file",
+    "read_yaml",
     "sync",
     "update_settings",
 )
@@ -39,11 +42,22 @@ class Tilt:
     def __init__(self) -> None:
         self.calls: dict[str, list[tuple[list[Any], dict[str, Any]]]] = {}
 
+    def applied(self) -> list[dict[str, Any]]:
+        """Return what is applied as it stands in a file or in the Tiltfile."""
+        texts = [entry["args"][0] for (entry,), _ in self.calls["k8s_yaml"] if isinstance(entry, dict)]
+        files = [(ROOT / entry).read_text() for (entry,), _ in self.calls["k8s_yaml"] if isinstance(entry, str)]
+        helm = [args[0] for args, _ in self.calls["helm"]]
+        return [one for text in [*texts, *files] if text not in helm for one in yaml.safe_load_all(text)]
+
     def called(self, name: str, args: str, kwargs: str) -> Any:
         arguments, options = json.loads(args), json.loads(kwargs)
         self.calls.setdefault(name, []).append((arguments, options))
         if name == "read_file":
             return (ROOT / arguments[0]).read_text()
+        if name == "read_yaml":
+            return yaml.safe_load((ROOT / arguments[0]).read_text())
+        if name == "encode_yaml":
+            return {"step": name, "args": [yaml.safe_dump(arguments[0])]}
         if name in ("sync", "fall_back_on", "helm", "blob"):
             return {"step": name, "args": arguments}
         return None
@@ -60,7 +74,9 @@ def tilt() -> Tilt:
     module.add_callable("_called", called)
     dialect = starlark.Dialect.extended()
     extensions = [starlark.LibraryExtension.Json]
-    prelude = "_encode = json.encode\n" + "".join(STAND_IN.format(name=name) for name in FUNCTIONS)
+    prelude = "_encode = json.encode\nTRIGGER_MODE_MANUAL = 'manual'\n" + "".join(
+        STAND_IN.format(name=name) for name in FUNCTIONS
+    )
     text = prelude + (ROOT / "Tiltfile").read_text()
     starlark.eval(module, starlark.parse("Tiltfile", text, dialect), starlark.Globals.extended_by(extensions))
     return recorder
@@ -129,3 +145,24 @@ def test_every_named_resource_exists(tilt: Tilt) -> None:
     named = {args[0]: options for args, options in tilt.calls["k8s_resource"]}
     assert set(named) == {"bapsang-operator", "bapsang"}
     assert named["bapsang"]["extra_pod_selectors"] == [{"bapsang.dev/community": "bapsang"}]
+
+
+def test_the_crd_is_registered_once_and_outlives_tilt_down(tilt: Tilt) -> None:
+    """Tilt deletes what it has applied; with the CRD would go every Community of the cluster, with its data."""
+    ((_, options),) = tilt.calls["helm"]
+    assert options["skip_crds"] is True
+    crd = yaml.safe_load((ROOT / "charts/bapsang-operator/crds/communities.bapsang.dev.yaml").read_text())
+    (applied,) = (one for one in tilt.applied() if one["kind"] == crd["kind"])
+    assert applied["metadata"].pop("annotations") == {"tilt.dev/down-policy": "keep"}
+    assert applied == crd
+
+
+def test_every_button_waits_for_its_click_and_is_a_target_of_the_makefile(tilt: Tilt) -> None:
+    buttons = {args[0]: (args[1], options) for args, options in tilt.calls["local_resource"]}
+    assert set(buttons) >= {"seed", "like-sync", "test-unit", "test-operator"}
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name, (command, options) in buttons.items():
+        assert command == f"make {name}"
+        assert name in targets
+        assert (options["auto_init"], options["trigger_mode"]) == (False, "manual")
+        assert set(options["resource_deps"]) <= {"bapsang"}
