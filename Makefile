@@ -90,7 +90,7 @@ test-operator: $(VENV)/ready images ## The operator against a real apiserver; st
 test-faults: $(VENV)/ready images ## The API while everything is killed; starts no cluster
 	@$(PYTEST) tests/faults $(ARGS)
 
-test-integration: $(VENV)/ready up test-tools ## API and operator against real MySQL, Redis and apiserver
+test-integration: $(VENV)/ready images ## API and operator against real MySQL, Redis and apiserver; starts no cluster
 	@$(PYTEST) $(TWO) tests/integration $(ARGS)
 
 test-e2e: $(VENV)/ready up browser ## The whole platform on the local cluster
@@ -112,6 +112,11 @@ bench-operator: $(VENV)/ready build/bench/ready ## Measure the operator; renews 
 bench-fleet: $(VENV)/ready build/bench/ready ## 50 Communities at their peak on 1,000 fake nodes; renews docs/benchmarks/fleet.json (ARGS="--nodes 48 …" for less)
 	@PYTHONPATH=operator:manifests/local $(BIN)/python -m tests.load.fleet_bench --python build/bench/bin/python $(ARGS)
 
+# At once, and not after the environments have been made.
+ifeq ($(filter bench-upgrade,$(MAKECMDGOALS))$(PREVIOUS),bench-upgrade)
+$(error PREVIOUS is not set: give the tag or commit of the version before, such as make bench-upgrade PREVIOUS=v0.0.1)
+endif
+
 bench-upgrade: $(VENV)/ready build/bench/ready ## The operator of PREVIOUS=commit, this one, and back, under live pods; renews docs/benchmarks/upgrade.json
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.load.upgrade_bench --python build/bench/bin/python --previous $(PREVIOUS) $(ARGS)
 
@@ -122,7 +127,7 @@ faults: $(VENV)/ready up ## Likes while everything is killed: a million toggles,
 	@PYTHONPATH=manifests/local $(BIN)/python -m tests.faults.run
 
 fuzz: $(VENV)/ready ## schemathesis against the real process for minutes: tens of thousands of requests
-	@BAPSANG_TEST_FUZZ_EXAMPLES=$${BAPSANG_TEST_FUZZ_EXAMPLES:-400} $(PYTEST) -s --timeout=0 tests/integration/api/test_fuzz.py
+	@BAPSANG_TEST_FUZZ_EXAMPLES=$${BAPSANG_TEST_FUZZ_EXAMPLES:-400} $(PYTEST) -s --timeout=0 tests/integration/api/test_fuzz.py $(ARGS)
 
 lint: $(VENV)/ready ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy && PYTHONPATH=manifests/local $(BIN)/lint-imports --no-cache | tail -n 3

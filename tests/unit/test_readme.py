@@ -60,3 +60,15 @@ def test_values_and_files_of_the_commands_exist() -> None:
         assert (ROOT / part / "Dockerfile").exists()
     for path in re.findall(r"charts/\S+", COMMANDS):
         assert (ROOT / path).exists(), path
+
+
+def test_the_plain_kind_of_other_machines_gets_a_community_that_is_accepted() -> None:
+    page = (ROOT / "docs/local-cluster.md").read_text()
+    section = page.partition("## On other machines\n")[2].partition("\n## ")[0]
+    (text,) = re.findall(r"<<END\n(.*?)END", section, re.DOTALL)
+    community = yaml.safe_load(text)
+    jsonschema_rs.validator_for(_strict(SPEC)).validate(community["spec"])
+    assert spec.validate(community["spec"]) == []
+    assert f"--name plain {community['spec']['image']} " in section
+    assert f"service/{community['metadata']['name']}-api " in section
+    assert community["spec"]["publicUrl"] in section.partition("END\n")[2]
