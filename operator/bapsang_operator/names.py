@@ -40,6 +40,21 @@ ANNOTATION_PAUSED: Final = "bapsang.dev/paused"
 SPOT_NODE_LABEL: Final = "eks.amazonaws.com/capacityType"
 SPOT_NODE_VALUE: Final = "SPOT"
 SPOT_TAINT: Final = "bapsang.dev/capacity"
+#: Labels by which those who make spot nodes mark them. They count besides `spec.api.spot.nodeSelector`.
+SPOT_NODE_LABELS: Final = (
+    (SPOT_NODE_LABEL, SPOT_NODE_VALUE),
+    ("karpenter.sh/capacity-type", "spot"),
+    ("cloud.google.com/gke-spot", "true"),
+    ("cloud.google.com/gke-preemptible", "true"),
+    ("kubernetes.azure.com/scalesetpriority", "spot"),
+)
+#: Taints that providers put on their spot nodes by themselves: AKS always, GKE with node auto-provisioning.
+SPOT_NODE_TAINTS: Final = (("kubernetes.azure.com/scalesetpriority", "spot"), ("cloud.google.com/gke-spot", "true"))
+#: On pods that autoscalers shall not move to save a node; drains by people go on.
+ANNOTATIONS_STAY: Final = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
 
 #: PriorityClass of placeholder pods; the chart brings it.
 HEADROOM_PRIORITY_CLASS: Final = "bapsang-headroom"
@@ -184,7 +199,7 @@ class EventReason(StrEnum):
 
 
 def api(community: str) -> str:
-    """Name of the Service, Ingress, ServiceAccount, PodDisruptionBudget and NetworkPolicy of the API."""
+    """Name of the Service, Ingress, ServiceAccount and NetworkPolicy of the API, and of the PodDisruptionBudget of base."""
     return f"{community}-api"
 
 
@@ -194,17 +209,17 @@ def api_base(community: str) -> str:
 
 
 def api_burst(community: str) -> str:
-    """Name of the Deployment on spot capacity, and of the HorizontalPodAutoscaler that scales it."""
+    """Name of the Deployment on spot capacity, of its autoscaler and of its PodDisruptionBudget."""
     return f"{community}-api-burst"
 
 
 def redis(community: str) -> str:
-    """Name of the StatefulSet, Service, Secret, volume claim and NetworkPolicy of the managed Redis."""
+    """Name of the StatefulSet, Service, Secret, volume claim, budget and NetworkPolicy of the managed Redis."""
     return f"{community}-redis"
 
 
 def mysql(community: str) -> str:
-    """Name of the StatefulSet, Service, Secret, volume claim and NetworkPolicy of the embedded MySQL."""
+    """Name of the StatefulSet, Service, Secret, volume claim, budget and NetworkPolicy of the embedded MySQL."""
     return f"{community}-mysql"
 
 

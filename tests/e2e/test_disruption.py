@@ -84,10 +84,10 @@ def test_every_pod_is_evicted_at_once_and_no_request_fails(own: Community, setti
                     left.discard(pod)
             return not left
 
-        eventually(all_evicted, 180, what="the budget lets every pod go, one after another")
+        eventually(all_evicted, 180, what="the budgets let every pod go")
         assert watch.wait(lambda: complete(watch), 90)
     served(source)
-    assert watch.fewest == BASE + BURST - 1, "the budget lets one pod go at a time"
+    assert watch.fewest == BASE - 1, "base pods go one at a time, burst pods all at once"
 
 
 def test_a_spot_node_is_drained_and_burst_goes_on_elsewhere(
@@ -101,7 +101,7 @@ def test_a_spot_node_is_drained_and_burst_goes_on_elsewhere(
             assert watch.wait(lambda: complete(watch), 90)
             assert set(nodes_of(watch, "burst")) == {ON_DEMAND}, "without spot it falls back"
     served(source)
-    assert watch.fewest == BASE + BURST - 1, "the budget was held"
+    assert watch.fewest >= BASE, "a drain of spot nodes takes nothing of base"
 
 
 def test_pods_that_serve_nobody_do_not_hold_up_a_drain(own: Community) -> None:
@@ -115,8 +115,8 @@ def test_pods_that_serve_nobody_do_not_hold_up_a_drain(own: Community) -> None:
             probe = "/spec/template/spec/containers/0/startupProbe/httpGet/path"
             unready = [{"op": "replace", "path": probe, "value": BROKEN}]
             at_once = [{"op": "replace", "path": "/spec/strategy/rollingUpdate/maxUnavailable", "value": "100%"}]
-            kubectl("patch", "deployment/table-api-burst", *here, "--type=json", "-p", json.dumps(unready + at_once))
-            assert watch.wait(lambda: len(broken(watch)) == BURST and watch.serving() == BASE, 60)
+            kubectl("patch", "deployment/table-api-base", *here, "--type=json", "-p", json.dumps(unready + at_once))
+            assert watch.wait(lambda: len(broken(watch)) == BASE and watch.serving() == BURST, 60)
             budget = eventually(lambda: forbidding(own), 30, what="the budget knows that pods are away")
             assert budget["currentHealthy"] < budget["desiredHealthy"]
             judge_the_unready(own, "IfHealthyBudget")
@@ -124,8 +124,6 @@ def test_pods_that_serve_nobody_do_not_hold_up_a_drain(own: Community) -> None:
             judge_the_unready(own, "AlwaysAllow")
             for pod in broken(watch):
                 assert evict(own, pod), f"{pod} cannot be evicted"
-            (serving, *_) = (name for name, pod in watch.pods.items() if is_ready(pod) and not is_going(pod))
-            assert not evict(own, serving), "one that serves may not go now"
     finally:
         kubectl("annotate", "community", own.name, *here, "bapsang.dev/paused-")
     own.wait_ready()
@@ -156,7 +154,7 @@ def broken(watch: Watch) -> list[str]:
 
 def forbidding(community: Community) -> dict[str, Any]:
     found: dict[str, Any] = community.get("pdb", f"{community.name}-api")["status"]
-    return found if found["disruptionsAllowed"] == 0 and found["currentHealthy"] == BASE else {}
+    return found if found["disruptionsAllowed"] == 0 and found["currentHealthy"] == 0 else {}
 
 
 @pytest.mark.nightly("e2e")

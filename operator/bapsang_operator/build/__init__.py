@@ -33,7 +33,7 @@ def children(community: Community, digests: wiring.Digests, *, claim: str = "", 
         found += mysql.children(community, digests)
     found += [
         api.service(community),
-        budget.budget(community),
+        *budget.budgets(community),
         migration.migration(community, digests, claim),
         api.base(community, digests),
         likesync.like_sync(community, digests),

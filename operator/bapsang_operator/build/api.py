@@ -123,7 +123,7 @@ def _deployment(
                     tolerations=placement.tolerations(community, spot=tier == "burst"),
                     terminationGracePeriodSeconds=community.api.drain_seconds + ENDING_SECONDS,
                     **place,
-                    **placement.spread(community),
+                    **placement.spread(community, Component.API, tier),
                 ),
             },
         },
@@ -162,7 +162,7 @@ def _volumes(community: Community) -> list[Manifest]:
     key = wiring.signing_key(community)
     return [
         pod.secret_file("signing-key", key.name, key.key, wiring.KEY_FILE),
-        pod.scratch("tmp", "64Mi"),
+        pod.tmp(),
     ]
 
 

@@ -28,7 +28,7 @@ def template_spec(community: Community, component: Component, args: list[str], e
     return pod.spec(
         pod.API_USER,
         [container],
-        [pod.scratch("tmp", "64Mi")],
+        [pod.tmp()],
         serviceAccountName=names.api(community.name),
         restartPolicy="Never",
         **placement.on_demand(community),

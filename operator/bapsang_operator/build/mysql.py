@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bapsang_operator import names
-from bapsang_operator.build import api, pod, store, wiring
+from bapsang_operator.build import api, placement, pod, store, wiring
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import ANNOTATION_SECRETS, Component
 from bapsang_operator.spec import Community, SecretRef
@@ -45,6 +45,8 @@ def children(community: Community, digests: wiring.Digests) -> list[Child]:
                     pod.scratch("tmp", "1Gi"),
                 ],
                 initContainers=[_initialiser(community)],
+                terminationGracePeriodSeconds=store.GRACE_SECONDS,
+                **placement.on_demand(community),
             ),
             {ANNOTATION_SECRETS: api.checksum(secrets, digests)},
             wiring.missing(secrets, digests),

@@ -9,7 +9,7 @@ from bapsang_operator.spec import Resources
 API_USER = 65532
 #: User of the MySQL and Redis images.
 STORE_USER = 999
-#: Seconds from the deletion of a store's or a job's pod until the kubelet kills it. Pods of the API have their own.
+#: Seconds from the deletion of a job's pod until the kubelet kills it. Pods of the API and of the stores have their own.
 GRACE_SECONDS = 25
 
 
@@ -58,8 +58,19 @@ def resources(value: Resources) -> Manifest:
 
 
 def scratch(name: str, size: str) -> Manifest:
-    """Return a volume for temporary files, limited to `size`."""
+    """Return a volume on the node's disk for temporary files, limited to `size`. Cluster Autoscaler removes no node with
+    such a pod."""
     return {"name": name, "emptyDir": {"sizeLimit": size}}
+
+
+def tmp() -> Manifest:
+    """Return the volume `tmp` of our own image, in memory: on disk it would keep Cluster Autoscaler from removing the node.
+
+    Files in it count against the container's memory limit and stay until they are deleted. The image writes none; what a
+    library may put there is small, and the kubelet bounds the file system to its size, so that it ends as an error of that
+    write instead of the eviction that a full volume on disk ends in.
+    """
+    return {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}
 
 
 def secret_env(variable: str, secret: str, key: str) -> Manifest:

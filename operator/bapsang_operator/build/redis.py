@@ -7,7 +7,7 @@ Beside Redis's own programs, the image must have a shell, sed, tail and grep.
 from __future__ import annotations
 
 from bapsang_operator import names, quantity
-from bapsang_operator.build import api, pod, store, wiring
+from bapsang_operator.build import api, placement, pod, store, wiring
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import ANNOTATION_SECRETS, Component
 from bapsang_operator.spec import Community, SecretRef
@@ -61,6 +61,8 @@ def children(community: Community, digests: wiring.Digests) -> list[Child]:
                     pod.secret_file("config", name, "redis.conf", "redis.conf"),
                     {"name": "data", "persistentVolumeClaim": {"claimName": name}},
                 ],
+                terminationGracePeriodSeconds=store.GRACE_SECONDS,
+                **placement.on_demand(community),
             ),
             {ANNOTATION_SECRETS: api.checksum(secrets, digests)},
             wiring.missing(secrets, digests),

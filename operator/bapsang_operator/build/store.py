@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from bapsang_operator import names
 from bapsang_operator.build import meta
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.spec import Community, SecretRef, Volume
+
+#: Seconds from the deletion of a store's pod until the kubelet kills it: what is left to write goes to its volume.
+GRACE_SECONDS: Final = 60
 
 
 def claim(community: Community, name: str, component: Component, volume: Volume) -> Child:
@@ -66,7 +72,10 @@ def stateful_set(
                 "revisionHistoryLimit": 3,
                 "selector": {"matchLabels": meta.selector(community, component)},
                 "template": {
-                    "metadata": {"labels": meta.labels(community, component), "annotations": annotations},
+                    "metadata": {
+                        "labels": meta.labels(community, component),
+                        "annotations": annotations | names.ANNOTATIONS_STAY,
+                    },
                     "spec": template_spec,
                 },
             },

@@ -46,6 +46,9 @@ class Client:
     def create(self, kind: Kind, manifest: Object, **params: str) -> httpx.Response:
         return self._http.post(kind.path(manifest["metadata"].get("namespace")), json=manifest, params=params)
 
+    def post(self, path: str, body: Object) -> httpx.Response:
+        return self._http.post(path, json=body)
+
     def replace(self, kind: Kind, manifest: Object, **params: str) -> httpx.Response:
         metadata = manifest["metadata"]
         return self._http.put(kind.path(metadata["namespace"], metadata["name"]), json=manifest, params=params)

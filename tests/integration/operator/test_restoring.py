@@ -24,7 +24,7 @@ EDITS: dict[str, Any] = {
     "Job": {"metadata": {"labels": {names.LABEL_COMMUNITY: "other"}}},
     "Deployment": {"spec": {"template": {"spec": {"enableServiceLinks": True, "nodeSelector": None}}}},
     "HorizontalPodAutoscaler": {"spec": {"maxReplicas": 99}},
-    "PodDisruptionBudget": {"spec": {"maxUnavailable": "100%"}},
+    "PodDisruptionBudget": {"spec": {"maxUnavailable": 0}},
     "CronJob": {"spec": {"suspend": True, "jobTemplate": {"spec": {"backoffLimit": 6}}}},
     "Ingress": {"spec": {"rules": [{"host": "elsewhere.example.com"}]}},
 }

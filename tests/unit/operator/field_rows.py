@@ -108,6 +108,8 @@ JOB_NODES = "spec.jobTemplate.spec.template.spec.affinity.nodeAffinity"
 WHERE = {
     BASE: NODES,
     BURST: NODES,
+    REDIS: NODES,
+    MYSQL: NODES,
     SYNC: JOB_NODES,
     MIGRATE: NODES,
 }
@@ -142,7 +144,7 @@ ROWS: dict[str, Row] = {
         60, _api("lifecycle.preStop.sleep.seconds") | {BURST: f"{POD}.terminationGracePeriodSeconds"}
     ),
     "api.arch": Row("arm64", WHERE),
-    "api.spot.enabled": Row(False, {BURST: NODES}),
+    "api.spot.enabled": Row(False, {BURST: NODES, "PodDisruptionBudget c-api-burst": "spec.maxUnavailable"}),
     "api.spot.nodeSelector": Row({"capacity": "spot"}, WHERE),
     "api.spot.tolerations[].key": Row("other", {BURST: f"{POD}.tolerations[0].key"}, TOLERATION),
     "api.spot.tolerations[].operator": Row(
@@ -174,6 +176,7 @@ ROWS: dict[str, Row] = {
             "Service c-redis": GONE,
             "PersistentVolumeClaim c-redis": GONE,
             "NetworkPolicy c-redis": GONE,
+            "PodDisruptionBudget c-redis": GONE,
             STATUS: "RedisReady",
         }
         | POLICIES
@@ -199,6 +202,7 @@ ROWS: dict[str, Row] = {
             "Service c-mysql": GONE,
             "PersistentVolumeClaim c-mysql": GONE,
             "NetworkPolicy c-mysql": GONE,
+            "PodDisruptionBudget c-mysql": GONE,
             STATUS: "DatabaseReady",
         }
         | POLICIES

@@ -22,7 +22,6 @@ from .world import UID, AllDigests, children, community, pod_templates, resource
 PROJECT = Path(__file__).resolve().parents[3]
 CHART = PROJECT / "charts" / "bapsang-operator"
 EKS_SAMPLE = PROJECT / "manifests" / "samples" / "community-eks.yaml"
-LOST_NODE = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
 GOLDEN_FILES = Path(__file__).parent / "golden"
 #: Alike in all children: `test_every_child_belongs_to_the_community_and_goes_with_it`.
 SHARED = {"namespace", "ownerReferences"}
@@ -138,39 +137,6 @@ def test_burst_count_is_never_sent_and_base_count_is() -> None:
     assert found["Deployment", "c-api-base"]["spec"]["replicas"] == 3
 
 
-def test_base_avoids_spot_and_burst_prefers_it() -> None:
-    templates = pod_templates(children(community()))
-    base = templates["Deployment c-api-base"]["spec"]
-    burst = templates["Deployment c-api-burst"]["spec"]
-    terms = base["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
-    avoid = {"key": "eks.amazonaws.com/capacityType", "operator": "NotIn", "values": ["SPOT"]}
-    assert terms == [{"matchExpressions": [avoid]}]
-    assert {one["key"] for one in base["tolerations"]} == LOST_NODE
-    preferred = burst["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
-    assert preferred == [{"weight": 100, "preference": {"matchExpressions": [{**avoid, "operator": "In"}]}}]
-    assert {one["key"] for one in burst["tolerations"]} == {"bapsang.dev/capacity"} | LOST_NODE
-
-
-def test_without_spot_both_tiers_are_placed_alike() -> None:
-    templates = pod_templates(children(community(api={"spot": {"enabled": False}, "arch": "arm64"})))
-    base, burst = (templates[f"Deployment c-api-{tier}"]["spec"] for tier in ("base", "burst"))
-    assert base["affinity"] == burst["affinity"]
-    assert base["tolerations"] == burst["tolerations"]
-    assert {one["key"] for one in burst["tolerations"]} == LOST_NODE
-    assert {"key": "kubernetes.io/arch", "operator": "In", "values": ["arm64"]} in base["affinity"]["nodeAffinity"][
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    ]["nodeSelectorTerms"][0]["matchExpressions"]
-
-
-def test_pods_of_a_lost_node_are_made_again_soon_and_those_with_a_state_are_not_hurried() -> None:
-    templates = pod_templates(children(community()))
-    for tier in ("base", "burst"):
-        waits = [one for one in templates[f"Deployment c-api-{tier}"]["spec"]["tolerations"] if one["key"] in LOST_NODE]
-        assert {(one["effect"], one["tolerationSeconds"]) for one in waits} == {("NoExecute", 30)}
-    for store in ("mysql", "redis"):
-        assert "tolerations" not in templates[f"StatefulSet c-{store}"]["spec"]
-
-
 def test_placeholders_are_as_large_as_burst_pods_and_stand_where_these_would() -> None:
     templates = pod_templates(children(_shape("head room")))
     burst, placeholder = (templates[f"Deployment c-{name}"]["spec"] for name in ("api-burst", "headroom"))
@@ -196,7 +162,8 @@ def test_placeholders_give_way_at_once_and_to_everything() -> None:
     assert placeholder["spec"]["terminationGracePeriodSeconds"] <= 1
     assert found["Deployment", "c-headroom"]["replicas"] == 3
     # No traffic is sent to a placeholder, and none counts in the budget or as a pod of a tier.
-    for owner in (("Service", "c-api"), ("PodDisruptionBudget", "c-api"), ("Deployment", "c-api-burst")):
+    budgets = [("PodDisruptionBudget", name) for name in ("c-api", "c-api-burst")]
+    for owner in (("Service", "c-api"), *budgets, ("Deployment", "c-api-burst")):
         selector = found[owner]["selector"]
         assert not selector.get("matchLabels", selector).items() <= placeholder["metadata"]["labels"].items()
 
@@ -371,15 +338,6 @@ def test_every_child_belongs_to_the_community_and_goes_with_it(shape: str) -> No
     for child in children(_shape(shape)):
         assert child.manifest["metadata"]["namespace"] == "ns"
         assert child.manifest["metadata"]["ownerReferences"] == [owner]
-
-
-def test_no_pod_makes_a_deleted_namespace_wait_for_longer_than_the_api_does() -> None:
-    """The namespace controller waits for half the longest grace of the pods that are left."""
-    graces = {
-        name: template["spec"]["terminationGracePeriodSeconds"]
-        for name, template in pod_templates(children(_shape("head room"))).items()
-    }
-    assert max(graces.values()) == graces["Deployment c-api-base"], graces
 
 
 #: Pod templates of the version before this one. `BAPSANG_TEST_GOLDEN=release` renews the file, as the last step of a release.

@@ -1,0 +1,135 @@
+"""What the budgets let go: evictions on a real apiserver, with the controllers that count pods and no kubelet.
+
+Replacements get no node here and so never become ready, as when spot nodes are reclaimed and new ones take minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from tests.waiting import eventually
+
+from bapsang_operator import build, names, spec
+from bapsang_operator.build.wiring import Digests
+from bapsang_operator.kinds import BY_NAME, POD
+
+from .client import NAMESPACE, Client, Object, client_of
+from .controlplane import COLLECTORS, programs, running
+from .namespace import resource
+
+CONTROLLERS = (*COLLECTORS, "deployment-controller", "replicaset-controller", "disruption-controller")
+BASE, BURST = 3, 9
+
+
+class _All(dict[tuple[str, str], str]):
+    """Digests of secrets that all exist."""
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A control plane of the module's own: elsewhere the tests play the controllers."""
+    found = programs()
+    assert found is not None
+
+    with (
+        running(found, tmp_path_factory.mktemp("evictions"), lambda _: None, CONTROLLERS) as plane,
+        client_of(plane.admin) as client,
+    ):
+        yield client
+
+
+class World:
+    """The budgets and both tiers of a Community in a namespace, as the builders make them."""
+
+    def __init__(self, client: Client, name: str, **changes: object) -> None:
+        self.client, self.name = client, name
+        assert client.create(NAMESPACE, {"metadata": {"name": name}}).is_success
+        made = resource(name, api={"base": {"replicas": BASE}, **changes})
+        made["metadata"] |= {"uid": "none", "generation": 1}
+        digests: Digests = _All()
+        for child in build.children(spec.parse(made), digests):
+            if child.key.kind in {"PodDisruptionBudget", "Deployment"}:
+                # No Community is here: the garbage collector would remove what it owns.
+                child.manifest["metadata"].pop("ownerReferences")
+                answer = client.create(BY_NAME[child.key.kind], child.manifest)
+                assert answer.is_success, answer.text
+
+    def scale(self, deployment: str, replicas: int) -> None:
+        self.client.patch(BY_NAME["Deployment"], self.name, deployment, {"spec": {"replicas": replicas}})
+        eventually(lambda: len(self.pods(deployment)) == replicas, what=f"{replicas} pods of {deployment}")
+
+    def pods(self, deployment: str) -> list[Object]:
+        """Return the pods of a tier, ready ones first."""
+        tier = deployment.rpartition("-")[2]
+        found = [
+            one for one in self.client.list(POD, self.name) if one["metadata"]["labels"].get(names.LABEL_TIER) == tier
+        ]
+        return sorted(found, key=lambda one: one["status"]["phase"] != "Running")
+
+    def run(self, deployment: str, budget: str) -> list[str]:
+        """Let all pods of a tier be ready, and return their names once its budget has counted them."""
+        found = [one["metadata"]["name"] for one in self.pods(deployment)]
+        ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        for pod in found:
+            self.client.patch(POD, self.name, pod, {"status": ready}, "/status")
+        self.await_budget(budget, healthy=len(found))
+        return found
+
+    def await_budget(self, budget: str, **wanted: int) -> None:
+        keys = {"healthy": "currentHealthy", "expected": "expectedPods"}
+
+        def counted() -> bool:
+            found = self.client.get(BY_NAME["PodDisruptionBudget"], self.name, budget) or {}
+            status = found.get("status", {})
+            return all(status.get(keys[name]) == count for name, count in wanted.items())
+
+        eventually(counted, what=f"{budget} has counted {wanted}")
+
+    def evict(self, pod: str) -> int:
+        """Return the status of an eviction: 201, or 429 where the budget forbids it now."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": self.name}}
+        answer = self.client.post(f"{POD.path(self.name, pod)}/eviction", body)
+        assert answer.status_code in {httpx.codes.CREATED, httpx.codes.TOO_MANY_REQUESTS}, answer.text
+        return answer.status_code
+
+
+def test_a_reclaim_of_all_spot_nodes_lets_every_burst_pod_leave_and_uses_nothing_up_of_base(counted: Client) -> None:
+    world = World(counted, "reclaimed")
+    world.scale("c-api-burst", BURST)
+    burst = world.run("c-api-burst", "c-api-burst")
+    base = world.run("c-api-base", "c-api")
+    assert [world.evict(pod) for pod in burst] == [201] * BURST
+    # The drain of an on-demand node at the same time: one base pod, and the next one once the first is replaced.
+    assert [world.evict(pod) for pod in base] == [201, 429, 429]
+
+
+def test_a_tier_that_grows_lets_its_pods_leave_while_the_new_ones_wait_for_nodes(counted: Client) -> None:
+    world = World(counted, "growing")
+    world.scale("c-api-burst", BURST)
+    burst = world.run("c-api-burst", "c-api-burst")
+    world.scale("c-api-burst", 2 * BURST)
+    world.await_budget("c-api-burst", healthy=BURST, expected=2 * BURST)
+    assert [world.evict(pod) for pod in burst] == [201] * BURST
+
+
+def test_without_spot_a_drain_leaves_most_of_burst(counted: Client) -> None:
+    world = World(counted, "on-demand", spot={"enabled": False})
+    world.scale("c-api-burst", 8)
+    burst = world.run("c-api-burst", "c-api-burst")
+    assert [world.evict(pod) for pod in burst].count(201) == 2
+
+
+def test_base_pods_that_serve_nobody_hold_up_no_drain(counted: Client) -> None:
+    world = World(counted, "broken")
+    eventually(lambda: len(world.pods("c-api-base")) == BASE)
+    broken, *_ = world.run("c-api-base", "c-api")
+    for pod in world.pods("c-api-base"):
+        unready = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
+        counted.patch(POD, world.name, pod["metadata"]["name"], unready, "/status")
+    world.await_budget("c-api", healthy=0)
+    assert world.evict(broken) == 201

@@ -1,0 +1,202 @@
+"""Where pods go, what they leave behind on a node, and how they leave it: placement, budgets, graces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bapsang_operator import names
+from bapsang_operator.build import placement
+from bapsang_operator.child import Manifest
+from bapsang_operator.names import Component
+
+from .test_build import EXTERNAL, SHAPES, STORAGE, _shape
+from .world import children, community, pod_templates
+
+LOST_NODE = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
+SPOT_NODES = {
+    "EKS": {"eks.amazonaws.com/capacityType": "SPOT"},
+    "Karpenter": {"karpenter.sh/capacity-type": "spot"},
+    "GKE": {"cloud.google.com/gke-spot": "true"},
+    "GKE, preemptible": {"cloud.google.com/gke-preemptible": "true"},
+    "AKS": {"kubernetes.azure.com/scalesetpriority": "spot"},
+    "one's own": {"team.example.com/pool": "cheap"},
+}
+ON_DEMAND_NODES: dict[str, dict[str, str]] = {
+    "without labels": {},
+    "EKS": {"eks.amazonaws.com/capacityType": "ON_DEMAND"},
+    "Karpenter": {"karpenter.sh/capacity-type": "on-demand"},
+    "AKS": {"kubernetes.azure.com/scalesetpriority": "regular"},
+}
+OWN: dict[str, Any] = {"api": {"spot": {"nodeSelector": SPOT_NODES["one's own"]}}}
+STAYING = (
+    *("Deployment c-api-base", "StatefulSet c-redis", "StatefulSet c-mysql"),
+    *("CronJob c-like-sync", "CronJob c-image-collector", "Job c-migrate"),
+)
+STORES = ("StatefulSet c-redis", "StatefulSet c-mysql")
+
+
+def _templates(**changes: Any) -> dict[str, Manifest]:
+    found = pod_templates(children(community(storage=STORAGE, **changes)))
+    return {"Job c-migrate" if name.startswith("Job ") else name: one for name, one in found.items()}
+
+
+def _matches(expression: Manifest, labels: dict[str, str]) -> bool:
+    """As the scheduler has it: NotIn is true of a node without the label."""
+    is_in = labels.get(expression["key"]) in expression["values"]
+    return is_in if expression["operator"] == "In" else not is_in
+
+
+def _affinity(template: Manifest) -> Manifest:
+    found: Manifest = template["spec"]["affinity"]["nodeAffinity"]
+    return found
+
+
+def _may_run(template: Manifest, labels: dict[str, str]) -> bool:
+    required = _affinity(template).get("requiredDuringSchedulingIgnoredDuringExecution", {"nodeSelectorTerms": []})
+    terms = required["nodeSelectorTerms"]
+    return not terms or any(all(_matches(one, labels) for one in term["matchExpressions"]) for term in terms)
+
+
+def _score(template: Manifest, labels: dict[str, str]) -> int:
+    terms = _affinity(template).get("preferredDuringSchedulingIgnoredDuringExecution", [])
+    return sum(
+        term["weight"] for term in terms if all(_matches(one, labels) for one in term["preference"]["matchExpressions"])
+    )
+
+
+@pytest.mark.parametrize("workload", STAYING)
+def test_what_must_stay_runs_on_no_spot_node_of_any_provider(workload: str) -> None:
+    template = _templates(**OWN)[workload]
+    assert not [provider for provider, labels in SPOT_NODES.items() if _may_run(template, labels)]
+    assert all(_may_run(template, labels) for labels in ON_DEMAND_NODES.values())
+
+
+def test_burst_prefers_the_spot_nodes_of_every_provider_and_may_run_on_others() -> None:
+    template = _templates(**OWN)["Deployment c-api-burst"]
+    assert {_score(template, labels) for labels in SPOT_NODES.values()} == {100}
+    assert {_score(template, labels) for labels in ON_DEMAND_NODES.values()} == {0}
+    assert all(_may_run(template, labels) for labels in (*SPOT_NODES.values(), *ON_DEMAND_NODES.values()))
+    assert {one["key"] for one in template["spec"]["tolerations"]} == LOST_NODE | {
+        *("bapsang.dev/capacity", "kubernetes.azure.com/scalesetpriority", "cloud.google.com/gke-spot")
+    }
+
+
+def test_without_spot_both_tiers_are_placed_alike() -> None:
+    templates = _templates(api={"spot": {"enabled": False}})
+    base, burst = (templates[f"Deployment c-api-{tier}"]["spec"] for tier in ("base", "burst"))
+    assert base["affinity"] == burst["affinity"]
+    assert base["tolerations"] == burst["tolerations"]
+    assert {one["key"] for one in burst["tolerations"]} == LOST_NODE
+
+
+def test_every_pod_runs_on_the_architecture_that_the_spec_names() -> None:
+    for name, template in _templates(api={"arch": "arm64"}).items():
+        for labels in (*ON_DEMAND_NODES.values(), *([] if "burst" not in name else SPOT_NODES.values())):
+            assert _may_run(template, labels | {"kubernetes.io/arch": "arm64"}), name
+            assert not _may_run(template, labels | {"kubernetes.io/arch": "amd64"}), name
+
+
+def test_pods_of_a_lost_node_are_made_again_soon_and_those_with_a_state_are_not_hurried() -> None:
+    templates = _templates()
+    for tier in ("base", "burst"):
+        waits = [one for one in templates[f"Deployment c-api-{tier}"]["spec"]["tolerations"] if one["key"] in LOST_NODE]
+        assert {(one["effect"], one["tolerationSeconds"]) for one in waits} == {("NoExecute", 30)}
+    for store in STORES:
+        assert "tolerations" not in templates[store]["spec"]
+
+
+def test_each_tier_and_each_revision_is_spread_by_itself() -> None:
+    templates = pod_templates(children(_shape("head room")))
+    own = {
+        "Deployment c-api-base": {names.LABEL_COMPONENT: Component.API, names.LABEL_TIER: "base"},
+        "Deployment c-api-burst": {names.LABEL_COMPONENT: Component.API, names.LABEL_TIER: "burst"},
+        "Deployment c-headroom": {names.LABEL_COMPONENT: Component.HEADROOM},
+    }
+    for name, labels in own.items():
+        constraints = templates[name]["spec"]["topologySpreadConstraints"]
+        assert [one["topologyKey"] for one in constraints] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+        for one in constraints:
+            selected = one["labelSelector"]["matchLabels"]
+            assert selected == {names.LABEL_COMMUNITY: "c", **labels}
+            assert selected.items() <= templates[name]["metadata"]["labels"].items()
+            # Two rollouts of one tier differ in this label of their pods alone.
+            assert one["matchLabelKeys"] == ["pod-template-hash"]
+
+
+def _budgets(**changes: Any) -> dict[str, Manifest]:
+    found = children(community(**changes))
+    return {one.key.name: one.manifest["spec"] for one in found if one.key.kind == "PodDisruptionBudget"}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_pod_has_two_budgets_and_every_lasting_one_has_one(shape: str) -> None:
+    """The eviction of a pod with two budgets is refused for ever."""
+    found = children(_shape(shape))
+    selectors = [
+        one.manifest["spec"]["selector"]["matchLabels"] for one in found if one.key.kind == "PodDisruptionBudget"
+    ]
+    for name, template in pod_templates(found).items():
+        matching = [one for one in selectors if one.items() <= template["metadata"]["labels"].items()]
+        lasting = name.startswith(("Deployment", "StatefulSet")) and "headroom" not in name
+        assert len(matching) == int(lasting), name
+
+
+def test_budgets_let_base_go_one_by_one_and_a_reclaimed_spot_node_at_once() -> None:
+    found = _budgets()
+    assert {name: one["maxUnavailable"] for name, one in found.items()} == {
+        **{"c-api": 1, "c-api-burst": "100%"},
+        **{"c-redis": 1, "c-mysql": 1},
+    }
+    assert {one["unhealthyPodEvictionPolicy"] for one in found.values()} == {"AlwaysAllow"}
+    assert _budgets(api={"spot": {"enabled": False}})["c-api-burst"]["maxUnavailable"] == "25%"
+    assert set(_budgets(**EXTERNAL)) == {"c-api", "c-api-burst"}
+
+
+def test_autoscalers_may_move_the_api_and_its_jobs_and_leave_the_stores_alone() -> None:
+    """Cluster Autoscaler removes no node with a pod that has files on its disk, or that is annotated so."""
+    for name, template in _templates().items():
+        volumes = [one["emptyDir"] for one in template["spec"]["volumes"] if "emptyDir" in one]
+        annotations = template["metadata"].get("annotations", {})
+        if name in STORES:
+            assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+            assert annotations["karpenter.sh/do-not-disrupt"] == "true"
+        else:
+            assert [one.get("medium") for one in volumes] == ["Memory"], name
+            assert not [key for key in annotations if "evict" in key or "disrupt" in key]
+
+
+def test_files_in_memory_leave_a_container_its_memory() -> None:
+    """They count against its limit: the smallest one that a default gives keeps nine tenths."""
+    (size,) = {
+        one["emptyDir"]["sizeLimit"]
+        for name, template in _templates().items()
+        for one in template["spec"]["volumes"]
+        if one.get("emptyDir", {}).get("medium") == "Memory"
+    }
+    assert size == "16Mi"
+    limits = [
+        container["resources"]["limits"]["memory"]
+        for name, template in _templates().items()
+        if name not in STORES
+        for container in template["spec"]["containers"]
+    ]
+    assert all(int(one.removesuffix("Mi")) >= 10 * 16 for one in limits)
+
+
+def test_stores_get_a_minute_to_end_and_nothing_else_outlasts_the_api() -> None:
+    """A namespace that is deleted waits for half the longest grace of the pods that are still there at the second look."""
+    graces = {
+        name: template["spec"]["terminationGracePeriodSeconds"]
+        for name, template in pod_templates(children(_shape("head room"))).items()
+    }
+    stores = {name: graces.pop(name) for name in STORES}
+    assert set(stores.values()) == {60}
+    assert max(graces.values()) == graces["Deployment c-api-base"], graces
+
+
+def test_labels_of_spot_nodes_are_the_known_ones_and_those_of_the_spec() -> None:
+    assert dict(placement.spot_labels(community(**OWN))) == {
+        key: value for labels in SPOT_NODES.values() for key, value in labels.items()
+    }
