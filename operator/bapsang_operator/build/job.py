@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Final
+
 from bapsang_operator import names
 from bapsang_operator.build import meta, placement, pod
 from bapsang_operator.child import Child, Gate, Manifest
@@ -10,6 +13,20 @@ from bapsang_operator.spec import Community, Resources, SecretRef
 
 #: Jobs move rows, they do not serve: their size does not follow the API's.
 _RESOURCES = Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "384Mi"})
+#: A drained node, or a pod evicted for what the node lacks, is no failed run: the Job makes another pod.
+IGNORE_DISRUPTIONS: Final = {
+    "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+}
+#: Seconds over which the runs of all Communities are spread. Schedules know minutes only, so without it all programs of a
+#: cluster would start, and ask their databases, in the same second. Not the whole minute: a run must have ended when the
+#: next one is due, so what it waits for is missing from its time.
+SPREAD_SECONDS: Final = 20
+
+
+def offset(community: Community) -> int:
+    """Return the seconds that the scheduled runs of this Community wait, always the same ones: two runs keep their distance."""
+    name = f"{community.namespace}/{community.name}"
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4]) % SPREAD_SECONDS
 
 
 def template_spec(community: Community, component: Component, args: list[str], env: list[Manifest]) -> Manifest:
@@ -46,8 +63,19 @@ def cron(
     template: Manifest,
     missing: tuple[SecretRef, ...],
 ) -> Child:
-    """Return a CronJob whose runs may take `seconds`. It follows the migration: it runs the new image on the new tables."""
+    """Return a CronJob whose runs may take `seconds`, after a wait of `offset`. It follows the migration: it runs the new
+    image on the new tables."""
     labels = meta.labels(community, component)
+    # Not an option of the program: an image from before it would refuse to start.
+    wait = {
+        "name": "wait",
+        "image": community.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sleep", str(offset(community))],
+        "resources": pod.resources(_RESOURCES),
+        "securityContext": pod.container_security(),
+        "terminationMessagePolicy": "File",
+    }
     return Child(
         {
             "apiVersion": "batch/v1",
@@ -68,8 +96,12 @@ def cron(
                     "spec": {
                         # The next run is the retry.
                         "backoffLimit": 0,
+                        "podFailurePolicy": IGNORE_DISRUPTIONS,
                         "activeDeadlineSeconds": seconds,
-                        "template": {"metadata": {"labels": dict(labels)}, "spec": template},
+                        "template": {
+                            "metadata": {"labels": dict(labels)},
+                            "spec": template | {"initContainers": [wait]},
+                        },
                     },
                 },
             },

@@ -29,22 +29,23 @@ def like_sync(community: Community, digests: wiring.Digests) -> Child:
         template=job.template_spec(
             community,
             Component.LIKE_SYNC,
-            ["like-sync", "--batch-size", str(sync.batch_size), "--deadline", str(deadline(sync.schedule))],
+            ["like-sync", "--batch-size", str(sync.batch_size), "--deadline", str(deadline(community))],
             wiring.store_env(community),
         ),
         missing=wiring.missing(wiring.job_secrets(community), digests),
     )
 
 
-def deadline(schedule: str) -> int:
-    """Return the seconds after which a run begins no further batch, so that it has ended when the next one is due.
+def deadline(community: Community) -> int:
+    """Return the seconds after which a run begins no further batch, so that it has ended when the next one is due. They
+    count from its start, which comes `job.offset` after the schedule.
 
     Schedules that are not `* * * * *` or `*/N * * * *` are rarer than a run may last at all.
     """
-    minute, *rest = schedule.split()
+    minute, *rest = community.like_sync.schedule.split()
     interval = ACTIVE_SECONDS
     if rest == ["*"] * 4 and minute == "*":
         interval = 60
     elif rest == ["*"] * 4 and minute.startswith("*/") and minute[2:].isdigit():
         interval = 60 * int(minute[2:])
-    return max(60, min(interval, ACTIVE_SECONDS)) - _MARGIN_SECONDS
+    return max(60, min(interval, ACTIVE_SECONDS)) - _MARGIN_SECONDS - job.offset(community)

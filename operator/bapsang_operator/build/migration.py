@@ -46,10 +46,7 @@ def migration(community: Community, digests: wiring.Digests, claim: str) -> Chil
             "spec": {
                 "backoffLimit": 2,
                 "activeDeadlineSeconds": 900,
-                # A drained node is no failed migration.
-                "podFailurePolicy": {
-                    "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
-                },
+                "podFailurePolicy": job.IGNORE_DISRUPTIONS,
                 "template": {
                     "metadata": {"labels": meta.labels(community, Component.MIGRATE)},
                     "spec": job.template_spec(community, Component.MIGRATE, _ARGS, wiring.store_env(community)),

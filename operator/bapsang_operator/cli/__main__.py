@@ -74,6 +74,8 @@ def _prewarm(cluster: Cluster, chosen: argparse.Namespace) -> int:
 def _like_sync(cluster: Cluster, chosen: argparse.Namespace) -> int:
     cron = cluster.get(BY_NAME["CronJob"], names.like_sync(chosen.name))
     template = cron["spec"]["jobTemplate"]
+    # Now, not after the wait by which scheduled runs keep their distance.
+    template["spec"]["template"]["spec"].pop("initContainers", None)
     owner = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",

@@ -297,20 +297,6 @@ def test_ingress_is_what_the_controller_reads() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("schedule", "seconds"),
-    [("* * * * *", 45), ("*/2 * * * *", 105), ("*/30 * * * *", 285), ("5 * * * *", 285), ("@hourly", 285)],
-)
-def test_a_like_sync_run_has_ended_when_the_next_is_due(schedule: str, seconds: int) -> None:
-    (job,) = [
-        child for child in children(community(likeSync={"schedule": schedule})) if child.manifest["kind"] == "CronJob"
-    ]
-    template = job.manifest["spec"]["jobTemplate"]["spec"]
-    (container,) = template["template"]["spec"]["containers"]
-    assert container["args"][-2:] == ["--deadline", str(seconds)]
-    assert seconds < template["activeDeadlineSeconds"]
-
-
 def test_longest_name_gives_names_that_kubernetes_takes() -> None:
     name = "c" * names.MAX_NAME
     assert max(len(names.like_sync(name)), len(names.image_collector(name))) <= 52

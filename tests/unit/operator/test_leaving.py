@@ -1,4 +1,4 @@
-"""Where pods go, what they leave behind on a node, and how they leave it: placement, budgets, graces."""
+"""Where pods go, what they leave behind on a node, and how they leave it: placement, budgets, graces, scheduled runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bapsang_operator import names
-from bapsang_operator.build import placement
+from bapsang_operator.build import job, placement
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Component
 
@@ -194,6 +194,54 @@ def test_stores_get_a_minute_to_end_and_nothing_else_outlasts_the_api() -> None:
     stores = {name: graces.pop(name) for name in STORES}
     assert set(stores.values()) == {60}
     assert max(graces.values()) == graces["Deployment c-api-base"], graces
+
+
+CRON_JOBS = ("c-like-sync", "c-image-collector")
+
+
+def _cron(name: str, **changes: Any) -> Manifest:
+    found = children(community(storage=STORAGE, **changes))
+    spec: Manifest = next(one.manifest["spec"] for one in found if (one.key.kind, one.key.name) == ("CronJob", name))
+    return spec
+
+
+@pytest.mark.parametrize("name", CRON_JOBS)
+def test_a_drained_node_is_no_failed_run(name: str) -> None:
+    run = _cron(name)["jobTemplate"]["spec"]
+    assert run["backoffLimit"] == 0
+    assert run["podFailurePolicy"] == {
+        "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+    }
+    assert run["template"]["spec"]["restartPolicy"] == "Never"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "seconds"),
+    [("* * * * *", 60), ("*/2 * * * *", 120), ("*/30 * * * *", 300), ("5 * * * *", 300), ("@hourly", 300)],
+)
+def test_a_like_sync_run_has_ended_when_the_next_is_due(schedule: str, seconds: int) -> None:
+    run = _cron("c-like-sync", likeSync={"schedule": schedule})["jobTemplate"]["spec"]
+    (container,), (wait,) = (run["template"]["spec"][kind] for kind in ("containers", "initContainers"))
+    deadline = int(container["args"][container["args"].index("--deadline") + 1])
+    waited = int(wait["command"][-1])
+    assert waited + deadline + 15 == seconds <= run["activeDeadlineSeconds"]
+
+
+def test_scheduled_runs_of_many_communities_are_spread_and_each_keeps_its_second() -> None:
+    def second(name: str, namespace: str = "ns") -> int:
+        made = community()
+        object.__setattr__(made, "name", name)
+        object.__setattr__(made, "namespace", namespace)
+        return job.offset(made)
+
+    seconds = [second(f"community-{number}") for number in range(200)]
+    assert set(seconds) == set(range(job.SPREAD_SECONDS))
+    assert max(seconds.count(one) for one in set(seconds)) <= 20
+    assert seconds == [second(f"community-{number}") for number in range(200)]
+    assert len({second("c", f"team-{number}") for number in range(20)}) > 5
+    for name in CRON_JOBS:
+        (wait,) = _cron(name)["jobTemplate"]["spec"]["template"]["spec"]["initContainers"]
+        assert wait["command"] == ["sleep", str(job.offset(community()))]
 
 
 def test_labels_of_spot_nodes_are_the_known_ones_and_those_of_the_spec() -> None:
