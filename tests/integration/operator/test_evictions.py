@@ -19,7 +19,10 @@ from .client import NAMESPACE, Client, Object, client_of
 from .controlplane import COLLECTORS, programs, running
 from .namespace import resource
 
-CONTROLLERS = (*COLLECTORS, "deployment-controller", "replicaset-controller", "disruption-controller")
+CONTROLLERS = (
+    *COLLECTORS,
+    *("deployment-controller", "replicaset-controller", "disruption-controller", "job-controller"),
+)
 BASE, BURST = 3, 9
 
 
@@ -44,7 +47,7 @@ def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
 
 class World:
-    """The budgets and both tiers of a Community in a namespace, as the builders make them."""
+    """The budgets, both tiers and a run of like-sync of a Community in a namespace, as the builders make them."""
 
     def __init__(self, client: Client, name: str, **changes: object) -> None:
         self.client, self.name = client, name
@@ -58,6 +61,45 @@ class World:
                 child.manifest["metadata"].pop("ownerReferences")
                 answer = client.create(BY_NAME[child.key.kind], child.manifest)
                 assert answer.is_success, answer.text
+            if child.key.kind == "CronJob":
+                self.run_template = child.manifest["spec"]["jobTemplate"]
+
+    def job(self) -> Object:
+        """Start a run of like-sync, or return the one that was started."""
+        template = self.run_template
+        job = {**template, "metadata": {**template["metadata"], "name": "run", "namespace": self.name}}
+        answer = self.client.create(BY_NAME["Job"], job)
+        assert answer.is_success or answer.status_code == httpx.codes.CONFLICT, answer.text
+        return self.client.get(BY_NAME["Job"], self.name, "run") or {}
+
+    def running(self) -> str:
+        """Return the pod of the run that has not ended, once there is one, and let it run."""
+        labels = {names.LABEL_COMPONENT: names.Component.LIKE_SYNC}
+
+        def probe() -> str:
+            pods = self.client.list(POD, self.name)
+            found = [one for one in pods if labels.items() <= one["metadata"]["labels"].items()]
+            return next((one["metadata"]["name"] for one in found if one["status"]["phase"] == "Pending"), "")
+
+        # The Job controller waits ten seconds before it makes another one.
+        pod = eventually(probe, 60, "a pod of the run")
+        self.client.patch(POD, self.name, pod, {"status": {"phase": "Running"}}, "/status")
+        return pod
+
+    def end(self, pod: str, *conditions: str) -> None:
+        """Let a pod of the run fail."""
+        ended = {"terminated": {"exitCode": 137}}
+        container = {
+            "name": "like-sync",
+            "image": "x",
+            "imageID": "x",
+            "ready": False,
+            "restartCount": 0,
+            "state": ended,
+        }
+        told = [{"type": one, "status": "True", "reason": "EvictionByEvictionAPI"} for one in conditions]
+        status = {"phase": "Failed", "conditions": told, "containerStatuses": [container]}
+        self.client.patch(POD, self.name, pod, {"status": status}, "/status")
 
     def scale(self, deployment: str, replicas: int) -> None:
         self.client.patch(BY_NAME["Deployment"], self.name, deployment, {"spec": {"replicas": replicas}})
@@ -133,3 +175,20 @@ def test_base_pods_that_serve_nobody_hold_up_no_drain(counted: Client) -> None:
         counted.patch(POD, world.name, pod["metadata"]["name"], unready, "/status")
     world.await_budget("c-api", healthy=0)
     assert world.evict(broken) == 201
+
+
+def test_an_evicted_run_of_like_sync_is_made_again_and_a_failed_one_is_not(counted: Client) -> None:
+    world = World(counted, "drained")
+    world.job()
+    first = world.running()
+    world.end(first, "DisruptionTarget")
+    second = world.running()
+    assert second != first
+    assert not world.job()["status"].get("failed"), "an eviction is no failure"
+    world.end(second)
+
+    def ended() -> str:
+        found = world.job()["status"].get("conditions", ())
+        return next((one["type"] for one in found if one["type"] in {"Failed", "Complete"}), "")
+
+    assert eventually(ended, what="the run has ended") == "Failed", "the next run is the retry"
