@@ -21,7 +21,7 @@ import yaml
 
 from bapsang_api.auth.passwords import SHARE
 from bapsang_operator import quantity, spec
-from bapsang_operator.cost import capacity
+from bapsang_operator.cost import capacity, nodes
 from bapsang_operator.cost.design import instance
 from bapsang_operator.cost.estate import Estate
 from bapsang_operator.schema import SPEC
@@ -145,7 +145,8 @@ def sample(text: str) -> str:
     """Return the sample with nodes, pods and the autoscaler's target as the model has them."""
     text = _set(text, r"(burstNodes: {type: [a-z0-9.]+, count: )\d+", _burst_nodes(community(text)))
     made = community(text)
-    found = capacity.sizing(_estate(made).design, float(quantity.parse(made.api.base_resources.requests["cpu"])))
+    tiers = (made.api.base_resources, made.api.burst.resources)
+    found = capacity.sizing(_estate(made).design, *(nodes.requested(one.requests) for one in tiers))
     text = _set(text, r"(\n    base:\n      replicas: )\d+", found.base_replicas)
     text = _set(text, r"(\n      maxReplicas: )\d+", found.burst_max_replicas)
     return _set(text, r"(targetCPUUtilization: )\d+", found.target_cpu)
@@ -167,15 +168,16 @@ def carried(made: Community) -> str:
     """Return what the sample's design carries, and what is left when a part of it is lost, in Markdown."""
     estate = _estate(made)
     design, traffic, api = estate.design, estate.traffic, made.api
-    nodes = design.base_nodes + design.burst_nodes
+    count = design.base_nodes + design.burst_nodes
     pods = [api.base_replicas // design.base_nodes, api.burst.max_replicas // max(1, design.burst_nodes)]
+    cores = quantity.parse(api.burst.resources.requests["cpu"])
     base = instance(design.base_type)
     spent = traffic.average_qps * traffic.cpu_ms_per_request / 1000
     earned = design.base_nodes * base.vcpu * base.baseline
     figures = {
         "c": f"{traffic.cpu_ms_per_request:g}",
-        "nodes": nodes,
-        "others": nodes - 1,
+        "nodes": count,
+        "others": count - 1,
         "zones": design.zones,
         "base": design.base_nodes,
         "base_type": design.base_type,
@@ -186,8 +188,11 @@ def carried(made: Community) -> str:
         "least_pods": api.burst.min_replicas,
         "each_base": pods[0],
         "each_burst": pods[1],
-        "request": f"{1000 * quantity.parse(api.base_resources.requests['cpu']):.0f}m",
-        "reserved": f"{capacity.RESERVED_VCPU:g}",
+        "base_request": f"{1000 * quantity.parse(api.base_resources.requests['cpu']):.0f}m",
+        "burst_request": f"{1000 * cores:.0f}m",
+        "burst_cores": f"{float(pods[1] * cores):g}",
+        "burst_vcpu": instance(design.burst_type).vcpu,
+        "node_table": _node_table(made),
         "target": api.autoscaling.target_cpu,
         "usual": f"{100 * capacity.TARGET:.0f}",
         "emergency": f"{100 * capacity.EMERGENCY:.0f}",
@@ -203,6 +208,25 @@ def carried(made: Community) -> str:
         "limit": f"{math.floor(10_000 * earned / traffic.average_qps) / 10:g}",
     }
     return CARRIED.read_text().format(**figures)
+
+
+def _node_table(made: Community) -> str:
+    """Return what is left of a node of each tier for pods of the API, in Markdown."""
+    design = _estate(made).design
+    kinds = (design.base_type, design.burst_type)
+    whole, seen = [instance(kind) for kind in kinds], [nodes.allocatable(kind) for kind in kinds]
+    left = (nodes.base_room(design.base_type, design.base_nodes), nodes.burst_room(design.burst_type))
+    rows: dict[str, list[tuple[float, float]]] = {
+        "the instance type": [(one.vcpu, 1024 * one.memory) for one in whole],
+        "allocatable: less kubelet, eviction threshold and kernel": [(one.cores, one.mib) for one in seen],
+        "less kube-proxy, aws-node (on base nodes also CoreDNS, metrics-server, operator)": [
+            (one.cores, one.mib) for one in left
+        ],
+    }
+    lines = [f"| millicores / MiB of a node | `{kinds[0]}`, base | `{kinds[1]}`, burst |", "|---|---:|---:|"]
+    for name, pairs in rows.items():
+        lines.append(f"| {name} | {' | '.join(f'{1000 * cores:,.0f} / {mib:,.0f}' for cores, mib in pairs)} |")
+    return "\n".join(lines)
 
 
 def capacity_page(text: str, made: Community) -> str:

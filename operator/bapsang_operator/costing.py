@@ -7,10 +7,9 @@ import math
 from dataclasses import dataclass, replace
 from datetime import date
 
-from bapsang_operator import quantity
 from bapsang_operator.child import Manifest
-from bapsang_operator.cost import capacity, prices
-from bapsang_operator.cost.design import Design, Traffic, UnknownInstanceError, instance
+from bapsang_operator.cost import capacity, nodes, prices
+from bapsang_operator.cost.design import Design, Traffic, UnknownInstanceError
 from bapsang_operator.cost.estate import Estate
 from bapsang_operator.cost.prices import PriceBook, PriceError
 from bapsang_operator.cost.report import Report, report
@@ -64,11 +63,9 @@ def _design(community: Community, estate: Estate) -> Design:
 
 
 def _most_nodes(community: Community, design: Design) -> int:
-    """Return the burst nodes that burst.maxReplicas pods fill, by their CPU request."""
-    request = float(quantity.parse(community.api.burst.resources.requests["cpu"]))
-    room = instance(design.burst_type).vcpu - capacity.RESERVED_VCPU
-    each = max(1, math.floor(round(room / request, 6))) if request else community.api.burst.max_replicas
-    return math.ceil(community.api.burst.max_replicas / each)
+    """Return the burst nodes that burst.maxReplicas pods fill, by their requests."""
+    each = nodes.burst_room(design.burst_type).holds(nodes.requested(community.api.burst.resources.requests))
+    return math.ceil(community.api.burst.max_replicas / max(1, each))
 
 
 def _usd(amount: float) -> str:

@@ -106,7 +106,7 @@ def test_another_cpu_time_is_one_edit() -> None:
     dear = generate.sample(generate.SAMPLE.read_text().replace("cpuMicroseconds: 2000", "cpuMicroseconds: 3000"))
     made = generate.community(dear)
     assert made.estate.design.burst_nodes == 10
-    assert (made.api.base_replicas, made.api.burst.max_replicas) == (6, 30)
+    assert (made.api.base_replicas, made.api.burst.max_replicas) == (4, 20)
     assert capacity.shortfalls(made.estate.design, made.estate.traffic) == []
     assert '"BurstMaxNodes", "ParameterValue": "10"' in generate.lean(generate.LEAN.read_text(), made)
     assert "**46 %** of the peak" in generate.carried(made)

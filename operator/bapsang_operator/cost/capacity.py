@@ -6,13 +6,16 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from bapsang_operator.cost import nodes
 from bapsang_operator.cost.design import PLAN_REQUESTS, Design, Traffic, instance
+from bapsang_operator.cost.nodes import Room
 
 #: CPU share at which latency still holds, and the one that is borne for the minutes until new nodes come.
 TARGET: Final = 0.6
 EMERGENCY: Final = 0.8
-#: What kubelet and daemons keep of a node, in cores.
-RESERVED_VCPU: Final = 0.2
+#: Base pods for which a base node keeps room: a rollout starts a new one before an old one goes, and jobs run there too.
+#: Without it each rollout would buy an on-demand node of the group `fallback`.
+SPARE_BASE_PODS: Final = 1
 #: Share of the peak that on-demand nodes alone must carry when all spot is lost.
 FLOOR_SHARE: Final = 0.4
 #: Memory below which MySQL's buffer pool no longer holds the hot pages, GiB.
@@ -118,17 +121,23 @@ class Sizing:
     target_cpu: int
 
 
-def sizing(design: Design, request_cores: float) -> Sizing:
-    """Return the figures of a Community that fills the design's nodes; `request_cores` is the CPU request of a pod.
+def sizing(design: Design, base: Room, burst: Room) -> Sizing:
+    """Return the figures of a Community that fills the design's nodes; `base` and `burst` are the requests of a pod.
 
     The target is what leaves room for the load of a lost zone: with two zones, every pod does its neighbour's work as well
-    and still stays at the utilisation at which latency holds. Raises ValueError for a pod that fits no node.
+    and the node still stays at the utilisation at which latency holds. It is a share of what the pods of a node request,
+    which is less than the node. Raises ValueError for a pod that fits no node.
     """
-    fills = []
-    for kind, count in ((design.base_type, design.base_nodes), (design.burst_type, design.burst_nodes)):
-        each = math.floor(round((instance(kind).vcpu - RESERVED_VCPU) / request_cores, 6))
-        if each < 1:
-            raise ValueError(f"a pod of {request_cores:g} cores fits no {kind}")
-        fills.append(count * each)
+    base_each = nodes.base_room(design.base_type, design.base_nodes).holds(base) - SPARE_BASE_PODS
+    burst_each = nodes.burst_room(design.burst_type).holds(burst)
+    if base_each < 1:
+        raise ValueError(f"{_words(base)} does not fit a {design.base_type} {1 + SPARE_BASE_PODS} times")
+    if burst_each < 1:
+        raise ValueError(f"{_words(burst)} does not fit a {design.burst_type}")
     left = (design.zones - 1) / design.zones if design.zones > 1 else 1.0
-    return Sizing(fills[0], fills[1], round(100 * TARGET * left))
+    share = instance(design.burst_type).vcpu / (burst_each * burst.cores)
+    return Sizing(design.base_nodes * base_each, design.burst_nodes * burst_each, round(100 * TARGET * left * share))
+
+
+def _words(pod: Room) -> str:
+    return f"a pod of {pod.cores:g} cores and {pod.mib:g} MiB"

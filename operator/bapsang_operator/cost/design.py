@@ -35,10 +35,12 @@ PLAN_REQUESTS: Final = {Cdn.PRO: 10.0, Cdn.BUSINESS: 125.0, Cdn.PREMIUM: 500.0}
 
 @dataclass(frozen=True)
 class Instance:
-    """An instance type: vCPUs, GiB of memory, and the share of each vCPU that a burstable one may use for ever."""
+    """An instance type: vCPUs, GiB of memory, the most pods that EKS runs on it (addresses of its network interfaces),
+    and the share of each vCPU that a burstable one may use for ever."""
 
     vcpu: int
     memory: float
+    pods: int
     baseline: float = 1.0
     x86: str = "c5.large"
 
@@ -49,11 +51,11 @@ class UnknownInstanceError(ValueError):
 
 #: Instance types of nodes. `x86` is what the same node would be without Graviton, for the saving that is claimed.
 INSTANCES: Final = {
-    "t4g.medium": Instance(2, 4, 0.2, "t3.medium"),
-    "t4g.large": Instance(2, 8, 0.3, "m7i.large"),
-    "c7g.medium": Instance(1, 2, 1.0, "c5.large"),
-    "c7g.large": Instance(2, 4),
-    "m7g.large": Instance(2, 8, 1.0, "m7i.large"),
+    "t4g.medium": Instance(2, 4, 17, 0.2, "t3.medium"),
+    "t4g.large": Instance(2, 8, 35, 0.3, "m7i.large"),
+    "c7g.medium": Instance(1, 2, 8, 1.0, "c5.large"),
+    "c7g.large": Instance(2, 4, 29),
+    "m7g.large": Instance(2, 8, 29, 1.0, "m7i.large"),
 }
 
 

@@ -39,7 +39,8 @@ print(json.dumps(found))
 """
 
 
-# A job's pod asks for 50m of the processor, one of the API for 600m (manifests/samples): when both want it, the job gets a twelfth.
+# A job's pod asks for 50m of the processor, one of the API for 500m or 750m (manifests/samples): when both want it, the job gets
+# about a twelfth.
 _JOB_SHARES = 1024 // 12
 _AS_A_JOB = 'echo 11 > /proc/self/autogroup 2> /dev/null; exec nice -n 11 "$0" "$@"'
 

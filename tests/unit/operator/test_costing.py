@@ -158,12 +158,16 @@ def test_unchanged_world_yields_an_unchanged_cost_later_on() -> None:
 
 
 def test_forecast_counts_a_node_that_its_pods_do_not_fill() -> None:
-    """Two pods of 900m fit onto a node of two vCPU."""
+    """Two pods of 890m fit onto an EKS node of two vCPU, which has 1780m left for them."""
     costs = []
     for most in (1, 2, 3, 4):
-        burst = {"minReplicas": 1, "maxReplicas": most, "resources": {"requests": {"cpu": "900m"}}}
+        burst = {"minReplicas": 1, "maxReplicas": most, "resources": {"requests": {"cpu": "890m"}}}
         block = _assess(api={"burst": burst}).block
         assert block is not None
         costs.append(float(block["forecastAtMaxReplicasUSD"]))
     one, two, three, four = costs
     assert one == two < three == four
+    burst = {"minReplicas": 1, "maxReplicas": 2, "resources": {"requests": {"cpu": "891m"}}}
+    dear = _assess(api={"burst": burst}).block
+    assert dear is not None
+    assert float(dear["forecastAtMaxReplicasUSD"]) == three, "a millicore more, and each has a node to itself"
