@@ -58,6 +58,8 @@ SECRET: Final = Kind("Secret", "", "v1", "secrets")
 EVENT: Final = Kind("Event", "", "v1", "events")
 POD: Final = Kind("Pod", "", "v1", "pods")
 LEASE: Final = Kind("Lease", "coordination.k8s.io", "v1", "leases")
+#: Read by name for its labels, where the operator has rights in the whole cluster.
+NODE: Final = Kind("Node", "", "v1", "nodes")
 
 #: KEDA's, which may be absent: applied and read by name where the spec asks for it, never watched.
 SCALED_OBJECT: Final = Kind("ScaledObject", "keda.sh", "v1alpha1", "scaledobjects", deletable=True)

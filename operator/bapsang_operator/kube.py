@@ -17,7 +17,7 @@ from bapsang_operator.child import Manifest
 from bapsang_operator.credentials import Credentials
 from bapsang_operator.errors import KubeError, refused
 from bapsang_operator.fence import Fence, FencedError
-from bapsang_operator.kinds import BY_NAME, COMMUNITY, EVENT, LEASE, Key, Kind, key_of
+from bapsang_operator.kinds import BY_NAME, COMMUNITY, EVENT, LEASE, NODE, Key, Kind, key_of
 from bapsang_operator.metrics import Metrics
 
 __all__ = ["Kube", "KubeError"]
@@ -58,6 +58,17 @@ class Kube:
             if error.status == 404:
                 return None
             raise
+
+    async def node_labels(self, name: str) -> dict[str, str]:
+        """Return the labels of a node, none when it does not exist. Only its metadata is sent."""
+        accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+        try:
+            found = await self._request("get", "GET", NODE, NODE.path(None, name), accept=accept)
+        except KubeError as error:
+            if error.status == 404:
+                return {}
+            raise
+        return dict(found["metadata"].get("labels") or {})
 
     async def objects(self, kind: Kind, namespace: str | None) -> AsyncIterator[Manifest]:
         """Yield every object of a kind that is watched, page by page, so that memory never holds more than one."""

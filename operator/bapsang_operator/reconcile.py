@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
-from bapsang_operator import build, hosts, names, plan, prewarm, problems, progress, sight, spec, status
+from bapsang_operator import build, hosts, names, placed, plan, prewarm, problems, progress, sight, spec, status
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.execute import LONGEST_PAUSE, Executor, Outcome
 from bapsang_operator.hosts import Claim
@@ -17,6 +17,7 @@ from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import EventReason, Reason
+from bapsang_operator.nodes import Nodes
 from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey, Store
@@ -72,6 +73,7 @@ class Reconciler:
         self._has_keda = has_keda
         self._sees_all = sees_all
         self._executor = Executor(kube, store, metrics)
+        self._nodes = Nodes(kube, now)
         self._uids: dict[CommunityKey, str] = {}
         self._settled: dict[CommunityKey, _Basis] = {}
         self._told: dict[CommunityKey, dict[str, float]] = {}
@@ -163,6 +165,9 @@ class Reconciler:
         if planned.applies or planned.scales or planned.adjusts:
             live = self._store.children(key)
             rollout = progress.observe(community, children, live)
+        if self._sees_all:  # nodes belong to no namespace: an operator of some namespaces may not read them
+            staying = placed.must_stay(live.values())
+            outcome.problems += placed.problems(community, staying, await self._nodes.labels(staying))
         found, now = outcome.problems, self._now()
         seen = sight.see(community, children, live, rollout, planned, kept, found, now, sees_all=self._sees_all)
         new = status.compute(seen, resource.get("status", {}), self._now())

@@ -33,8 +33,8 @@ def _version(resource: Manifest) -> int:
 
 
 def slim(resource: Manifest) -> Manifest:
-    """Return what the operator reads of an object; of pods, which are many, only what ails them, and of Ingresses that
-    are nobody's whom it knows, only that they are there."""
+    """Return what the operator reads of an object; of pods, which are many, only what ails them and where they run,
+    and of Ingresses that are nobody's whom it knows, only that they are there."""
     metadata = {key: value for key, value in resource["metadata"].items() if key != "managedFields"}
     if community_of(resource) is None:
         return {"kind": resource["kind"], "metadata": {key: metadata[key] for key in _IDENTITY}}
@@ -47,7 +47,9 @@ def slim(resource: Manifest) -> Manifest:
     metadata.pop("annotations", None)
     kept = ("phase", "conditions", "initContainerStatuses", "containerStatuses")
     status = {key: value for key, value in resource.get("status", {}).items() if key in kept}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}
+    node = resource.get("spec", {}).get("nodeName")
+    where = {"spec": {"nodeName": node}} if node else {}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, **where, "status": status}
 
 
 def community_of(resource: Manifest) -> CommunityKey | None:

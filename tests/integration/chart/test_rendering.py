@@ -111,7 +111,9 @@ def test_helm_lint_finds_nothing(helm: Path, tmp_path: Path) -> None:
 def test_by_default_the_whole_cluster_is_watched_with_the_rights_of_the_chart(helm: Path, tmp_path: Path) -> None:
     found = _rendered(helm, tmp_path, "defaults")
     assert set(found) == {*ALWAYS, *CLUSTERWIDE, ("PodDisruptionBudget", NAME)}
-    assert found["ClusterRole", NAME]["rules"] == yaml.safe_load((CHART / "files/rules.yaml").read_text())
+    files = ("rules", "nodes")
+    wanted = [rule for name in files for rule in yaml.safe_load((CHART / f"files/{name}.yaml").read_text())]
+    assert found["ClusterRole", NAME]["rules"] == wanted
     binding = found["ClusterRoleBinding", NAME]
     assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME}
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": NAME, "namespace": SYSTEM}]

@@ -89,7 +89,7 @@ BINDINGS = Kind("RoleBinding", RBAC, "v1", "rolebindings")
 def rules(namespaced: bool = False, *, keda: bool = False) -> list[Object]:
     """Return the chart's rules in namespaces with Communities, or the ones in the operator's own namespace."""
     if not namespaced:
-        files = ["rules", *(["keda"] if keda else [])]
+        files = ["rules", "nodes", *(["keda"] if keda else [])]
         return [rule for name in files for rule in yaml.safe_load((CHART / f"files/{name}.yaml").read_text())]
     text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / "templates/role.yaml").read_text())
     role: Object = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))

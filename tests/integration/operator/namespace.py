@@ -85,6 +85,10 @@ class Namespace:
         except AssertionError:
             raise AssertionError(f"{what}; is {json.dumps(self.get('Community', name), indent=1)[-4000:]}") from None
 
+    def wait_for_message(self, condition: str, beginning: str, name: str = "c") -> None:
+        """Wait until the message of a condition begins so."""
+        eventually(lambda: self.condition(condition, name).get("message", "").startswith(beginning), what=beginning)
+
     def host(self, name: str = "c") -> str | None:
         """Return the host that the Ingress of a Community serves."""
         found = self.get("Ingress", names.api(name))

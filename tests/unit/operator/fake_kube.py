@@ -74,6 +74,11 @@ class FakeKube(Kube):
         self._ask("get", key)
         return copy.deepcopy(self.objects_by_key.get(key))
 
+    async def node_labels(self, name: str) -> dict[str, str]:
+        self._ask("get", Key("Node", "", name))
+        node = self.objects_by_key.get(Key("Node", "", name), {"metadata": {}})
+        return dict(node["metadata"].get("labels", {}))
+
     async def apply(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Put the manifest over what is there. What others have added stays."""
         key = key_of(manifest)

@@ -12,13 +12,14 @@ import yaml
 
 import bapsang_operator
 from bapsang_operator import __main__, kinds, names, spec
-from bapsang_operator.kinds import BY_NAME, CHILDREN, COMMUNITY, EVENT, LEASE, POD, SCALED_OBJECT, SECRET
+from bapsang_operator.kinds import BY_NAME, CHILDREN, COMMUNITY, EVENT, LEASE, NODE, POD, SCALED_OBJECT, SECRET
 from bapsang_operator.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "bapsang-operator"
 SOURCES = Path(str(bapsang_operator.__file__)).parent
 HPA = BY_NAME["HorizontalPodAutoscaler"]
+ROLES = ("clusterrole", "watched", "role")
 
 
 def _rights(template: str = "files/rules.yaml") -> dict[tuple[str, str], set[str]]:
@@ -61,6 +62,12 @@ def test_rights_on_scaled_objects_come_with_keda_alone() -> None:
         assert re.search(r"if \$?\.Values\.keda\.enabled \}\}\s+\{\{- \$?\.Files\.Get \"files/keda\.yaml\"", text), (
             template
         )
+
+
+def test_rights_on_nodes_are_to_read_one_and_only_where_the_whole_cluster_is_watched() -> None:
+    assert _rights("files/nodes.yaml") == {(NODE.group, NODE.plural): {"get"}}
+    given = {name: "files/nodes.yaml" in (CHART / f"templates/{name}.yaml").read_text() for name in ROLES}
+    assert given == {"clusterrole": True, "watched": False, "role": False}
 
 
 def test_rights_in_its_own_namespace_are_those_on_its_lease() -> None:

@@ -27,14 +27,16 @@ DENIED = 'admission webhook "policy.example.com" denied the request: no'
 class Pass:
     """One Community, the cluster that it is in, and the process that looks after it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sees_all: bool = True) -> None:
         self.kube = FakeKube(resource())
         self.store = Store()
         self.store.listed.add(None)
         self.store.put(resource())
         self.now = 0.0
         keep = Keep(self.kube, lambda: self.now, 30)
-        self.reconciler = Reconciler(self.kube, self.store, keep, Metrics(), lambda _key, _seconds: None, lambda: NOW)
+        self.reconciler = Reconciler(
+            self.kube, self.store, keep, Metrics(), lambda _key, _seconds: None, lambda: NOW, sees_all=sees_all
+        )
 
     async def run(self) -> bool:
         return await self.reconciler(COMMUNITY)

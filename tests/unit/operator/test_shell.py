@@ -183,12 +183,12 @@ def test_prune_drops_what_a_list_lacks_but_nothing_newer_than_it() -> None:
     assert {key.name for key in store.children(KEY)} == {"kept", "newer"}
 
 
-def test_store_keeps_of_pods_only_what_ails_them() -> None:
+def test_store_keeps_of_pods_only_what_ails_them_and_where_they_run() -> None:
     store = Store()
     big = _object("Pod", "p", 1, labels=LABELS, managedFields=[1], annotations={"a": "b"})
-    store.put(big | {"spec": {"containers": []}, "status": {"phase": "Running", "podIPs": []}})
+    store.put(big | {"spec": {"containers": [], "nodeName": "n"}, "status": {"phase": "Running", "podIPs": []}})
     (found,) = store.children(KEY).values()
-    assert "spec" not in found
+    assert found["spec"] == {"nodeName": "n"}
     assert found["status"] == {"phase": "Running"}
     assert {"managedFields", "annotations"}.isdisjoint(found["metadata"])
 

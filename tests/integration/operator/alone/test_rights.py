@@ -12,7 +12,8 @@ from tests.integration.operator.namespace import Namespace
 from tests.integration.operator.process import Operator
 from tests.waiting import eventually
 
-from bapsang_operator.kinds import LEASE
+from bapsang_operator.kinds import LEASE, POD
+from bapsang_operator.names import LABEL_COMMUNITY, LABEL_COMPONENT, LABEL_MANAGED_BY, MANAGER
 
 Rights = set[tuple[str, str, str]]
 
@@ -61,6 +62,10 @@ def test_every_right_is_used_and_every_use_is_a_right(
     holder = (client.get(LEASE, namespace.name, "bapsang-operator") or {})["spec"]["holderIdentity"]
     namespace.community(storage={"bucket": "media"}, api={"burst": {"headroom": 1}})
     first = namespace.bring_up()
+    labels = {LABEL_MANAGED_BY: MANAGER, LABEL_COMMUNITY: "c", LABEL_COMPONENT: "redis"}
+    pod = {"metadata": {"name": "c-redis-0", "namespace": namespace.name, "labels": labels}}
+    pod["spec"] = {"containers": [{"name": "x", "image": "x"}], "nodeName": "a-node"}
+    assert client.create(POD, pod).is_success
     requests = {"prometheusUrl": "http://prometheus", "requestsPerPod": 50}
     namespace.patch("Community", "c", {"spec": {"api": {"autoscaling": {"keda": requests}}}})
     eventually(lambda: namespace.get("ScaledObject", "c-api-burst"))
