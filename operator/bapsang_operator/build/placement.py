@@ -78,8 +78,9 @@ def tolerations(community: Community, *, spot: bool) -> list[Manifest]:
 def spread(community: Community, component: Component, tier: str = "") -> Manifest:
     """Return the spreading of a workload's pods; a preference, so one zone left still serves.
 
-    Of each tier by itself: with both together, burst pods in one zone would draw the base pods into the other. And of
-    each revision by itself: the pods that a rollout is about to remove would draw the new ones onto one node.
+    Of each tier by itself: with both together, burst pods that fell back to the on-demand nodes of one zone would draw the
+    base pods into the other. And of each revision by itself: the pods that a rollout is about to remove would draw the new
+    ones onto one node.
     """
     labels = meta.selector(community, component) | ({names.LABEL_TIER: tier} if tier else {})
     return {

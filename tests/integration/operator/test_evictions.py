@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.unit.operator.world import AllDigests
 from tests.waiting import eventually
 
 from bapsang_operator import build, names, spec
-from bapsang_operator.build.wiring import Digests
 from bapsang_operator.kinds import BY_NAME, POD
 
 from .client import NAMESPACE, Client, Object, client_of
@@ -24,13 +24,6 @@ CONTROLLERS = (
     *("deployment-controller", "replicaset-controller", "disruption-controller", "job-controller"),
 )
 BASE, BURST = 3, 9
-
-
-class _All(dict[tuple[str, str], str]):
-    """Digests of secrets that all exist."""
-
-    def __contains__(self, key: object) -> bool:
-        return True
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +47,7 @@ class World:
         assert client.create(NAMESPACE, {"metadata": {"name": name}}).is_success
         made = resource(name, api={"base": {"replicas": BASE}, **changes})
         made["metadata"] |= {"uid": "none", "generation": 1}
-        digests: Digests = _All()
-        for child in build.children(spec.parse(made), digests):
+        for child in build.children(spec.parse(made), AllDigests()):
             if child.key.kind in {"PodDisruptionBudget", "Deployment"}:
                 # No Community is here: the garbage collector would remove what it owns.
                 child.manifest["metadata"].pop("ownerReferences")
