@@ -145,6 +145,7 @@ class Reason(StrEnum):
     KEDA_MISSING = "KedaMissing"
     IMAGE_COLLECTOR_FAILED = "ImageCollectorFailed"
     DRAIN_TOO_SHORT = "DrainTooShort"
+    DRAIN_TOO_LONG = "DrainTooLong"
     ON_SPOT_NODE = "OnSpotNode"
     # Migrated
     MIGRATION_SUCCEEDED = "MigrationSucceeded"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
-from bapsang_operator import build, hosts, names, placed, plan, prewarm, problems, progress, sight, spec, status
+from bapsang_operator import build, hosts, names, plan, prewarm, problems, progress, sight, spec, spot, status
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.execute import LONGEST_PAUSE, Executor, Outcome
 from bapsang_operator.hosts import Claim
@@ -166,8 +166,8 @@ class Reconciler:
             live = self._store.children(key)
             rollout = progress.observe(community, children, live)
         if self._sees_all:  # nodes belong to no namespace: an operator of some namespaces may not read them
-            staying = placed.must_stay(live.values())
-            outcome.problems += placed.problems(community, staying, await self._nodes.labels(staying))
+            staying = spot.must_stay(live.values())
+            outcome.problems += spot.of_nodes(community, staying, await self._nodes.labels(staying))
         found, now = outcome.problems, self._now()
         seen = sight.see(community, children, live, rollout, planned, kept, found, now, sees_all=self._sees_all)
         new = status.compute(seen, resource.get("status", {}), self._now())

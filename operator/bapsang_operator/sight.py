@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bapsang_operator import names, prewarm, problems, progress, status
+from bapsang_operator import names, prewarm, problems, progress, spot, status
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.keep import Kept
 from bapsang_operator.kinds import Key
@@ -48,7 +48,7 @@ def see(
         *problems.of_rollout(community, rollout),
         *problems.of_refused_pods(live.values()),
     ]
-    found += problems.of_drain(community)
+    found += [*problems.of_drain(community), *spot.of_notice(community)]
     found += problems.of_windows(prewarm.unusable(community, now))
     if last is False and not community.like_sync.suspend:
         found.append(problems.of_like_sync(community))

@@ -1,20 +1,26 @@
-"""Where pods really run, against where they may: the base tier and the stores on spot nodes. Pure.
+"""What goes wrong with spot nodes: pods that must not run on one and do, and pods that need longer than its notice. Pure.
 
-The scheduler keeps them off such nodes, but only when it places them: a node may be labelled later, a webhook may take
-the affinity out, and what is paused runs where an operator from before placed it.
+The scheduler keeps base and stores off such nodes, but only when it places them: a node may be labelled later, a webhook
+may take the affinity out, and what is paused runs where an operator from before placed it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from bapsang_operator import names
-from bapsang_operator.build import placement
+from bapsang_operator.build import api, placement
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 
+#: Seconds from the notice of a spot node of AWS to its end. (Those of GKE and AKS give 30, which no drain fits that outlasts
+#: a load balancer.)
+NOTICE_SECONDS: Final = 120
+#: What passes of them until somebody has begun to evict the node's pods.
+_REACTION_SECONDS: Final = 10
 #: Labels of a node, by its name; nodes of which nothing is known are absent.
 Labels = Mapping[str, Mapping[str, str]]
 
@@ -24,7 +30,24 @@ def must_stay(live: Iterable[Manifest]) -> list[Manifest]:
     return [one for one in live if one["kind"] == "Pod" and _workload(one) and _is_there(one)]
 
 
-def problems(community: Community, pods: Iterable[Manifest], labels: Labels) -> list[Problem]:
+def of_notice(community: Community) -> list[Problem]:
+    """Return the problem of burst pods that need longer to leave than a spot node has left."""
+    drain, ending = community.api.drain_seconds, api.ENDING_SECONDS
+    longest = NOTICE_SECONDS - _REACTION_SECONDS - ending
+    if drain <= longest or not community.api.spot.enabled:
+        return []
+    return [
+        Problem(
+            Reason.DRAIN_TOO_LONG,
+            f"spec.api.drainSeconds is {drain}: a burst pod may need {drain + ending} s to leave, and a spot node ends "
+            f"{NOTICE_SECONDS} s after its notice, so requests can fail when one is reclaimed. Lower the deregistration "
+            f"delay of the load balancer and spec.api.drainSeconds to at most {longest}, or set spec.api.spot.enabled to "
+            "false.",
+        )
+    ]
+
+
+def of_nodes(community: Community, pods: Iterable[Manifest], labels: Labels) -> list[Problem]:
     """Return a problem for each workload with a pod on a spot node, with the labels that make it one."""
     spot = placement.spot_labels(community)
     found: dict[str, set[str]] = {}

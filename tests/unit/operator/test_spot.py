@@ -1,4 +1,4 @@
-"""Pods of base and stores on spot nodes are told, and nodes are read as seldom as that allows."""
+"""Pods on spot nodes that must not be there, pods that need longer than the notice, and how seldom nodes are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import names, placed
+from bapsang_operator import names, spot
 from bapsang_operator.child import Manifest
 from bapsang_operator.errors import KubeError
 from bapsang_operator.kinds import Key
@@ -16,7 +16,7 @@ from bapsang_operator.nodes import Nodes
 
 from .fake_kube import FakeKube
 from .test_passes import Pass
-from .world import NOW, community, pod
+from .world import NOW, children, community, pod, pod_templates
 
 KARPENTER = {"karpenter.sh/capacity-type": "spot"}
 LABELS = {"spot": KARPENTER, "on-demand": {"karpenter.sh/capacity-type": "on-demand"}}
@@ -28,7 +28,7 @@ def _pod(component: Component, node: str = "spot", name: str = "p", **more: Any)
 
 
 def _told(*pods: Manifest, **changes: Any) -> list[str]:
-    found = placed.problems(community(**changes), placed.must_stay(pods), LABELS)
+    found = spot.of_nodes(community(**changes), spot.must_stay(pods), LABELS)
     assert {one.reason for one in found} <= {names.Reason.ON_SPOT_NODE}
     return [one.message for one in found]
 
@@ -60,11 +60,21 @@ def test_what_may_run_on_spot_or_is_gone_is_not_told() -> None:
 
 def test_own_labels_of_spot_nodes_count_too() -> None:
     own = {"api": {"spot": {"nodeSelector": {"pool": "cheap"}}}}
-    pods = placed.must_stay([_pod(Component.REDIS, "mine")])
+    pods = spot.must_stay([_pod(Component.REDIS, "mine")])
     labels = {"mine": {"pool": "cheap", "team": "food"}}
-    assert placed.problems(community(), pods, labels) == []
-    (found,) = placed.problems(community(**own), pods, labels)
+    assert spot.of_nodes(community(), pods, labels) == []
+    (found,) = spot.of_nodes(community(**own), pods, labels)
     assert "(pool=cheap)" in found.message
+
+
+@pytest.mark.parametrize(("drain", "told"), [(1, False), (35, False), (93, False), (94, True), (600, True)])
+def test_drain_that_does_not_fit_the_notice_of_a_spot_node_is_told(drain: int, told: bool) -> None:
+    found = spot.of_notice(community(api={"drainSeconds": drain}))
+    assert [one.reason for one in found] == ([names.Reason.DRAIN_TOO_LONG] if told else [])
+    grace = pod_templates(children(community(api={"drainSeconds": drain})))["Deployment c-api-burst"]["spec"]
+    assert told is (grace["terminationGracePeriodSeconds"] > 120 - 10)
+    assert all(f"is {drain}: a burst pod may need {drain + 17} s to leave" in one.message for one in found)
+    assert spot.of_notice(community(api={"drainSeconds": drain, "spot": {"enabled": False}})) == []
 
 
 def _node(name: str, **labels: str) -> Manifest:

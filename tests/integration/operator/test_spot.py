@@ -52,3 +52,11 @@ def test_base_and_stores_on_a_spot_node_are_told_until_they_are_gone(namespace: 
     namespace.wait_for_message("Degraded", "StatefulSet c-redis: a pod runs on a spot node")
     namespace.delete("Pod", "redis-x")
     namespace.wait_for("Degraded", "False")
+
+
+def test_drain_that_outlasts_the_notice_of_a_spot_node_is_told(namespace: Namespace) -> None:
+    namespace.community(api={"drainSeconds": 100})
+    told = namespace.wait_for("Degraded", "True", "DrainTooLong")["message"]
+    assert told.startswith("spec.api.drainSeconds is 100: a burst pod may need 117 s to leave")
+    namespace.patch("Community", "c", {"spec": {"api": {"drainSeconds": 93}}})
+    namespace.wait_for("Degraded", "False")
