@@ -53,7 +53,7 @@ def test_every_condition_has_a_reason_and_a_sentence(sample: Community) -> None:
 def test_the_autoscaler_sees_real_cpu_figures(sample: Community) -> None:
     def figure() -> bool:
         metrics = sample.get("hpa", f"{sample.name}-api-burst")["status"].get("currentMetrics") or []
-        return any("averageUtilization" in metric.get("resource", {}).get("current", {}) for metric in metrics)
+        return any("averageUtilization" in metric.get("containerResource", {}).get("current", {}) for metric in metrics)
 
     eventually(figure, METRICS_SECONDS, what="the HPA reports CPU utilisation")
 

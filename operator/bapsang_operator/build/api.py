@@ -11,6 +11,8 @@ from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.spec import Community, Resources, SecretRef
 
+#: The one container of a pod whose load the autoscaler counts.
+CONTAINER = "api"
 #: Seconds at the end of the drain in which the process knows of it: readiness fails and answers close their connections.
 CLOSING_SECONDS = 5
 #: Seconds after the drain until the kubelet kills: requests in flight get 10, closing 5, a busy node 2.
@@ -134,7 +136,7 @@ def _container(community: Community, resources: Resources) -> Manifest:
     pre_stop, closing = drain(community)
     listen = ["--host", "0.0.0.0", "--port", str(wiring.HTTP_PORT)]  # noqa: S104 - a pod's own address
     return {
-        "name": "api",
+        "name": CONTAINER,
         "image": community.image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["serve", *listen, "--drain-seconds", str(closing)],

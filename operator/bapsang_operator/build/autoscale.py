@@ -6,7 +6,7 @@ A HorizontalPodAutoscaler by CPU; or KEDA's ScaledObject by CPU and requests, of
 from __future__ import annotations
 
 from bapsang_operator import names
-from bapsang_operator.build import meta
+from bapsang_operator.build import api, meta
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.names import Component
@@ -38,7 +38,13 @@ def _by_cpu(community: Community) -> Manifest:
             "scaleTargetRef": _target(community),
             "minReplicas": community.api.burst.min_replicas,
             "maxReplicas": community.api.burst.max_replicas,
-            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            # Of our own container: the CPU and the requests of a sidecar that somebody injects tell nothing of the load.
+            "metrics": [
+                {
+                    "type": "ContainerResource",
+                    "containerResource": {"name": "cpu", "container": api.CONTAINER, "target": target},
+                }
+            ],
             "behavior": _behavior(community),
         },
     }
@@ -62,7 +68,11 @@ def _scaled_object(community: Community, keda: Keda) -> Manifest:
             "minReplicaCount": community.api.burst.min_replicas,
             "maxReplicaCount": community.api.burst.max_replicas,
             "triggers": [
-                {"type": "cpu", "metricType": "Utilization", "metadata": {"value": str(scaling.target_cpu)}},
+                {
+                    "type": "cpu",
+                    "metricType": "Utilization",
+                    "metadata": {"value": str(scaling.target_cpu), "containerName": api.CONTAINER},
+                },
                 {"type": "prometheus", "metricType": "AverageValue", "metadata": served},
             ],
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(community)}},

@@ -135,7 +135,9 @@ ROWS: dict[str, Row] = {
     "api.burst.maxReplicas": Row(20, {HPA: "spec.maxReplicas"}),
     "api.burst.headroom": Row(3, {HEADROOM: "spec.replicas"}, {"api": {"burst": {"headroom": 2}}}),
     **_under("api.burst", _resources(BURST, f"{POD}.containers[api]")),
-    "api.autoscaling.targetCPUUtilization": Row(50, {HPA: "spec.metrics[0].resource.target.averageUtilization"}),
+    "api.autoscaling.targetCPUUtilization": Row(
+        50, {HPA: "spec.metrics[0].containerResource.target.averageUtilization"}
+    ),
     "api.autoscaling.scaleUpSeconds": Row(30, {HPA: "spec.behavior.scaleUp.stabilizationWindowSeconds"}),
     "api.autoscaling.scaleDownSeconds": Row(60, {HPA: "spec.behavior.scaleDown.stabilizationWindowSeconds"}),
     "api.autoscaling.keda.prometheusUrl": Row("http://q", {SCALED: "spec.triggers[1].metadata.serverAddress"}, KEDA),

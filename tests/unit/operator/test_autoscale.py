@@ -15,7 +15,7 @@ from bapsang_operator.plan import Plan
 
 from .field_rows import KEDA
 from .test_fields import merged
-from .world import Cluster, children, community, migration_key
+from .world import Cluster, children, community, migration_key, pod_templates
 
 HPA, SCALED = Key("HorizontalPodAutoscaler", "ns", "c-api-burst"), Key("ScaledObject", "ns", "c-api-burst")
 BURST = Key("Deployment", "ns", "c-api-burst")
@@ -38,7 +38,8 @@ def test_without_keda_the_one_by_cpu_stays() -> None:
 def test_scaled_object_counts_what_base_pods_leave_and_behaves_like_the_one_by_cpu() -> None:
     spec = scaled()["spec"]
     cpu, requests = spec["triggers"]
-    assert cpu == {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "60"}}
+    # Of the API's container alone, by either: a sidecar's CPU tells nothing of the load.
+    assert cpu == {"type": "cpu", "metricType": "Utilization", "metadata": {"value": "60", "containerName": "api"}}
     assert requests["metadata"] == {
         "serverAddress": "http://p:9090",
         "query": 'clamp_min(sum(rate(bapsang_http_requests_total{namespace="ns",pod=~"(c-api-base|c-api-burst)-.+"}[1m]))'
@@ -46,6 +47,10 @@ def test_scaled_object_counts_what_base_pods_leave_and_behaves_like_the_one_by_c
         "threshold": "50",
     }
     by_cpu = autoscale.autoscaler(community(), has_keda=False).manifest["spec"]
+    (metric,) = by_cpu["metrics"]
+    assert (metric["type"], metric["containerResource"]["container"]) == ("ContainerResource", "api")
+    burst = pod_templates(children(community()))["Deployment c-api-burst"]["spec"]
+    assert [one["name"] for one in burst["containers"]] == ["api"]
     assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == by_cpu["behavior"]
     assert spec["scaleTargetRef"] == by_cpu["scaleTargetRef"]
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (by_cpu["minReplicas"], by_cpu["maxReplicas"])
