@@ -136,7 +136,8 @@ def _single_points(community: Community, design: Design, traffic: Traffic) -> Ju
         return Judgement(
             "False", Reason.SINGLE_POINT, f"Losing one of these takes the community down: {'; '.join(found)}."
         )
-    short = capacity.shortfalls(design, traffic)
+    pod = nodes.requested(community.api.base_resources.requests)
+    short = [*capacity.shortfalls(design, traffic), *capacity.without_room(design, community.api.base_replicas, pod)]
     if short:
         return Judgement("False", Reason.TOO_SMALL, f"The estate is too small: {'; '.join(short)}.")
     return Judgement("True", Reason.NOTHING_SINGLE, "Any one node or zone can be lost at the peak.")

@@ -112,6 +112,16 @@ def shortfalls(design: Design, traffic: Traffic) -> list[str]:
     return found
 
 
+def without_room(design: Design, base_replicas: int, pod: Room) -> list[str]:
+    """Return in words which base pods find no room on the base nodes, by their requests; a rollout has a quarter more."""
+    held = design.base_nodes * nodes.base_room(design.base_type, design.base_nodes).holds(pod)
+    needed = base_replicas + math.ceil(base_replicas / 4)
+    if needed <= held:
+        return []
+    where = f"{design.base_nodes} × {design.base_type} have room for {held} base pods of {pod.cores:g} cores and {pod.mib:g} MiB"
+    return [f"{where}, a rollout of spec.api.base.replicas has {needed}"]
+
+
 @dataclass(frozen=True)
 class Sizing:
     """What a Community on the design is set to: pods of both tiers, and the autoscaler's CPU target in percent."""

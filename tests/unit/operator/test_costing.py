@@ -88,6 +88,18 @@ def test_estate_that_cannot_lose_a_zone_is_too_small() -> None:
     assert _told(found)["NoSinglePointOfFailure"] == ("False", "TooSmall")
 
 
+@pytest.mark.parametrize(("replicas", "cpu", "fits"), [(4, "500m", True), (6, "500m", False), (4, "600m", False)])
+def test_base_pods_that_find_no_room_on_the_base_nodes_are_told(replicas: int, cpu: str, fits: bool) -> None:
+    """On EKS a node of two vCPUs has 1560m left beside the pods of the system; a rollout has a pod more for each four."""
+    base = {"replicas": replicas, "resources": {"requests": {"cpu": cpu, "memory": "384Mi"}}}
+    found = _assess({"baseNodes": {"type": "t4g.medium", "count": 2}}, api={"base": base})
+    assert _told(found)["NoSinglePointOfFailure"] == (("True", "NothingSingle") if fits else ("False", "TooSmall"))
+    if not fits:
+        wanted = f"a rollout of spec.api.base.replicas has {replicas + -(-replicas // 4)}"
+        assert "2 × t4g.medium have room for" in _message(found, "NoSinglePointOfFailure")
+        assert wanted in _message(found, "NoSinglePointOfFailure")
+
+
 def test_floor_depends_on_what_a_request_costs() -> None:
     found = _assess({"traffic": {"cpuMicroseconds": 4000}})
     assert _told(found)["SpotFloorHeld"] == ("False", "FloorTooLow")
