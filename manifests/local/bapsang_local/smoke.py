@@ -248,7 +248,8 @@ def run_now(cluster: Cluster, namespace: str, cron_job: str) -> None:
     here, job = ("-n", namespace), f"{cron_job}-{secrets.token_hex(3)}"
     made = json.loads(cluster.kubectl("get", "cronjob", cron_job, *here, "-o", "json"))["spec"]["jobTemplate"]
     # Scheduled runs of many Communities wait to keep their distance.
-    made["spec"]["template"]["spec"].pop("initContainers", None)
+    for container in made["spec"]["template"]["spec"]["containers"]:
+        container.pop("command", None)
     made |= {"apiVersion": "batch/v1", "kind": "Job", "metadata": {**made["metadata"], "name": job}}
     cluster.kubectl("create", "-f", "-", *here, input=json.dumps(made).encode())
     cluster.kubectl("wait", f"job/{job}", "--for=condition=Complete", f"--timeout={SYNC_SECONDS}s", *here)

@@ -21,6 +21,10 @@ IGNORE_DISRUPTIONS: Final = {
 #: cluster would start, and ask their databases, in the same second. Not the whole minute: a run must have ended when the
 #: next one is due, so what it waits for is missing from its time.
 SPREAD_SECONDS: Final = 20
+#: Starts the image's program with the container's arguments after the seconds that follow. Not an option of the program,
+#: which an image from before would refuse; not an init container, which a node would have to start each minute as well.
+#: Without the trap the first process of a container does not hear SIGTERM.
+WAIT: Final = ["/bin/sh", "-c", 'trap "exit 143" TERM; sleep "$0" & wait "$!"; trap - TERM; exec bapsang-api "$@"']
 
 
 def offset(community: Community) -> int:
@@ -66,16 +70,8 @@ def cron(
     """Return a CronJob whose runs may take `seconds`, after a wait of `offset`. It follows the migration: it runs the new
     image on the new tables."""
     labels = meta.labels(community, component)
-    # Not an option of the program: an image from before it would refuse to start.
-    wait = {
-        "name": "wait",
-        "image": community.image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["sleep", str(offset(community))],
-        "resources": pod.resources(_RESOURCES),
-        "securityContext": pod.container_security(),
-        "terminationMessagePolicy": "File",
-    }
+    (container,) = template["containers"]
+    late = template | {"containers": [container | {"command": [*WAIT, str(offset(community))]}]}
     return Child(
         {
             "apiVersion": "batch/v1",
@@ -98,10 +94,7 @@ def cron(
                         "backoffLimit": 0,
                         "podFailurePolicy": IGNORE_DISRUPTIONS,
                         "activeDeadlineSeconds": seconds,
-                        "template": {
-                            "metadata": {"labels": dict(labels)},
-                            "spec": template | {"initContainers": [wait]},
-                        },
+                        "template": {"metadata": {"labels": dict(labels)}, "spec": late},
                     },
                 },
             },

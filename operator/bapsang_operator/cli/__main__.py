@@ -75,7 +75,8 @@ def _like_sync(cluster: Cluster, chosen: argparse.Namespace) -> int:
     cron = cluster.get(BY_NAME["CronJob"], names.like_sync(chosen.name))
     template = cron["spec"]["jobTemplate"]
     # Now, not after the wait by which scheduled runs keep their distance.
-    template["spec"]["template"]["spec"].pop("initContainers", None)
+    for container in template["spec"]["template"]["spec"]["containers"]:
+        container.pop("command", None)
     owner = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",

@@ -118,7 +118,7 @@ def test_like_sync_makes_a_job_of_the_cronjob(plugin: Plugin, up: Namespace) -> 
     jobs = [found for (kind, name), found in up.children().items() if kind == "Job" and "-now-" in name]
     assert jobs[0]["metadata"]["ownerReferences"][0]["kind"] == "CronJob"
     assert jobs[0]["spec"]["template"]["spec"]["containers"][0]["args"][0] == "like-sync"
-    assert "initContainers" not in jobs[0]["spec"]["template"]["spec"], "it does not wait as scheduled runs do"
+    assert "command" not in jobs[0]["spec"]["template"]["spec"]["containers"][0], "it waits as scheduled runs do"
 
 
 def test_report_holds_the_children_and_no_secret(plugin: Plugin, up: Namespace) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import eventually
 
 from bapsang_operator import names
 from bapsang_operator.build import job, placement
@@ -221,9 +226,9 @@ def test_a_drained_node_is_no_failed_run(name: str) -> None:
 )
 def test_a_like_sync_run_has_ended_when_the_next_is_due(schedule: str, seconds: int) -> None:
     run = _cron("c-like-sync", likeSync={"schedule": schedule})["jobTemplate"]["spec"]
-    (container,), (wait,) = (run["template"]["spec"][kind] for kind in ("containers", "initContainers"))
+    (container,) = run["template"]["spec"]["containers"]
     deadline = int(container["args"][container["args"].index("--deadline") + 1])
-    waited = int(wait["command"][-1])
+    waited = int(container["command"][-1])
     assert waited + deadline + 15 == seconds <= run["activeDeadlineSeconds"]
 
 
@@ -240,8 +245,39 @@ def test_scheduled_runs_of_many_communities_are_spread_and_each_keeps_its_second
     assert seconds == [second(f"community-{number}") for number in range(200)]
     assert len({second("c", f"team-{number}") for number in range(20)}) > 5
     for name in CRON_JOBS:
-        (wait,) = _cron(name)["jobTemplate"]["spec"]["template"]["spec"]["initContainers"]
-        assert wait["command"] == ["sleep", str(job.offset(community()))]
+        (container,) = _cron(name)["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        assert container["command"] == [*job.WAIT, str(job.offset(community()))]
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `bapsang-api` prints its arguments, one a line."""
+    script = tmp_path / "bapsang-api"
+    script.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    script.chmod(0o755)
+    return {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+
+
+def test_run_gets_its_arguments_after_the_wait(program: dict[str, str]) -> None:
+    arguments = ["like-sync", "--batch-size", "5 00", ""]
+    ended = subprocess.run([*job.WAIT, "0", *arguments], env=program, capture_output=True, text=True, timeout=20)
+    assert (ended.returncode, ended.stdout.split("\n")[:-1], ended.stderr) == (0, arguments, "")
+
+
+def test_run_that_waits_ends_at_once_when_it_is_told_to(program: dict[str, str]) -> None:
+    """143 is the exit of the trap: without it, the first process of a container does not hear SIGTERM."""
+    waiting = subprocess.Popen([*job.WAIT, "60", "like-sync"], env=program, stdout=subprocess.PIPE, process_group=0)
+    try:
+        eventually(lambda: _children(waiting.pid), what="it waits")
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.wait(20) == 143
+    finally:
+        os.killpg(waiting.pid, signal.SIGKILL)
+    assert waiting.communicate()[0] == b"", "the program was not started"
+
+
+def _children(pid: int) -> str:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
 
 
 def test_labels_of_spot_nodes_are_the_known_ones_and_those_of_the_spec() -> None:
