@@ -273,7 +273,7 @@ def test_run_that_waits_ends_at_once_when_it_is_told_to(program: dict[str, str])
         assert waiting.wait(20) == 143
     finally:
         os.killpg(waiting.pid, signal.SIGKILL)
-    assert waiting.communicate()[0] == b"", "the program was not started"
+    assert waiting.communicate(timeout=20)[0] == b"", "the program was not started"
 
 
 def _children(pid: int) -> str:
