@@ -23,7 +23,7 @@ from tests.integration.operator.controlplane import ControlPlane, process, progr
 from tests.integration.operator.namespace import Namespace
 from tests.waiting import eventually
 
-from bapsang_operator import build
+from bapsang_operator import build, quantity
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import BY_NAME, POD, Kind
 from bapsang_operator.spec import Community, parse
@@ -32,7 +32,6 @@ NODE = Kind("Node", "", "v1", "nodes")
 CONTROLLERS = ("deployment-controller", "replicaset-controller", "horizontal-pod-autoscaler-controller")
 SAMPLE = "community-eks.yaml"
 BASE, BURST = "bapsang-api-base", "bapsang-api-burst"
-REQUEST = 600  # millicores of a pod
 NODE_SECONDS = 2  # until a new node is there: two rounds of the autoscaler
 SETTLED_SECONDS = 6
 
@@ -51,7 +50,9 @@ class Load:
         traffic, scaling = community.estate.traffic, community.api.autoscaling
         self.rate, self.peak = float(traffic.average_qps), float(traffic.peak_qps)
         self._cpu_ms = traffic.cpu_ms_per_request
-        self.per_pod = math.floor(REQUEST * scaling.target_cpu / 100 / self._cpu_ms)
+        request = float(1000 * quantity.parse(community.api.burst.resources.requests["cpu"]))
+        self.target = request * scaling.target_cpu / 100  # millicores of a pod
+        self.per_pod = math.floor(self.target / self._cpu_ms)  # requests a second
         self.ready: frozenset[str] = frozenset()
 
     def cpu(self) -> dict[str, float]:
@@ -214,6 +215,7 @@ def as_keda_does(scaled: Manifest) -> Manifest:
     spec = scaled["spec"]
     cpu, prometheus = spec["triggers"]
     utilization = {"type": "Utilization", "averageUtilization": int(cpu["metadata"]["value"])}
+    container = cpu["metadata"]["containerName"]
     average = {"type": "AverageValue", "averageValue": prometheus["metadata"]["threshold"]}
     return {
         "apiVersion": "autoscaling/v2",
@@ -225,7 +227,10 @@ def as_keda_does(scaled: Manifest) -> Manifest:
             "maxReplicas": spec["maxReplicaCount"],
             "behavior": spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"],
             "metrics": [
-                {"type": "Resource", "resource": {"name": "cpu", "target": utilization}},
+                {
+                    "type": "ContainerResource",
+                    "containerResource": {"name": "cpu", "container": container, "target": utilization},
+                },
                 {"type": "External", "external": {"metric": {"name": "offered"}, "target": average}},
             ],
         },
@@ -272,9 +277,9 @@ def test_a_tenfold_load_takes_three_steps_by_cpu(namespace: Namespace, metrics: 
     metrics.cpu, metrics.offered = load.cpu, lambda: 0.0
     install(namespace, community)
     found = steps(namespace, load)
-    assert len(found) - 1 == 3, found
+    assert found == [1, 4, 8, 11]
     # The autoscaler leaves a tenth more than its target alone.
-    assert max(load.cpu().values()) <= 1.12 * REQUEST * community.api.autoscaling.target_cpu / 100
+    assert max(load.cpu().values()) <= 1.12 * load.target
 
 
 @pytest.mark.usefixtures("controllers", "nodes")
