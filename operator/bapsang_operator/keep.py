@@ -23,7 +23,6 @@ from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.plan import Ownership, ownership
 from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
-from bapsang_operator.store import CommunityKey
 from bapsang_operator.urls import FaultyUrl, Form
 
 #: Seconds after which no other Secret is created in a pass: the children and the status must have their turn.
@@ -63,7 +62,8 @@ class Keep:
         self._kube = kube
         self._clock = clock
         self._max_age = max_age
-        self._seen: dict[Key, _Seen] = {}
+        # By Community as well: whose a Secret is reads otherwise for each that names it.
+        self._seen: dict[tuple[str, Key], _Seen] = {}
         # What was generated stays in memory: a Secret that somebody deletes comes back with the same values, and
         # nobody is logged out, nothing restarts. After a restart of the operator it would be generated afresh.
         self._generated: dict[tuple[str, Key], Manifest] = {}
@@ -110,12 +110,12 @@ class Keep:
             case Ownership.FOREIGN:
                 kept.foreign.append(key)
 
-    def forget(self, community: CommunityKey, uid: str) -> None:
+    def forget(self, uid: str) -> None:
         """Forget the Secrets of a Community that is gone."""
         for generated in [known for known in self._generated if known[0] == uid]:
             del self._generated[generated]
-        for key in [key for key in self._seen if key.namespace == community.namespace]:
-            del self._seen[key]
+        for seen in [known for known in self._seen if known[0] == uid]:
+            del self._seen[seen]
 
     async def _refuse(self, community: Community, kept: Kept) -> None:
         """Take out what holds no usable URL, so that nothing that reads it is changed."""
@@ -127,7 +127,7 @@ class Keep:
                     kept.faulty.append(FaultyUrl(ref, fault))
 
     async def _look(self, community: Community, key: Key) -> _Seen:
-        known = self._seen.get(key)
+        known = self._seen.get((community.uid, key))
         if known is not None and self._clock() - known.at < self._max_age:
             return known
         live = await self._kube.get(key)
@@ -147,9 +147,9 @@ class Keep:
             self._generated[community.uid, key] = live.get("data", {})
         # A missing one is looked for again at once, a found one after a while.
         if live is None:
-            self._seen.pop(key, None)
+            self._seen.pop((community.uid, key), None)
         else:
-            self._seen[key] = seen
+            self._seen[community.uid, key] = seen
         return seen
 
     async def _create(self, community: Community, key: Key, generate: Callable[[], secret.Content], kept: Kept) -> None:

@@ -252,7 +252,7 @@ class Reconciler:
         self._executor.forget(key)
         uid = self._uids.pop(key, None)
         if uid is not None:
-            self._keep.forget(key, uid)
+            self._keep.forget(uid)
 
 
 def _waiting(child: Child) -> Child:
