@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from bapsang_operator import names, quantity
+from bapsang_operator import names, quantity, record
 from bapsang_operator.fields import Deviation, Path, child, foreign, is_applied, is_foreign, owned_below
 
 if TYPE_CHECKING:
@@ -58,10 +58,22 @@ def digest(manifest: Any) -> str:
 
 
 def stamped(manifest: Manifest) -> Manifest:
-    """Return a copy of the manifest that carries its own hash, ready to be applied."""
+    """Return a copy of the manifest that carries its own hash and, where a later change may wait, itself; ready to be
+    applied."""
     stamped_copy = copy.deepcopy(manifest)
-    stamped_copy["metadata"].setdefault("annotations", {})[names.ANNOTATION_APPLIED] = digest(manifest)
+    annotations = stamped_copy["metadata"].setdefault("annotations", {})
+    annotations[names.ANNOTATION_APPLIED] = digest(manifest)
+    packed = record.encode(manifest)
+    if packed is not None:
+        annotations[names.ANNOTATION_RECORD] = packed
     return stamped_copy
+
+
+def last_applied(live: Manifest, wanted: Manifest) -> Manifest | None:
+    """Return the manifest that was last applied to the live object of `wanted`, as it is recorded there; None when nothing
+    tells it."""
+    found = record.decode(live, wanted)
+    return found if found is not None and digest(found) == applied_digest(live) else None
 
 
 def applied_digest(live: Manifest) -> str | None:

@@ -31,6 +31,8 @@ MANAGED_SELECTOR: Final = f"{LABEL_MANAGED_BY}={MANAGER}"
 
 #: Hash of the manifest that was applied last; differs when a field was added, changed or dropped.
 ANNOTATION_APPLIED: Final = "bapsang.dev/applied-hash"
+#: The manifest that was applied last, packed (`record`): what a later leader puts back while a change waits.
+ANNOTATION_RECORD: Final = "bapsang.dev/applied"
 #: Hash of the secret values a pod template uses: rotating a secret rolls the pods that read it.
 ANNOTATION_SECRETS: Final = "bapsang.dev/secrets-checksum"
 #: On a Community: the operator leaves everything as it is. Any value but `false` will do, best the reason.

@@ -160,7 +160,7 @@ def _consider(
         manifest = {**before, "spec": {**before["spec"], **ungated}} if ungated else before
         _compare(plan, manifest, drift.digest(manifest), live, baseline)
     elif live is not None:
-        # After a restart nothing tells what was applied before the change that waits.
+        # Nothing tells what was applied before the change that waits: an older operator has kept no record.
         differing = {name: value for name, value in ungated.items() if live["spec"].get(name) != value}
         if differing:
             plan.adjusts.append(Adjust(live, differing))

@@ -167,11 +167,15 @@ class Store:
             self.baselines.pop(key, None)
 
     def remember(self, children: list[Child]) -> None:
-        """Note as applied what is live already; after a restart nothing else tells what was applied."""
+        """Note what was applied to live children before this process led, as the children themselves tell it."""
         for child in children:
             known = self._objects.get(child.key) if child.key not in self.applied else None
-            if known is not None and drift.applied_digest(known) == child.digest:
-                self.applied[child.key] = child.manifest
+            if known is None:
+                continue
+            is_current = drift.applied_digest(known) == child.digest
+            manifest = child.manifest if is_current else drift.last_applied(known, child.manifest)
+            if manifest is not None:
+                self.applied[child.key] = manifest
 
     def leave(self, scope: str | None) -> None:
         """Forget a scope that cannot be looked at any more, all but its Ingresses: what runs there may serve its host still,
