@@ -39,6 +39,7 @@ class Outcome:
     vanishing: list[Key] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
     rewritten: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
 
 
 class Executor:
@@ -98,10 +99,19 @@ class Executor:
             yield key_of(scale.live), partial(self._scale, community, scale)
         for adjust in planned.adjusts:
             yield key_of(adjust.live), partial(self._adjust, community, adjust)
+        for pod in planned.replaces:
+            yield key_of(pod), partial(self._replace, community, pod, outcome)
 
     async def _delete(self, community: Community, live: Manifest) -> None:
         await self._kube.delete(live)
         _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
+
+    async def _replace(self, community: Community, pod: Manifest, outcome: Outcome) -> None:
+        await self._delete(community, pod)
+        outcome.replaced.append(
+            f"{key_of(pod)} was deleted: it is of an older revision and was not ready, and its StatefulSet would have "
+            "waited for it for ever."
+        )
 
     async def _scale(self, community: Community, scale: Scale) -> None:
         await self._unless_gone(self._kube.scale(scale.live, scale.replicas))

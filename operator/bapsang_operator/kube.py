@@ -203,6 +203,17 @@ class Kube:
         """Post a Kubernetes Event."""
         await self._request("create", "POST", EVENT, EVENT.path(event["metadata"]["namespace"]), body=event)
 
+    async def events_about(self, live: Manifest, reason: str) -> list[Manifest]:
+        """Return Events of one reason about exactly this object (by uid)."""
+        metadata = live["metadata"]
+        params = {"fieldSelector": f"involvedObject.uid={metadata['uid']},reason={reason}", "limit": "20"}
+        path = EVENT.path(metadata["namespace"])
+        return list(_checked(await self._request("list", "GET", EVENT, path, params=params))["items"] or ())
+
+    async def unlabelled(self, kind: Kind, namespace: str) -> list[Manifest]:
+        """Return the objects of a kind in one namespace, whoever made them."""
+        return list(_checked(await self._request("list", "GET", kind, kind.path(namespace)))["items"] or ())
+
     async def serves(self, kind: Kind) -> bool:
         """Tell whether the apiserver knows a kind: whether its CRD is installed."""
         try:

@@ -196,6 +196,7 @@ class EventReason(StrEnum):
     CHILD_REWRITTEN = "ChildRewritten"
     RECOVERED = "Recovered"
     HIBERNATED = "Hibernated"
+    POD_REPLACED = "PodReplaced"
     WINDOW_OPENED = "WindowOpened"
     WINDOW_CLOSED = "WindowClosed"
     PAUSED = "Paused"

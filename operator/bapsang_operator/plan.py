@@ -15,7 +15,7 @@ from bapsang_operator import drift, names
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import AUTOSCALERS, BY_NAME, Key, key_of
 from bapsang_operator.names import Component
-from bapsang_operator.progress import Live, MigrationState, Progress
+from bapsang_operator.progress import Live, MigrationState, Progress, stuck_pods
 from bapsang_operator.spec import Community
 
 
@@ -65,6 +65,7 @@ class Adjust:
 class Plan:
     """What to write, and what stands in the way.
 
+    `replaces` are pods to delete so that their StatefulSet makes the next ones.
     `held` children wait for a gate or a secret, `vanishing` ones for an earlier object to go, `foreign` ones have a
     name that somebody else's object bears.
     """
@@ -73,6 +74,7 @@ class Plan:
     deletes: list[Manifest] = field(default_factory=list)
     scales: list[Scale] = field(default_factory=list)
     adjusts: list[Adjust] = field(default_factory=list)
+    replaces: list[Manifest] = field(default_factory=list)
     held: list[Child] = field(default_factory=list)
     vanishing: list[Key] = field(default_factory=list)
     foreign: list[Key] = field(default_factory=list)
@@ -118,6 +120,13 @@ def make(
         if key not in wanted and key.name not in awaited and _is_orphan(community, key, found, progress)
     ]
     plan.scales = _scales(community, live)
+    plan.replaces = stuck_pods(
+        {
+            key: found
+            for key, found in live.items()
+            if key.kind == "Pod" or ownership(community, found) is Ownership.OURS
+        }
+    )
     return plan
 
 

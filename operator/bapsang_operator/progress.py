@@ -52,6 +52,7 @@ class Progress:
 
     `floor`: the fewest burst pods that the live autoscaler allows; None when there is none.
     `addressed`: whether the live Ingress has an address; None when there is to be no Ingress.
+    `unrolled`: the StatefulSets whose pod does not run, or has never been ready with, what was applied last.
     `job`: name of the migration Job. `migrated`: the database has what the image needs; also while the Job of an
     operator before this one vouches for it.
     """
@@ -65,6 +66,7 @@ class Progress:
     burst: Tier
     floor: int | None = None
     addressed: bool | None = None
+    unrolled: tuple[Key, ...] = ()
 
     def passed(self, gate: Gate) -> bool:
         """Tell whether everything up to and including `gate` has happened."""
@@ -104,6 +106,7 @@ def observe(community: Community, children: list[Child], live: Live) -> Progress
         burst=tier(names.api_burst(community.name)),
         floor=_floor(community, live),
         addressed=_addressed(wanted, live),
+        unrolled=tuple(key for key in wanted if key.kind == "StatefulSet" and not _is_rolled_out(live.get(key))),
     )
 
 
@@ -177,7 +180,9 @@ def _migration(job: Manifest | None) -> MigrationState:
         return MigrationState.SUCCEEDED
     if job_condition(job, "Failed"):
         return MigrationState.FAILED
-    return MigrationState.RUNNING
+    # Without a pod it runs nothing: the apiserver may refuse its pods, or the controller be away.
+    begun = any(job.get("status", {}).get(count) for count in ("active", "failed", "terminating"))
+    return MigrationState.RUNNING if begun else MigrationState.PENDING
 
 
 def _is_observed(live: Manifest) -> bool:
@@ -192,6 +197,34 @@ def _store_ready(key: Key, wanted: Mapping[Key, str], live: Live) -> bool:
     status = found.get("status", {})
     # updatedReplicas as well: while a rotated password rolls, the pod with the old one is still ready.
     return bool(status.get("readyReplicas", 0) >= 1 and status.get("updatedReplicas", 0) >= 1)
+
+
+def _is_rolled_out(found: Manifest | None) -> bool:
+    # The controller calls the new revision the current one once its pod has been ready.
+    status = (found or {}).get("status", {})
+    return found is None or (_is_observed(found) and status.get("currentRevision") == status.get("updateRevision"))
+
+
+def stuck_pods(live: Live) -> list[Manifest]:
+    """Return the pods of StatefulSets that keep their own successor from being made: they are of an older revision, and
+    the controller waits until they are ready, which they will not become (kubernetes/kubernetes#67250)."""
+    sets = {found["metadata"]["uid"]: found for key, found in live.items() if key.kind == "StatefulSet"}
+    return [found for key, found in live.items() if key.kind == "Pod" and _is_stuck_pod(found, sets)]
+
+
+def _is_stuck_pod(pod: Manifest, sets: Mapping[str, Manifest]) -> bool:
+    metadata, status = pod["metadata"], pod.get("status", {})
+    owner = next((sets[ref["uid"]] for ref in metadata.get("ownerReferences", ()) if ref["uid"] in sets), None)
+    if owner is None or not _is_observed(owner) or "deletionTimestamp" in metadata:
+        return False
+    newest = owner.get("status", {}).get("updateRevision")
+    if newest is None or metadata.get("labels", {}).get("controller-revision-hash") in (None, newest):
+        return False
+    if any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", ())):
+        return False
+    # Its first start is given the time that its probes give it: a large log is read for a minute.
+    containers = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    return status.get("phase") != "Running" or any(one.get("restartCount") for one in containers)
 
 
 def _tier(key: Key, wanted: Mapping[Key, str], live: Live) -> Tier:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
-from bapsang_operator import build, hosts, names, plan, prewarm, problems, progress, sight, spec, spot, status
+from bapsang_operator import build, hosts, names, plan, prewarm, problems, progress, refusals, sight, spec, spot, status
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.execute import LONGEST_PAUSE, Executor, Outcome
 from bapsang_operator.hosts import Claim
@@ -169,15 +169,21 @@ class Reconciler:
             staying = spot.must_stay(live.values())
             outcome.problems += spot.of_nodes(community, staying, await self._nodes.labels(staying))
         found, now = outcome.problems, self._now()
+        podless = refusals.without_pods(rollout.job, live, now)
+        refused = await refusals.look(self._kube, community, podless, now)
+        if len(refused) < len(podless):
+            self._later(key, refusals.LOOK_AGAIN_SECONDS)
+        found += refused
         seen = sight.see(community, children, live, rollout, planned, kept, found, now, sees_all=self._sees_all)
         new = status.compute(seen, resource.get("status", {}), self._now())
         failed = bool(kept.failed or unread or outcome.failed)
-        if new == resource.get("status", {}) and sight.is_settled(community, planned, live) and not failed:
+        if new == resource.get("status", {}) and not (failed or podless) and sight.is_settled(community, planned, live):
             self._settled[key] = basis
         else:
             self._settled.pop(key, None)
         restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]
         told = [status.Event("Normal", EventReason.CHILD_REWRITTEN, text) for text in outcome.rewritten]
+        told += [status.Event("Normal", EventReason.POD_REPLACED, text) for text in outcome.replaced]
         told += [status.Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._untold(key, restored)]
         await self._report(resource, new, told)
         if failed:

@@ -226,6 +226,11 @@ def _progressing(seen: Seen, old: Manifest) -> Judgement:
     asleep = judgement.asleep(seen.community, progress)
     if asleep is not None:
         return asleep
+    if progress.unrolled:
+        name = progress.unrolled[0].name
+        is_database = name == names.mysql(seen.community.name)
+        reason = Reason.WAITING_FOR_DATABASE if is_database else Reason.WAITING_FOR_REDIS
+        return Judgement("True", reason, f"StatefulSet {name}: its pod does not yet run what the spec says.")
     if _is_started(seen.plan) or not _is_settled(old):
         if not (progress.base.current and progress.base.rolled_out):
             return Judgement("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}.")
@@ -287,4 +292,4 @@ def _migrated(seen: Seen) -> Judgement:
         case MigrationState.RUNNING:
             return Judgement("False", Reason.MIGRATION_RUNNING, f"Job {job} is migrating the database.")
         case MigrationState.PENDING:
-            return Judgement("False", Reason.MIGRATION_PENDING, f"Job {job} has not been started.")
+            return Judgement("False", Reason.MIGRATION_PENDING, f"Job {job} has no pod yet.")

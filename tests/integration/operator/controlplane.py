@@ -191,14 +191,7 @@ def _running(
             # No controller runs that makes the `default` account of a namespace, or that lets go of a deleted volume.
             "--disable-admission-plugins=ServiceAccount,StorageObjectInUseProtection",
         ],
-        "controllers": [
-            str(found.kube),
-            "kube-controller-manager",
-            f"--kubeconfig={plane.admin}",
-            f"--controllers={','.join(controllers)}",
-            "--leader-elect=false",
-            "--secure-port=0",
-        ],
+        "controllers": _manager(found, plane, controllers),
     }
     with contextlib.ExitStack() as stack:
         started = {name: stack.enter_context(process(name, commands[name], folder)) for name in ("etcd", "apiserver")}
@@ -207,6 +200,26 @@ def _running(
         stack.enter_context(process("controllers", commands["controllers"], folder))
         yield plane
     shutil.rmtree(folder / "etcd", ignore_errors=True)
+
+
+@contextlib.contextmanager
+def controllers(plane: ControlPlane, names: Sequence[str], folder: Path) -> Iterator[None]:
+    """Run more of Kubernetes' controllers on a control plane for a while; they act in all its namespaces."""
+    found = programs()
+    assert found is not None
+    with process("more-controllers", _manager(found, plane, names), folder):
+        yield
+
+
+def _manager(found: Programs, plane: ControlPlane, names: Sequence[str]) -> list[str]:
+    return [
+        str(found.kube),
+        "kube-controller-manager",
+        f"--kubeconfig={plane.admin}",
+        f"--controllers={','.join(names)}",
+        "--leader-elect=false",
+        "--secure-port=0",
+    ]
 
 
 def free_port() -> int:

@@ -117,6 +117,18 @@ class Namespace:
             status["completionTime"] = now
         self.patch("Job", name, {"status": status}, "/status")
 
+    def hold_up(self, name: str) -> None:
+        """Give a StatefulSet a pod of an older revision that crashes, for which its controller waits."""
+        found = eventually(lambda: self.get("StatefulSet", name))
+        labels = found["spec"]["template"]["metadata"]["labels"] | {"controller-revision-hash": "old"}
+        owner = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": name, "uid": found["metadata"]["uid"]}
+        metadata = {"name": f"{name}-0", "namespace": self.name, "labels": labels, "ownerReferences": [owner]}
+        pod = {"metadata": metadata, "spec": {"containers": [{"name": "a", "image": "a"}]}}
+        Client._ok(self.client.create(BY_NAME["Pod"], pod))
+        told = {"name": "a", "image": "a", "imageID": "", "ready": False, "restartCount": 3}
+        self.patch("Pod", f"{name}-0", {"status": {"phase": "Running", "containerStatuses": [told]}}, "/status")
+        self.patch("StatefulSet", name, {"status": {"currentRevision": "old", "updateRevision": "new"}}, "/status")
+
     def finish_rollout(self, name: str) -> None:
         found = eventually(lambda: self.get("Deployment", name))
         count = found["spec"]["replicas"]

@@ -48,6 +48,7 @@ class FakeKube(Kube):
         self.asked: list[tuple[str, Key]] = []
         self.writes: list[tuple[str, Key]] = []
         self.events: list[Manifest] = []
+        self.told: dict[Key, list[Manifest]] = {}  # Events of controllers
         self._version = 100
 
     def _ask(self, verb: str, key: Key) -> None:
@@ -55,7 +56,7 @@ class FakeKube(Kube):
         error = self.fails(verb, key)
         if error is not None:
             raise error
-        if verb != "get":
+        if verb not in {"get", "list"}:
             self.writes.append((verb, key))
 
     def put(self, found: Manifest) -> Manifest:
@@ -109,6 +110,14 @@ class FakeKube(Kube):
 
     async def post_event(self, event: Manifest) -> None:
         self.events.append(event)
+
+    async def events_about(self, live: Manifest, reason: str) -> list[Manifest]:
+        self._ask("get", Key("Event", live["metadata"]["namespace"], ""))
+        return [event for event in self.told.get(key_of(live), ()) if event["reason"] == reason]
+
+    async def unlabelled(self, kind: Kind, namespace: str) -> list[Manifest]:
+        self._ask("list", Key(kind.name, namespace, ""))
+        return [one for key, one in self.objects_by_key.items() if (key.kind, key.namespace) == (kind.name, namespace)]
 
     async def serves(self, kind: Kind) -> bool:
         return kind is COMMUNITY

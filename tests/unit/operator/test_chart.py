@@ -42,8 +42,8 @@ def test_rights_are_exactly_those_that_the_code_uses() -> None:
         (COMMUNITY.group, COMMUNITY.plural): {"list", "watch"},
         (COMMUNITY.group, f"{COMMUNITY.plural}/status"): {"patch"},
         (SECRET.group, SECRET.plural): {"get", "create"},
-        (POD.group, POD.plural): {"list", "watch"},
-        (EVENT.group, EVENT.plural): {"create"},
+        (POD.group, POD.plural): {"list", "watch", "delete"},
+        (EVENT.group, EVENT.plural): {"create", "list"},
         ("apps", "deployments/scale"): {"patch"},
     }
     for kind in CHILDREN:

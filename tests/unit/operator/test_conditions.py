@@ -41,7 +41,7 @@ def stages() -> Iterator[tuple[str, Manifest]]:
     yield "likes not synced", status_of(UP, up, like_sync=False)
     down = copy.deepcopy(UP)
     for kind, name in (("StatefulSet", "c-redis"), ("Deployment", "c-api-base")):
-        down.at(kind, name)["status"] = {}
+        down.at(kind, name)["status"] = {"observedGeneration": 1} if kind == "StatefulSet" else {}
         yield f"{name} down", status_of(down, up)
         down = copy.deepcopy(UP)
     vanishing = Plan(vanishing=[Key("Service", "ns", "c-api")])

@@ -34,8 +34,15 @@ class Pass:
         self.store.put(resource())
         self.now = 0.0
         keep = Keep(self.kube, lambda: self.now, 30)
+        self.later: list[float] = []
         self.reconciler = Reconciler(
-            self.kube, self.store, keep, Metrics(), lambda _key, _seconds: None, lambda: NOW, sees_all=sees_all
+            self.kube,
+            self.store,
+            keep,
+            Metrics(),
+            lambda _key, seconds: self.later.append(seconds),
+            lambda: NOW,
+            sees_all=sees_all,
         )
 
     async def run(self) -> bool:
