@@ -19,6 +19,7 @@ from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import EventReason, Reason
 from bapsang_operator.nodes import Nodes
 from bapsang_operator.problems import Problem
+from bapsang_operator.rivals import Rivals
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey, Store
 
@@ -74,6 +75,7 @@ class Reconciler:
         self._sees_all = sees_all
         self._executor = Executor(kube, store, metrics)
         self._nodes = Nodes(kube, now)
+        self._rivals = Rivals(kube)
         self._uids: dict[CommunityKey, str] = {}
         self._settled: dict[CommunityKey, _Basis] = {}
         self._told: dict[CommunityKey, dict[str, float]] = {}
@@ -173,7 +175,7 @@ class Reconciler:
         refused = await refusals.look(self._kube, community, podless, now)
         if len(refused) < len(podless):
             self._later(key, refusals.LOOK_AGAIN_SECONDS)
-        found += refused
+        found += [*refused, *await self._rivals.look(community, planned)]
         seen = sight.see(community, children, live, rollout, planned, kept, found, now, sees_all=self._sees_all)
         new = status.compute(seen, resource.get("status", {}), self._now())
         failed = bool(kept.failed or unread or outcome.failed)
@@ -259,6 +261,7 @@ class Reconciler:
         uid = self._uids.pop(key, None)
         if uid is not None:
             self._keep.forget(uid)
+            self._rivals.forget(uid)
 
 
 def _waiting(child: Child) -> Child:

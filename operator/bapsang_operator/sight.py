@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bapsang_operator import names, prewarm, problems, progress, spot, status
+from bapsang_operator import autoscaler, names, prewarm, problems, progress, spot, status
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.keep import Kept
 from bapsang_operator.kinds import Key
@@ -47,6 +47,7 @@ def see(
         *problems.of_pods(community, rollout.job, pods, now),
         *problems.of_rollout(community, rollout),
         *problems.of_refused_pods(live.values()),
+        *autoscaler.failures(community, rollout.burst, live, now),
     ]
     found += [*problems.of_drain(community), *spot.of_notice(community)]
     found += problems.of_windows(prewarm.unusable(community, now))
@@ -63,7 +64,7 @@ def is_settled(community: Community, planned: Plan, live: dict[Key, Manifest]) -
     waits = community.prewarm or any(
         found.get("status", {}).get("phase", "Pending") == "Pending" for key, found in live.items() if key.kind == "Pod"
     )
-    return not waits and planned == Plan()
+    return not waits and not autoscaler.is_failing(community, live) and planned == Plan()
 
 
 def _is_collecting(community: Community) -> bool:
