@@ -184,26 +184,6 @@ def of_drain(community: Community) -> list[Problem]:
     ]
 
 
-def of_like_sync(community: Community) -> Problem:
-    """Return the problem of a like-sync whose last run failed."""
-    name, consequence = names.like_sync(community.name), "likes gather in Redis until one succeeds"
-    return _of_cron(community, Reason.LIKE_SYNC_FAILED, name, Component.LIKE_SYNC, consequence)
-
-
-def of_image_collector(community: Community) -> Problem:
-    """Return the problem of an image collector whose last run failed."""
-    name, consequence = names.image_collector(community.name), "unused images gather in the bucket until one succeeds"
-    return _of_cron(community, Reason.IMAGE_COLLECTOR_FAILED, name, Component.IMAGE_COLLECTOR, consequence)
-
-
-def _of_cron(community: Community, reason: Reason, name: str, component: Component, consequence: str) -> Problem:
-    return Problem(
-        reason,
-        f"CronJob {name}: the last run failed; {consequence}. Read kubectl -n {community.namespace} logs "
-        f"-l {names.LABEL_COMMUNITY}={community.name},{names.LABEL_COMPONENT}={component}.",
-    )
-
-
 def missing_secrets(children: Iterable[Child]) -> list[SecretRef]:
     """Return the missing secrets of all children, each once."""
     return list({(ref.name, ref.key): ref for child in children for ref in child.missing}.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bapsang_operator import autoscaler, names, prewarm, problems, progress, spot, status
+from bapsang_operator import autoscaler, names, prewarm, problems, progress, runs, spot, status
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.keep import Kept
 from bapsang_operator.kinds import Key
@@ -36,7 +36,7 @@ def see(
     missing = [
         ref for ref in problems.missing_secrets(children) if ref.name not in unfit and (ref.name, ref.key) not in faulty
     ]
-    last = _last_run(live, Component.LIKE_SYNC)
+    last = runs.last_succeeded(live, Component.LIKE_SYNC)
     found = [
         *problems.of_secrets(community, missing),
         *problems.of_faulty(community, kept.faulty),
@@ -51,10 +51,7 @@ def see(
     ]
     found += [*problems.of_drain(community), *spot.of_notice(community)]
     found += problems.of_windows(prewarm.unusable(community, now))
-    if last is False and not community.like_sync.suspend:
-        found.append(problems.of_like_sync(community))
-    if _is_collecting(community) and _last_run(live, Component.IMAGE_COLLECTOR) is False:
-        found.append(problems.of_image_collector(community))
+    found += runs.failures(community, live)
     windows = prewarm.openings(community, now)
     return status.Seen(community, rollout, planned, problems.ranked(found), last, windows, sees_all)
 
@@ -65,19 +62,3 @@ def is_settled(community: Community, planned: Plan, live: dict[Key, Manifest]) -
         found.get("status", {}).get("phase", "Pending") == "Pending" for key, found in live.items() if key.kind == "Pod"
     )
     return not waits and not autoscaler.is_failing(community, live) and planned == Plan()
-
-
-def _is_collecting(community: Community) -> bool:
-    return community.storage is not None and not community.image_collector.suspend
-
-
-def _last_run(live: dict[Key, Manifest], component: Component) -> bool | None:
-    """Tell whether the run of a CronJob that ended last succeeded; None when none has ended."""
-    ended: list[tuple[str, bool]] = []
-    for key, job in live.items():
-        if key.kind == "Job" and job["metadata"].get("labels", {}).get(names.LABEL_COMPONENT) == component:
-            for kind, succeeded in (("Complete", True), ("Failed", False)):
-                condition = progress.job_condition(job, kind)
-                if condition is not None:
-                    ended.append((condition["lastTransitionTime"], succeeded))
-    return max(ended)[1] if ended else None

@@ -239,6 +239,10 @@ def test_like_sync_is_judged_by_its_last_run(up: Namespace) -> None:
         up.finish_job(name, succeeded=succeeded, ago=ago)
         up.wait_for("LikeSyncHealthy", str(succeeded))
     assert up.wait_for("Degraded", "True", "LikeSyncFailed")
+    killed = {"exitCode": 137, "reason": "OOMKilled"}
+    labels = {names.LABEL_COMPONENT: "like-sync", "batch.kubernetes.io/job-name": "c-like-sync-2"}
+    _pod(up, "c-like-sync-2-x", labels, {"name": "like-sync", "image": "a", "state": {"terminated": killed}})
+    eventually(lambda: "the last run failed (exit code 137, OOMKilled)" in up.condition("Degraded")["message"])
 
 
 def test_removed_host_removes_the_ingress(namespace: Namespace) -> None:
