@@ -99,12 +99,20 @@ class Executor:
             yield key_of(scale.live), partial(self._scale, community, scale)
         for adjust in planned.adjusts:
             yield key_of(adjust.live), partial(self._adjust, community, adjust)
+        for live in planned.adopts:
+            yield key_of(live), partial(self._adopt, community, live, outcome)
         for pod in planned.replaces:
             yield key_of(pod), partial(self._replace, community, pod, outcome)
 
     async def _delete(self, community: Community, live: Manifest) -> None:
         await self._kube.delete(live)
         _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
+
+    async def _adopt(self, community: Community, live: Manifest, outcome: Outcome) -> None:
+        key = key_of(live)
+        await self._unless_gone(self._kube.merge(live, plan.adoption(community, live)))
+        _log.info("adopted", extra={"community": str(community), "child": str(key)})
+        outcome.restored.append(f"{key} had no owner and has one again.")
 
     async def _replace(self, community: Community, pod: Manifest, outcome: Outcome) -> None:
         await self._delete(community, pod)

@@ -20,7 +20,7 @@ from bapsang_operator.build import secret, secrets_read, wiring
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.kube import Kube, KubeError
-from bapsang_operator.plan import Ownership, ownership
+from bapsang_operator.plan import Ownership, adoption, is_ownerless, ownership
 from bapsang_operator.problems import Problem
 from bapsang_operator.spec import Community
 from bapsang_operator.urls import FaultyUrl, Form
@@ -34,25 +34,29 @@ class Kept:
     """Digests of the secret values found that are fit for use; `faulty` are the URLs that are not.
 
     `foreign` Secrets are somebody else's, `vanishing` ones belong to an earlier Community of this name and are about to
-    go, `restored` ones were deleted by somebody and have been put back, `failed` ones could not be read or made.
+    go, `restored` ones were deleted by somebody and have been put back, `adopted` ones had no owner and have one again,
+    `failed` ones could not be read or made.
     """
 
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
     foreign: list[Key] = field(default_factory=list)
     vanishing: list[Key] = field(default_factory=list)
     restored: list[Key] = field(default_factory=list)
+    adopted: list[Key] = field(default_factory=list)
     failed: dict[Key, Problem] = field(default_factory=dict)
     faulty: list[FaultyUrl] = field(default_factory=list)
 
 
 @dataclass
 class _Seen:
-    """One Secret as last read; digests of its values are all that the builders need. `faults`: by key, were it a URL."""
+    """One Secret as last read; digests of its values are all that the builders need. `faults`: by key, were it a URL.
+    `ownerless`: its identity, if it is ours and has no owner."""
 
     at: float
     digests: dict[str, str]
     faults: dict[tuple[str, Form], str]
     whose: Ownership | None
+    ownerless: Manifest | None = None
 
 
 class Keep:
@@ -105,10 +109,25 @@ class Keep:
         match seen.whose:
             case Ownership.OURS:
                 kept.digests.update({(key.name, field): digest for field, digest in seen.digests.items()})
+                if seen.ownerless is not None and self._clock() < until:
+                    await self._adopt(community, key, seen.ownerless, kept)
             case Ownership.EARLIER:
                 kept.vanishing.append(key)
             case Ownership.FOREIGN:
                 kept.foreign.append(key)
+
+    async def _adopt(self, community: Community, key: Key, live: Manifest, kept: Kept) -> None:
+        """Make the Community the owner of a Secret that has none."""
+        try:
+            await self._kube.merge(live, adoption(community, live))
+        except KubeError as error:
+            if error.ends_the_pass:
+                raise
+            # Without the answer's words: an admission webhook was given the values, and may quote them.
+            kept.failed[key] = problems.of_failure(key, "its owner could not be set")
+            return
+        self._seen[community.uid, key].ownerless = None
+        kept.adopted.append(key)
 
     def forget(self, uid: str) -> None:
         """Forget the Secrets of a Community that is gone."""
@@ -142,6 +161,7 @@ class Keep:
                 if (fault := urls.fault(form, value)) is not None
             },
             whose=ownership(community, live) if live is not None else None,
+            ownerless=_identity(live) if live is not None and is_ownerless(community, live) else None,
         )
         if live is not None and seen.whose is Ownership.OURS:
             self._generated[community.uid, key] = live.get("data", {})
@@ -176,6 +196,11 @@ def _fail(kept: Kept, key: Key, error: KubeError) -> None:
     if error.ends_the_pass or error.retry_after or error.reason == "Timeout":
         raise error
     kept.failed[key] = problems.of_failure(key, error.message)
+
+
+def _identity(live: Manifest) -> Manifest:
+    kept = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
+    return {"kind": "Secret", "metadata": {name: live["metadata"][name] for name in kept if name in live["metadata"]}}
 
 
 def _values(live: Manifest | None) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ from enum import StrEnum, auto
 from typing import Final
 
 from bapsang_operator import drift, names
+from bapsang_operator.build import meta
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import AUTOSCALERS, BY_NAME, Key, key_of
 from bapsang_operator.names import Component
@@ -65,6 +66,7 @@ class Adjust:
 class Plan:
     """What to write, and what stands in the way.
 
+    `adopts` have our labels and no owner: whoever deletes the Community would leave them behind.
     `replaces` are pods to delete so that their StatefulSet makes the next ones.
     `held` children wait for a gate or a secret, `vanishing` ones for an earlier object to go, `foreign` ones have a
     name that somebody else's object bears.
@@ -74,6 +76,7 @@ class Plan:
     deletes: list[Manifest] = field(default_factory=list)
     scales: list[Scale] = field(default_factory=list)
     adjusts: list[Adjust] = field(default_factory=list)
+    adopts: list[Manifest] = field(default_factory=list)
     replaces: list[Manifest] = field(default_factory=list)
     held: list[Child] = field(default_factory=list)
     vanishing: list[Key] = field(default_factory=list)
@@ -94,6 +97,20 @@ def ownership(community: Community, live: Manifest) -> Ownership:
     if (controller["kind"], controller["name"]) == (names.KIND, community.name):
         return Ownership.EARLIER
     return Ownership.FOREIGN
+
+
+def is_ownerless(community: Community, live: Manifest) -> bool:
+    """Tell whether an object is ours by its labels alone: restored from a backup, or left by `--cascade=orphan`."""
+    metadata = live["metadata"]
+    has_controller = any(ref.get("controller") for ref in metadata.get("ownerReferences", ()))
+    return not has_controller and "deletionTimestamp" not in metadata and ownership(community, live) is Ownership.OURS
+
+
+def adoption(community: Community, live: Manifest) -> Manifest:
+    """Return the patch that makes the Community the owner of an object that has none."""
+    metadata = live["metadata"]
+    references = [*metadata.get("ownerReferences", ()), meta.owner(community)]
+    return {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": references}}
 
 
 def make(
@@ -120,6 +137,12 @@ def make(
         if key not in wanted and key.name not in awaited and _is_orphan(community, key, found, progress)
     ]
     plan.scales = _scales(community, live)
+    applied_now = {key_of(apply.manifest) for apply in plan.applies}
+    plan.adopts = [
+        found
+        for key, found in live.items()
+        if key not in applied_now and (key in wanted or _is_migration(found)) and is_ownerless(community, found)
+    ]
     plan.replaces = stuck_pods(
         {
             key: found
@@ -203,13 +226,18 @@ def _compare(
             plan.applies.append(Apply(manifest, Cause.DRIFTED, tuple(fields)))
 
 
+def _is_migration(live: Manifest) -> bool:
+    labels = live["metadata"].get("labels", {})
+    return bool(live["kind"] == "Job" and labels.get(names.LABEL_COMPONENT) == Component.MIGRATE)
+
+
 def _is_orphan(community: Community, key: Key, live: Manifest, progress: Progress) -> bool:
     metadata = live["metadata"]
     if not BY_NAME[key.kind].deletable or "deletionTimestamp" in metadata:
         return False
     if not any(ref["uid"] == community.uid for ref in metadata.get("ownerReferences", ())):
         return False
-    if metadata.get("labels", {}).get(names.LABEL_COMPONENT) == Component.MIGRATE:
+    if _is_migration(live):
         # An older migration goes only when a newer one is through: until then it tells what happened.
         return progress.migration is MigrationState.SUCCEEDED
     return True

@@ -184,6 +184,7 @@ class Reconciler:
         else:
             self._settled.pop(key, None)
         restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]
+        restored += [f"{secret} had no owner and has one again." for secret in kept.adopted]
         told = [status.Event("Normal", EventReason.CHILD_REWRITTEN, text) for text in outcome.rewritten]
         told += [status.Event("Normal", EventReason.POD_REPLACED, text) for text in outcome.replaced]
         told += [status.Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._untold(key, restored)]

@@ -60,8 +60,9 @@ class Client:
         content = {"Content-Type": f"application/{form}-patch+json"}
         return self._ok(self._http.patch(kind.path(namespace, name) + part, content=json.dumps(patch), headers=content))
 
-    def delete(self, kind: Kind, namespace: str | None, name: str) -> None:
-        self._ok(self._http.delete(kind.path(namespace, name)))
+    def delete(self, kind: Kind, namespace: str | None, name: str, propagation: str = "Background") -> None:
+        body = {"propagationPolicy": propagation}
+        self._ok(self._http.request("DELETE", kind.path(namespace, name), json=body))
 
     def delete_if_there(self, kind: Kind, namespace: str | None, name: str) -> None:
         answer = self._http.delete(kind.path(namespace, name))

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bapsang_operator.keep import Keep
+from bapsang_operator.kinds import Key
+from bapsang_operator.kube import KubeError
 from bapsang_operator.spec import Community, parse
 
 from .fake_kube import FakeKube
 from .world import resource
 
 KEY = "prod-signing-key"
+SECRET = Key("Secret", "ns", "c-mysql")
 
 
 def _named(name: str, **changes: object) -> Community:
@@ -41,3 +46,38 @@ async def test_forgotten_community_leaves_the_others_secrets_known() -> None:
     assert len(kube.asked) == asked
     await keep.ensure(_named("a"))
     assert len(kube.asked) > asked
+
+
+async def test_secret_that_lost_its_owner_gets_it_back_with_its_values() -> None:
+    kube = FakeKube()
+    community = _named("c")
+    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    live = kube.objects_by_key[SECRET]
+    before = dict(live["data"])
+    del live["metadata"]["ownerReferences"]
+    keep = Keep(kube, lambda: 0.0, 30)
+    assert not (await keep.ensure(community, create=False)).adopted  # a Community that is paused
+    assert (await keep.ensure(community)).adopted == [SECRET]
+    owned = kube.objects_by_key[SECRET]
+    assert (owned["data"], owned["metadata"]["ownerReferences"][0]["uid"]) == (before, community.uid)
+    writes = len(kube.writes)
+    assert (await keep.ensure(community)).adopted == []
+    assert len(kube.writes) == writes
+
+
+async def test_secret_whose_owner_cannot_be_set_is_used_and_told_without_a_word_of_the_webhook() -> None:
+    kube = FakeKube()
+    community = _named("c")
+    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    del kube.objects_by_key[SECRET]["metadata"]["ownerReferences"]
+    kube.fails = lambda verb, _key: KubeError(403, "Forbidden", "it holds geheim") if verb == "merge" else None
+    keep = Keep(kube, lambda: 0.0, 30)
+    for _ in range(2):
+        kept = await keep.ensure(community)
+        assert ("c-mysql", "url") in kept.digests
+        assert kept.adopted == []
+        (told,) = kept.failed.values()
+        assert told.message == 'Secret "c-mysql" failed and is tried again: its owner could not be set.'
+    kube.fails = lambda verb, _key: KubeError(0, "NoAnswer", "refused") if verb == "merge" else None
+    with pytest.raises(KubeError):
+        await keep.ensure(community)

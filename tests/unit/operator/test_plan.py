@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bapsang_operator import build, drift, names, plan, progress
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import CHILDREN, Key, key_of
+from bapsang_operator.names import Component
 from bapsang_operator.plan import Cause, Ownership, Plan
 
 from .world import AllDigests, Cluster, children, community, migration_key
@@ -377,6 +378,30 @@ def test_port_added_to_a_network_policy_or_a_service_is_drift() -> None:
 
 def test_hash_does_not_depend_on_the_order_of_keys() -> None:
     assert drift.digest({"a": 1, "b": {"c": 2, "d": 3}}) == drift.digest({"b": {"d": 3, "c": 2}, "a": 1})
+
+
+def test_what_has_no_owner_is_adopted_unless_it_is_applied_anyway() -> None:
+    cluster = copy.deepcopy(UP)
+    job = migration_key(cluster.community)
+    older, run, theirs = (Key("Job", "ns", name) for name in ("c-migrate-older", "c-like-sync-1", "theirs"))
+    for key, component in ((older, Component.MIGRATE), (run, Component.LIKE_SYNC), (theirs, Component.MIGRATE)):
+        cluster.live[key] = copy.deepcopy(cluster.live[job])
+        cluster.live[key]["metadata"]["name"] = key.name
+        cluster.live[key]["metadata"]["labels"][names.LABEL_COMPONENT] = component
+    del cluster.live[theirs]["metadata"]["labels"][names.LABEL_MANAGED_BY]
+    # One whose change waits, and so is not applied.
+    cluster.community = community(image="bapsang/api:0.2.0")
+    cluster.applied.clear()
+    for live in cluster.live.values():
+        live["metadata"]["ownerReferences"] = []
+    made = cluster.plan()
+    adopted = {key_of(live) for live in made.adopts}
+    assert adopted >= {job, older, Key("Deployment", "ns", "c-api-base")}
+    assert adopted.isdisjoint({run, theirs, *(key_of(apply.manifest) for apply in made.applies)})
+    patch = plan.adoption(cluster.community, {"metadata": {"resourceVersion": "7", "ownerReferences": [{"uid": "x"}]}})
+    assert [ref["uid"] for ref in patch["metadata"]["ownerReferences"]] == ["x", cluster.community.uid]
+    cluster.live[job]["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
+    assert job not in {key_of(live) for live in cluster.plan().adopts}
 
 
 def test_held_child_without_memory_is_not_touched() -> None:

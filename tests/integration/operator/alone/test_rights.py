@@ -71,6 +71,8 @@ def test_every_right_is_used_and_every_use_is_a_right(
     eventually(lambda: namespace.get("ScaledObject", "c-api-burst"))
     namespace.patch("Community", "c", {"spec": {"api": {"autoscaling": {"keda": None}}}})
     eventually(lambda: namespace.get("ScaledObject", "c-api-burst") is None)
+    namespace.patch("Secret", "c-redis", {"metadata": {"ownerReferences": None}})
+    eventually(lambda: "ownerReferences" in (namespace.get("Secret", "c-redis") or {})["metadata"])
     namespace.hold_up("c-redis")
     eventually(lambda: namespace.get("Pod", "c-redis-0") is None)
     namespace.patch("Community", "c", {"spec": {"hibernate": True}})
