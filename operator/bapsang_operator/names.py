@@ -142,6 +142,7 @@ class Reason(StrEnum):
     CONTAINER_CRASHING = "ContainerCrashing"
     ROLLOUT_STUCK = "RolloutStuck"
     UNSCHEDULABLE = "Unschedulable"
+    VOLUME_NOT_AS_SPECIFIED = "VolumeNotAsSpecified"
     AUTOSCALER_FAILED = "AutoscalerFailed"
     AUTOSCALER_CONFLICT = "AutoscalerConflict"
     LIKE_SYNC_FAILED = "LikeSyncFailed"

@@ -79,8 +79,9 @@ def of_foreign(community: Community, keys: Iterable[Key]) -> list[Problem]:
 
 
 def of_rejection(key: Key, message: str) -> Problem:
-    """Return the problem of a child that the apiserver refused."""
-    return Problem(Reason.CHILD_REJECTED, f'{key.kind} "{key.name}" was refused by the apiserver: {shorten(message)}')
+    """Return the problem of a child that the apiserver refused. A claim holds up nothing: its volume serves as it is."""
+    reason = Reason.VOLUME_NOT_AS_SPECIFIED if key.kind == "PersistentVolumeClaim" else Reason.CHILD_REJECTED
+    return Problem(reason, f'{key.kind} "{key.name}" was refused by the apiserver: {shorten(message)}')
 
 
 def of_failure(key: Key, message: str) -> Problem:

@@ -22,6 +22,7 @@ from bapsang_operator.problems import Problem
 from bapsang_operator.rivals import Rivals
 from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey, Store
+from bapsang_operator.volumes import fitted
 
 #: Asks for a Community to be reconciled again in some seconds.
 Later = Callable[[CommunityKey, float], None]
@@ -141,6 +142,7 @@ class Reconciler:
         live = self._store.children(key)
         claim = progress.claim_uid(community, live)
         children = build.children(community, kept.digests, claim=claim, has_keda=not lacking)
+        children, unfit = fitted(community, children, live)
         if unread is not None and _scaled_object(community) not in live:
             # Either autoscaler may be the second one beside a ScaledObject that is there and could not be read.
             children = [_waiting(child) if child.key == _scaled_object(community) else child for child in children]
@@ -170,7 +172,7 @@ class Reconciler:
         if self._sees_all:  # nodes belong to no namespace: an operator of some namespaces may not read them
             staying = spot.must_stay(live.values())
             outcome.problems += spot.of_nodes(community, staying, await self._nodes.labels(staying))
-        found, now = outcome.problems, self._now()
+        found, now = [*outcome.problems, *unfit], self._now()
         podless = refusals.without_pods(rollout.job, live, now)
         refused = await refusals.look(self._kube, community, podless, now)
         if len(refused) < len(podless):

@@ -236,6 +236,9 @@ def _progressing(seen: Seen, old: Manifest) -> Judgement:
             return Judgement("True", Reason.ROLLING_OUT_BASE, f"The base tier is rolling out {image}.")
         if not (progress.burst.current and progress.burst.replaced and progress.burst.available):
             return Judgement("True", Reason.ROLLING_OUT_BURST, f"The burst tier is rolling out {image}.")
+    if any(problem.reason is Reason.VOLUME_NOT_AS_SPECIFIED for problem in seen.problems):
+        text = f"Everything runs {image}, but a volume is not as specified: see Degraded."
+        return Judgement("False", Reason.VOLUME_NOT_AS_SPECIFIED, text)
     return Judgement("False", Reason.UP_TO_DATE, f"Everything runs {image} as specified.")
 
 
@@ -247,9 +250,11 @@ def _is_settled(old: Manifest) -> bool:
     """Tell whether the last rollout came to its end. From then on pods that come and go, by the autoscaler or with a
     node, are no rollout; only a change that is applied begins another one."""
     before = _by_type(old).get(ConditionType.PROGRESSING)
-    return before is not None and before["reason"] in {Reason.UP_TO_DATE, Reason.HOST_TAKEN}
+    return before is not None and before["reason"] in _DONE
 
 
+#: Reasons of Progressing when all pods run what the spec says.
+_DONE = frozenset({Reason.UP_TO_DATE, Reason.HOST_TAKEN, Reason.VOLUME_NOT_AS_SPECIFIED})
 #: Problems that stop a rollout until somebody does something.
 _STOPPING = frozenset(
     {

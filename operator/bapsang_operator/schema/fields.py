@@ -184,39 +184,22 @@ def resources(what: str, *, cpu: str, memory: str, memory_limit: str) -> Schema:
 
 
 def volume(what: str, size: str) -> Schema:
-    """Return the schema of a volume that may grow and never shrinks or moves, since both would lose its data."""
+    """Return the schema of a volume. It never shrinks or moves, which the operator compares with the live claim: the
+    spec before may have asked for what never came about."""
     return obj(
         f"Volume of {what}.",
         {
             "size": text(
-                "Size, such as 5Gi. May only grow, and only where the StorageClass allows it.",
+                "Size, such as 5Gi. A volume only grows, and only where its StorageClass allows it.",
                 20,
                 default=size,
                 pattern=quantity.PATTERN,
-                **{
-                    "x-kubernetes-validations": [
-                        rule(
-                            "quantity(self).compareTo(quantity(oldSelf)) >= 0",
-                            lambda value, old: quantity.parse(value) >= quantity.parse(old),
-                            "may only grow: shrinking would lose the data",
-                        )
-                    ]
-                },
             ),
-            "storageClassName": text("StorageClass; the cluster's default class when absent. Cannot be changed.", 253),
+            "storageClassName": text(
+                "StorageClass; the cluster's default class when absent. A volume that exists keeps its own.", 253
+            ),
         },
         default={},
-        **{
-            "x-kubernetes-validations": [
-                rule(
-                    "has(self.storageClassName) == has(oldSelf.storageClassName) && "
-                    "(!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",
-                    lambda value, old: value.get("storageClassName") == old.get("storageClassName"),
-                    "cannot be changed: the data would stay on the old volume",
-                    ".storageClassName",
-                )
-            ]
-        },
     )
 
 
