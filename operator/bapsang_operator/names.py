@@ -35,6 +35,8 @@ ANNOTATION_APPLIED: Final = "bapsang.dev/applied-hash"
 ANNOTATION_RECORD: Final = "bapsang.dev/applied"
 #: Hash of the secret values a pod template uses: rotating a secret rolls the pods that read it.
 ANNOTATION_SECRETS: Final = "bapsang.dev/secrets-checksum"
+#: On an Ingress: its class is the cluster's default, not the spec's.
+ANNOTATION_DEFAULT_CLASS: Final = "bapsang.dev/default-class"
 #: On a Community: the operator leaves everything as it is. Any value but `false` will do, best the reason.
 ANNOTATION_PAUSED: Final = "bapsang.dev/paused"
 

@@ -12,6 +12,7 @@ from bapsang_operator import build, hosts, names, plan, prewarm, problems, progr
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.execute import LONGEST_PAUSE, Executor, Outcome
 from bapsang_operator.hosts import Claim
+from bapsang_operator.ingressclass import with_class
 from bapsang_operator.keep import Keep, Kept
 from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.kube import Kube, KubeError
@@ -143,6 +144,7 @@ class Reconciler:
         claim = progress.claim_uid(community, live)
         children = build.children(community, kept.digests, claim=claim, has_keda=not lacking)
         children, unfit = fitted(community, children, live)
+        children = await with_class(self._kube, community, children, live)
         if unread is not None and _scaled_object(community) not in live:
             # Either autoscaler may be the second one beside a ScaledObject that is there and could not be read.
             children = [_waiting(child) if child.key == _scaled_object(community) else child for child in children]
