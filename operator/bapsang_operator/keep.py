@@ -1,15 +1,12 @@
-"""Secrets: generates those that a Community needs, once, and knows digests of all that its pods read.
+"""Secrets: generates those that a Community needs, once, and knows digests of all that its pods read, ConfigMaps too.
 
-Secrets are read by name and never listed or watched, so that the operator's rights stay small. Each is looked at again
+They are read by name and never listed or watched, so that the operator's rights stay small. Each is looked at again
 after the resync interval. Their values leave this module as digests only.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -85,8 +82,8 @@ class Keep:
                 await self._ensure(community, key, generate, kept, until)
             except KubeError as error:
                 _fail(kept, key, error)
-        for name in sorted({ref.name for ref in secrets_read(community)}):
-            key = Key("Secret", community.namespace, name)
+        for name in sorted({ref.name for ref in [*secrets_read(community), *wiring.config_maps(community)]}):
+            key = wiring.holder(community, name)
             try:
                 seen = await self._look(community, key)
             except KubeError as error:
@@ -137,8 +134,8 @@ class Keep:
             del self._seen[seen]
 
     async def _refuse(self, community: Community, kept: Kept) -> None:
-        """Take out what holds no usable URL, so that nothing that reads it is changed."""
-        for ref, form in wiring.urls_read(community):
+        """Take out what holds no usable URL or access key, so that nothing that reads it is changed."""
+        for ref, form in wiring.formed(community):
             if (ref.name, ref.key) in kept.digests:
                 seen = await self._look(community, Key("Secret", community.namespace, ref.name))
                 if fault := seen.faults.get((ref.key, form)):
@@ -150,7 +147,7 @@ class Keep:
         if known is not None and self._clock() - known.at < self._max_age:
             return known
         live = await self._kube.get(key)
-        values = _values(live)
+        values = wiring.values(live)
         seen = _Seen(
             at=self._clock(),
             digests={name: hashlib.sha256(value).hexdigest() for name, value in values.items()},
@@ -201,12 +198,3 @@ def _fail(kept: Kept, key: Key, error: KubeError) -> None:
 def _identity(live: Manifest) -> Manifest:
     kept = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
     return {"kind": "Secret", "metadata": {name: live["metadata"][name] for name in kept if name in live["metadata"]}}
-
-
-def _values(live: Manifest | None) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    for name, value in ((live or {}).get("data") or {}).items():
-        # No base 64, or null: counts as missing, and the pods that read it wait.
-        with contextlib.suppress(binascii.Error, TypeError):
-            found[name] = base64.b64decode(value)
-    return found

@@ -54,6 +54,7 @@ class Kind:
 
 
 COMMUNITY: Final = Kind(names.KIND, names.GROUP, names.VERSION, names.PLURAL, everybodys=True)
+CONFIG_MAP: Final = Kind("ConfigMap", "", "v1", "configmaps")
 SECRET: Final = Kind("Secret", "", "v1", "secrets")
 EVENT: Final = Kind("Event", "", "v1", "events")
 POD: Final = Kind("Pod", "", "v1", "pods")
@@ -86,7 +87,9 @@ AUTOSCALERS: Final = frozenset({"HorizontalPodAutoscaler", SCALED_OBJECT.name})
 #: Kinds that are watched beside Communities: the children, and their pods for what ails them.
 WATCHED: Final = (*CHILDREN, POD)
 
-BY_NAME: Final = {kind.name: kind for kind in (COMMUNITY, SECRET, EVENT, POD, LEASE, SCALED_OBJECT, *CHILDREN)}
+BY_NAME: Final = {
+    kind.name: kind for kind in (COMMUNITY, CONFIG_MAP, SECRET, EVENT, POD, LEASE, SCALED_OBJECT, *CHILDREN)
+}
 
 
 def key_of(manifest: dict[str, Any]) -> Key:

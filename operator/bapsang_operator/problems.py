@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bapsang_operator import endings, names
-from bapsang_operator.build import ingress
+from bapsang_operator.build import ingress, wiring
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.names import Component, Reason
@@ -47,11 +47,16 @@ def of_secrets(community: Community, missing: Iterable[SecretRef]) -> list[Probl
     return [
         Problem(
             Reason.SECRET_MISSING,
-            f'{community}: {ref.field or "the operator"} needs key "{ref.key}" of secret "{ref.name}", which does not '
+            f'{community}: {ref.field or "the operator"} needs key "{ref.key}" of {_holder(ref)}, which does not '
             f"exist in namespace {community.namespace}. Create it; what runs is left as it is until then.",
         )
         for ref in missing
     ]
+
+
+def _holder(ref: SecretRef) -> str:
+    name = ref.name.removeprefix(wiring.CONFIG_MAP)
+    return f'secret "{name}"' if name == ref.name else f'ConfigMap "{name}"'
 
 
 def of_faulty(community: Community, found: Iterable[FaultyUrl]) -> list[Problem]:

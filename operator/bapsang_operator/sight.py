@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bapsang_operator import autoscaler, names, prewarm, problems, progress, runs, spot, status
+from bapsang_operator import autoscaler, prewarm, problems, runs, spot, status
+from bapsang_operator.build import wiring
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.keep import Kept
 from bapsang_operator.kinds import Key
@@ -31,7 +32,10 @@ def see(
     pods = [found for key, found in sorted(live.items()) if key.kind == "Pod"]
     foreign = [*planned.foreign, *kept.foreign]
     # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
-    unfit = {key.name for key in (*kept.foreign, *kept.vanishing, *kept.failed)}
+    unfit = {
+        f"{wiring.CONFIG_MAP}{key.name}" if key.kind == "ConfigMap" else key.name
+        for key in (*kept.foreign, *kept.vanishing, *kept.failed)
+    }
     faulty = {(fault.ref.name, fault.ref.key) for fault in kept.faulty}
     missing = [
         ref for ref in problems.missing_secrets(children) if ref.name not in unfit and (ref.name, ref.key) not in faulty

@@ -1,4 +1,4 @@
-"""The form of URLs in Secrets: one that can be read in two ways is refused, and its text is never repeated. Pure.
+"""The form of URLs and keys in Secrets: what can be read in two ways is refused, and its text is never repeated. Pure.
 
 Drivers end the password at the first `@`. With another one in it the rest of the password became the host, and stood in
 every message about a host that cannot be reached. The API has the same rule (`bapsang_api.urls`); a test
@@ -20,29 +20,35 @@ _OPTIONS: Final = rf"(?:\?[A-Za-z_]+=[^&#{_TEXT}]*(?:&[A-Za-z_]+=[^&#{_TEXT}]*)*
 _MYSQL: Final = re.compile(rf"mysql\+pymysql://(?:[^:/{_TEXT}]*(?::[^{_TEXT}]*)?@)?{_HOST}/[^/?#:%{_TEXT}]+{_OPTIONS}")
 # Here a slash, a question mark or a number sign would end the host's part before the password does.
 _REDIS: Final = re.compile(rf"rediss?://(?:[^:/?#{_TEXT}]*(?::[^/?#{_TEXT}]*)?@)?{_HOST}(?:/[0-9]{{0,5}})?{_OPTIONS}")
+# A line end goes into the environment as it is, and from there as %0A into each presigned URL.
+_KEY: Final = re.compile(r"[\x21-\x7e]+")
+KEY_FORM: Final = "give the access key alone, without a line end (printf %s KEY, not echo KEY)"
 _ENCODED: Final = "with @ : / ? # % in user and password percent-encoded (@ is %40)"
 MYSQL_FORM: Final = f"give mysql+pymysql://user:password@host:3306/name, {_ENCODED}"
 REDIS_FORM: Final = f"give redis://:password@host:6379/0 or rediss:// for TLS, {_ENCODED}"
 
 
 class Form(StrEnum):
-    """What a URL has to be."""
+    """What a value has to be: one of these URLs, or half of an access key."""
 
     MYSQL = "mysql"
     REDIS = "redis"
+    ACCESS_KEY = "access key"
 
 
 @dataclass(frozen=True)
 class FaultyUrl:
-    """A Secret's key that holds no usable URL. `text` says why and what to do, without any part of it."""
+    """A Secret's key that holds no usable URL or access key. `text` says why and what to do, without any part of it."""
 
     ref: SecretRef
     text: str
 
 
 def fault(form: Form, value: bytes) -> str | None:
-    """Return what is wrong with a URL and what to do; None when it is well-formed."""
+    """Return what is wrong with a value and what to do; None when it is well-formed."""
     text = value.decode("utf-8", "replace")
+    if form is Form.ACCESS_KEY:
+        return None if _KEY.fullmatch(text) else f"holds a line end, a space or no text at all: {KEY_FORM}"
     found = mysql_fault(text) if form is Form.MYSQL else redis_fault(text)
     return f"{found}: {MYSQL_FORM if form is Form.MYSQL else REDIS_FORM}" if found else None
 

@@ -43,7 +43,7 @@ def base(community: Community, digests: wiring.Digests) -> Child:
         place=placement.on_demand(community),
     )
     manifest["spec"]["replicas"] = 0 if community.hibernate else community.api.base_replicas
-    return Child(manifest, Gate.MIGRATION, wiring.missing(wiring.api_secrets(community), digests))
+    return Child(manifest, Gate.MIGRATION, wiring.missing(wiring.api_values(community), digests))
 
 
 def burst(community: Community, digests: wiring.Digests) -> Child:
@@ -59,7 +59,7 @@ def burst(community: Community, digests: wiring.Digests) -> Child:
         resources=community.api.burst.resources,
         place=placement.spot(community),
     )
-    return Child(manifest, Gate.BASE, wiring.missing(wiring.api_secrets(community), digests))
+    return Child(manifest, Gate.BASE, wiring.missing(wiring.api_values(community), digests))
 
 
 def service(community: Community) -> Child:
@@ -101,7 +101,7 @@ def _deployment(
     resources: Resources,
     place: Manifest,
 ) -> Manifest:
-    secrets = wiring.api_secrets(community)
+    secrets = wiring.api_values(community)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import contextlib
 from collections.abc import Mapping
 
 from bapsang_operator import names
 from bapsang_operator.build import pod
 from bapsang_operator.child import Manifest
+from bapsang_operator.kinds import Key
 from bapsang_operator.spec import Community, SecretRef
 from bapsang_operator.urls import Form
 
@@ -14,6 +18,9 @@ HTTP_PORT = 8000
 ADMIN_PORT = 9000
 KEY_FOLDER = "/var/run/secrets/bapsang"
 KEY_FILE = "signing-key.pem"
+
+#: Stands before the name of a ConfigMap among the digests.
+CONFIG_MAP = "configmap/"
 
 #: Digest of each secret value that was found; absent entries are missing secrets or keys.
 Digests = Mapping[tuple[str, str], str]
@@ -53,6 +60,11 @@ def job_secrets(community: Community) -> list[SecretRef]:
     return [ref for ref in (database(community), redis(community)) if ref is not None]
 
 
+def api_values(community: Community) -> list[SecretRef]:
+    """Return every key of a Secret or a ConfigMap that the pods of the API read."""
+    return [*api_secrets(community), *config_maps(community)]
+
+
 def api_secrets(community: Community) -> list[SecretRef]:
     """Return every secret that the pods of the API read."""
     reader = [community.database.reader] if community.database.reader is not None else []
@@ -70,11 +82,45 @@ def storage_secrets(community: Community) -> list[SecretRef]:
     return list(community.storage.access_key) if community.storage is not None else []
 
 
-def urls_read(community: Community) -> list[tuple[SecretRef, Form]]:
-    """Return the secrets that hold URLs, and of what."""
-    found = [(ref, Form.MYSQL) for ref in (database(community), community.database.reader) if ref is not None]
+def formed(community: Community) -> list[tuple[SecretRef, Form]]:
+    """Return the secrets whose values have a form: URLs and access keys."""
+    found = [(ref, Form.ACCESS_KEY) for ref in storage_secrets(community)]
+    found += [(ref, Form.MYSQL) for ref in (database(community), community.database.reader) if ref is not None]
     cache = redis(community)
     return [*found, (cache, Form.REDIS)] if cache is not None else found
+
+
+def config_maps(community: Community) -> list[SecretRef]:
+    """Return the keys of ConfigMaps that `spec.api.env` reads; `configmap/` before the name, which no Secret's has."""
+    found = []
+    for index, variable in enumerate(community.api.env):
+        ref = variable.get("valueFrom", {}).get("configMapKeyRef")
+        if ref is not None:
+            field = f"spec.api.env[{index}].valueFrom.configMapKeyRef"
+            found.append(SecretRef(f"{CONFIG_MAP}{ref['name']}", ref["key"], field))
+    return found
+
+
+def holder(community: Community, name: str) -> Key:
+    """Return the Secret or ConfigMap that a name among the digests stands for."""
+    bare = name.removeprefix(CONFIG_MAP)
+    return Key("Secret" if bare == name else "ConfigMap", community.namespace, bare)
+
+
+def values(live: Manifest | None) -> dict[str, bytes]:
+    """Return the values in a Secret or a ConfigMap; none of one that does not exist."""
+    if live is None:
+        return {}
+    found: dict[str, bytes] = {}
+    encoded = live.get("data") or {}
+    if live["kind"] == "ConfigMap":
+        found = {name: str(value).encode() for name, value in encoded.items()}
+        encoded = live.get("binaryData") or {}
+    for name, value in encoded.items():
+        # No base 64, or null: counts as missing, and the pods that read it wait.
+        with contextlib.suppress(binascii.Error, TypeError):
+            found[name] = base64.b64decode(value)
+    return found
 
 
 def missing(refs: list[SecretRef], digests: Digests) -> tuple[SecretRef, ...]:

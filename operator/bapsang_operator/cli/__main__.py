@@ -34,12 +34,13 @@ def _diff(cluster: Cluster, chosen: argparse.Namespace) -> int:
         sys.stdout.write("".join(f"! {violation}\n" for violation in violations))
         return 1
     community = prewarm.warmed(spec.parse(resource), datetime.now(UTC))
-    secrets = {ref.name for ref in wiring.api_secrets(community)} | set(secret.generators(community))
+    read = {ref.name for ref in wiring.api_values(community)} | set(secret.generators(community))
     live = cluster.children(chosen.name)
     # Which autoscaler there should be depends on what the operator may do and what is installed: take the one that is.
     has_keda = any(key.kind == SCALED_OBJECT.name for key in live)
     claim = progress.claim_uid(community, live)
-    children = build.children(community, cluster.digests(secrets), claim=claim, has_keda=has_keda)
+    digests = cluster.digests({name: wiring.holder(community, name) for name in read})
+    children = build.children(community, digests, claim=claim, has_keda=has_keda)
     text = view.differences(children, live)
     sys.stdout.write(text or "No difference.\n")
     return 1 if text else 0

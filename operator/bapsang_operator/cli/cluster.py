@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from kubernetes import client, config
@@ -16,6 +16,7 @@ from kubernetes.dynamic.exceptions import DynamicApiError, ForbiddenError, Resou
 from urllib3.exceptions import HTTPError
 
 from bapsang_operator import names
+from bapsang_operator.build import wiring
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import BY_NAME, SCALED_OBJECT, WATCHED, Key, Kind, key_of
 
@@ -55,18 +56,19 @@ class Cluster:
         complete = ({**item, "apiVersion": kind.api_version, "kind": kind.name} for item in items)
         return {key_of(item): item for item in complete}
 
-    def digests(self, secrets: set[str]) -> dict[tuple[str, str], str]:
-        """Return digests of the values in Secrets, as the operator computes them; a missing Secret is left out."""
+    def digests(self, holders: Mapping[str, Key]) -> dict[tuple[str, str], str]:
+        """Return digests of the values in Secrets and ConfigMaps, as the operator computes them; a missing one is left
+        out."""
         found: dict[tuple[str, str], str] = {}
-        for name in secrets:
+        for name, holder in holders.items():
             try:
-                data = self.get(BY_NAME["Secret"], name).get("data") or {}
+                live = self.get(BY_NAME[holder.kind], holder.name)
             except (ApiException, DynamicApiError) as error:
                 if error.status != 404:
                     raise
                 continue
-            for key, value in data.items():
-                found[name, key] = hashlib.sha256(base64.b64decode(value)).hexdigest()
+            for key, value in wiring.values(live).items():
+                found[name, key] = hashlib.sha256(value).hexdigest()
         return found
 
     def patch(self, kind: Kind, name: str, patch: Manifest) -> None:

@@ -199,6 +199,27 @@ def test_rotated_secret_rolls_what_uses_it(namespace: Namespace) -> None:
     eventually(lambda: _checksum(namespace, "c-api-burst") == _checksum(namespace, "c-api-base"))
 
 
+def test_config_map_is_awaited_and_rolls_what_reads_it(namespace: Namespace) -> None:
+    ref = {"name": "settings", "key": "level"}
+    namespace.community(api={"env": [{"name": "LEVEL", "valueFrom": {"configMapKeyRef": ref}}]})
+    namespace.finish_store("c-mysql")
+    namespace.finish_store("c-redis")
+    namespace.finish_job(namespace.migration())
+    told = namespace.wait_for("Degraded", "True", "SecretMissing")["message"]
+    assert 'spec.api.env[0].valueFrom.configMapKeyRef needs key "level" of ConfigMap "settings"' in told
+    assert namespace.get("Deployment", "c-api-base") is None
+    config = {"metadata": {"name": "settings", "namespace": namespace.name}, "data": {"level": "one", "other": "x"}}
+    assert namespace.client.create(BY_NAME["ConfigMap"], config).is_success
+    namespace.bring_up()
+    namespace.wait_for("Degraded", "False")
+    before = _checksum(namespace, "c-api-base")
+    namespace.patch("ConfigMap", "settings", {"data": {"other": "y"}})
+    namespace.patch("ConfigMap", "settings", {"data": {"level": "two"}})
+    eventually(lambda: _checksum(namespace, "c-api-base") != before, 60)
+    namespace.finish_rollout("c-api-base")
+    eventually(lambda: _checksum(namespace, "c-api-burst") == _checksum(namespace, "c-api-base"))
+
+
 def test_image_that_cannot_be_pulled_is_named(up: Namespace) -> None:
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
     labels = {names.LABEL_COMPONENT: "api", names.LABEL_TIER: "base"}

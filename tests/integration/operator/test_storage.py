@@ -107,3 +107,19 @@ def test_failed_collector_is_told_until_it_is_suspended(namespace: Namespace) ->
     assert namespace.condition("Ready")["status"] == "True"
     namespace.patch("Community", "c", {"spec": {"imageCollector": {"suspend": True}}})
     namespace.wait_for("Degraded", "False")
+
+
+def test_access_key_with_a_line_end_is_refused_without_its_text_while_what_runs_goes_on(namespace: Namespace) -> None:
+    _give_key(namespace, AWS_ACCESS_KEY_ID="id", AWS_SECRET_ACCESS_KEY="geheim")
+    namespace.community(storage=STORAGE)
+    namespace.bring_up()
+    before = namespace.get("Deployment", "c-api-base") or {}
+    # As `echo key | base64` makes it.
+    namespace.patch("Secret", "media-key", {"stringData": {"AWS_SECRET_ACCESS_KEY": "geheimer\n"}})
+    told = namespace.wait_for("Degraded", "True", "SecretInvalid")["message"]
+    assert 'key "AWS_SECRET_ACCESS_KEY" of secret "media-key" (spec.storage.secretName) holds a line end' in told
+    assert "geheim" not in told
+    assert (namespace.get("Deployment", "c-api-base") or {})["spec"] == before["spec"]
+    namespace.patch("Secret", "media-key", {"stringData": {"AWS_SECRET_ACCESS_KEY": "geheimer"}})
+    namespace.wait_for("Degraded", "False")
+    eventually(lambda: (namespace.get("Deployment", "c-api-base") or {})["spec"] != before["spec"])

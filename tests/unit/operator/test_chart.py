@@ -12,7 +12,18 @@ import yaml
 
 import bapsang_operator
 from bapsang_operator import __main__, kinds, names, spec
-from bapsang_operator.kinds import BY_NAME, CHILDREN, COMMUNITY, EVENT, LEASE, NODE, POD, SCALED_OBJECT, SECRET
+from bapsang_operator.kinds import (
+    BY_NAME,
+    CHILDREN,
+    COMMUNITY,
+    CONFIG_MAP,
+    EVENT,
+    LEASE,
+    NODE,
+    POD,
+    SCALED_OBJECT,
+    SECRET,
+)
 from bapsang_operator.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -42,6 +53,7 @@ def test_rights_are_exactly_those_that_the_code_uses() -> None:
         (COMMUNITY.group, COMMUNITY.plural): {"list", "watch"},
         (COMMUNITY.group, f"{COMMUNITY.plural}/status"): {"patch"},
         (SECRET.group, SECRET.plural): {"get", "create", "patch"},
+        (CONFIG_MAP.group, CONFIG_MAP.plural): {"get"},
         (POD.group, POD.plural): {"list", "watch", "delete"},
         (EVENT.group, EVENT.plural): {"create", "list"},
         ("apps", "deployments/scale"): {"patch"},

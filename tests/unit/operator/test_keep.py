@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
+from bapsang_operator import build
 from bapsang_operator.keep import Keep
 from bapsang_operator.kinds import Key
 from bapsang_operator.kube import KubeError
@@ -81,3 +84,21 @@ async def test_secret_whose_owner_cannot_be_set_is_used_and_told_without_a_word_
     kube.fails = lambda verb, _key: KubeError(0, "NoAnswer", "refused") if verb == "merge" else None
     with pytest.raises(KubeError):
         await keep.ensure(community)
+
+
+async def test_config_map_is_read_by_name_and_its_failure_holds_up_what_reads_it() -> None:
+    ref = {"name": "m", "key": "level"}
+    variables = [{"name": "A", "valueFrom": {"configMapKeyRef": ref}}]
+    community = _named("c", api={"env": variables})
+    data = {"data": {"level": "one"}, "binaryData": {"logo": "YQ=="}}
+    kube = FakeKube({"kind": "ConfigMap", "metadata": {"name": "m", "namespace": "ns"}, **data})
+    kept = await Keep(kube, lambda: 0.0, 30).ensure(community)
+    assert {name: kept.digests["configmap/m", name] for name in ("level", "logo")} == {
+        name: hashlib.sha256(value).hexdigest() for name, value in (("level", b"one"), ("logo", b"a"))
+    }
+    denied = KubeError(403, "Forbidden", "configmaps is forbidden")
+    kube.fails = lambda _verb, key: denied if key.kind == "ConfigMap" else None
+    kept = await Keep(kube, lambda: 0.0, 30).ensure(community)
+    assert [key.kind for key in kept.failed] == ["ConfigMap"]
+    held = {child.key.name for child in build.children(community, kept.digests) if child.missing}
+    assert held == {"c-api-base", "c-api-burst"}

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import build, names
+from bapsang_operator import build, names, urls
+from bapsang_operator.build import wiring
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key
+from bapsang_operator.urls import Form
 
 from .world import AllDigests, Cluster, children, community, pod_templates
 
@@ -167,3 +169,19 @@ def test_service_account_carries_the_annotations_that_give_an_identity() -> None
     made = _child("ServiceAccount", "c-api", serviceAccount={"annotations": annotations})
     assert made["metadata"]["annotations"] == annotations
     assert "annotations" not in _child("ServiceAccount", "c-api")["metadata"]
+
+
+@pytest.mark.parametrize("value", [b"key\n", b" key", b"ke y", b"", b"k\xc3\xa9y", b"key\r\n", b"\xff"])
+def test_access_key_that_is_not_alone_is_refused_without_its_text(value: bytes) -> None:
+    told = urls.fault(Form.ACCESS_KEY, value)
+    assert told is not None
+    assert "printf" in told
+    assert "ke y" not in told
+
+
+def test_access_key_is_any_printable_text_without_spaces() -> None:
+    assert urls.fault(Form.ACCESS_KEY, b"wJalrXUtnFEMI/K7MDENG+bPxRfiCY=") is None
+    wanted = community(storage=STORAGE)
+    assert {(ref.key, form) for ref, form in wiring.formed(wanted) if form is Form.ACCESS_KEY} == {
+        (key, Form.ACCESS_KEY) for key in names.ACCESS_KEY
+    }

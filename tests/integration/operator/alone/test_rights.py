@@ -12,7 +12,7 @@ from tests.integration.operator.namespace import Namespace
 from tests.integration.operator.process import Operator
 from tests.waiting import eventually
 
-from bapsang_operator.kinds import LEASE, POD
+from bapsang_operator.kinds import BY_NAME, LEASE, POD
 from bapsang_operator.names import LABEL_COMMUNITY, LABEL_COMPONENT, LABEL_MANAGED_BY, MANAGER
 
 Rights = set[tuple[str, str, str]]
@@ -60,7 +60,10 @@ def test_every_right_is_used_and_every_use_is_a_right(
     client: Client, namespace: Namespace, control_plane: ControlPlane, keda: None, own: Operator
 ) -> None:
     holder = (client.get(LEASE, namespace.name, "bapsang-operator") or {})["spec"]["holderIdentity"]
-    namespace.community(storage={"bucket": "media"}, api={"burst": {"headroom": 1}})
+    variable = {"name": "LEVEL", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "level"}}}
+    config = {"metadata": {"name": "settings", "namespace": namespace.name}, "data": {"level": "one"}}
+    assert client.create(BY_NAME["ConfigMap"], config).is_success
+    namespace.community(storage={"bucket": "media"}, api={"burst": {"headroom": 1}, "env": [variable]})
     first = namespace.bring_up()
     labels = {LABEL_MANAGED_BY: MANAGER, LABEL_COMMUNITY: "c", LABEL_COMPONENT: "redis"}
     pod = {"metadata": {"name": "c-redis-0", "namespace": namespace.name, "labels": labels}}
