@@ -7,9 +7,10 @@ after the resync interval. Their values leave this module as digests only.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bapsang_operator import problems, urls
@@ -19,7 +20,7 @@ from bapsang_operator.kinds import Key
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.plan import Ownership, adoption, is_ownerless, ownership
 from bapsang_operator.problems import Problem
-from bapsang_operator.spec import Community
+from bapsang_operator.spec import Community, SecretRef
 from bapsang_operator.urls import FaultyUrl, Form
 
 #: Seconds after which no other Secret is created in a pass: the children and the status must have their turn.
@@ -32,7 +33,7 @@ class Kept:
 
     `foreign` Secrets are somebody else's, `vanishing` ones belong to an earlier Community of this name and are about to
     go, `restored` ones were deleted by somebody and have been put back, `adopted` ones had no owner and have one again,
-    `failed` ones could not be read or made.
+    in `renewed` ones a changed password was copied, `withheld` ones wait for that, `failed` ones could not be read or made.
     """
 
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -40,6 +41,8 @@ class Kept:
     vanishing: list[Key] = field(default_factory=list)
     restored: list[Key] = field(default_factory=list)
     adopted: list[Key] = field(default_factory=list)
+    renewed: list[Key] = field(default_factory=list)
+    withheld: list[Key] = field(default_factory=list)
     failed: dict[Key, Problem] = field(default_factory=dict)
     faulty: list[FaultyUrl] = field(default_factory=list)
 
@@ -47,13 +50,16 @@ class Kept:
 @dataclass
 class _Seen:
     """One Secret as last read; digests of its values are all that the builders need. `faults`: by key, were it a URL.
-    `ownerless`: its identity, if it is ours and has no owner."""
+    `ownerless`: whether it is ours and has no owner. `copies`: keys of a generated one that must follow its password, or
+    why they cannot."""
 
     at: float
     digests: dict[str, str]
     faults: dict[tuple[str, Form], str]
     whose: Ownership | None
-    ownerless: Manifest | None = None
+    identity: Manifest
+    ownerless: bool
+    copies: secret.Content | str
 
 
 class Keep:
@@ -105,26 +111,53 @@ class Keep:
                 kept.failed[key] = problems.of_failure(key, "it could not be created")
         match seen.whose:
             case Ownership.OURS:
+                if seen.copies:
+                    seen = await self._renew(community, key, seen, kept, until)
                 kept.digests.update({(key.name, field): digest for field, digest in seen.digests.items()})
-                if seen.ownerless is not None and self._clock() < until:
-                    await self._adopt(community, key, seen.ownerless, kept)
+                if seen.ownerless and self._clock() < until:
+                    await self._adopt(community, key, seen, kept)
             case Ownership.EARLIER:
                 kept.vanishing.append(key)
             case Ownership.FOREIGN:
                 kept.foreign.append(key)
 
-    async def _adopt(self, community: Community, key: Key, live: Manifest, kept: Kept) -> None:
+    async def _adopt(self, community: Community, key: Key, seen: _Seen, kept: Kept) -> None:
         """Make the Community the owner of a Secret that has none."""
+        if await self._merge(key, seen, adoption(community, seen.identity), "its owner could not be set", kept):
+            seen.ownerless = False
+            kept.adopted.append(key)
+
+    async def _renew(self, community: Community, key: Key, seen: _Seen, kept: Kept, until: float) -> _Seen:
+        """Copy the password of a generated Secret into its other keys and return it as it is then. Until that is done, it
+        has no values: a store and its clients would be given different ones."""
+        kept.withheld.append(key)
+        none = replace(seen, digests={}, ownerless=False)
+        if isinstance(seen.copies, str):
+            kept.faulty.append(FaultyUrl(SecretRef(key.name, "password", ""), seen.copies))
+            return none
+        data = {name: base64.b64encode(value.encode()).decode() for name, value in seen.copies.items()}
+        version = {"resourceVersion": seen.identity["metadata"]["resourceVersion"]}
+        patch = {"metadata": version, "data": data}
+        failure = "its other keys could not be given the changed password"
+        if self._clock() >= until or not await self._merge(key, seen, patch, failure, kept):
+            return none
+        kept.withheld.remove(key)
+        kept.renewed.append(key)
+        return await self._look(community, key)
+
+    async def _merge(self, key: Key, seen: _Seen, patch: Manifest, failure: str, kept: Kept) -> bool:
+        """Change a Secret; False, and noted as failed, when that was refused."""
+        for known in [known for known in self._seen if known[1] == key]:
+            del self._seen[known]  # it is another one now
         try:
-            await self._kube.merge(live, adoption(community, live))
+            await self._kube.merge(seen.identity, patch)
         except KubeError as error:
             if error.ends_the_pass:
                 raise
             # Without the answer's words: an admission webhook was given the values, and may quote them.
-            kept.failed[key] = problems.of_failure(key, "its owner could not be set")
-            return
-        self._seen[community.uid, key].ownerless = None
-        kept.adopted.append(key)
+            kept.failed[key] = problems.of_failure(key, failure)
+            return False
+        return True
 
     def forget(self, uid: str) -> None:
         """Forget the Secrets of a Community that is gone."""
@@ -158,7 +191,9 @@ class Keep:
                 if (fault := urls.fault(form, value)) is not None
             },
             whose=ownership(community, live) if live is not None else None,
-            ownerless=_identity(live) if live is not None and is_ownerless(community, live) else None,
+            identity=_identity(live) if live is not None else {},
+            ownerless=live is not None and is_ownerless(community, live),
+            copies=_copies(community, key, values),
         )
         if live is not None and seen.whose is Ownership.OURS:
             self._generated[community.uid, key] = live.get("data", {})
@@ -193,6 +228,13 @@ def _fail(kept: Kept, key: Key, error: KubeError) -> None:
     if error.ends_the_pass or error.retry_after or error.reason == "Timeout":
         raise error
     kept.failed[key] = problems.of_failure(key, error.message)
+
+
+def _copies(community: Community, key: Key, values: dict[str, bytes]) -> secret.Content | str:
+    try:
+        return secret.copies(community, key.name, values)
+    except ValueError as error:
+        return f"is not the password of the other keys: {error}"
 
 
 def _identity(live: Manifest) -> Manifest:

@@ -189,6 +189,7 @@ class Reconciler:
             self._settled.pop(key, None)
         restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]
         restored += [f"{secret} had no owner and has one again." for secret in kept.adopted]
+        restored += [f"{secret}: its other keys follow the changed password." for secret in kept.renewed]
         told = [status.Event("Normal", EventReason.CHILD_REWRITTEN, text) for text in outcome.rewritten]
         told += [status.Event("Normal", EventReason.POD_REPLACED, text) for text in outcome.replaced]
         told += [status.Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._untold(key, restored)]

@@ -34,7 +34,7 @@ def see(
     # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
     unfit = {
         f"{wiring.CONFIG_MAP}{key.name}" if key.kind == "ConfigMap" else key.name
-        for key in (*kept.foreign, *kept.vanishing, *kept.failed)
+        for key in (*kept.foreign, *kept.vanishing, *kept.withheld, *kept.failed)
     }
     faulty = {(fault.ref.name, fault.ref.key) for fault in kept.faulty}
     missing = [

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -16,6 +18,8 @@ from bapsang_operator.names import Component
 from bapsang_operator.spec import Community
 
 Content = Mapping[str, str]
+#: Stands in URLs, SQL and redis.conf without any quoting.
+_PASSWORD: Final = re.compile("[A-Za-z0-9]{8,128}")
 
 
 def generators(community: Community) -> dict[str, Callable[[], Content]]:
@@ -24,9 +28,9 @@ def generators(community: Community) -> dict[str, Callable[[], Content]]:
     if community.auth.signing_key is None:
         found[names.signing_key(community.name)] = _signing_key
     if community.redis.managed:
-        found[names.redis(community.name)] = lambda: _redis(names.redis(community.name))
+        found[names.redis(community.name)] = lambda: _redis(names.redis(community.name), _password())
     if community.database.embedded:
-        found[names.mysql(community.name)] = lambda: _mysql(names.mysql(community.name))
+        found[names.mysql(community.name)] = lambda: _mysql(names.mysql(community.name), _password(), _password())
     return found
 
 
@@ -42,7 +46,6 @@ def manifest(community: Community, name: str, content: Content) -> Manifest:
 
 
 def _password() -> str:
-    # Hexadecimal: stands in URLs, SQL and redis.conf without any quoting.
     return secrets.token_hex(24)
 
 
@@ -52,8 +55,32 @@ def _signing_key() -> Content:
     return {wiring.KEY_FILE: pem.decode()}
 
 
-def _redis(host: str) -> Content:
-    password = _password()
+def copies(community: Community, name: str, values: Mapping[str, bytes]) -> Content:
+    """Return the keys of a generated Secret that hold another password than the one that they are to hold, with that in
+    them: whoever rotates a password changes its key alone. Raises ValueError for one that could not stand in them."""
+    held: dict[str, set[str]] = {}
+    made: Content = {}
+    if name == names.redis(community.name):
+        held = {"url": {"password"}, "redis.conf": {"password"}}
+        made = _redis(name, _text(values, "password"))
+    elif name == names.mysql(community.name):
+        held = {"url": {"password"}, "init.sql": {"password", "root-password"}}
+        made = _mysql(name, _text(values, "password"), _text(values, "root-password"))
+    found = {key for key, parts in held.items() if {key, *parts} <= values.keys() and not _holds(values, key, parts)}
+    if not all(_PASSWORD.fullmatch(_text(values, part)) for key in found for part in held[key]):
+        raise ValueError("give 8 to 128 letters and digits, without a line end, so that they can follow")
+    return {key: made[key] for key in found}
+
+
+def _holds(values: Mapping[str, bytes], key: str, parts: set[str]) -> bool:
+    return all(values[part] and values[part] in values[key] for part in parts)
+
+
+def _text(values: Mapping[str, bytes], key: str) -> str:
+    return values.get(key, b"").decode(errors="replace")
+
+
+def _redis(host: str, password: str) -> Content:
     return {
         "password": password,
         "url": f"redis://:{password}@{host}:{redis.PORT}/0",
@@ -61,8 +88,7 @@ def _redis(host: str) -> Content:
     }
 
 
-def _mysql(host: str) -> Content:
-    password, root = _password(), _password()
+def _mysql(host: str, password: str, root: str) -> Content:
     return {
         "password": password,
         "root-password": root,

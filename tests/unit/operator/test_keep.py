@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
 import pytest
@@ -102,3 +103,90 @@ async def test_config_map_is_read_by_name_and_its_failure_holds_up_what_reads_it
     assert [key.kind for key in kept.failed] == ["ConfigMap"]
     held = {child.key.name for child in build.children(community, kept.digests) if child.missing}
     assert held == {"c-api-base", "c-api-burst"}
+
+
+def _rotated(kube: FakeKube, name: str, **values: str) -> dict[str, str]:
+    """Change keys of a generated Secret and return all values from before."""
+    data = kube.objects_by_key[Key("Secret", "ns", name)]["data"]
+    before = {key: base64.b64decode(value).decode() for key, value in data.items()}
+    data |= {key.replace("_", "-"): base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    return before
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "followers"),
+    [
+        ("c-redis", {"password": "geheim1234"}, {"url", "redis.conf"}),
+        ("c-mysql", {"password": "geheim1234"}, {"url", "init.sql"}),
+        ("c-mysql", {"root_password": "geheim1234"}, {"init.sql"}),
+    ],
+)
+async def test_password_that_is_changed_alone_is_copied_into_the_keys_that_hold_it(
+    name: str, changed: dict[str, str], followers: set[str]
+) -> None:
+    kube, community = FakeKube(), _named("c")
+    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    before = _rotated(kube, name, **changed)
+    keep = Keep(kube, lambda: 0.0, 30)
+    kept = await keep.ensure(community)
+    assert kept.renewed == [Key("Secret", "ns", name)]
+    after = _rotated(kube, name)
+    assert {key for key in after if after[key] != before[key]} == {
+        *followers,
+        *(key.replace("_", "-") for key in changed),
+    }
+    old = before[next(iter(changed)).replace("_", "-")]
+    assert all(after[key] == before[key].replace(old, "geheim1234") for key in followers)
+    assert all((name, key) in kept.digests for key in after)
+    writes = len(kube.writes)
+    assert (await keep.ensure(community)).renewed == []
+    assert len(kube.writes) == writes
+
+
+@pytest.mark.parametrize("password", ["geheim1234\n", "kurz", "geheim'1234", ""])
+async def test_password_that_could_not_stand_in_the_other_keys_is_told_and_reaches_no_pod(password: str) -> None:
+    kube, community = FakeKube(), _named("c")
+    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    _rotated(kube, "c-redis", password=password)
+    kept = await Keep(kube, lambda: 0.0, 30).ensure(community)
+    assert kept.withheld == [Key("Secret", "ns", "c-redis")]
+    assert not [key for key in kept.digests if key[0] == "c-redis"]
+    (fault,) = kept.faulty
+    assert (fault.ref.name, fault.ref.key) == ("c-redis", "password")
+    assert "letters and digits" in fault.text
+    assert "geheim" not in fault.text
+
+
+async def test_secret_without_a_password_of_its_own_is_used_as_it_is() -> None:
+    kube, community = FakeKube(), _named("c")
+    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    del kube.objects_by_key[Key("Secret", "ns", "c-mysql")]["data"]["root-password"]
+    kept = await Keep(kube, lambda: 0.0, 30).ensure(community)
+    assert (kept.renewed, kept.withheld) == ([], [])
+    assert ("c-mysql", "url") in kept.digests
+
+
+async def test_values_that_agree_are_never_touched_whatever_they_are() -> None:
+    kube, community = FakeKube(), _named("c")
+    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    mine = "g'heim@"
+    _rotated(kube, "c-redis", password=mine, url=f"redis://:{mine}@elsewhere", **{"redis.conf": f"requirepass {mine}"})
+    kept = await Keep(kube, lambda: 0.0, 30).ensure(community)
+    assert (kept.renewed, kept.withheld) == ([], [])
+
+
+async def test_copies_that_a_webhook_refuses_or_a_pause_holds_up_reach_no_pod() -> None:
+    kube, community = FakeKube(), _named("c")
+    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    _rotated(kube, "c-redis", password="geheim1234")
+    keep = Keep(kube, lambda: 0.0, 30)
+    paused = await keep.ensure(community, create=False)
+    assert (paused.withheld, paused.failed) == ([Key("Secret", "ns", "c-redis")], {})
+    kube.fails = lambda verb, _key: KubeError(403, "Forbidden", "it holds geheim1234") if verb == "merge" else None
+    kept = await keep.ensure(community)
+    assert not [key for key in kept.digests if key[0] == "c-redis"]
+    (told,) = kept.failed.values()
+    assert "its other keys could not be given the changed password" in told.message
+    assert "geheim" not in told.message
+    kube.fails = lambda _verb, _key: None
+    assert (await keep.ensure(community)).renewed
