@@ -178,8 +178,8 @@ class Executor:
             if not error.is_refusal or not await self._is_cleared(manifest):
                 raise
             answer = await self._kube.apply(drift.stamped(manifest))
-        self._store.put(answer)
         self._store.applied[key] = manifest
+        self._store.put(answer)
         extra = {"community": str(community), "child": str(key), "cause": apply.cause.value}
         _log.info("applied", extra=extra | ({"fields": list(apply.fields)} if apply.fields else {}))
         added = [one for one in drift.deviations(manifest, answer) if _is_by_hand(one, answer, apply, before)]

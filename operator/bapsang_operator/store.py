@@ -123,7 +123,7 @@ class Store:
             return
         if known is not None:
             self._unlink(key, known)
-        self._objects[key] = slim(resource)
+        self._objects[key] = self._without_record(key, slim(resource))
         community = community_of(resource)
         if community is not None:
             self._by_community[community].add(key)
@@ -176,6 +176,7 @@ class Store:
             manifest = child.manifest if is_current else drift.last_applied(known, child.manifest)
             if manifest is not None:
                 self.applied[child.key] = manifest
+                self._objects[child.key] = self._without_record(child.key, known)
 
     def leave(self, scope: str | None) -> None:
         """Forget a scope that cannot be looked at any more, all but its Ingresses: what runs there may serve its host still,
@@ -225,6 +226,14 @@ class Store:
             if community is not None:
                 touched.add(community)
         return touched
+
+    def _without_record(self, key: Key, known: Manifest) -> Manifest:
+        """Leave out of an object what is remembered beside it."""
+        annotations = known["metadata"].get("annotations", {})
+        if key not in self.applied or names.ANNOTATION_RECORD not in annotations:
+            return known
+        kept = {name: value for name, value in annotations.items() if name != names.ANNOTATION_RECORD}
+        return {**known, "metadata": {**known["metadata"], "annotations": kept}}
 
     def _unlink(self, key: Key, resource: Manifest) -> None:
         community = community_of(resource)

@@ -15,6 +15,7 @@ import pytest
 from bapsang_operator import drift, names
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key
+from bapsang_operator.store import CommunityKey, Store
 
 from .world import Cluster, children, community, migration_key
 
@@ -107,6 +108,22 @@ def test_record_of_another_object_or_owner_is_not_believed_whatever_its_hash(
         names.ANNOTATION_APPLIED: drift.digest(forged),
     }
     assert drift.last_applied(live, UP.applied[BASE]) is None
+
+
+def test_record_is_not_kept_beside_what_it_tells() -> None:
+    store = Store()
+    live = copy.deepcopy(UP.live[BASE])
+    live["metadata"]["resourceVersion"] = "1"
+    store.put(live)
+    key = CommunityKey("ns", "c")
+    assert names.ANNOTATION_RECORD in store.children(key)[BASE]["metadata"]["annotations"]
+    store.remember(children(community(image="bapsang/api:0.2.0")))
+    assert store.applied[BASE] == UP.applied[BASE]
+    for version in ("2", "3"):
+        found = store.children(key)[BASE]["metadata"]
+        assert set(found["annotations"]) == {names.ANNOTATION_APPLIED}
+        live["metadata"]["resourceVersion"] = version
+        store.put(live)
 
 
 def test_only_what_may_have_to_wait_is_recorded_and_nothing_that_is_too_long() -> None:
