@@ -34,7 +34,7 @@ def _class(namespace: Namespace) -> Any:
 
 def _name(namespace: Namespace, name: str | None) -> None:
     namespace.patch("Community", "c", {"spec": {"ingress": {"className": name}}})
-    eventually(lambda: (namespace.get("Community", "c") or {})["status"]["observedGeneration"] > 1)
+    eventually(lambda: (namespace.get("Community", "c") or {}).get("status", {}).get("observedGeneration", 0) > 1)
 
 
 def test_class_that_is_named_no_more_becomes_the_clusters_default(namespace: Namespace, default_class: str) -> None:
