@@ -18,6 +18,7 @@ from tests.waiting import eventually
 from bapsang_local import deploy
 from bapsang_local.cluster import Cluster
 from bapsang_local.docker import Engine
+from bapsang_local.failure import Failure
 from bapsang_local.settings import OPERATOR_NAMESPACE, Settings, from_environment
 from bapsang_operator.kinds import BY_NAME
 
@@ -33,7 +34,9 @@ def cluster(control_plane: ControlPlane, client: Client, tmp_path: Path) -> Iter
     (tmp_path / "kubeconfig").write_text(control_plane.admin.read_text())
     settings = Settings(home=tmp_path, context=None, ingress_port=found.ingress_port, images="auto")
     yield (made := Cluster(Engine(None, ours=False), settings, settings.bin / "kubectl"))
-    made.helm("uninstall", deploy.RELEASE, "--namespace", OPERATOR_NAMESPACE, "--ignore-not-found")
+    # Again where the apiserver of a busy machine was too slow: what is left would be found by the tests of `make run`.
+    gone = ("uninstall", deploy.RELEASE, "--namespace", OPERATOR_NAMESPACE, "--ignore-not-found")
+    eventually(lambda: made.helm(*gone) or True, 60, "the release is gone", errors=(Failure,))
 
 
 def _tilt(cluster: Cluster, folder: Path) -> Path:
@@ -99,13 +102,17 @@ def test_operator_is_what_the_chart_says_whoever_was_there_before(
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_apiserver_takes_the_rendered_chart_word_for_word(cluster: Cluster, tmp_path: Path, case: str) -> None:
+def test_apiserver_takes_the_rendered_chart_word_for_word(
+    client: Client, cluster: Cluster, tmp_path: Path, case: str
+) -> None:
     """A field that is misspelt is dropped in silence by all but a strict validation."""
-    # Of the namespaces one that is there; the kinds of the Prometheus operator are not served here.
-    absent = {"podMonitor": {"enabled": False}, "prometheusRule": {"enabled": False}}
-    watched = {"watchNamespaces": ["default"]} if "watchNamespaces" in CASES[case] else {}
     values, file = tmp_path / "values.yaml", tmp_path / "rendered.yaml"
-    values.write_text(yaml.safe_dump({**CASES[case], **absent, **watched}))
-    file.write_text(cluster.helm("template", deploy.RELEASE, deploy.CHART, "-n", "default", "-f", values))
+    values.write_text(yaml.safe_dump(CASES[case]))
+    text = cluster.helm("template", deploy.RELEASE, deploy.CHART, "-n", "default", "-f", values)
+    # The kinds of the Prometheus operator are not served here.
+    found = [one for one in yaml.safe_load_all(text) if one and not one["apiVersion"].startswith("monitoring.")]
+    for name in {one["metadata"].get("namespace", "default") for one in found}:
+        client.create(NAMESPACE, {"metadata": {"name": name}})
+    file.write_text(yaml.safe_dump_all(found))
     told = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", file)
-    assert told.count("(server dry run)") == len(list(filter(None, yaml.safe_load_all(file.read_text()))))
+    assert told.count("(server dry run)") == len(found) > 5
