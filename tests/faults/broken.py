@@ -21,7 +21,7 @@ class TakesWithoutClaiming(LikeStore):
     async def claim(self, post_ids: Sequence[str], claim_id: str, **_: Any) -> list[Claim]:
         claims = []
         for post_id in post_ids:
-            async with self._redis.pipeline(transaction=True) as pipeline:
+            async with self.redis.pipeline(transaction=True) as pipeline:
                 pipeline.hgetall(f"like:delta:{post_id}")
                 pipeline.delete(f"like:delta:{post_id}")
                 fields, _ = await pipeline.execute()
