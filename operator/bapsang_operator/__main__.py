@@ -1,4 +1,4 @@
-"""Command line: `bapsang-operator run` watches and reconciles; `bapsang-operator crd` prints the CRD."""
+"""Command line: `bapsang-operator run` watches and reconciles; `crd` prints the CRD, `plan` the children of a Community."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from bapsang_operator import config, credentials, fence, health, logs, names, schema
+from bapsang_operator import config, credentials, fence, health, logs, names, offline, schema
 from bapsang_operator.community_metrics import Live
 from bapsang_operator.config import Config
 from bapsang_operator.credentials import Credentials
@@ -198,17 +198,23 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--namespace", action="append", default=[], metavar="NS", help="only this namespace; may be given several times"
     )
     commands.add_parser("crd", help="print the CustomResourceDefinition")
+    plans = commands.add_parser(
+        "plan", help="print what becomes of the Communities in files, without a cluster, as JSON"
+    )
+    plans.add_argument("files", nargs="+", metavar="FILE", help="YAML or JSON; - is standard input")
     checks = commands.add_parser("check", help="ask a running operator whether it is alive and ready; for `helm test`")
     checks.add_argument("url", help="its admin port, such as http://127.0.0.1:9000")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command. Exit code 1: cannot start or go on; 2: bad command line or environment."""
+    """Run the command. Exit code 1: cannot start or go on, or refused; 2: bad command line, file or environment."""
     arguments = _arguments(argv)
     if arguments.command == "crd":
         sys.stdout.write(crd())
         return 0
+    if arguments.command == "plan":
+        return offline.plan(arguments.files)
     if arguments.command == "check":
         return health.check(arguments.url)
     try:

@@ -34,6 +34,20 @@ def generators(community: Community) -> dict[str, Callable[[], Content]]:
     return found
 
 
+#: The keys of each generated Secret's content, by the name that `bapsang_operator.names` gives it.
+_KEYS: Final = {
+    names.signing_key: (wiring.KEY_FILE,),
+    names.redis: ("password", "url", "redis.conf"),
+    names.mysql: ("password", "root-password", "url", "init.sql"),
+}
+
+
+def keys(community: Community) -> dict[str, tuple[str, ...]]:
+    """Return, by Secret name, the keys of each Secret that this Community needs generated."""
+    known = {name_of(community.name): found for name_of, found in _KEYS.items()}
+    return {name: known[name] for name in generators(community)}
+
+
 def manifest(community: Community, name: str, content: Content) -> Manifest:
     """Return the Secret object."""
     return {

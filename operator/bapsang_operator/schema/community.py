@@ -127,6 +127,9 @@ SPEC: Final = obj(
     ),
 )
 
+#: `metadata.name`: what every child can bear.
+NAME: Final = {"type": "string", "maxLength": names.MAX_NAME, "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$"}
+
 _COLUMNS: Final = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status', "Whether users are being served."),
     ("URL", "string", ".status.url", "Where users reach the community."),
@@ -140,11 +143,6 @@ _COLUMNS: Final = (
 
 def custom_resource_definition() -> dict[str, Any]:
     """Return the CustomResourceDefinition `communities.bapsang.dev`."""
-    name = {
-        "type": "string",
-        "maxLength": names.MAX_NAME,
-        "pattern": "^[a-z]([-a-z0-9]*[a-z0-9])?$",
-    }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -177,7 +175,7 @@ def custom_resource_definition() -> dict[str, Any]:
                             "properties": {
                                 "apiVersion": {"type": "string"},
                                 "kind": {"type": "string"},
-                                "metadata": {"type": "object", "properties": {"name": name}},
+                                "metadata": {"type": "object", "properties": {"name": NAME}},
                                 "spec": SPEC,
                                 "status": STATUS,
                             },

@@ -147,6 +147,25 @@ def _is_skipped(entry: Schema, old: Any) -> bool:
     return "oldSelf" in entry["rule"] and old is None
 
 
+def pruned(schema: Schema, value: Any, path: str, dropped: list[str]) -> Any:
+    """Return a copy of what a user wrote, as the apiserver takes it: without nulls, without the fields that the schema
+    does not know, whose paths are added to `dropped`; and with whole numbers that were written as `2.0` as integers."""
+    if isinstance(value, dict):
+        properties, extra = schema.get("properties"), schema.get("additionalProperties")
+        found = {}
+        for name, item in value.items():
+            child = (properties or {}).get(name, extra)
+            if child is None and schema.get("type") == "object":
+                dropped.append(f"{path}.{name}")
+            elif item is not None or child is None:
+                found[name] = pruned(child or {}, item, f"{path}.{name}", dropped)
+        return found
+    if isinstance(value, list):
+        return [pruned(schema.get("items", {}), item, f"{path}[{index}]", dropped) for index, item in enumerate(value)]
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < 2**63
+    return int(value) if is_whole and schema.get("type") == "integer" else value
+
+
 def with_defaults(schema: Schema, value: Any) -> Any:
     """Return a copy of `value` with every default of the schema filled in, as the apiserver does."""
     if isinstance(value, dict) and "properties" in schema:
