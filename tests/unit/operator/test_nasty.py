@@ -1,0 +1,130 @@
+"""Whatever resource the CRD accepts: plan and status raise nothing, and every refusal names its field.
+
+`preview` and `status.compute` are called directly, beneath everything that catches exceptions of a pass.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bapsang_operator import documents, preview, prewarm, problems, schema, spec, status
+from bapsang_operator.child import Manifest
+from bapsang_operator.names import Reason
+from bapsang_operator.preview import RefusedError
+from bapsang_operator.problems import Problem
+from bapsang_operator.schema.core import Schema, Violation
+from bapsang_operator.schema.status import STATUS
+
+from .nasty import FORMATS, NASTY, Generator, texts
+from .world import Cluster, children, status_of
+
+#: Generated resources; the nightly part `long-operator` has more.
+COUNT = int(os.environ.get("BAPSANG_TEST_NASTY", "80"))
+#: Resources a test, so that none runs for long.
+CHUNK = 500
+SEEDS = range(max(1, COUNT // CHUNK))
+
+
+def _reconcile(resource: Manifest, now: datetime) -> None:
+    """Do what passes over a new Community do, without a cluster, until nothing is left to do."""
+    wanted = prewarm.warmed(spec.parse(resource), now)
+    prewarm.next_change(wanted, now)
+    cluster = Cluster(wanted)
+    found = [Problem(Reason.SECRET_MISSING, f"{resource['spec']}"), *problems.of_drain(wanted)]
+    found += problems.of_windows(prewarm.unusable(wanted, now))
+    told = status_of(cluster, found=found, windows=prewarm.openings(wanted, now), now=now)
+    assert schema.validate(STATUS, told, "status") == []
+    for child in children(wanted):
+        cluster.put(child.manifest)
+    cluster.settle()
+    settled = cluster.plan()
+    assert settled.applies == []
+    new = status_of(cluster, told, planned=settled, windows=prewarm.openings(wanted, now), now=now)
+    assert schema.validate(STATUS, new, "status") == []
+    status.events(told, new)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nothing_raises_on_a_resource_that_the_crd_accepts(seed: int) -> None:
+    generator = Generator(seed)
+    for number in range(min(COUNT, CHUNK)):
+        resource = generator.resource()
+        now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=7 * number)
+        try:
+            found = preview.preview(copy.deepcopy(resource))
+            json.dumps(found.children)
+            _reconcile(resource, now)
+        except Exception as error:
+            raise AssertionError(f"seed {seed}, resource {number}: {json.dumps(resource)}") from error
+        assert found.dropped == []
+
+
+def _places(value: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
+    """Yield every object or list with each of its keys and the path of what is there."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        where = f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}"
+        yield value, key, where
+        yield from _places(item, where)
+
+
+def _refusals(resource: Manifest) -> list[Violation]:
+    try:
+        preview.preview(resource)
+    except RefusedError as error:
+        assert error.violations, "refused without a reason"  # noqa: PT017 - most are not refused
+        return error.violations
+    return []
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_refusal_of_a_spoiled_resource_names_a_field(seed: int) -> None:
+    generator = Generator(seed)
+    refused: Counter[bool] = Counter()
+    for number in range(min(COUNT, CHUNK)):
+        resource = generator.resource()
+        places = list(_places(resource["spec"], "spec"))
+        holder, key, where = places[number % len(places)]
+        holder[key] = (generator.text(), [], {}, {"": generator.text()}, -1, 0.5, True, 10**30, [[]])[number % 9]
+        violations = _refusals(copy.deepcopy(resource))
+        refused[bool(violations)] += 1
+        assert all(one.field.startswith("spec") and one.message for one in violations), violations
+        # The field itself, or the one that a rule compares with it.
+        near = [one for one in violations if one.field.startswith(where) or where.startswith(one.field)]
+        assert near or len(violations) < 2, (where, violations)
+    assert refused[True] > refused[False] > 0
+
+
+def _strings(node: Schema, path: str) -> Iterator[tuple[str, Schema]]:
+    for name, child in node.get("properties", {}).items():
+        yield from _strings(child, f"{path}.{name}")
+    if "items" in node:
+        yield from _strings(node["items"], f"{path}[]")
+    if isinstance(node.get("additionalProperties"), dict):
+        yield from _strings(node["additionalProperties"], f"{path}.*")
+    if node.get("type") == "string" and "enum" not in node:
+        yield path, node
+
+
+def test_every_string_of_the_spec_gets_enough_texts() -> None:
+    pools = {path: texts(node) for path, node in _strings(schema.SPEC, "spec")}
+    assert all(sum(map(len, found)) >= 3 for found in pools.values()), pools
+    free = [found for found in pools.values() if len(found[0]) > len(NASTY) * 0.9]
+    assert len(free) >= 5
+    assert len(set(NASTY)) == len(NASTY)
+    assert len(set(FORMATS)) == len(FORMATS)
+
+
+def test_generated_resources_are_written_and_read_back() -> None:
+    generator = Generator(0)
+    for _ in range(30):
+        resource = generator.resource()
+        assert documents.read(json.dumps(resource).encode()) == [resource]
