@@ -20,12 +20,10 @@ from typing import Any
 import yaml
 
 from bapsang_api.auth.passwords import SHARE
-from bapsang_operator import quantity, spec
-from bapsang_operator.cost import capacity, nodes
-from bapsang_operator.cost.design import instance
-from bapsang_operator.cost.estate import Estate
-from bapsang_operator.schema import SPEC
-from bapsang_operator.spec import Community
+from bapsang_operator import quantity
+from bapsang_operator.cost import capacity, estate, nodes
+from bapsang_operator.cost.design import Design, Traffic, instance
+from bapsang_operator.resource import SPEC, Community, parse
 
 DOCS = Path(__file__).parent
 CAPACITY = DOCS / "capacity.md"
@@ -127,17 +125,17 @@ def readme(text: str) -> str:
 def community(text: str) -> Community:
     """Return the Community of the sample."""
     found = next(one for one in yaml.safe_load_all(text) if one["kind"] == "Community")
-    return spec.parse({**found, "metadata": {**found["metadata"], "uid": "", "generation": 1}})
+    return parse({**found, "metadata": {**found["metadata"], "uid": "", "generation": 1}})
 
 
-def _estate(made: Community) -> Estate:
+def _model(made: Community) -> tuple[Design, Traffic]:
     if made.estate is None:
         raise ValueError("the sample has no spec.estate")
-    return made.estate
+    return estate.design(made.estate), estate.traffic(made.estate, made.budget)
 
 
 def _burst_nodes(made: Community) -> int:
-    design, traffic = _estate(made).design, _estate(made).traffic
+    design, traffic = _model(made)
     return capacity.burst_nodes(traffic, design.zones, design.base_type, design.base_nodes, design.burst_type)
 
 
@@ -145,8 +143,8 @@ def sample(text: str) -> str:
     """Return the sample with nodes, pods and the autoscaler's target as the model has them."""
     text = _set(text, r"(burstNodes: {type: [a-z0-9.]+, count: )\d+", _burst_nodes(community(text)))
     made = community(text)
-    tiers = (made.api.base_resources, made.api.burst.resources)
-    found = capacity.sizing(_estate(made).design, *(nodes.requested(one.requests) for one in tiers))
+    tiers = (made.api.base.resources, made.api.burst.resources)
+    found = capacity.sizing(_model(made)[0], *(nodes.requested(one.requests) for one in tiers))
     text = _set(text, r"(\n    base:\n      replicas: )\d+", found.base_replicas)
     text = _set(text, r"(\n      maxReplicas: )\d+", found.burst_max_replicas)
     return _set(text, r"(targetCPUUtilization: )\d+", found.target_cpu)
@@ -166,10 +164,9 @@ def _set(text: str, before: str, number: int) -> str:
 
 def carried(made: Community) -> str:
     """Return what the sample's design carries, and what is left when a part of it is lost, in Markdown."""
-    estate = _estate(made)
-    design, traffic, api = estate.design, estate.traffic, made.api
+    (design, traffic), api = _model(made), made.api
     count = design.base_nodes + design.burst_nodes
-    pods = [api.base_replicas // design.base_nodes, api.burst.max_replicas // max(1, design.burst_nodes)]
+    pods = [api.base.replicas // design.base_nodes, api.burst.max_replicas // max(1, design.burst_nodes)]
     cores = quantity.parse(api.burst.resources.requests["cpu"])
     base = instance(design.base_type)
     spent = traffic.average_qps * traffic.cpu_ms_per_request / 1000
@@ -183,12 +180,12 @@ def carried(made: Community) -> str:
         "base_type": design.base_type,
         "burst": design.burst_nodes,
         "burst_type": design.burst_type,
-        "base_pods": api.base_replicas,
+        "base_pods": api.base.replicas,
         "burst_pods": api.burst.max_replicas,
         "least_pods": api.burst.min_replicas,
         "each_base": pods[0],
         "each_burst": pods[1],
-        "base_request": f"{1000 * quantity.parse(api.base_resources.requests['cpu']):.0f}m",
+        "base_request": f"{1000 * quantity.parse(api.base.resources.requests['cpu']):.0f}m",
         "burst_request": f"{1000 * cores:.0f}m",
         "burst_cores": f"{float(pods[1] * cores):g}",
         "burst_vcpu": instance(design.burst_type).vcpu,
@@ -212,7 +209,7 @@ def carried(made: Community) -> str:
 
 def _node_table(made: Community) -> str:
     """Return what is left of a node of each tier for pods of the API, in Markdown."""
-    design = _estate(made).design
+    design = _model(made)[0]
     kinds = (design.base_type, design.burst_type)
     whole, seen = [instance(kind) for kind in kinds], [nodes.allocatable(kind) for kind in kinds]
     left = (nodes.base_room(design.base_type, design.base_nodes), nodes.burst_room(design.burst_type))

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from bapsang_operator import config, credentials, fence, health, logs, names, offline, schema
+from bapsang_operator import config, credentials, fence, health, logs, names, offline
 from bapsang_operator.community_metrics import Live
 from bapsang_operator.config import Config
 from bapsang_operator.credentials import Credentials
@@ -28,6 +28,7 @@ from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import PLURAL
 from bapsang_operator.queue import WorkQueue
 from bapsang_operator.reconcile import Reconciler
+from bapsang_operator.resource import custom_resource_definition
 from bapsang_operator.resync import close_gaps, resync
 from bapsang_operator.scopes import Scopes
 from bapsang_operator.store import CommunityKey, Store
@@ -59,10 +60,8 @@ class _Dumper(yaml.SafeDumper):
 
 def crd() -> str:
     """Return the CustomResourceDefinition as the YAML file of the chart."""
-    head = "# Printed by `bapsang-operator crd`: change operator/bapsang_operator/schema/, not this file.\n"
-    body: str = yaml.dump(
-        schema.custom_resource_definition(), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True
-    )
+    head = "# Printed by `bapsang-operator crd`: change operator/bapsang_operator/resource/, not this file.\n"
+    body: str = yaml.dump(custom_resource_definition(), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
     return head + body
 
 

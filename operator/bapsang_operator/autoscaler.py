@@ -13,7 +13,7 @@ from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.names import Reason
 from bapsang_operator.problems import Problem, shorten
 from bapsang_operator.progress import Tier
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 #: Metrics of new pods take a minute, and a controller that starts anew finds none at first.
 TOLD_AFTER: Final = timedelta(minutes=3)

@@ -9,7 +9,7 @@ from typing import Any
 
 from bapsang_operator import drift
 from bapsang_operator.kinds import Key, key_of
-from bapsang_operator.spec import SecretRef
+from bapsang_operator.resource import SecretRef
 
 Manifest = dict[str, Any]
 

@@ -9,13 +9,13 @@ from datetime import date
 
 from bapsang_operator.child import Manifest
 from bapsang_operator.cost import capacity, nodes, prices
+from bapsang_operator.cost import estate as model
 from bapsang_operator.cost.design import Design, Traffic, UnknownInstanceError
-from bapsang_operator.cost.estate import Estate
 from bapsang_operator.cost.prices import PriceBook, PriceError
 from bapsang_operator.cost.report import Report, report
 from bapsang_operator.judgement import Judgement
 from bapsang_operator.names import ConditionType, Reason
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Budget, Community, Estate
 
 _SHOWN = 5
 
@@ -36,7 +36,7 @@ def _book() -> PriceBook:
 def assess(community: Community, estate: Estate, today: date, book: PriceBook | None = None) -> Costing:
     """Return what the estate costs and how it stands. `today` only tells whether prices are older than a year."""
     book = _book() if book is None else book
-    design, traffic = _design(community, estate), estate.traffic
+    design, traffic = _design(community, estate), model.traffic(estate, community.budget)
     try:
         made = report(design, traffic, book, _most_nodes(community, design))
         judgements = {
@@ -46,7 +46,7 @@ def assess(community: Community, estate: Estate, today: date, book: PriceBook | 
     except (PriceError, UnknownInstanceError) as error:
         unknown = Judgement("Unknown", Reason.PRICE_UNKNOWN, f"spec.estate cannot be judged: {error}.")
         return Costing(None, dict.fromkeys(_KINDS, unknown))
-    within = _within(estate, made, book.stale(today))
+    within = _within(community.budget, made, book.stale(today))
     return Costing(_block(made, book), {ConditionType.COST_WITHIN_BUDGET: within, **judgements})
 
 
@@ -59,7 +59,8 @@ _KINDS = (
 
 def _design(community: Community, estate: Estate) -> Design:
     """Return the design as the Community uses it: a managed Redis is no ElastiCache."""
-    return replace(estate.design, cache_nodes=0) if community.redis.managed else estate.design
+    design = model.design(estate)
+    return replace(design, cache_nodes=0) if community.redis.managed else design
 
 
 def _most_nodes(community: Community, design: Design) -> int:
@@ -102,16 +103,16 @@ def _block(made: Report, book: PriceBook) -> Manifest:
     return block
 
 
-def _within(estate: Estate, made: Report, stale: list[str]) -> Judgement:
+def _within(budget: Budget | None, made: Report, stale: list[str]) -> Judgement:
     old = (
         f" Prices older than a year: {', '.join(stale[:_SHOWN])}{' …' if len(stale) > _SHOWN else ''}." if stale else ""
     )
     bounds = []
-    if estate.budget.monthly_usd is not None:
-        bounds.append((float(estate.budget.monthly_usd), "spec.budget.monthlyUSD"))
-    if estate.budget.revenue_usd is not None:
-        percent = estate.budget.max_percent
-        bounds.append((estate.budget.revenue_usd * percent / 100, f"{percent} % of spec.budget.monthlyRevenueUSD"))
+    if budget is not None and budget.monthly_usd is not None:
+        bounds.append((float(budget.monthly_usd), "spec.budget.monthlyUSD"))
+    if budget is not None and budget.revenue_usd is not None:
+        percent = budget.max_percent
+        bounds.append((budget.revenue_usd * percent / 100, f"{percent} % of spec.budget.monthlyRevenueUSD"))
     if not bounds:
         return Judgement(
             "Unknown", Reason.NO_BUDGET, f"A month costs {made.usd:,.2f} USD; spec.budget sets no limit.{old}"
@@ -128,7 +129,7 @@ def _within(estate: Estate, made: Report, stale: list[str]) -> Judgement:
 
 def _single_points(community: Community, design: Design, traffic: Traffic) -> Judgement:
     found = capacity.single_points(design)
-    if community.api.base_replicas < 2:
+    if community.api.base.replicas < 2:
         found.append("one base pod (spec.api.base.replicas)")
     if community.database.embedded:
         found.append("the embedded MySQL (spec.database.mode)")
@@ -136,8 +137,8 @@ def _single_points(community: Community, design: Design, traffic: Traffic) -> Ju
         return Judgement(
             "False", Reason.SINGLE_POINT, f"Losing one of these takes the community down: {'; '.join(found)}."
         )
-    pod = nodes.requested(community.api.base_resources.requests)
-    short = [*capacity.shortfalls(design, traffic), *capacity.without_room(design, community.api.base_replicas, pod)]
+    pod = nodes.requested(community.api.base.resources.requests)
+    short = [*capacity.shortfalls(design, traffic), *capacity.without_room(design, community.api.base.replicas, pod)]
     if short:
         return Judgement("False", Reason.TOO_SMALL, f"The estate is too small: {'; '.join(short)}.")
     return Judgement("True", Reason.NOTHING_SINGLE, "Any one node or zone can be lost at the peak.")

@@ -18,7 +18,7 @@ from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.plan import Adjust, Apply, Cause, Ownership, Plan, Scale
 from bapsang_operator.problems import Problem
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 from bapsang_operator.store import CommunityKey, Store
 
 _log = logging.getLogger(__name__)

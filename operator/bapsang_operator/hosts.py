@@ -14,7 +14,7 @@ from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.names import Reason
 from bapsang_operator.problems import Problem
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 _INGRESS: Final = "Ingress"
 #: How controllers spell "everything" as a path.

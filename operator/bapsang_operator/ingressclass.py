@@ -13,7 +13,7 @@ from bapsang_operator import drift, names
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.progress import Live
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 _log = logging.getLogger(__name__)
 

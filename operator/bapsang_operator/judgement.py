@@ -15,7 +15,7 @@ from bapsang_operator.names import ConditionType, Reason
 from bapsang_operator.prewarm import Opening
 from bapsang_operator.problems import shorten
 from bapsang_operator.progress import Progress
-from bapsang_operator.spec import Community, Window
+from bapsang_operator.resource import Community, Window
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from bapsang_operator.kinds import Key
 from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.plan import Ownership, adoption, is_ownerless, ownership
 from bapsang_operator.problems import Problem
-from bapsang_operator.spec import Community, SecretRef
+from bapsang_operator.resource import Community, SecretRef
 from bapsang_operator.urls import FaultyUrl, Form
 
 #: Seconds after which no other Secret is created in a pass: the children and the status must have their turn.

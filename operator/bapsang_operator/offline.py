@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 
 from bapsang_operator import documents, problems
 from bapsang_operator.preview import RefusedError, communities, preview
-from bapsang_operator.schema import Violation
+from bapsang_operator.resource import Violation
 
 #: A file name that stands for standard input.
 STDIN: Final = "-"

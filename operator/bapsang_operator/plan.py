@@ -17,7 +17,7 @@ from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import AUTOSCALERS, BY_NAME, Key, key_of
 from bapsang_operator.names import Component
 from bapsang_operator.progress import Live, MigrationState, Progress, stuck_pods
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 
 class Cause(StrEnum):

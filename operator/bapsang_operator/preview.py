@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bapsang_operator import build, names, schema, spec
+from bapsang_operator import build, names
 from bapsang_operator.build import secret
 from bapsang_operator.child import Manifest
-from bapsang_operator.schema import Violation
-from bapsang_operator.schema.community import NAME
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import SPEC, Community, Violation, core, parse, validate, with_defaults
+from bapsang_operator.resource.crd import NAME
 
 #: Stands for the uid that the apiserver will give the Community.
 UID: Final = "00000000-0000-0000-0000-000000000000"
@@ -64,7 +63,7 @@ def preview(resource: dict[str, Any]) -> Preview:
     """Return what would be applied for a new Community once no step of its rollout is waited for. Raises RefusedError."""
     dropped: list[str] = []
     found = admitted(resource, dropped)
-    community = spec.parse(found)
+    community = parse(found)
     children = [child.manifest for child in build.children(community, _AllSecrets(), has_keda=True)]
     children += [
         secret.manifest(community, name, dict.fromkeys(keys, "")) for name, keys in secret.keys(community).items()
@@ -84,8 +83,8 @@ def admitted(resource: dict[str, Any], dropped: list[str]) -> Manifest:
     if resource.get("spec") is None:
         violations.append(Violation("spec", "is required"))
         raise RefusedError(violations)
-    wanted = schema.pruned(schema.SPEC, resource["spec"], "spec", dropped)
-    violations += spec.validate(wanted)
+    wanted = core.pruned(SPEC, resource["spec"], "spec", dropped)
+    violations += validate(wanted)
     if violations:
         raise RefusedError(violations)
     identity = {
@@ -99,7 +98,7 @@ def admitted(resource: dict[str, Any], dropped: list[str]) -> Manifest:
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
         "metadata": identity,
-        "spec": schema.with_defaults(schema.SPEC, wanted),
+        "spec": with_defaults(wanted),
     }
 
 
@@ -125,7 +124,7 @@ def _of_metadata(metadata: Any) -> Iterator[Violation]:
     if metadata.get("name") in (None, ""):
         yield Violation("metadata.name", "is required")
     else:
-        yield from schema.validate(NAME, metadata["name"], "metadata.name")
+        yield from core.validate(NAME, metadata["name"], "metadata.name")
     namespace = metadata.get("namespace")
     if namespace is not None and not isinstance(namespace, str):
         yield Violation("metadata.namespace", "must be of type string")

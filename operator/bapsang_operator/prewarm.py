@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
-from bapsang_operator.spec import Community, Window
+from bapsang_operator.resource import Community, Window
 
 _WORDS: Final = {
     "@hourly": "0 * * * *",

@@ -20,7 +20,7 @@ from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.progress import MigrationState, Progress, job_condition
-from bapsang_operator.spec import Community, SecretRef
+from bapsang_operator.resource import Community, SecretRef
 from bapsang_operator.urls import FaultyUrl
 
 #: A pod that waits for its volume is unschedulable for a moment: it is a problem only after this time.

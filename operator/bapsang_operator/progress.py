@@ -11,7 +11,7 @@ from bapsang_operator.build import migration
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 Live = Mapping[Key, Manifest]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
-from bapsang_operator import build, hosts, names, plan, prewarm, problems, progress, refusals, sight, spec, spot, status
+from bapsang_operator import build, hosts, names, plan, prewarm, problems, progress, refusals, sight, spot, status
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.execute import LONGEST_PAUSE, Executor, Outcome
 from bapsang_operator.hosts import Claim
@@ -20,8 +20,8 @@ from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import EventReason, Reason
 from bapsang_operator.nodes import Nodes
 from bapsang_operator.problems import Problem
+from bapsang_operator.resource import Community, parse, validate
 from bapsang_operator.rivals import Rivals
-from bapsang_operator.spec import Community
 from bapsang_operator.store import CommunityKey, Store
 from bapsang_operator.volumes import fitted
 
@@ -120,14 +120,14 @@ class Reconciler:
         if self._uids.get(key, uid) != uid:
             self._forget(key)
         self._uids[key] = uid
-        violations = spec.validate(resource["spec"])
+        violations = validate(resource["spec"])
         if violations:
             found = [Problem(Reason.INVALID_SPEC, str(violation)) for violation in violations]
             old = resource.get("status", {})
             await self._report(resource, status.invalid(resource["metadata"]["generation"], found, old, self._now()))
             return "success"
         now = self._now()
-        community = prewarm.warmed(spec.parse(resource), now)
+        community = prewarm.warmed(parse(resource), now)
         change = prewarm.next_change(community, now)
         if change is not None:
             self._later(key, (change - now).total_seconds())

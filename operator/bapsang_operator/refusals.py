@@ -16,7 +16,7 @@ from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.problems import Problem, shorten
 from bapsang_operator.progress import job_condition
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 _log = logging.getLogger(__name__)
 #: The reason of such an Event.

@@ -11,7 +11,7 @@ from bapsang_operator.kube import Kube, KubeError
 from bapsang_operator.names import Reason
 from bapsang_operator.plan import Plan
 from bapsang_operator.problems import Problem
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 _HPA: Final = BY_NAME["HorizontalPodAutoscaler"]
 

@@ -7,7 +7,7 @@ from bapsang_operator.child import Manifest
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.problems import Problem
 from bapsang_operator.progress import Live, job_condition
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 
 def last_succeeded(live: Live, component: Component) -> bool | None:

@@ -13,7 +13,7 @@ from bapsang_operator.names import Component
 from bapsang_operator.plan import Plan
 from bapsang_operator.problems import Problem
 from bapsang_operator.progress import Progress
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 
 def see(

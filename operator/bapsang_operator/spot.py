@@ -14,7 +14,7 @@ from bapsang_operator.build import api, placement
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.problems import Problem
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 #: Seconds from the notice of a spot node of AWS to its end. (Those of GKE and AKS give 30, which no drain fits that outlasts
 #: a load balancer.)

@@ -15,8 +15,8 @@ from bapsang_operator.plan import Cause, Plan
 from bapsang_operator.prewarm import Opening
 from bapsang_operator.problems import Problem
 from bapsang_operator.progress import MigrationState, Progress
-from bapsang_operator.schema.status import MAX_MESSAGE
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
+from bapsang_operator.resource.status import MAX_MESSAGE
 
 _PROBLEMS_SHOWN = 5
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from bapsang_operator.parts import SecretRef
+from bapsang_operator.resource import SecretRef
 
 _TEXT: Final = r"@\x00-\x20\x7f"
 _HOST: Final = r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"

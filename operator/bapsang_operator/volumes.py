@@ -11,7 +11,7 @@ from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import Reason
 from bapsang_operator.problems import Problem
 from bapsang_operator.progress import Live
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 
 def fitted(community: Community, children: list[Child], live: Live) -> tuple[list[Child], list[Problem]]:

@@ -18,7 +18,8 @@ from typer.main import get_command
 
 from bapsang_api.__main__ import app
 from bapsang_api.settings import VARIABLES, Settings
-from bapsang_operator import names, spec
+from bapsang_operator import names
+from bapsang_operator.resource import parse
 
 from . import crd_fields
 from .operator.test_build import EXTERNAL, SHAPES, STORAGE
@@ -48,7 +49,7 @@ def _containers() -> Iterator[dict[str, Any]]:
     for changes in SPECS:
         found = resource(**changes)
         found["spec"] = {name: value for name, value in found["spec"].items() if value is not None}
-        community = spec.parse(found)
+        community = parse(found)
         for child in children(community):
             body = child.manifest.get("spec", {})
             body = body.get("jobTemplate", {}).get("spec", body)

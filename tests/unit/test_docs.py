@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bapsang_api.http.ratelimit import DEFAULTS
-from bapsang_operator.cost import bill, capacity, prices
+from bapsang_operator.cost import bill, capacity, estate, prices
 from bapsang_operator.cost.design import REFERENCE
 from bapsang_operator.cost.search import search
 from bapsang_operator.names import ConditionType, EventReason, Reason
@@ -105,9 +105,10 @@ def test_another_cpu_time_is_one_edit() -> None:
     generate = _generate()
     dear = generate.sample(generate.SAMPLE.read_text().replace("cpuMicroseconds: 2000", "cpuMicroseconds: 3000"))
     made = generate.community(dear)
-    assert made.estate.design.burst_nodes == 10
-    assert (made.api.base_replicas, made.api.burst.max_replicas) == (4, 20)
-    assert capacity.shortfalls(made.estate.design, made.estate.traffic) == []
+    design, traffic = estate.design(made.estate), estate.traffic(made.estate, made.budget)
+    assert design.burst_nodes == 10
+    assert (made.api.base.replicas, made.api.burst.max_replicas) == (4, 20)
+    assert capacity.shortfalls(design, traffic) == []
     assert '"BurstMaxNodes", "ParameterValue": "10"' in generate.lean(generate.LEAN.read_text(), made)
     assert "**46 %** of the peak" in generate.carried(made)
 
@@ -115,9 +116,9 @@ def test_another_cpu_time_is_one_edit() -> None:
 def test_bill_of_the_sample_and_of_the_cheapest_design_are_told() -> None:
     """Neither is generated: whoever changes prices or the sample looks at the sentence around the figure as well."""
     page = (ROOT / "docs/aws.md").read_text()
-    estate = _generate().community((ROOT / "manifests/samples/community-eks.yaml").read_text()).estate
+    made = _generate().community((ROOT / "manifests/samples/community-eks.yaml").read_text())
     book = prices.load()
-    usd = bill.total(bill.rows(estate.design, estate.traffic, book))
+    usd = bill.total(bill.rows(estate.design(made.estate), estate.traffic(made.estate, made.budget), book))
     assert f"| none | {usd:,.2f} |" in page, f"docs/aws.md: lean costs {usd:,.2f}"
     cheapest = search(REFERENCE, book).front[0].usd
     assert f"**{cheapest:,.2f} USD**" in page, f"docs/aws.md: the cheapest costs {cheapest:,.2f}"

@@ -10,8 +10,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from bapsang_operator import spec
-from bapsang_operator.schema import SPEC
+from bapsang_operator.resource import SPEC, validate
 
 ROOT = Path(__file__).parents[2]
 SECTION = (ROOT / "README.md").read_text().partition("## On your own cluster\n")[2].partition("\n## ")[0]
@@ -33,7 +32,7 @@ def _strict(schema: Any) -> Any:
 def test_the_community_is_accepted(text: str) -> None:
     namespace, community = yaml.safe_load_all(text)
     jsonschema_rs.validator_for(_strict(SPEC)).validate(community["spec"])
-    assert spec.validate(community["spec"]) == []
+    assert validate(community["spec"]) == []
     assert community["metadata"]["namespace"] == namespace["metadata"]["name"]
 
 
@@ -68,7 +67,7 @@ def test_the_plain_kind_of_other_machines_gets_a_community_that_is_accepted() ->
     (text,) = re.findall(r"<<END\n(.*?)END", section, re.DOTALL)
     community = yaml.safe_load(text)
     jsonschema_rs.validator_for(_strict(SPEC)).validate(community["spec"])
-    assert spec.validate(community["spec"]) == []
+    assert validate(community["spec"]) == []
     assert f"--name plain {community['spec']['image']} " in section
     assert f"service/{community['metadata']['name']}-api " in section
     assert community["spec"]["publicUrl"] in section.partition("END\n")[2]

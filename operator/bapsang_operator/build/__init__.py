@@ -17,7 +17,7 @@ from bapsang_operator.build import (
     wiring,
 )
 from bapsang_operator.child import Child
-from bapsang_operator.spec import Community, SecretRef
+from bapsang_operator.resource import Community, SecretRef
 
 
 def children(community: Community, digests: wiring.Digests, *, claim: str = "", has_keda: bool = False) -> list[Child]:

@@ -9,7 +9,7 @@ from bapsang_operator import names
 from bapsang_operator.build import meta, placement, pod, wiring
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community, Resources, SecretRef
+from bapsang_operator.resource import Community, Resources, SecretRef
 
 #: The one container of a pod whose load the autoscaler counts.
 CONTAINER = "api"
@@ -39,10 +39,10 @@ def base(community: Community, digests: wiring.Digests) -> Child:
         digests,
         name=names.api_base(community.name),
         tier="base",
-        resources=community.api.base_resources,
+        resources=community.api.base.resources,
         place=placement.on_demand(community),
     )
-    manifest["spec"]["replicas"] = 0 if community.hibernate else community.api.base_replicas
+    manifest["spec"]["replicas"] = 0 if community.hibernate else community.api.base.replicas
     return Child(manifest, Gate.MIGRATION, wiring.missing(wiring.api_values(community), digests))
 
 
@@ -85,7 +85,7 @@ def service_account(community: Community) -> Child:
             "apiVersion": "v1",
             "kind": "ServiceAccount",
             "metadata": meta.metadata(
-                community, names.api(community.name), Component.API, community.service_account_annotations
+                community, names.api(community.name), Component.API, community.service_account.annotations
             ),
             "automountServiceAccountToken": False,
         }

@@ -10,7 +10,7 @@ from bapsang_operator.build import api, meta
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import SCALED_OBJECT, Key
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community, Keda
+from bapsang_operator.resource import Community, Keda
 
 #: KEDA lets the pods be as many as this says. Without it, KEDA would start a Deployment that sleeps.
 PAUSED = "autoscaling.keda.sh/paused-replicas"
@@ -56,7 +56,7 @@ def _scaled_object(community: Community, keda: Keda) -> Manifest:
     # so the requests of burst pods alone grow with their number, and a peak would be met step by step.
     base = names.api_base(community.name)
     pods = f'namespace="{community.namespace}",pod=~"({base}|{name})-.+"'
-    carried = community.api.base_replicas * keda.requests_per_pod
+    carried = community.api.base.replicas * keda.requests_per_pod
     query = f"clamp_min(sum(rate(bapsang_http_requests_total{{{pods}}}[1m])) - {carried}, 0)"
     served = {"serverAddress": keda.prometheus_url, "query": query, "threshold": str(keda.requests_per_pod)}
     return {

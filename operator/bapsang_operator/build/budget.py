@@ -11,7 +11,7 @@ from bapsang_operator import names
 from bapsang_operator.build import meta
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 #: Burst pods on spot nodes: a node that is reclaimed ends in two minutes whatever a budget says, and a pod that is held
 #: back ends with it, in the middle of its requests. Also while replacements wait for nodes, which a smaller share would

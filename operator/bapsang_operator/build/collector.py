@@ -6,7 +6,7 @@ from bapsang_operator import names
 from bapsang_operator.build import job, wiring
 from bapsang_operator.child import Child
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 
 def image_collector(community: Community, digests: wiring.Digests) -> Child:

@@ -6,7 +6,7 @@ from bapsang_operator import names
 from bapsang_operator.build import meta, placement, pod
 from bapsang_operator.child import Child, Gate
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 #: A placeholder has nothing to end. Not 0: with 0 its place counts as free before the kubelet has let go of it.
 GRACE_SECONDS = 1

@@ -6,7 +6,7 @@ from bapsang_operator import names
 from bapsang_operator.build import meta
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 #: Annotation by which Ingresses name their class without an IngressClass.
 CLASS_ANNOTATION = "kubernetes.io/ingress.class"

@@ -9,7 +9,7 @@ from bapsang_operator import names
 from bapsang_operator.build import meta, placement, pod
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community, Resources, SecretRef
+from bapsang_operator.resource import Community, Resources, SecretRef
 
 #: Jobs move rows, they do not serve: their size does not follow the API's.
 _RESOURCES = Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "384Mi"})

@@ -8,7 +8,7 @@ from bapsang_operator import names
 from bapsang_operator.build import job, wiring
 from bapsang_operator.child import Child
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 #: After this a run is killed, wherever it is; the next one goes on there.
 ACTIVE_SECONDS: Final = 300

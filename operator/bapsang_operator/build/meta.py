@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bapsang_operator import names
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 
 def labels(community: Community, component: Component, **more: str) -> dict[str, str]:

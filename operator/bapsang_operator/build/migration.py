@@ -10,7 +10,7 @@ from bapsang_operator import names
 from bapsang_operator.build import job, meta, wiring
 from bapsang_operator.child import Child, Gate
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 #: The Job waits this many seconds for a database that is still starting.
 _ARGS = ["migrate", "--wait", "60"]

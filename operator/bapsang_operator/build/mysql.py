@@ -6,7 +6,7 @@ from bapsang_operator import names
 from bapsang_operator.build import api, placement, pod, store, wiring
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import ANNOTATION_SECRETS, Component
-from bapsang_operator.spec import Community, SecretRef
+from bapsang_operator.resource import Community, SecretRef
 
 IMAGE = "mysql:9.7"
 PORT = 3306

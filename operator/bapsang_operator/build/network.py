@@ -8,7 +8,7 @@ from bapsang_operator import names
 from bapsang_operator.build import meta, mysql, redis, wiring
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 _JOBS = (Component.MIGRATE, Component.LIKE_SYNC, Component.IMAGE_COLLECTOR)
 #: Where EKS Pod Identity hands out credentials, on each node: not reached through any port that is open otherwise.

@@ -11,7 +11,7 @@ from bapsang_operator import names
 from bapsang_operator.build import meta
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 #: Seconds after which the pods of a node that does not answer are made again elsewhere. Kubernetes' own 300 stay for the
 #: stores: a StatefulSet makes no second pod before the first is confirmed gone, so hurrying would only move a store whose

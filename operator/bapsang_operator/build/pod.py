@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bapsang_operator.child import Manifest
-from bapsang_operator.spec import Resources
+from bapsang_operator.resource import Resources
 
 #: User of our own images.
 API_USER = 65532

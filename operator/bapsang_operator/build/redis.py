@@ -10,7 +10,7 @@ from bapsang_operator import names, quantity
 from bapsang_operator.build import api, placement, pod, store, wiring
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import ANNOTATION_SECRETS, Component
-from bapsang_operator.spec import Community, SecretRef
+from bapsang_operator.resource import Community, SecretRef
 
 IMAGE = "redis:8.0"
 PORT = 6379

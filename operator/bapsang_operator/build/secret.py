@@ -15,7 +15,7 @@ from bapsang_operator import names
 from bapsang_operator.build import meta, mysql, redis, wiring
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community
 
 Content = Mapping[str, str]
 #: Stands in URLs, SQL and redis.conf without any quoting.

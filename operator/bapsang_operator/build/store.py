@@ -8,7 +8,7 @@ from bapsang_operator import names
 from bapsang_operator.build import meta
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.spec import Community, SecretRef, Volume
+from bapsang_operator.resource import Community, SecretRef, Volume
 
 #: Seconds from the deletion of a store's pod until the kubelet kills it: what is left to write goes to its volume.
 GRACE_SECONDS: Final = 60

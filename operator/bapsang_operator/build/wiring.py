@@ -11,7 +11,7 @@ from bapsang_operator import names
 from bapsang_operator.build import pod
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import Key
-from bapsang_operator.spec import Community, SecretRef
+from bapsang_operator.resource import Community, SecretRef
 from bapsang_operator.urls import Form
 
 HTTP_PORT = 8000

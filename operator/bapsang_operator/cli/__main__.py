@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bapsang_operator import build, names, prewarm, progress, spec
+from bapsang_operator import build, names, prewarm, progress
 from bapsang_operator.build import secret, wiring
 from bapsang_operator.cli import view
 from bapsang_operator.cli.cluster import ERRORS, Cluster, error_text
 from bapsang_operator.kinds import BY_NAME, COMMUNITY, SCALED_OBJECT
+from bapsang_operator.resource import parse, validate
 
 _JOB = BY_NAME["Job"]
 
@@ -29,11 +30,11 @@ def _status(cluster: Cluster, chosen: argparse.Namespace) -> int:
 
 def _diff(cluster: Cluster, chosen: argparse.Namespace) -> int:
     resource = cluster.get(COMMUNITY, chosen.name)
-    violations = spec.validate(resource["spec"])
+    violations = validate(resource["spec"])
     if violations:
         sys.stdout.write("".join(f"! {violation}\n" for violation in violations))
         return 1
-    community = prewarm.warmed(spec.parse(resource), datetime.now(UTC))
+    community = prewarm.warmed(parse(resource), datetime.now(UTC))
     read = {ref.name for ref in wiring.api_values(community)} | set(secret.generators(community))
     live = cluster.children(chosen.name)
     # Which autoscaler there should be depends on what the operator may do and what is installed: take the one that is.

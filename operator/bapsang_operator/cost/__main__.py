@@ -13,12 +13,12 @@ from typing import Any, Final, TypeVar
 
 import yaml
 
-from bapsang_operator import spec
-from bapsang_operator.cost import capacity, prices
+from bapsang_operator.cost import capacity, estate, prices
 from bapsang_operator.cost.design import NAMED, REFERENCE, Cdn, Design, Egress, Traffic
 from bapsang_operator.cost.prices import PriceBook, PriceError
 from bapsang_operator.cost.report import report
 from bapsang_operator.cost.search import search
+from bapsang_operator.resource import parse, validate
 
 _Shape = TypeVar("_Shape", Design, Traffic)
 _ENUMS: Final[dict[str, type[StrEnum]]] = {"egress": Egress, "cdn": Cdn}
@@ -77,14 +77,14 @@ def _of_file(path: Path) -> tuple[Design, Traffic]:
     ]
     if len(found) != 1:
         raise UsageError(f"{path}: must hold one Community, not {len(found)}")
-    violations = spec.validate(found[0].get("spec"))
+    violations = validate(found[0].get("spec"))
     if violations:
         raise UsageError(f"{path}: {violations[0]}")
     identity = {"namespace": "default", "uid": "", "generation": 1, **found[0]["metadata"]}
-    estate = spec.parse({**found[0], "metadata": identity}).estate
-    if estate is None:
+    community = parse({**found[0], "metadata": identity})
+    if community.estate is None:
         raise UsageError(f"{path}: spec.estate: is required to know what it costs")
-    return estate.design, estate.traffic
+    return estate.design(community.estate), estate.traffic(community.estate, community.budget)
 
 
 def _write(line: str = "") -> None:

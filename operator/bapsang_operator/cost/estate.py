@@ -1,60 +1,40 @@
-"""Typed view of `spec.estate` and `spec.budget`: whole numbers of the resource become the units of the model."""
+"""From `spec.estate` and `spec.budget`, which hold whole numbers, to the design and traffic of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from bapsang_operator.cost.design import Cdn, Design, Egress, Traffic
+from bapsang_operator.resource import Budget, Estate
 
 
-@dataclass(frozen=True)
-class Budget:
-    """Limits in USD a month; None where none is set. `max_percent` is of the revenue."""
+def design(estate: Estate) -> Design:
+    """Return what carries the Community."""
+    return Design(
+        zones=estate.zones,
+        base_type=estate.base_nodes.type,
+        base_nodes=estate.base_nodes.count,
+        commitment=estate.base_nodes.commitment_percent / 100,
+        burst_type=estate.burst_nodes.type,
+        burst_nodes=estate.burst_nodes.count,
+        egress=Egress(estate.egress),
+        database=estate.database.type,
+        database_multi_az=estate.database.multi_az,
+        database_replica=estate.database.replica,
+        database_storage_gb=estate.database.storage_gb,
+        cache=estate.cache.type,
+        cache_nodes=estate.cache.count,
+        cdn=Cdn(estate.cdn),
+    )
 
-    monthly_usd: int | None
-    revenue_usd: int | None
-    max_percent: int
 
-
-@dataclass(frozen=True)
-class Estate:
-    """What carries the Community on AWS, what comes to it, and what it may cost."""
-
-    design: Design
-    traffic: Traffic
-    budget: Budget
-
-
-def parse(estate: Mapping[str, Any], budget: Mapping[str, Any]) -> Estate:
-    """Return the typed view of `spec.estate` and `spec.budget`, which have their defaults."""
-    base, burst, database, traffic = (estate[name] for name in ("baseNodes", "burstNodes", "database", "traffic"))
-    return Estate(
-        design=Design(
-            zones=estate["zones"],
-            base_type=base["type"],
-            base_nodes=base["count"],
-            commitment=base["commitmentPercent"] / 100,
-            burst_type=burst["type"],
-            burst_nodes=burst["count"],
-            egress=Egress(estate["egress"]),
-            database=database["type"],
-            database_multi_az=database["multiAZ"],
-            database_replica=database["replica"],
-            database_storage_gb=database["storageGB"],
-            cache=estate["cache"]["type"],
-            cache_nodes=estate["cache"]["count"],
-            cdn=Cdn(estate["cdn"]),
-        ),
-        traffic=Traffic(
-            average_qps=traffic["averageQPS"],
-            peak_qps=traffic["peakQPS"],
-            peak_hours_a_day=traffic["peakHours"],
-            cpu_ms_per_request=traffic["cpuMicroseconds"] / 1000,
-            photo_views_millions=traffic["photoViewsMillions"],
-            photos_a_day=traffic["photosPerDay"],
-            revenue_usd=budget.get("monthlyRevenueUSD", 0),
-        ),
-        budget=Budget(budget.get("monthlyUSD"), budget.get("monthlyRevenueUSD"), budget.get("maxCostPercent", 10)),
+def traffic(estate: Estate, budget: Budget | None) -> Traffic:
+    """Return what comes to the Community, and what it earns."""
+    found = estate.traffic
+    return Traffic(
+        average_qps=found.average_qps,
+        peak_qps=found.peak_qps,
+        peak_hours_a_day=found.peak_hours,
+        cpu_ms_per_request=found.cpu_microseconds / 1000,
+        photo_views_millions=found.photo_views_millions,
+        photos_a_day=found.photos_per_day,
+        revenue_usd=(budget.revenue_usd or 0) if budget is not None else 0,
     )

@@ -16,7 +16,7 @@ import yaml
 from tests.unit.operator.world import children, resource
 
 from bapsang_local.settings import from_environment
-from bapsang_operator import spec
+from bapsang_operator.resource import parse
 
 ROOT = Path(__file__).parents[3]
 CHART = ROOT / "charts/bapsang-operator"
@@ -152,7 +152,7 @@ def test_pods_of_communities_are_scraped_where_communities_are_watched(helm: Pat
     monitors = [_rendered(helm, tmp_path, case)[key]["spec"] for case in ("without", "namespaces")]
     assert [one["namespaceSelector"] for one in monitors] == [{"any": True}, {"matchNames": ["team-a", "team-b"]}]
     # The pods that a Community really has, and the port that they really have.
-    made = spec.parse(resource(image="img"))
+    made = parse(resource(image="img"))
     base = next(child.manifest for child in children(made) if child.key.name == "c-api-base")
     template = base["spec"]["template"]
     assert monitors[0]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()

@@ -12,8 +12,9 @@ import pytest
 from tests.unit.operator.world import AllDigests
 from tests.waiting import eventually
 
-from bapsang_operator import build, names, spec
+from bapsang_operator import build, names
 from bapsang_operator.kinds import BY_NAME, POD
+from bapsang_operator.resource import parse
 
 from .client import NAMESPACE, Client, Object, client_of
 from .controlplane import COLLECTORS, programs, running
@@ -47,7 +48,7 @@ class World:
         assert client.create(NAMESPACE, {"metadata": {"name": name}}).is_success
         made = resource(name, api={"base": {"replicas": BASE}, **changes})
         made["metadata"] |= {"uid": "none", "generation": 1}
-        for child in build.children(spec.parse(made), AllDigests()):
+        for child in build.children(parse(made), AllDigests()):
             if child.key.kind in {"PodDisruptionBudget", "Deployment"}:
                 # No Community is here: the garbage collector would remove what it owns.
                 child.manifest["metadata"].pop("ownerReferences")

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.waiting import eventually
 
-from bapsang_operator import build, spec
+from bapsang_operator import build
 from bapsang_operator.kinds import BY_NAME
+from bapsang_operator.resource import parse
 
 from .client import Client, Object
 from .namespace import Namespace
@@ -55,7 +56,7 @@ def test_serving_community_keeps_its_host_also_from_an_older_one_and_through_a_r
     assert namespace.events("HostTaken")
     # As an operator that did not compare hosts has left it: the second one has an Ingress, too.
     operator.rest()
-    second = spec.parse(namespace.get("Community", "d") or {})
+    second = parse(namespace.get("Community", "d") or {})
     assert namespace.client.create(BY_NAME["Ingress"], build.ingress.ingress(second, host).manifest).is_success
     operator.lead()
     eventually(lambda: namespace.host("d") is None, 60, "it is removed again")

@@ -14,8 +14,9 @@ import yaml
 from tests.unit.operator.world import AllDigests
 from tests.waiting import eventually
 
-from bapsang_operator import build, names, spec
+from bapsang_operator import build, names
 from bapsang_operator.kinds import NODE, POD
+from bapsang_operator.resource import parse
 
 from .client import NAMESPACE, ROOT, Client, Object, client_of
 from .controlplane import process, programs, running
@@ -75,7 +76,7 @@ class World:
     def take(self, made: Object) -> None:
         """Make pods of the templates of this Community from now on."""
         made["metadata"] |= {"uid": "none", "generation": 1}
-        for child in build.children(spec.parse(made), AllDigests()):
+        for child in build.children(parse(made), AllDigests()):
             body = child.manifest.get("spec", {})
             body = body.get("jobTemplate", {}).get("spec", body)
             if "template" in body:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator import schema, spec
 from bapsang_operator.kinds import COMMUNITY
+from bapsang_operator.resource import validate, with_defaults
 
 from .client import Client
 from .namespace import Namespace, resource
@@ -199,7 +199,7 @@ def test_good_spec_is_accepted_and_gets_the_defaults_the_operator_knows(client: 
     code, answer = _create(client, place, GOOD[case])
     assert code == 201, answer
     given = {key: value for key, value in resource(place, **GOOD[case])["spec"].items() if value is not None}
-    assert answer["spec"] == schema.with_defaults(schema.SPEC, given)
+    assert answer["spec"] == with_defaults(given)
 
 
 @pytest.mark.parametrize("name", ["a" * 37, "has.dot", "9lives"])
@@ -230,7 +230,7 @@ def test_change_that_would_lose_data_is_refused(namespace: Namespace, case: str)
     created = namespace.community("frozen", **before)
     changed = {**created, "spec": resource(namespace.name, **after)["spec"]}
     answer = namespace.client.replace(COMMUNITY, changed, dryRun="All")
-    violations = spec.validate(changed["spec"], created["spec"])
+    violations = validate(changed["spec"], created["spec"])
     if field is None:
         assert answer.status_code == 200, answer.text
         assert violations == []
@@ -373,7 +373,7 @@ _specs = st.lists(st.sampled_from(sorted(_parts)), min_size=1, max_size=2, uniqu
 def test_operator_and_apiserver_give_the_same_verdict(client: Client, place: str, changes: Spec) -> None:
     manifest = {"image": "bapsang/api:0.1.0", **changes}
     code, answer = _create(client, place, manifest | {"host": changes.get("host")})
-    violations = spec.validate({key: value for key, value in manifest.items() if value is not None})
+    violations = validate({key: value for key, value in manifest.items() if value is not None})
     assert (code == 201) is (violations == []), f"{json.dumps(changes)}\n{answer.get('message')}\n{violations}"
     if violations:
         assert any(violation.field in answer["message"] for violation in violations), (answer["message"], violations)

@@ -15,10 +15,11 @@ from typing import Any, Final
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator import names, schema, spec
+from bapsang_operator import names
 from bapsang_operator.build import ingress
 from bapsang_operator.child import Manifest
-from bapsang_operator.schema.core import Schema
+from bapsang_operator.resource import SPEC, core, validate
+from bapsang_operator.resource.core import Schema
 
 from .world import UID
 
@@ -140,7 +141,7 @@ FEWEST: Final = 12
 
 
 def _accepts(node: Schema, text: str) -> bool:
-    return schema.validate(node, text, "") == []
+    return core.validate(node, text, "") == []
 
 
 @functools.cache
@@ -184,7 +185,7 @@ class Generator:
         """Return a Community that the CRD accepts."""
         while True:
             found = self._spec()
-            if not spec.validate(found):
+            if not validate(found):
                 return {
                     "apiVersion": names.API_VERSION,
                     "kind": names.KIND,
@@ -202,7 +203,7 @@ class Generator:
         return {"name": name, "namespace": "ns", "uid": UID, "generation": 1, "annotations": annotations}
 
     def _spec(self) -> Manifest:
-        found: Manifest = self._object(schema.SPEC, chance=0.6)
+        found: Manifest = self._object(SPEC, chance=0.6)
         # Both modes of the stores in half of the cases each: rules between fields refuse nearly all else.
         if self._random.random() < 0.5:
             found["redis"] = {**self._some(found, "redis", "resources"), "mode": "external", **self._one_address()}
@@ -223,7 +224,7 @@ class Generator:
         return {field: self._of(f"redis.{field}")}
 
     def _of(self, path: str) -> Any:
-        node = schema.SPEC
+        node = SPEC
         for step in path.split("."):
             node = node["properties"][step]
         return self._value(node)
@@ -232,7 +233,7 @@ class Generator:
         """Return a value that the node accepts by itself."""
         for _ in range(40):
             found = self._any(node)
-            if not schema.validate(node, schema.with_defaults(node, found), ""):
+            if not core.validate(node, core.with_defaults(node, found), ""):
                 return found
         raise AssertionError(f"no value found for {node.get('description')}")
 
@@ -275,5 +276,5 @@ class Generator:
         return {
             name: value
             for name, value in candidates
-            if not schema.validate(node, {name: value}, "") and len(name) <= 4096
+            if not core.validate(node, {name: value}, "") and len(name) <= 4096
         }

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator import prewarm, schema, spec
+from bapsang_operator import prewarm
 from bapsang_operator.child import Manifest
-from bapsang_operator.schema.core import Schema
+from bapsang_operator.resource import SPEC, parse, validate
+from bapsang_operator.resource.core import Schema
 
 from .field_rows import ROWS
 from .test_fields import merged, with_field
@@ -63,7 +64,7 @@ def _values(node: Schema) -> st.SearchStrategy[Any]:
 
 @functools.cache
 def _values_of(path: str) -> st.SearchStrategy[Any]:
-    node: Schema = schema.SPEC
+    node: Schema = SPEC
     for step in path.replace("[]", ".[]").split("."):
         node = node["items"] if step == "[]" else node["properties"][step]
     return _values(node)
@@ -83,7 +84,7 @@ def _specs(draw: st.DrawFn) -> Manifest:
 
 def _live(changes: Manifest, now: datetime) -> None:
     found = resource(**changes)
-    wanted = prewarm.warmed(spec.parse(found), now)
+    wanted = prewarm.warmed(parse(found), now)
     prewarm.next_change(wanted, now)
     cluster = Cluster(wanted)
     told = status_of(cluster, now=now)
@@ -107,7 +108,7 @@ _NOWS = st.datetimes(datetime(2026, 1, 1), datetime(2036, 1, 1), timezones=st.ju
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
 def test_no_spec_that_is_accepted_makes_the_operator_raise(changes: Manifest, now: datetime) -> None:
-    if not spec.validate(resource(**copy.deepcopy(changes))["spec"]):
+    if not validate(resource(**copy.deepcopy(changes))["spec"]):
         _live(changes, now)
 
 
@@ -138,10 +139,10 @@ def _with_port(value: Any, port: str) -> Any:
 @pytest.mark.parametrize("field", PORTS)
 def test_port_that_does_not_exist_is_refused_by_field(field: str) -> None:
     for port in ("0", "65536", "70700", "99999"):
-        violations = spec.validate(resource(**_with_port(PORTS[field], port))["spec"])
+        violations = validate(resource(**_with_port(PORTS[field], port))["spec"])
         assert [violation.field for violation in violations] == [f"spec.{field}"], port
         assert "65535" in violations[0].message
     for port in ("1", "80", "09000", "6379", "10000", "59999", "64999", "65499", "65529", "65535"):
         changes = _with_port(PORTS[field], port)
-        assert spec.validate(resource(**changes)["spec"]) == [], port
+        assert validate(resource(**changes)["spec"]) == [], port
         _live(changes, NOW)

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from bapsang_api.server import REQUEST_SECONDS
-from bapsang_operator import build, names, spec
+from bapsang_operator import build, names
 from bapsang_operator.build import secret
 from bapsang_operator.kinds import Key
+from bapsang_operator.resource import parse
 
 from .announced import restarts
 from .world import UID, AllDigests, children, community, pod_templates, resource
@@ -58,7 +59,7 @@ KNOWN = {
 def _shape(name: str) -> Any:
     found = resource(**SHAPES[name])
     found["spec"] = {key: value for key, value in found["spec"].items() if value is not None}
-    return spec.parse(found)
+    return parse(found)
 
 
 def _by_key(**changes: Any) -> dict[tuple[str, str], Any]:
@@ -237,10 +238,10 @@ def test_url_is_issuer_and_own_origin(changes: dict[str, Any], url: str, issuer:
 @pytest.mark.parametrize("changes", [{}, {"publicUrl": "https://second"}, {"ingress": {"tlsSecretName": "t"}}])
 def test_issuer_outlives_a_change_of_address(changes: dict[str, Any], status: dict[str, Any]) -> None:
     """With another issuer, old and new pods refuse each other's tokens, and afterwards every older one is refused."""
-    found = spec.parse({**resource(**changes), "status": status})
+    found = parse({**resource(**changes), "status": status})
     assert found.issuer == "http://first"
     assert found.url == community(**changes).url
-    assert spec.parse({**resource(auth={"issuer": "https://said"}), "status": status}).issuer == "https://said"
+    assert parse({**resource(auth={"issuer": "https://said"}), "status": status}).issuer == "https://said"
 
 
 def test_rotated_secret_changes_the_templates_that_read_it_and_no_job() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bapsang_operator import spec
-from bapsang_operator.cost import capacity, nodes
+from bapsang_operator.cost import capacity, estate, nodes
 from bapsang_operator.cost.design import CHEAPEST, INSTANCES, LEAN, ORIGINAL, REFERENCE
 from bapsang_operator.cost.nodes import Room
+from bapsang_operator.resource import parse
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = next(
@@ -21,7 +21,7 @@ SAMPLE = next(
     for one in yaml.safe_load_all((ROOT / "manifests/samples/community-eks.yaml").read_text())
     if one["kind"] == "Community"
 )
-PARSED = spec.parse({**SAMPLE, "metadata": {**SAMPLE["metadata"], "uid": "", "generation": 1}})
+PARSED = parse({**SAMPLE, "metadata": {**SAMPLE["metadata"], "uid": "", "generation": 1}})
 
 #: CPU milliseconds a request → vCPUs at 60 % for 2,315 requests a second, 2-vCPU nodes over two and over three zones.
 TABLE = [(1, 3.9, 4, 3), (2, 7.7, 8, 6), (3, 11.6, 12, 9), (5, 19.3, 20, 15), (10, 38.6, 40, 30)]
@@ -89,10 +89,11 @@ def test_one_zone_survives_no_loss() -> None:
 
 def test_sample_is_what_the_model_says() -> None:
     assert PARSED.estate is not None
-    design, traffic, api = PARSED.estate.design, PARSED.estate.traffic, PARSED.api
-    base, burst = (nodes.requested(one.requests) for one in (api.base_resources, api.burst.resources))
+    design, api = estate.design(PARSED.estate), PARSED.api
+    traffic = estate.traffic(PARSED.estate, PARSED.budget)
+    base, burst = (nodes.requested(one.requests) for one in (api.base.resources, api.burst.resources))
     found = capacity.sizing(design, base, burst)
-    assert (api.base_replicas, api.burst.max_replicas) == (found.base_replicas, found.burst_max_replicas)
+    assert (api.base.replicas, api.burst.max_replicas) == (found.base_replicas, found.burst_max_replicas)
     assert api.autoscaling.target_cpu == found.target_cpu
     assert design.burst_nodes == capacity.burst_nodes(
         traffic, design.zones, design.base_type, design.base_nodes, design.burst_type
@@ -127,12 +128,12 @@ def _pods(requests: Any, count: int) -> list[tuple[int, int]]:
 
 def test_pods_of_the_sample_fit_its_eks_nodes_in_a_rollout_too() -> None:
     assert PARSED.estate is not None
-    design, api = PARSED.estate.design, PARSED.api
+    design, api = estate.design(PARSED.estate), PARSED.api
     base, burst = (design.base_nodes, design.base_type), (design.burst_nodes, design.burst_type)
     wanted = {
         "burst": (_pods(api.burst.resources.requests, api.burst.max_replicas), [], *burst),
         # A quarter more while a rollout is under way: maxSurge.
-        "base": (_pods(api.base_resources.requests, math.ceil(1.25 * api.base_replicas)), SYSTEM, *base),
+        "base": (_pods(api.base.resources.requests, math.ceil(1.25 * api.base.replicas)), SYSTEM, *base),
     }
     for tier, (pods, system, count, kind) in wanted.items():
         assert _placed([*DAEMONS * count, *system, *pods], count, ALLOCATABLE[kind]), f"{tier} does not fit"

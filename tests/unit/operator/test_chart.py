@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 import bapsang_operator
-from bapsang_operator import __main__, kinds, names, spec
+from bapsang_operator import __main__, kinds, names
 from bapsang_operator.kinds import (
     BY_NAME,
     CHILDREN,
@@ -25,6 +25,7 @@ from bapsang_operator.kinds import (
     SECRET,
 )
 from bapsang_operator.metrics import Metrics
+from bapsang_operator.resource import validate
 
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "bapsang-operator"
@@ -153,7 +154,7 @@ def test_printer_columns_are_those_of_the_readme() -> None:
 def test_sample_is_valid() -> None:
     namespace, sample = yaml.safe_load_all((ROOT / "manifests/samples/community.yaml").read_text())
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert spec.validate(sample["spec"]) == []
+    assert validate(sample["spec"]) == []
 
 
 def test_every_value_of_the_chart_has_a_schema_and_a_line_in_the_readme() -> None:

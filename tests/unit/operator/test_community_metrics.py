@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from bapsang_operator.child import Manifest
 from bapsang_operator.community_metrics import CommunityMetrics, Live
 from bapsang_operator.names import ConditionType
-from bapsang_operator.schema.status import STATUS
+from bapsang_operator.resource.status import STATUS
 
 
 def _samples(*found: Live) -> list[tuple[str, tuple[str, ...]]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bapsang_operator import costing, spec
+from bapsang_operator import costing
 from bapsang_operator.cost import bill, capacity, prices
 from bapsang_operator.cost.__main__ import main
 from bapsang_operator.cost.design import (
@@ -30,6 +30,7 @@ from bapsang_operator.cost.design import (
 from bapsang_operator.cost.prices import PriceError
 from bapsang_operator.cost.report import report
 from bapsang_operator.cost.search import search
+from bapsang_operator.resource import parse
 
 from .cost_oracle import monthly
 
@@ -272,7 +273,7 @@ def test_bill_of_a_community_is_the_one_of_its_status(capsys: pytest.CaptureFixt
         text.replace("averageQPS: 232, peakQPS: 2315, cpuMicroseconds: 2000", "averageQPS: 500, cpuMicroseconds: 4000")
     )
     found = next(one for one in yaml.safe_load_all(path.read_text()) if one["kind"] == "Community")
-    made = spec.parse({**found, "metadata": {**found["metadata"], "uid": "", "generation": 1}})
+    made = parse({**found, "metadata": {**found["metadata"], "uid": "", "generation": 1}})
     assert made.estate is not None
     block = costing.assess(made, made.estate, TODAY).block
     assert block is not None

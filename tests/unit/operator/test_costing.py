@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import costing, progress, schema, status
+from bapsang_operator import costing, progress, status
 from bapsang_operator.child import Manifest
 from bapsang_operator.cost import prices
-from bapsang_operator.schema.status import STATUS
+from bapsang_operator.resource import STATUS, core
 
 from .world import Cluster, children, community
 
@@ -123,7 +123,7 @@ def test_old_prices_are_told() -> None:
 def test_block_fits_its_schema_and_adds_up() -> None:
     block = _assess(budget={"monthlyRevenueUSD": 10_000}).block
     assert block is not None
-    assert schema.validate(STATUS, {"cost": block}, "status") == []
+    assert core.validate(STATUS, {"cost": block}, "status") == []
     assert set(block) == set(STATUS["properties"]["cost"]["properties"])
     assert sum(float(row["usd"]) for row in block["rows"]) == pytest.approx(float(block["monthlyUSD"]), abs=0.1)
     assert block["asOf"] == "2026-10-01"

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import build, prewarm, progress, schema, spec, status
+from bapsang_operator import build, prewarm, progress, status
 from bapsang_operator.build import secret
 from bapsang_operator.child import Manifest
-from bapsang_operator.schema.core import Schema
+from bapsang_operator.resource import SPEC, parse, validate
+from bapsang_operator.resource.core import Schema
 
 from .field_rows import MIGRATE, ROWS, STATUS
 from .world import NOW, Cluster, children, resource
@@ -29,7 +30,7 @@ def _leaves(node: Schema, path: str = "") -> Iterator[str]:
 
 
 def test_every_field_of_the_spec_has_a_row_and_every_row_a_field() -> None:
-    assert set(_leaves(schema.SPEC)) == set(ROWS)
+    assert set(_leaves(SPEC)) == set(ROWS)
 
 
 def merged(left: Manifest, right: Manifest) -> Manifest:
@@ -53,8 +54,8 @@ def with_field(given: Manifest, path: str, value: Any) -> Manifest:
 def _world(changes: Manifest) -> dict[str, Manifest]:
     """Return by name everything that a spec leads to: children, Secrets that are generated or read, and the status."""
     found = resource(**changes)
-    assert spec.validate(found["spec"]) == []
-    wanted = prewarm.warmed(spec.parse(found), NOW)
+    assert validate(found["spec"]) == []
+    wanted = prewarm.warmed(parse(found), NOW)
     cluster = Cluster(wanted)
     made = {f"{child.key.kind} {child.key.name}": child.manifest for child in children(wanted)}
     made = {MIGRATE if name.startswith("Job c-migrate-") else name: one for name, one in made.items()}
@@ -86,7 +87,7 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def test_name_of_an_object_is_refused_unless_it_is_one(path: str, name: str) -> None:
     row = ROWS[path]
     found = resource(**with_field(merged(row.given, row.then), path, name))
-    assert [one.field for one in spec.validate(found["spec"])] == [f"spec.{path.replace('[]', '[0]')}"]
+    assert [one.field for one in validate(found["spec"])] == [f"spec.{path.replace('[]', '[0]')}"]
 
 
 @pytest.mark.parametrize("path", ROWS)

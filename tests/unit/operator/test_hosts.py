@@ -14,7 +14,7 @@ from bapsang_operator.child import Manifest
 from bapsang_operator.hosts import Hosts
 from bapsang_operator.kinds import Key, key_of
 from bapsang_operator.problems import Problem
-from bapsang_operator.spec import Community, parse
+from bapsang_operator.resource import Community, parse
 from bapsang_operator.store import CommunityKey, Store
 
 from .world import AllDigests, Cluster, condition_of, resource, status_of

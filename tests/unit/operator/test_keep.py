@@ -11,7 +11,7 @@ from bapsang_operator import build
 from bapsang_operator.keep import Keep
 from bapsang_operator.kinds import Key
 from bapsang_operator.kube import KubeError
-from bapsang_operator.spec import Community, parse
+from bapsang_operator.resource import Community, parse
 
 from .fake_kube import FakeKube
 from .world import resource

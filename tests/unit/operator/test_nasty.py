@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import documents, preview, prewarm, problems, schema, spec, status
+from bapsang_operator import documents, preview, prewarm, problems, status
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Reason
 from bapsang_operator.preview import RefusedError
 from bapsang_operator.problems import Problem
-from bapsang_operator.schema.core import Schema, Violation
-from bapsang_operator.schema.status import STATUS
+from bapsang_operator.resource import SPEC, STATUS, core, parse
+from bapsang_operator.resource.core import Schema, Violation
 
 from .nasty import FORMATS, NASTY, Generator, texts
 from .world import Cluster, children, status_of
@@ -35,20 +35,20 @@ SEEDS = range(max(1, COUNT // CHUNK))
 
 def _reconcile(resource: Manifest, now: datetime) -> None:
     """Do what passes over a new Community do, without a cluster, until nothing is left to do."""
-    wanted = prewarm.warmed(spec.parse(resource), now)
+    wanted = prewarm.warmed(parse(resource), now)
     prewarm.next_change(wanted, now)
     cluster = Cluster(wanted)
     found = [Problem(Reason.SECRET_MISSING, f"{resource['spec']}"), *problems.of_drain(wanted)]
     found += problems.of_windows(prewarm.unusable(wanted, now))
     told = status_of(cluster, found=found, windows=prewarm.openings(wanted, now), now=now)
-    assert schema.validate(STATUS, told, "status") == []
+    assert core.validate(STATUS, told, "status") == []
     for child in children(wanted):
         cluster.put(child.manifest)
     cluster.settle()
     settled = cluster.plan()
     assert settled.applies == []
     new = status_of(cluster, told, planned=settled, windows=prewarm.openings(wanted, now), now=now)
-    assert schema.validate(STATUS, new, "status") == []
+    assert core.validate(STATUS, new, "status") == []
     status.events(told, new)
 
 
@@ -115,7 +115,7 @@ def _strings(node: Schema, path: str) -> Iterator[tuple[str, Schema]]:
 
 
 def test_every_string_of_the_spec_gets_enough_texts() -> None:
-    pools = {path: texts(node) for path, node in _strings(schema.SPEC, "spec")}
+    pools = {path: texts(node) for path, node in _strings(SPEC, "spec")}
     assert all(sum(map(len, found)) >= 3 for found in pools.values()), pools
     free = [found for found in pools.values() if len(found[0]) > len(NASTY) * 0.9]
     assert len(free) >= 5

@@ -14,7 +14,7 @@ from bapsang_operator.kinds import Key, key_of
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import Component
 from bapsang_operator.reconcile import Reconciler
-from bapsang_operator.spec import parse
+from bapsang_operator.resource import parse
 from bapsang_operator.store import CommunityKey, Store
 
 from .fake_kube import FakeKube

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator import judgement, plan, prewarm, progress, spec
+from bapsang_operator import judgement, plan, prewarm, progress
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Reason
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community, parse
 
 from .world import Cluster, children, community, condition_of, reasons_of, resource, status_of
 
@@ -284,6 +284,6 @@ def test_pause_is_any_value_but_false_and_is_shown(value: str | None, status: st
     found = resource()
     if value is not None:
         found["metadata"]["annotations"] = {"bapsang.dev/paused": value}
-    told = judgement.paused(spec.parse(found))
+    told = judgement.paused(parse(found))
     assert told.status == status
     assert status == "False" or f"({value})" in told.message

@@ -18,8 +18,8 @@ from bapsang_operator.errors import KubeError
 from bapsang_operator.health import Health
 from bapsang_operator.kinds import COMMUNITY, Key, Kind, key_of
 from bapsang_operator.metrics import Metrics
+from bapsang_operator.resource import parse
 from bapsang_operator.scopes import Scopes
-from bapsang_operator.spec import parse
 from bapsang_operator.store import CommunityKey, Store
 
 from .fake_kube import FakeKube

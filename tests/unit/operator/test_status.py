@@ -15,8 +15,7 @@ from bapsang_operator.kinds import Key
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.plan import Plan
 from bapsang_operator.problems import Problem
-from bapsang_operator.schema.status import STATUS
-from bapsang_operator.spec import SecretRef
+from bapsang_operator.resource import STATUS, SecretRef
 
 from .world import NOW, Cluster, children, community, condition_of, migration_key, pod, reasons_of, status_of
 

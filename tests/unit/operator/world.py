@@ -6,13 +6,13 @@ import copy
 from datetime import UTC, datetime
 from typing import Any
 
-from bapsang_operator import build, drift, names, plan, progress, spec, status
+from bapsang_operator import build, drift, names, plan, progress, status
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.kinds import Key, key_of
 from bapsang_operator.names import Component
 from bapsang_operator.plan import Plan
 from bapsang_operator.problems import Problem
-from bapsang_operator.spec import Community
+from bapsang_operator.resource import Community, parse
 
 IMAGE = "bapsang/api:0.1.0"
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
@@ -30,7 +30,7 @@ def resource(**changes: Any) -> Manifest:
 
 
 def community(**changes: Any) -> Community:
-    return spec.parse(resource(**changes))
+    return parse(resource(**changes))
 
 
 class AllDigests(dict[tuple[str, str], str]):

@@ -26,7 +26,7 @@ from tests.waiting import eventually
 from bapsang_operator import build, quantity
 from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import BY_NAME, POD, Kind
-from bapsang_operator.spec import Community, parse
+from bapsang_operator.resource import Community, parse
 
 NODE = Kind("Node", "", "v1", "nodes")
 CONTROLLERS = ("deployment-controller", "replicaset-controller", "horizontal-pod-autoscaler-controller")

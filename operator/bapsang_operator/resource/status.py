@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bapsang_operator.schema.fields import obj, text
+from bapsang_operator.resource.nodes import obj, text
 
 #: Longest message of a condition, in characters: with a longer one the apiserver refuses the whole status.
 MAX_MESSAGE: Final = 32_768

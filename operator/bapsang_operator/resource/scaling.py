@@ -1,14 +1,16 @@
-"""`spec.prewarm` and `spec.hibernate` of a Community: scaling by the clock instead of by the load."""
+"""`spec.prewarm` of a Community: scaling by the clock instead of by the load."""
 
 from __future__ import annotations
 
 import re
 import zoneinfo
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from bapsang_operator.schema.core import Schema, rule
-from bapsang_operator.schema.fields import CRON_PATTERN, boolean, integer, matches, obj, rules, text
+from bapsang_operator.resource.core import rule
+from bapsang_operator.resource.declare import validations
+from bapsang_operator.resource.nodes import CRON_PATTERN, integer, matches, rules, text
 
 _AT_PATTERN: Final = (
     r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
@@ -45,84 +47,94 @@ def _is_moment(value: Any, _old: Any) -> bool:
     return True
 
 
-_WINDOW: Final = obj(
-    "One window: schedule, for a peak that comes again and again, or at, for a single one.",
-    {
-        "name": text(
+# An impossible date makes the function fail, which counts as a refusal.
+_DATE_EXISTS: Final = rule(
+    f"!self.matches('{_AT_PATTERN}') || timestamp(self).getFullYear() > 0",
+    lambda value, old: not _matches(_AT_PATTERN, value) or _is_moment(value, old),
+    "must be a date that exists",
+)
+_ZONE_EXISTS: Final = rule(
+    f"!self.matches('{_ZONE_PATTERN}') || timestamp('2026-01-01T00:00:00Z').getFullYear(self) > 0",
+    lambda value, old: not _matches(_ZONE_PATTERN, value) or _is_zone(value, old),
+    "must be a time zone that exists",
+)
+_WITHIN_A_DAY: Final = rule(
+    f"!self.matches('{_DURATION_PATTERN}') || duration(self) <= duration('24h')",
+    lambda value, _old: not _matches(_DURATION_PATTERN, value) or minutes(value) <= MAX_MINUTES,
+    "must be at most 24h",
+)
+
+
+@validations(
+    rule(
+        "has(self.schedule) != has(self.at)",
+        lambda value, _old: ("schedule" in value) != ("at" in value),
+        "needs exactly one of schedule and at",
+    )
+)
+@dataclass(frozen=True)
+class Window:
+    """One window: schedule, for a peak that comes again and again, or at, for a single one."""
+
+    name: Annotated[
+        str,
+        text(
             "Name of the window, for conditions and events.",
             40,
             **rules(matches(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "must be lower case letters, digits and -")),
         ),
-        "schedule": text(
+    ]
+    schedule: Annotated[
+        str | None,
+        text(
             "When it opens, as a cron schedule in timeZone. Open it some minutes before the peak: pods need to start.",
             100,
             **rules(
                 matches(CRON_PATTERN, "schedule must be five cron fields within their ranges, such as 30 17 * * *")
             ),
         ),
-        "at": text(
+    ]
+    at: Annotated[
+        str | None,
+        text(
             "When it opens, once, such as 2026-11-27T17:30:00+09:00.",
             25,
             **rules(
                 matches(_AT_PATTERN, "must be a date, a time and an offset, such as 2026-11-27T17:30:00+09:00"),
-                # An impossible date makes the function fail, which counts as a refusal.
-                rule(
-                    f"!self.matches('{_AT_PATTERN}') || timestamp(self).getFullYear() > 0",
-                    lambda value, old: not _matches(_AT_PATTERN, value) or _is_moment(value, old),
-                    "must be a date that exists",
-                ),
+                _DATE_EXISTS,
             ),
         ),
-        "timeZone": text(
+    ]
+    time_zone: Annotated[
+        str,
+        text(
             "Time zone of schedule, such as Asia/Seoul. Summer time is followed: 17:30 stays 17:30.",
             64,
             default="UTC",
             **rules(
                 matches(_ZONE_PATTERN, "must be UTC or the name of a time zone, such as Asia/Seoul"),
-                rule(
-                    f"!self.matches('{_ZONE_PATTERN}') || timestamp('2026-01-01T00:00:00Z').getFullYear(self) > 0",
-                    lambda value, old: not _matches(_ZONE_PATTERN, value) or _is_zone(value, old),
-                    "must be a time zone that exists",
-                ),
+                _ZONE_EXISTS,
             ),
         ),
-        "duration": text(
+    ]
+    duration: Annotated[
+        str,
+        text(
             "How long it stays open, such as 90m or 2h; at most 24h.",
             5,
             **rules(
                 matches(_DURATION_PATTERN, "must be minutes or hours, such as 90m or 2h"),
-                rule(
-                    f"!self.matches('{_DURATION_PATTERN}') || duration(self) <= duration('24h')",
-                    lambda value, _old: not _matches(_DURATION_PATTERN, value) or minutes(value) <= MAX_MINUTES,
-                    "must be at most 24h",
-                ),
+                _WITHIN_A_DAY,
             ),
         ),
-        "replicas": integer("Fewest burst pods while it is open.", 1, 1000),
-    },
-    required=["name", "duration", "replicas"],
-    **rules(
-        rule(
-            "has(self.schedule) != has(self.at)",
-            lambda value, _old: ("schedule" in value) != ("at" in value),
-            "needs exactly one of schedule and at",
-        )
-    ),
-)
+    ]
+    replicas: Annotated[int, integer("Fewest burst pods while it is open.", 1, 1000)]
 
-PREWARM: Final[Schema] = {
-    "type": "array",
-    "description": "Windows in which the burst tier has more pods before the load comes.",
-    "maxItems": 16,
-    "x-kubernetes-list-type": "map",
-    "x-kubernetes-list-map-keys": ["name"],
-    "items": _WINDOW,
-    "default": [],
-}
+    @property
+    def minutes(self) -> int:
+        """For how long it is open."""
+        return minutes(self.duration)
 
-HIBERNATE: Final = boolean(
-    "Stop every pod of the API and suspend the jobs, for nights and staging. Redis and MySQL keep running.", False
-)
 
 #: A rule of the whole spec, since it compares two of its parts.
 FITS: Final = rule(

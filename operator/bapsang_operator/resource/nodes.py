@@ -1,4 +1,4 @@
-"""Pieces of the Community schema that occur in several places, each with its limits and its messages."""
+"""Nodes of the CRD: kinds of values that occur in several places, each with its limits and its messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from bapsang_operator import quantity
-from bapsang_operator.schema.core import Schema, rule
+from bapsang_operator.resource.core import Schema, rule
 
 _DNS_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 HOST_PATTERN: Final = rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$"
@@ -59,6 +59,17 @@ def integer(description: str, minimum: int, maximum: int, **more: Any) -> Schema
         "maximum": maximum,
         **more,
     }
+
+
+def choice(description: str, values: list[str], **more: Any) -> Schema:
+    """Return the schema of one of several words."""
+    return {"type": "string", "description": description, "enum": values, **more}
+
+
+def array(description: str, max_items: int, items: Schema, *, key: str = "", **more: Any) -> Schema:
+    """Return the schema of a list of at most `max_items`; with `key`, the items are told apart by that field."""
+    by_key = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]} if key else {}
+    return {"type": "array", "description": description, "maxItems": max_items, **by_key, "items": items, **more}
 
 
 def boolean(description: str, default: bool) -> Schema:
@@ -115,20 +126,9 @@ def schedule(default: str) -> Schema:
     )
 
 
-def secret_ref(description: str, default_key: str) -> Schema:
-    """Return the schema of a reference to one key of a Secret in the Community's namespace."""
-    return obj(
-        description,
-        {
-            "name": object_name("Name of the Secret, in the namespace of the Community."),
-            "key": text("Key within the Secret.", 253, minLength=1, default=default_key),
-        },
-        required=["name"],
-    )
-
-
-def _quantity(description: str, default: str | None) -> Schema:
-    schema: Schema = {
+def amount(description: str) -> Schema:
+    """Return the schema of a quantity of Kubernetes: a text such as 256Mi, or a whole number."""
+    return {
         "anyOf": [{"type": "integer"}, {"type": "string"}],
         "x-kubernetes-int-or-string": True,
         "pattern": quantity.PATTERN,
@@ -137,77 +137,14 @@ def _quantity(description: str, default: str | None) -> Schema:
         "minimum": 0,
         "description": description,
     }
-    return schema if default is None else schema | {"default": default}
 
 
-def _covers(name: str) -> Schema:
-    def twin(value: Any, _old: Any) -> bool:
-        limits, requests = value.get("limits", {}), value.get("requests", {})
-        return (
-            name not in limits or name not in requests or quantity.parse(limits[name]) >= quantity.parse(requests[name])
-        )
-
-    return rule(
-        f"!has(self.limits) || !has(self.limits.{name}) || !has(self.requests) || !has(self.requests.{name}) || "
-        f"quantity(string(self.limits.{name})).compareTo(quantity(string(self.requests.{name}))) >= 0",
-        twin,
-        f"limits.{name} must be at least requests.{name}",
-        ".limits",
-    )
-
-
-def resources(what: str, *, cpu: str, memory: str, memory_limit: str) -> Schema:
-    """Return the schema of the resources of one container; there is no default CPU limit, because it only throttles."""
-    return obj(
-        f"Compute resources of {what}.",
-        {
-            "requests": obj(
-                "What the scheduler reserves.",
-                {
-                    "cpu": _quantity("CPU cores, such as 100m or 2.", cpu),
-                    "memory": _quantity("Memory, such as 256Mi.", memory),
-                },
-                default={},
-            ),
-            "limits": obj(
-                "What the container may use at most. No CPU limit is set unless you set one.",
-                {
-                    "cpu": _quantity("CPU cores, such as 500m or 2.", None),
-                    "memory": _quantity("Memory, such as 512Mi.", memory_limit),
-                },
-                default={},
-            ),
-        },
-        default={},
-        **{"x-kubernetes-validations": [_covers("cpu"), _covers("memory")]},
-    )
-
-
-def volume(what: str, size: str) -> Schema:
-    """Return the schema of a volume. It never shrinks or moves, which the operator compares with the live claim: the
-    spec before may have asked for what never came about."""
-    return obj(
-        f"Volume of {what}.",
-        {
-            "size": text(
-                "Size, such as 5Gi. A volume only grows, and only where its StorageClass allows it.",
-                20,
-                default=size,
-                pattern=quantity.PATTERN,
-            ),
-            "storageClassName": text(
-                "StorageClass; the cluster's default class when absent. A volume that exists keeps its own.", 253
-            ),
-        },
-        default={},
-    )
-
-
-def string_map(description: str, max_entries: int) -> Schema:
-    """Return the schema of a map from strings to strings."""
+def string_map(description: str, max_entries: int, longest: int = 4096, **more: Any) -> Schema:
+    """Return the schema of a map from strings to strings of at most `longest` characters."""
     return {
         "type": "object",
         "description": description,
         "maxProperties": max_entries,
-        "additionalProperties": {"type": "string", "maxLength": 4096},
+        "additionalProperties": {"type": "string", "maxLength": longest},
+        **more,
     }
