@@ -73,8 +73,7 @@ def _refused(constant: str) -> Any:
 
 def _integer(text: str) -> Any:
     # Longer texts are beyond an int64, and Python refuses to parse the longest.
-    number = int(text) if len(text) < 25 else None
-    return number if number in _INT64 else _float(text)
+    return int(text) if len(text) < 25 and int(text) in _INT64 else _float(text)
 
 
 def _float(text: str) -> float:

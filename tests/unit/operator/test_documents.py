@@ -95,6 +95,17 @@ def test_what_json_could_not_carry_is_refused(text: str, words: str) -> None:
         documents.read(text.encode())
 
 
+@pytest.mark.parametrize("digits", [19, 20, 24, 25, 300, 5000])
+def test_number_beyond_an_int64_is_a_float_or_refused(digits: int) -> None:
+    for text in ("9" * digits, "-" + "9" * digits):
+        if digits < 300:
+            assert _read(f'{{"value": {text}}}') == {"value": float(text)} == _read(f"value: {text}")
+        elif digits > 400:
+            assert _read(f"value: {text}") == {"value": text}
+            with pytest.raises(UnreadableError, match="too large"):
+                documents.read(f'{{"value": {text}}}'.encode())
+
+
 def test_aliases_within_aliases_are_counted_as_often_as_they_are_named() -> None:
     levels = [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, 10)]
     with pytest.raises(UnreadableError, match=str(MAX_VALUES)):

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bapsang_operator import documents, preview, prewarm, problems, status
 from bapsang_operator.child import Manifest
@@ -121,6 +123,46 @@ def test_every_string_of_the_spec_gets_enough_texts() -> None:
     assert len(free) >= 5
     assert len(set(NASTY)) == len(NASTY)
     assert len(set(FORMATS)) == len(FORMATS)
+
+
+_TEXT = st.text(max_size=9) | st.sampled_from(NASTY + FORMATS)
+_ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _spoiled(seed: int, metadata: Manifest, part: Manifest, whole: Manifest) -> Manifest:
+    found = Generator(seed).resource()
+    return found | {"metadata": found["metadata"] | metadata, "spec": found["spec"] | part} | whole
+
+
+def _at_most_one(keys: list[str], values: st.SearchStrategy[Any]) -> st.SearchStrategy[Manifest]:
+    """A map with one of the keys, or, twice as often, none."""
+    one = st.dictionaries(st.sampled_from(keys), values, min_size=1, max_size=1)
+    return st.sampled_from([one, st.just({}), st.just({})]).flatmap(lambda chosen: chosen)
+
+
+_DOCUMENT = st.builds(
+    _spoiled,
+    st.integers(0, 99),
+    _at_most_one(
+        ["name", "namespace", "labels", "annotations", "ownerReferences"],
+        _ANY | st.dictionaries(_TEXT, _TEXT, max_size=2),
+    ),
+    _at_most_one([*SPEC["properties"], "x"], _ANY),
+    _at_most_one(["apiVersion", "metadata", "spec", "status", "items"], _ANY),
+)
+
+
+@given(document=_DOCUMENT)
+@settings(max_examples=max(100, COUNT // 10), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_any_document_is_planned_or_refused_by_its_fields(document: Manifest) -> None:
+    for read in documents.read(json.dumps(document).encode()):
+        for resource in preview.communities(read):
+            violations = _refusals(resource)
+            assert all(one.field and one.message for one in violations)
 
 
 def test_generated_resources_are_written_and_read_back() -> None:
