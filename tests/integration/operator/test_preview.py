@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import json
+import os
 from typing import Any
 
 import pytest
+from tests.unit.operator.nasty import Generator
 
-from bapsang_operator import drift, names, preview
+from bapsang_operator import documents, drift, names, preview
 from bapsang_operator.kinds import BY_NAME, COMMUNITY
 
 from .client import Client
 from .namespace import Namespace, resource
 
 Object = dict[str, Any]
+#: Generated resources that are compared; the nightly part `long-operator` has more.
+COUNT = int(os.environ.get("BAPSANG_TEST_NASTY", "200")) // 4
 
 
 def _name(manifest: Object) -> tuple[str, str]:
@@ -60,9 +65,10 @@ CASES: dict[str, Object] = {
 
 
 def _admitted(manifest: Object) -> tuple[Object | None, list[str]]:
-    """Return the spec that plan takes, or the fields that it refuses."""
+    """Return the spec that plan takes from a file, or the fields that it refuses."""
+    (read,) = documents.read(json.dumps(manifest).encode())
     try:
-        return preview.admitted(manifest, [])["spec"], []
+        return preview.admitted(read, [])["spec"], []
     except preview.RefusedError as error:
         return None, [one.field for one in error.violations]
 
@@ -107,3 +113,17 @@ def test_plan_judges_metadata_as_the_apiserver_does(client: Client, up: Namespac
     answer = client.create(COMMUNITY, manifest, dryRun="All")
     _, refused = _admitted(manifest)
     assert answer.status_code in ({400, 422} if refused else {201}), answer.text
+
+
+@pytest.mark.parametrize("is_spoiled", [False, True], ids=["as generated", "spoiled"])
+def test_plan_judges_nasty_resources_as_the_apiserver_does(client: Client, up: Namespace, is_spoiled: bool) -> None:
+    generator = Generator(7)
+    for number in range(COUNT):
+        manifest = generator.resource()
+        manifest["metadata"] = resource(up.name, "other")["metadata"]
+        if is_spoiled:
+            generator.spoil(manifest, number)
+        answer = client.create(COMMUNITY, manifest, dryRun="All")
+        spec, refused = _admitted(manifest)
+        assert answer.status_code in ({400, 422} if refused else {201}), (manifest["spec"], answer.text, refused)
+        assert answer.json().get("spec") == spec

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import random
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 from hypothesis import HealthCheck, given, settings
@@ -171,6 +172,15 @@ def texts(node: Schema) -> list[list[str]]:
     return [found for found in lists if found]
 
 
+def _places(value: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
+    """Yield every object or list with each of its keys and the path of what is there."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        where = f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}"
+        yield value, key, where
+        yield from _places(item, where)
+
+
 #: What `texts` returned, by the node's id.
 _POOLS: Final[dict[int, list[list[str]]]] = {}
 
@@ -192,6 +202,13 @@ class Generator:
                     "metadata": self._metadata(),
                     "spec": found,
                 }
+
+    def spoil(self, resource: Manifest, number: int) -> str:
+        """Put something else in one place of the spec, and return its path; which place and what follow from `number`."""
+        places = list(_places(resource["spec"], "spec"))
+        holder, key, where = places[number % len(places)]
+        holder[key] = (self.text(), [], {}, {"": self.text()}, -1, 0.5, True, 10**30, [[]])[number % 9]
+        return where
 
     def text(self) -> str:
         """Return any nasty text."""

@@ -69,15 +69,6 @@ def test_nothing_raises_on_a_resource_that_the_crd_accepts(seed: int) -> None:
         assert found.dropped == []
 
 
-def _places(value: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
-    """Yield every object or list with each of its keys and the path of what is there."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        where = f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}"
-        yield value, key, where
-        yield from _places(item, where)
-
-
 def _refusals(resource: Manifest) -> list[Violation]:
     try:
         preview.preview(resource)
@@ -93,9 +84,7 @@ def test_every_refusal_of_a_spoiled_resource_names_a_field(seed: int) -> None:
     refused: Counter[bool] = Counter()
     for number in range(min(COUNT, CHUNK)):
         resource = generator.resource()
-        places = list(_places(resource["spec"], "spec"))
-        holder, key, where = places[number % len(places)]
-        holder[key] = (generator.text(), [], {}, {"": generator.text()}, -1, 0.5, True, 10**30, [[]])[number % 9]
+        where = generator.spoil(resource, number)
         violations = _refusals(copy.deepcopy(resource))
         refused[bool(violations)] += 1
         assert all(one.field.startswith("spec") and one.message for one in violations), violations
