@@ -89,7 +89,11 @@ def _with_defaults(node: Schema, defaults: Mapping[str, Any]) -> Schema:
 
 def _description(part: type) -> str:
     """Return the first paragraph of the docstring: what follows is for those who read the code."""
-    return " ".join(inspect.cleandoc(part.__doc__ or "").partition("\n\n")[0].split())
+    words = inspect.cleandoc(part.__doc__ or "")
+    # What a dataclass without a docstring is given. `python -OO` takes all of them away, which only `crd` would miss.
+    if words.startswith(f"{part.__name__}(") and sys.flags.optimize < 2:
+        raise TypeError(f"{part.__name__} needs a docstring: its first paragraph is the description in the CRD")
+    return " ".join(words.partition("\n\n")[0].split())
 
 
 @functools.cache
@@ -107,7 +111,10 @@ def _field(attribute: str, hint: Any) -> Field | None:
         return None
     optional, kind = _without_none(kind)
     is_part = is_dataclass(kind)
-    node = next((one for one in beside if isinstance(one, dict)), None) or node_of(kind)
+    node = next((one for one in beside if isinstance(one, dict)), None)
+    if node is None and not is_part:
+        raise TypeError(f"{attribute} needs a node beside its type: Annotated[…, text(…)], integer(…) or another one")
+    node = node or node_of(kind)
     if is_part and not optional:
         node = {"type": "object", "description": node["description"], "default": _of_rules(node), **node}
     is_map = get_origin(kind) is Mapping or kind is Mapping

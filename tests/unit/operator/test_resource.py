@@ -94,6 +94,26 @@ def test_view_has_defaults_and_knows_where_it_was_found() -> None:
         found.flag = True  # type: ignore[misc]
 
 
+@dataclass(frozen=True)
+class Undescribed:
+    word: Annotated[str, text("A word.", 9)]
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A part with a field that the CRD could not bound."""
+
+    word: str
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [(Undescribed, "Undescribed needs a docstring"), (Bare, "word needs a node")]
+)
+def test_incomplete_declaration_is_refused_with_what_it_needs(part: type, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        node_of(part)
+
+
 def _parts(part: type) -> Iterator[type]:
     """Yield a part and all within it."""
     yield part
