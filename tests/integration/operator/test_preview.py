@@ -18,7 +18,7 @@ from .namespace import Namespace, resource
 
 Object = dict[str, Any]
 #: Generated resources that are compared; the nightly part `long-operator` has more.
-COUNT = int(os.environ.get("BAPSANG_TEST_NASTY", "200")) // 4
+COUNT = int(os.environ.get("BAPSANG_TEST_NASTY", "400")) // 8
 
 
 def _name(manifest: Object) -> tuple[str, str]:
