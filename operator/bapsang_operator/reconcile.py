@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -20,6 +20,7 @@ from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import EventReason, Reason
 from bapsang_operator.nodes import Nodes
 from bapsang_operator.problems import Problem
+from bapsang_operator.reporter import Reporter
 from bapsang_operator.resource import Community, parse, validate
 from bapsang_operator.rivals import Rivals
 from bapsang_operator.store import CommunityKey, Store
@@ -33,8 +34,6 @@ _log = logging.getLogger(__name__)
 _PASS_SECONDS = 60
 #: What a pass that ended badly may take to say so; together they stay below what counts as a stuck worker.
 _REPORT_SECONDS = 20
-#: For so long the same restoring is told by one Event.
-_SAME_EVENT_SECONDS = 600
 
 
 def _now() -> datetime:
@@ -78,9 +77,9 @@ class Reconciler:
         self._executor = Executor(kube, store, metrics)
         self._nodes = Nodes(kube, now)
         self._rivals = Rivals(kube)
+        self._reporter = Reporter(kube, store, now)
         self._uids: dict[CommunityKey, str] = {}
         self._settled: dict[CommunityKey, _Basis] = {}
-        self._told: dict[CommunityKey, dict[str, float]] = {}
 
     async def __call__(self, key: CommunityKey) -> bool:
         """Reconcile one Community; False when it should be tried again soon."""
@@ -124,7 +123,9 @@ class Reconciler:
         if violations:
             found = [Problem(Reason.INVALID_SPEC, str(violation)) for violation in violations]
             old = resource.get("status", {})
-            await self._report(resource, status.invalid(resource["metadata"]["generation"], found, old, self._now()))
+            await self._reporter.report(
+                resource, status.invalid(resource["metadata"]["generation"], found, old, self._now())
+            )
             return "success"
         now = self._now()
         community = prewarm.warmed(parse(resource), now)
@@ -192,8 +193,10 @@ class Reconciler:
         restored += [f"{secret}: its other keys follow the changed password." for secret in kept.renewed]
         told = [status.Event("Normal", EventReason.CHILD_REWRITTEN, text) for text in outcome.rewritten]
         told += [status.Event("Normal", EventReason.POD_REPLACED, text) for text in outcome.replaced]
-        told += [status.Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._untold(key, restored)]
-        await self._report(resource, new, told)
+        told += [
+            status.Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._reporter.untold(key, restored)
+        ]
+        await self._reporter.report(resource, new, told)
         if failed:
             return "error"
         # Objects without our label are not watched: look again soon instead of being told that they are gone.
@@ -234,35 +237,14 @@ class Reconciler:
                     return
                 generation, old = resource["metadata"]["generation"], resource.get("status", {})
                 new = status.internal_error(generation, problems.of_exception(error), old, self._now())
-                await self._report(resource, new)
+                await self._reporter.report(resource, new)
         except Exception as second:
             _log.warning("error not reported", extra={"community": "/".join(key), "error": repr(second)[:200]})
-
-    def _untold(self, key: CommunityKey, texts: list[str]) -> list[str]:
-        """Return the texts that were not told a short while ago: whoever undoes our work again and again must not fill
-        etcd with Events."""
-        now = self._now().timestamp()
-        recent = {text: at for text, at in self._told.get(key, {}).items() if now - at < _SAME_EVENT_SECONDS}
-        fresh = [text for text in texts if text not in recent]
-        self._told[key] = recent | dict.fromkeys(fresh, now)
-        return fresh
-
-    async def _report(self, resource: Manifest, new: Manifest, told: Iterable[status.Event] = ()) -> None:
-        old = resource.get("status", {})
-        if new != old:
-            self._store.put(await self._kube.write_status(resource, new))
-        for event in [*told, *status.events(old, new)]:
-            try:
-                await self._kube.post_event(_event(resource, event, self._now()))
-            except KubeError as error:
-                # The status is written, so the next pass would not post it either: an Event is no reason for one.
-                _log.warning("event not posted", extra={"event": event.reason, "error": str(error)})
-                return
 
     def _forget(self, key: CommunityKey) -> None:
         self._store.forget(key)
         self._settled.pop(key, None)
-        self._told.pop(key, None)
+        self._reporter.forget(key)
         self._executor.forget(key)
         uid = self._uids.pop(key, None)
         if uid is not None:
@@ -276,29 +258,3 @@ def _waiting(child: Child) -> Child:
 
 def _scaled_object(community: Community) -> Key:
     return Key(SCALED_OBJECT.name, community.namespace, names.api_burst(community.name))
-
-
-def _event(resource: Manifest, event: status.Event, now: datetime) -> Manifest:
-    metadata = resource["metadata"]
-    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
-        "involvedObject": {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "name": metadata["name"],
-            "namespace": metadata["namespace"],
-            "uid": metadata["uid"],
-            "resourceVersion": metadata["resourceVersion"],
-        },
-        "type": event.type,
-        "reason": str(event.reason),
-        "message": event.message[:1024],
-        "source": {"component": names.MANAGER},
-        "reportingComponent": names.MANAGER,
-        "firstTimestamp": stamp,
-        "lastTimestamp": stamp,
-        "count": 1,
-    }

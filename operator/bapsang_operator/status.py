@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from bapsang_operator import costing, judgement, kstatus, names
+from bapsang_operator import conditions, costing, judgement, kstatus, names
 from bapsang_operator.child import Gate, Manifest
 from bapsang_operator.judgement import Judgement
 from bapsang_operator.names import ConditionType, EventReason, Reason
@@ -16,7 +15,6 @@ from bapsang_operator.prewarm import Opening
 from bapsang_operator.problems import Problem
 from bapsang_operator.progress import MigrationState, Progress
 from bapsang_operator.resource import Community
-from bapsang_operator.resource.status import MAX_MESSAGE
 
 _PROBLEMS_SHOWN = 5
 
@@ -79,7 +77,7 @@ def compute(seen: Seen, old: Manifest, now: datetime) -> Manifest:
             "ready": progress.base.ready + progress.burst.ready,
         },
         "migration": {"hash": progress.job.rpartition("-")[2], "state": progress.migration.value},
-        "conditions": _conditions(judgements, community.generation, old, now),
+        "conditions": conditions.made(judgements, community.generation, old, now),
     }
     image = progress.base.image if progress.base.rolled_out else old.get("image")
     if image is not None:
@@ -110,26 +108,22 @@ def _halted(generation: int, blocked: str, problems: list[Problem], old: Manifes
     }
     gone = {ConditionType.RECONCILING, *judgements}
     kept = [condition for condition in old.get("conditions", ()) if condition["type"] not in gone]
-    changed = _conditions(judgements, generation, old, now)
+    changed = conditions.made(judgements, generation, old, now)
     # By text: a newer version may have written types that this one does not know, and must not raise after a rollback.
     order = {kind.value: place for place, kind in enumerate(ConditionType)}
-    conditions = sorted([*kept, *changed], key=lambda condition: order.get(condition["type"], len(order)))
-    return {**old, "conditions": conditions}
+    found = sorted([*kept, *changed], key=lambda condition: order.get(condition["type"], len(order)))
+    return {**old, "conditions": found}
 
 
 def events(old: Manifest, new: Manifest) -> list[Event]:
     """Return the Events that the change from `old` to `new` deserves: transitions only, never a state that lasts."""
-    before, after = _by_type(old), _by_type(new)
+    before, after = conditions.by_type(old), conditions.by_type(new)
     found = []
     for kind, condition in after.items():
         event = _transition(kind, before.get(kind), condition)
         if event is not None:
             found.append(event)
     return found
-
-
-def _by_type(status: Manifest) -> dict[str, Manifest]:
-    return {condition["type"]: condition for condition in status.get("conditions", ())}
 
 
 def _transition(kind: str, before: Manifest | None, after: Manifest) -> Event | None:
@@ -162,31 +156,6 @@ def _transition(kind: str, before: Manifest | None, after: Manifest) -> Event | 
             if status == "False" and was == "True":
                 return Event("Normal", EventReason.RECOVERED, message)
     return None
-
-
-def _conditions(
-    judgements: dict[ConditionType, Judgement], generation: int, old: Manifest, now: datetime
-) -> list[dict[str, Any]]:
-    before = _by_type(old)
-    stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    found = []
-    for kind in ConditionType:
-        judged = judgements.get(kind)
-        if judged is None:
-            continue
-        earlier = before.get(kind)
-        kept = earlier is not None and earlier["status"] == judged.status
-        found.append(
-            {
-                "type": kind.value,
-                "status": judged.status,
-                "reason": judged.reason.value,
-                "message": judged.message[:MAX_MESSAGE],
-                "lastTransitionTime": earlier["lastTransitionTime"] if kept and earlier is not None else stamp,
-                "observedGeneration": generation,
-            }
-        )
-    return found
 
 
 def _ready(seen: Seen, old: Manifest) -> Judgement:
@@ -249,7 +218,7 @@ def _is_started(plan: Plan) -> bool:
 def _is_settled(old: Manifest) -> bool:
     """Tell whether the last rollout came to its end. From then on pods that come and go, by the autoscaler or with a
     node, are no rollout; only a change that is applied begins another one."""
-    before = _by_type(old).get(ConditionType.PROGRESSING)
+    before = conditions.by_type(old).get(ConditionType.PROGRESSING)
     return before is not None and before["reason"] in _DONE
 
 

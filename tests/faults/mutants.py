@@ -26,7 +26,14 @@ from tests import nightly_parts
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "operator" / "bapsang_operator"
 BUILDERS = sorted(path.name for path in (PACKAGE / "build").glob("*.py"))
-TARGETS = ["plan.py", "status.py", "judgement.py", "prewarm.py", *(f"build/{name}" for name in BUILDERS)]
+TARGETS = [
+    "plan.py",
+    "status.py",
+    "conditions.py",
+    "judgement.py",
+    "prewarm.py",
+    *(f"build/{name}" for name in BUILDERS),
+]
 #: In rounds, the quick ones first: most breaks are noticed by these.
 ROUNDS = (("build", "autoscale", "stores", "fields", "conditions"), ("status", "storage", "costing", "plan", "prewarm"))
 #: Loaded once, before the first fork: what the tests import and no mutant changes.

@@ -98,11 +98,11 @@ def test_secrets_are_neither_watched_nor_listed() -> None:
     assert _rights()["", "secrets"].isdisjoint({"list", "watch", "delete", "update"})
 
 
-def test_only_kube_and_credentials_open_connections() -> None:
+def test_only_transport_and_credentials_open_connections() -> None:
     users = {path.name for path in SOURCES.rglob("*.py") if "ClientSession(" in path.read_text()}
     assert users == {"credentials.py"}
     senders = {path.name for path in SOURCES.rglob("*.py") if "_session.request(" in path.read_text()}
-    assert senders == {"kube.py"}
+    assert senders == {"transport.py"}
 
 
 def test_operator_folder_is_no_package() -> None:
