@@ -125,7 +125,9 @@ def test_who_may_edit_a_namespace_may_edit_its_communities(
         verbs = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
         command = [*kubectl, "auth", "can-i", f"--as={user}"]
         answers = {
-            verb: subprocess.run([*command, verb, "communities.bapsang.dev"], capture_output=True, text=True)
+            verb: subprocess.run(
+                [*command, verb, "communities.bapsang.dev"], capture_output=True, text=True, timeout=60
+            )
             for verb in verbs
         }
         return {verb for verb, answer in answers.items() if answer.stdout == "yes\n"}

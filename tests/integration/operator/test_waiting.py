@@ -43,7 +43,7 @@ def start(control_plane: ControlPlane, namespace: Namespace) -> Iterator[Run]:
     yield run
     for process in started:
         process.kill()
-        process.communicate()
+        process.communicate(timeout=60)
 
 
 def _ended(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str]:

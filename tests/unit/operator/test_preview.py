@@ -101,7 +101,7 @@ def test_output_does_not_depend_on_hash_seed_locale_or_time_zone(tmp_path: Path)
     command = [sys.executable, "-m", "bapsang_operator", "plan", str(file)]
     path = ":".join(sys.path)
     outputs = {
-        subprocess.run(command, env={"PYTHONPATH": path, **more}, capture_output=True, check=True).stdout
+        subprocess.run(command, env={"PYTHONPATH": path, **more}, capture_output=True, check=True, timeout=60).stdout
         for more in (
             {"PYTHONHASHSEED": "1", "LC_ALL": "C", "PYTHONUTF8": "0"},
             {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Seoul"},
