@@ -65,8 +65,8 @@ def test_every_right_is_used_and_every_use_is_a_right(
     assert client.create(BY_NAME["ConfigMap"], config).is_success
     namespace.community(storage={"bucket": "media"}, api={"burst": {"headroom": 1}, "env": [variable]})
     first = namespace.bring_up()
-    labels = {LABEL_MANAGED_BY: MANAGER, LABEL_COMMUNITY: "c", LABEL_COMPONENT: "redis"}
-    pod = {"metadata": {"name": "c-redis-0", "namespace": namespace.name, "labels": labels}}
+    labels = {LABEL_MANAGED_BY: MANAGER, LABEL_COMMUNITY: "c", LABEL_COMPONENT: "mysql"}
+    pod = {"metadata": {"name": "c-mysql-0", "namespace": namespace.name, "labels": labels}}
     pod["spec"] = {"containers": [{"name": "x", "image": "x"}], "nodeName": "a-node"}
     assert client.create(POD, pod).is_success
     requests = {"prometheusUrl": "http://prometheus", "requestsPerPod": 50}

@@ -49,7 +49,7 @@ class Load:
     def __init__(self, community: Community) -> None:
         traffic, scaling = community.estate.traffic, community.api.autoscaling
         self.rate, self.peak = float(traffic.average_qps), float(traffic.peak_qps)
-        self._cpu_ms = traffic.cpu_ms_per_request
+        self._cpu_ms = traffic.cpu_microseconds / 1000
         request = float(1000 * quantity.parse(community.api.burst.resources.requests["cpu"]))
         self.target = request * scaling.target_cpu / 100  # millicores of a pod
         self.per_pod = math.floor(self.target / self._cpu_ms)  # requests a second
