@@ -75,6 +75,9 @@ ACCESS_KEY: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 #: Longest Community name: `<name>-image-collector` names a CronJob, and those end at 52 characters.
 MAX_NAME: Final = 36
 
+#: Seconds after the drain of an API pod until the kubelet kills: requests in flight get 10, closing 5, a busy node 2.
+ENDING_SECONDS: Final = 17
+
 
 class Component(StrEnum):
     """Values of the component label; each names one kind of pod."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from bapsang_operator import names
-from bapsang_operator.build import meta, placement, pod, wiring
+from bapsang_operator.build import meta, placement, pod, template, wiring
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community, Resources, SecretRef
@@ -15,8 +15,6 @@ from bapsang_operator.resource import Community, Resources, SecretRef
 CONTAINER = "api"
 #: Seconds at the end of the drain in which the process knows of it: readiness fails and answers close their connections.
 CLOSING_SECONDS = 5
-#: Seconds after the drain until the kubelet kills: requests in flight get 10, closing 5, a busy node 2.
-ENDING_SECONDS = 17
 
 
 def drain(community: Community) -> tuple[int, int]:
@@ -112,22 +110,25 @@ def _deployment(
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
             "progressDeadlineSeconds": 300,
             "revisionHistoryLimit": 3,
-            "template": {
-                "metadata": {
-                    "labels": meta.labels(community, Component.API, **{names.LABEL_TIER: tier}),
-                    "annotations": {names.ANNOTATION_SECRETS: checksum(secrets, digests)},
+            "template": template.overlaid(
+                {
+                    "metadata": {
+                        "labels": meta.labels(community, Component.API, **{names.LABEL_TIER: tier}),
+                        "annotations": {names.ANNOTATION_SECRETS: checksum(secrets, digests)},
+                    },
+                    "spec": pod.spec(
+                        pod.API_USER,
+                        [_container(community, resources)],
+                        _volumes(community),
+                        serviceAccountName=names.api(community.name),
+                        tolerations=placement.tolerations(community, spot=tier == "burst"),
+                        terminationGracePeriodSeconds=community.api.drain_seconds + names.ENDING_SECONDS,
+                        **place,
+                        **placement.spread(community, Component.API, tier),
+                    ),
                 },
-                "spec": pod.spec(
-                    pod.API_USER,
-                    [_container(community, resources)],
-                    _volumes(community),
-                    serviceAccountName=names.api(community.name),
-                    tolerations=placement.tolerations(community, spot=tier == "burst"),
-                    terminationGracePeriodSeconds=community.api.drain_seconds + ENDING_SECONDS,
-                    **place,
-                    **placement.spread(community, Component.API, tier),
-                ),
-            },
+                community.api.pod_template,
+            ),
         },
     }
 

@@ -20,7 +20,7 @@ def image_collector(community: Community, digests: wiring.Digests) -> Child:
         suspend=collector.suspend or community.hibernate,
         # A bucket that nobody has tidied for long takes its time.
         seconds=3600,
-        template=job.template_spec(
+        spec=job.template_spec(
             community,
             Component.IMAGE_COLLECTOR,
             ["image-collector", "--older-than", str(collector.grace_hours)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bapsang_operator import names
-from bapsang_operator.build import meta, placement, pod
+from bapsang_operator.build import meta, placement, pod, template
 from bapsang_operator.child import Child, Gate
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community
@@ -38,19 +38,22 @@ def headroom(community: Community, replicas: int) -> Child:
                 # Never more of them than asked for: a surge would make a node autoscaler buy a node.
                 "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": "100%"}},
                 "revisionHistoryLimit": 1,
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": pod.spec(
-                        pod.API_USER,
-                        [container],
-                        [],
-                        priorityClassName=names.HEADROOM_PRIORITY_CLASS,
-                        terminationGracePeriodSeconds=GRACE_SECONDS,
-                        tolerations=placement.tolerations(community, spot=True),
-                        **placement.spot(community),
-                        **placement.spread(community, Component.HEADROOM),
-                    ),
-                },
+                "template": template.placed(
+                    {
+                        "metadata": {"labels": labels},
+                        "spec": pod.spec(
+                            pod.API_USER,
+                            [container],
+                            [],
+                            priorityClassName=names.HEADROOM_PRIORITY_CLASS,
+                            terminationGracePeriodSeconds=GRACE_SECONDS,
+                            tolerations=placement.tolerations(community, spot=True),
+                            **placement.spot(community),
+                            **placement.spread(community, Component.HEADROOM),
+                        ),
+                    },
+                    community.api.pod_template,
+                ),
             },
         },
         # The image is known to start by then, and the real pods have had their choice of places.

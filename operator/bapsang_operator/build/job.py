@@ -6,10 +6,11 @@ import hashlib
 from typing import Final
 
 from bapsang_operator import names
-from bapsang_operator.build import meta, placement, pod
+from bapsang_operator.build import meta, placement, pod, template
 from bapsang_operator.child import Child, Gate, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community, Resources, SecretRef
+from bapsang_operator.resource.pods import JOBS
 
 #: Jobs move rows, they do not serve: their size does not follow the API's.
 _RESOURCES = Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "384Mi"})
@@ -56,6 +57,11 @@ def template_spec(community: Community, component: Component, args: list[str], e
     )
 
 
+def overlaid(community: Community, built: Manifest) -> Manifest:
+    """Return the pod template of a job with `spec.jobs.podTemplate` over it; containers of other jobs are left out."""
+    return template.overlaid(built, community.jobs.pod_template, others=JOBS)
+
+
 def cron(
     community: Community,
     name: str,
@@ -64,14 +70,14 @@ def cron(
     schedule: str,
     suspend: bool,
     seconds: int,
-    template: Manifest,
+    spec: Manifest,
     missing: tuple[SecretRef, ...],
 ) -> Child:
     """Return a CronJob whose runs may take `seconds`, after a wait of `offset`. It follows the migration: it runs the new
     image on the new tables."""
     labels = meta.labels(community, component)
-    (container,) = template["containers"]
-    late = template | {"containers": [container | {"command": [*WAIT, str(offset(community))]}]}
+    (container,) = spec["containers"]
+    late = spec | {"containers": [container | {"command": [*WAIT, str(offset(community))]}]}
     return Child(
         {
             "apiVersion": "batch/v1",
@@ -94,7 +100,7 @@ def cron(
                         "backoffLimit": 0,
                         "podFailurePolicy": IGNORE_DISRUPTIONS,
                         "activeDeadlineSeconds": seconds,
-                        "template": {"metadata": {"labels": dict(labels)}, "spec": late},
+                        "template": overlaid(community, {"metadata": {"labels": dict(labels)}, "spec": late}),
                     },
                 },
             },

@@ -26,7 +26,7 @@ def like_sync(community: Community, digests: wiring.Digests) -> Child:
         schedule=sync.schedule,
         suspend=sync.suspend or community.hibernate,
         seconds=ACTIVE_SECONDS,
-        template=job.template_spec(
+        spec=job.template_spec(
             community,
             Component.LIKE_SYNC,
             ["like-sync", "--batch-size", str(sync.batch_size), "--deadline", str(deadline(community))],

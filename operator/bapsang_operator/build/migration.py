@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from typing import Any
 
 from bapsang_operator import names
 from bapsang_operator.build import job, meta, wiring
@@ -24,9 +25,11 @@ def digest(community: Community, digests: wiring.Digests, claim: str) -> str:
     everybody may read the name of a Job, and could try passwords against a plain hash of the URL.
     """
     writer, key = wiring.database(community), wiring.signing_key(community)
-    values = [community.image, *_ARGS, digests.get((writer.name, writer.key), ""), claim]
+    values: list[Any] = [community.image, *_ARGS, digests.get((writer.name, writer.key), ""), claim]
+    # A Job cannot be changed: one that waits for a pull secret would not get it. Absent where nothing is laid over it.
+    values += [community.jobs.pod_template] if community.jobs.pod_template else []
     secret = digests.get((key.name, key.key), "")
-    return hmac.new(secret.encode(), json.dumps(values).encode(), hashlib.sha256).hexdigest()[:8]
+    return hmac.new(secret.encode(), json.dumps(values, sort_keys=True).encode(), hashlib.sha256).hexdigest()[:8]
 
 
 def earlier_digest(community: Community) -> str:
@@ -47,10 +50,13 @@ def migration(community: Community, digests: wiring.Digests, claim: str) -> Chil
                 "backoffLimit": 2,
                 "activeDeadlineSeconds": 900,
                 "podFailurePolicy": job.IGNORE_DISRUPTIONS,
-                "template": {
-                    "metadata": {"labels": meta.labels(community, Component.MIGRATE)},
-                    "spec": job.template_spec(community, Component.MIGRATE, _ARGS, wiring.store_env(community)),
-                },
+                "template": job.overlaid(
+                    community,
+                    {
+                        "metadata": {"labels": meta.labels(community, Component.MIGRATE)},
+                        "spec": job.template_spec(community, Component.MIGRATE, _ARGS, wiring.store_env(community)),
+                    },
+                ),
             },
         },
         Gate.DATABASE,

@@ -50,6 +50,7 @@ def children(community: Community, digests: wiring.Digests) -> list[Child]:
             ),
             {ANNOTATION_SECRETS: api.checksum(secrets, digests)},
             wiring.missing(secrets, digests),
+            community.database.pod_template,
         ),
     ]
 

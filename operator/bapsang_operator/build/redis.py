@@ -66,6 +66,7 @@ def children(community: Community, digests: wiring.Digests) -> list[Child]:
             ),
             {ANNOTATION_SECRETS: api.checksum(secrets, digests)},
             wiring.missing(secrets, digests),
+            community.redis.pod_template,
         ),
     ]
 

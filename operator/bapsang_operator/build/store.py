@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from bapsang_operator import names
-from bapsang_operator.build import meta
+from bapsang_operator.build import meta, template
 from bapsang_operator.child import Child, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community, SecretRef, Volume
@@ -59,6 +60,7 @@ def stateful_set(
     template_spec: Manifest,
     annotations: Manifest,
     missing: tuple[SecretRef, ...],
+    patch: Mapping[str, Any],
 ) -> Child:
     """Return the StatefulSet of one pod: never two on the same volume, not even while a node is lost."""
     return Child(
@@ -71,13 +73,16 @@ def stateful_set(
                 "serviceName": name,
                 "revisionHistoryLimit": 3,
                 "selector": {"matchLabels": meta.selector(community, component)},
-                "template": {
-                    "metadata": {
-                        "labels": meta.labels(community, component),
-                        "annotations": annotations | names.ANNOTATIONS_STAY,
+                "template": template.overlaid(
+                    {
+                        "metadata": {
+                            "labels": meta.labels(community, component),
+                            "annotations": annotations | names.ANNOTATIONS_STAY,
+                        },
+                        "spec": template_spec,
                     },
-                    "spec": template_spec,
-                },
+                    patch,
+                ),
             },
         },
         missing=missing,

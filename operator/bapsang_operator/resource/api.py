@@ -24,6 +24,7 @@ from bapsang_operator.resource.nodes import (
     string_map,
     text,
 )
+from bapsang_operator.resource.pods import template
 from bapsang_operator.resource.shared import Resources
 
 _TOLERATION: Final = obj(
@@ -216,6 +217,19 @@ class Autoscaling:
     keda: Keda | None
 
 
+@validations(
+    rule(
+        "!has(self.podTemplate) || !has(self.podTemplate.spec) || "
+        "!has(self.podTemplate.spec.terminationGracePeriodSeconds) || "
+        f"self.podTemplate.spec.terminationGracePeriodSeconds >= self.drainSeconds + {names.ENDING_SECONDS}",
+        lambda value, _old: (
+            value.get("podTemplate", {}).get("spec", {}).get("terminationGracePeriodSeconds", 2**31)
+            >= value["drainSeconds"] + names.ENDING_SECONDS
+        ),
+        f"terminationGracePeriodSeconds must be at least drainSeconds + {names.ENDING_SECONDS}",
+        ".podTemplate.spec.terminationGracePeriodSeconds",
+    )
+)
 @dataclass(frozen=True)
 class Api:
     """The API: a base tier that is always there and a burst tier that follows the load."""
@@ -265,4 +279,7 @@ class Api:
     env: Annotated[
         tuple[Mapping[str, Any], ...],
         array("Additional environment of the API containers.", 64, _VARIABLE, key="name", default=[]),
+    ]
+    pod_template: Annotated[
+        Mapping[str, Any], template(("api",), ("/var/run/secrets/bapsang", "/tmp"), ("signing-key",))  # noqa: S108
     ]

@@ -28,6 +28,7 @@ from bapsang_operator.resource.nodes import (
     string_map,
     text,
 )
+from bapsang_operator.resource.pods import Jobs
 from bapsang_operator.resource.scaling import FITS, Window
 from bapsang_operator.resource.shared import SecretRef
 from bapsang_operator.resource.storage import ImageCollector, Storage
@@ -138,6 +139,7 @@ class Spec:
     redis: Redis
     database: Database
     storage: Storage | None
+    jobs: Jobs
     like_sync: LikeSync
     image_collector: ImageCollector
     service_account: ServiceAccount

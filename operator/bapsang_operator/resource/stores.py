@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from bapsang_operator.resource.core import rule
 from bapsang_operator.resource.declare import Wire, of, validations
 from bapsang_operator.resource.nodes import PORT, choice, immutable, matches, rules, text
+from bapsang_operator.resource.pods import template
 from bapsang_operator.resource.shared import Resources, SecretRef, Volume
 
 
@@ -66,6 +68,7 @@ class Redis:
         ),
     ]
     volume: Annotated[Volume, of(Volume, "Volume of the managed Redis (its append-only file)."), Wire("persistence")]
+    pod_template: Annotated[Mapping[str, Any], template(("redis",), ("/data", "/etc/bapsang"), ("config", "data"))]
 
     @property
     def managed(self) -> bool:
@@ -121,6 +124,16 @@ class Database:
             "Compute resources of the embedded MySQL.",
             requests={"cpu": "100m", "memory": "512Mi"},
             limits={"memory": "1Gi"},
+        ),
+    ]
+
+    pod_template: Annotated[
+        Mapping[str, Any],
+        template(
+            ("mysql",),
+            ("/var/lib/mysql", "/run/mysqld", "/etc/bapsang", "/tmp"),  # noqa: S108
+            ("config", "data", "run"),
+            init=("initialise",),
         ),
     ]
 

@@ -60,6 +60,17 @@ class Client:
         content = {"Content-Type": f"application/{form}-patch+json"}
         return self._ok(self._http.patch(kind.path(namespace, name) + part, content=json.dumps(patch), headers=content))
 
+    def try_patch(
+        self, kind: Kind, namespace: str, name: str, patch: Object, form: str, **params: str
+    ) -> httpx.Response:
+        """Patch and return whatever the apiserver answers."""
+        content = {"Content-Type": f"application/{form}-patch+json"}
+        return self._http.patch(kind.path(namespace, name), content=json.dumps(patch), headers=content, params=params)
+
+    def openapi(self, group: str) -> Object:
+        """Return the OpenAPI document of a group, such as `apis/apps/v1`."""
+        return self._ok(self._http.get(f"/openapi/v3/{group}"))
+
     def delete(self, kind: Kind, namespace: str | None, name: str, propagation: str = "Background") -> None:
         body = {"propagationPolicy": propagation}
         self._ok(self._http.request("DELETE", kind.path(namespace, name), json=body))

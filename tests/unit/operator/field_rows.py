@@ -7,6 +7,8 @@ from typing import Any
 
 from bapsang_operator.child import Manifest
 
+from .template_rows import leaves
+
 BASE, BURST = "Deployment c-api-base", "Deployment c-api-burst"
 HEADROOM = "Deployment c-headroom"
 SYNC, COLLECTOR = "CronJob c-like-sync", "CronJob c-image-collector"
@@ -100,6 +102,17 @@ def _api(path: str) -> dict[str, str]:
 
 def _bucket(path: str) -> dict[str, str]:
     return _api(path) | {COLLECTOR: f"{CRON}[image-collector].{path}"}
+
+
+def _template(part: str, *children: str) -> dict[str, Row]:
+    """Rows of the `podTemplate` of a part, which reaches the pods of `children`."""
+    at = {
+        name: "spec.jobTemplate.spec.template" if name.startswith("CronJob") else "spec.template" for name in children
+    }
+    return {
+        path: Row(to, {name: f"{template}.{place}" for name, template in at.items()}, given)
+        for path, (to, given, place) in leaves(part).items()
+    }
 
 
 GONE = ""
@@ -284,4 +297,8 @@ ROWS: dict[str, Row] = {
     "budget.maxCostPercent": Row(
         20, {STATUS: "CostWithinBudget"}, {"estate": {}, "budget": {"monthlyRevenueUSD": 5000}}
     ),
+    **_template("api", *PAIR),
+    **_template("redis", REDIS),
+    **_template("database", MYSQL),
+    **_template("jobs", MIGRATE, SYNC),
 }

@@ -276,11 +276,16 @@ class Generator:
         return self._map(node) if "properties" not in node else self._object(node, chance=0.5)
 
     def _object(self, node: Schema, chance: float) -> Manifest:
-        wanted = node.get("required", ())
+        wanted, unwanted = set(node.get("required", ())), set()
+        for entry in node.get("x-kubernetes-validations", ()):
+            if entry["rule"].endswith(".filter(one, one).size() == 1"):
+                fields = re.findall(r"self\.(\w+)", entry["rule"])
+                wanted.add(self._random.choice(fields))
+                unwanted |= {*fields} - wanted
         return {
             name: self._value(child)
             for name, child in node["properties"].items()
-            if name in wanted or self._random.random() < chance
+            if name in wanted or (name not in unwanted and self._random.random() < chance)
         }
 
     def _map(self, node: Schema) -> Manifest:

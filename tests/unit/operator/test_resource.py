@@ -157,7 +157,7 @@ def test_every_field_of_the_spec_is_in_the_view(path: str) -> None:
             node = getattr(node, field.attribute)
         else:
             node = node[step]
-        node = node[0] if isinstance(node, tuple) else node
+        node = node[0] if isinstance(node, tuple | list) else node
         part = type(node)
     assert node == row.to
 

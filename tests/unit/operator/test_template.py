@@ -1,0 +1,143 @@
+"""What a `podTemplate` may change in the pods, and what stays the operator's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bapsang_operator.child import Manifest
+from bapsang_operator.resource import validate
+
+from .template_rows import FULL
+from .world import children, community, pod_templates, resource
+
+EXTRA: Manifest = {"name": "extra", "image": "proxy:1"}
+
+
+def _pods(part: str, spec: Manifest, **more: Any) -> dict[str, Manifest]:
+    found = pod_templates(children(community(**{part: {"podTemplate": {"spec": spec}, **more}})))
+    return {name.replace("Deployment ", "").partition("-migrate")[0]: one["spec"] for name, one in found.items()}
+
+
+def test_spec_with_every_field_is_valid_and_every_container_stays_restricted() -> None:
+    assert validate(resource(**FULL)["spec"]) == []
+    templates = pod_templates(children(community(**FULL)))
+    assert len(templates) == 7
+    for name, template in templates.items():
+        spec = template["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in [*spec["containers"], *spec.get("initContainers", ())]:
+            assert container["securityContext"]["allowPrivilegeEscalation"] is False, (name, container["name"])
+            assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_containers_and_tolerations_of_the_operator_come_first_and_stay() -> None:
+    given = {"key": "pool", "operator": "Equal", "value": "food"}
+    plain, found = _pods("api", {})["c-api-burst"], _pods("api", {"containers": [EXTRA], "tolerations": [given]})
+    pods = found["c-api-burst"]
+    assert [one["name"] for one in pods["containers"]] == ["api", "extra"]
+    assert pods["containers"][0] == plain["containers"][0]
+    assert pods["tolerations"] == [*plain["tolerations"], given]
+
+
+def test_job_gets_its_own_container_and_every_additional_one() -> None:
+    variable = {"name": "A", "value": "1"}
+    found = _pods("jobs", {"containers": [{"name": "like-sync", "env": [variable]}, EXTRA]})
+    migrate, sync = found["Job c"]["containers"], found["CronJob c-like-sync"]["containers"]
+    assert [one["name"] for one in migrate] == ["migrate", "extra"]
+    assert [one["name"] for one in sync] == ["like-sync", "extra"]
+    assert variable in sync[0]["env"]
+    assert variable not in migrate[0]["env"]
+
+
+def test_another_template_of_the_jobs_asks_for_another_migration() -> None:
+    def name(**spec: Any) -> str:
+        return next(child.key.name for child in children(community(**spec)) if child.key.kind == "Job")
+
+    secrets = [{"name": "registry"}]
+    assert name() == name(jobs={}) != name(jobs={"podTemplate": {"spec": {"imagePullSecrets": secrets}}})
+    assert name() == name(api={"podTemplate": {"spec": {"imagePullSecrets": secrets}}})
+
+
+def test_placeholders_follow_the_api_to_its_nodes_and_take_nothing_else() -> None:
+    spec = {"nodeSelector": {"pool": "food"}, "priorityClassName": "high", "containers": [EXTRA], "volumes": []}
+    spec["terminationGracePeriodSeconds"] = 100
+    found = _pods("api", spec, burst={"headroom": 1})["c-headroom"]
+    assert found["nodeSelector"] == {"pool": "food"}
+    assert found["priorityClassName"] == "bapsang-headroom"
+    assert found["terminationGracePeriodSeconds"] == 1
+    assert [one["name"] for one in found["containers"]] == ["placeholder"]
+
+
+def _api(**spec: Any) -> Manifest:
+    return {"api": {"podTemplate": {"spec": spec}}}
+
+
+def _mount(part: str, container: str, path: str, field: str = "containers") -> Manifest:
+    mounts = [{"name": "v", "mountPath": path}]
+    return {part: {"podTemplate": {"spec": {field: [{"name": container, "volumeMounts": mounts}]}}}}
+
+
+REFUSED: dict[str, tuple[Manifest, str]] = {
+    "image of the API": (_api(containers=[{"name": "api", "image": "a"}]), "api.podTemplate.spec.containers[0]"),
+    "command of the API": (_api(containers=[{"name": "api", "command": ["a"]}]), "api.podTemplate.spec.containers[0]"),
+    "sidecar without an image": (_api(containers=[{"name": "x"}]), "api.podTemplate.spec.containers[0].image"),
+    "variable of the operator": (
+        _api(containers=[{"name": "api", "env": [{"name": "BAPSANG_ISSUER", "value": "x"}]}]),
+        "api.podTemplate.spec.containers[0].env[0].name",
+    ),
+    "label that selects": (
+        {"api": {"podTemplate": {"metadata": {"labels": {"app.kubernetes.io/name": "x"}}}}},
+        "api.podTemplate.metadata.labels",
+    ),
+    "annotation that says what secrets pods have": (
+        {"redis": {"podTemplate": {"metadata": {"annotations": {"bapsang.dev/secrets-checksum": "x"}}}}},
+        "redis.podTemplate.metadata.annotations",
+    ),
+    "volume of the host": (_api(volumes=[{"name": "v", "hostPath": {"path": "/"}}]), "api.podTemplate.spec.volumes[0]"),
+    "volume of the operator": (
+        {"redis": {"podTemplate": {"spec": {"volumes": [{"name": "data", "emptyDir": {}}]}}}},
+        "redis.podTemplate.spec.volumes[0].name",
+    ),
+    "user root": (_api(securityContext={"runAsUser": 0}), "api.podTemplate.spec.securityContext.runAsUser"),
+    "grace below the drain": (
+        _api(terminationGracePeriodSeconds=51),
+        "api.podTemplate.spec.terminationGracePeriodSeconds",
+    ),
+    "toleration without a key": (_api(tolerations=[{"value": "x"}]), "api.podTemplate.spec.tolerations[0]"),
+    "seconds without an end": (
+        _api(tolerations=[{"key": "x", "operator": "Exists", "tolerationSeconds": 3}]),
+        "api.podTemplate.spec.tolerations[0]",
+    ),
+    **{
+        f"mount {path} in {container}": (
+            _mount(part, container, path, field),
+            f"{part}.podTemplate.spec.{field}[0].volumeMounts",
+        )
+        for part, container, path, field in (
+            ("redis", "redis", "/data", "containers"),
+            ("redis", "redis", "/data/appendonlydir", "containers"),
+            ("redis", "redis", "/etc", "containers"),
+            ("database", "mysql", "/var", "containers"),
+            ("database", "initialise", "/var/lib/mysql", "initContainers"),
+            ("jobs", "migrate", "/tmp/x", "containers"),
+        )
+    },
+    "mount with a way up": (
+        _mount("api", "api", "/a/../tmp"),
+        "api.podTemplate.spec.containers[0].volumeMounts[0].mountPath",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_would_break_the_pods_is_refused_by_field(case: str) -> None:
+    changes, field = REFUSED[case]
+    assert [one.field for one in validate(resource(**changes)["spec"])] == [f"spec.{field}"]
+
+
+def test_grace_of_the_drain_and_a_mount_beside_our_folders_are_accepted() -> None:
+    assert validate(resource(**_api(terminationGracePeriodSeconds=52))["spec"]) == []
+    assert validate(resource(**_mount("redis", "redis", "/database"))["spec"]) == []
