@@ -80,7 +80,7 @@ def _mounts() -> list[Manifest]:
 def _initialiser(community: Community) -> Manifest:
     return {
         "name": "initialise",
-        "image": IMAGE,
+        "image": community.database.image or IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-c", _INITIALISE],
         "resources": pod.resources(community.database.resources),
@@ -98,7 +98,7 @@ def _server(community: Community) -> Manifest:
     }
     return {
         "name": "mysql",
-        "image": IMAGE,
+        "image": community.database.image or IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "command": ["mysqld"],
         "args": [

@@ -98,7 +98,7 @@ def _container(community: Community, secret: str) -> Manifest:
     ping = {"exec": {"command": ["redis-cli", "-e", "-h", "127.0.0.1", "ping"]}, "timeoutSeconds": 3}
     return {
         "name": "redis",
-        "image": IMAGE,
+        "image": community.redis.image or IMAGE,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-c", START, "redis"],
         "args": _arguments(community.redis.resources.limits["memory"]),

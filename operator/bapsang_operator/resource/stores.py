@@ -6,11 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from bapsang_operator.resource.core import rule
+from bapsang_operator.resource.containers import IMAGE_RULE
+from bapsang_operator.resource.core import Schema, rule
 from bapsang_operator.resource.declare import Wire, of, validations
 from bapsang_operator.resource.nodes import PORT, choice, immutable, matches, rules, text
 from bapsang_operator.resource.pods import template
 from bapsang_operator.resource.shared import Resources, SecretRef, Volume
+
+
+def _image(what: str) -> Schema:
+    return text(
+        f"Image of the {what}, such as one of a registry of yours, by tag or by digest; the operator's own choice when "
+        "absent, which a newer operator may raise.",
+        512,
+        **rules(IMAGE_RULE),
+    )
 
 
 @validations(
@@ -68,6 +78,7 @@ class Redis:
         ),
     ]
     volume: Annotated[Volume, of(Volume, "Volume of the managed Redis (its append-only file)."), Wire("persistence")]
+    image: Annotated[str | None, _image("managed Redis")]
     pod_template: Annotated[Mapping[str, Any], template(("redis",), ("/data", "/etc/bapsang"), ("config", "data"))]
 
     @property
@@ -127,6 +138,7 @@ class Database:
         ),
     ]
 
+    image: Annotated[str | None, _image("embedded MySQL")]
     pod_template: Annotated[
         Mapping[str, Any],
         template(

@@ -29,6 +29,8 @@ def _storage(**fields: Any) -> Spec:
 BAD: dict[str, tuple[Spec, str]] = {
     "no image": ({"image": None}, "spec.image"),
     "image with a space": ({"image": "bapsang/api 1"}, "spec.image"),
+    "image of Redis with a digest that is cut": ({"redis": {"image": "redis@sha256:abc"}}, "spec.redis.image"),
+    "image of MySQL with a space": ({"database": {"image": "mysql 9"}}, "spec.database.image"),
     "host that is no DNS name": ({"host": "Not_A_Host"}, "spec.host"),
     "URL without a scheme": ({"publicUrl": "bapsang.localhost"}, "spec.publicUrl"),
     "URL with a path": ({"publicUrl": "http://a.example/b"}, "spec.publicUrl"),
@@ -146,6 +148,10 @@ GOOD: dict[str, Spec] = {
     "a schedule by name": {"likeSync": {"schedule": "@hourly"}},
     "whole cores as numbers": {"api": {"base": {"resources": {"requests": {"cpu": 1}, "limits": {"cpu": 2}}}}},
     "image by digest": {"image": "registry.example.com:5000/bapsang/api@sha256:" + "a" * 64},
+    "images of a mirror": {
+        "redis": {"image": "mirror.example:5000/library/redis:8.0.1@sha256:" + "a" * 64},
+        "database": {"image": "localhost/mysql"},
+    },
     "windows": {
         "prewarm": [WINDOW, {"name": "sale", "at": "2026-11-27T11:45:00+09:00", "duration": "90m", "replicas": 10}],
         "hibernate": True,

@@ -206,6 +206,7 @@ ROWS: dict[str, Row] = {
     ),
     "redis.secretRef.key": Row("uri", _containers(f"{REDIS_URL}.valueFrom.secretKeyRef.key"), REDIS_BY_SECRET),
     **_under("redis", _resources(REDIS, f"{POD}.containers[redis]")),
+    "redis.image": Row("mirror.example:5000/redis@sha256:" + "a" * 64, {REDIS: f"{POD}.containers[redis].image"}),
     "redis.persistence.size": Row("2Gi", {"PersistentVolumeClaim c-redis": "spec.resources.requests.storage"}),
     "redis.persistence.storageClassName": Row("fast", {"PersistentVolumeClaim c-redis": "spec.storageClassName"}),
     "database.mode": Row(
@@ -236,6 +237,7 @@ ROWS: dict[str, Row] = {
     "database.readerSecretRef.key": Row(
         "uri", _api("env[BAPSANG_DATABASE_READER_URL].valueFrom.secretKeyRef.key"), WITH_READER
     ),
+    "database.image": Row("mirror.example/mysql:9.7.1", {MYSQL: f"{POD}.containers[mysql].image"}),
     "database.storage.size": Row("9Gi", {"PersistentVolumeClaim c-mysql": "spec.resources.requests.storage"}),
     "database.storage.storageClassName": Row("fast", {"PersistentVolumeClaim c-mysql": "spec.storageClassName"}),
     **_under("database", _resources(MYSQL, f"{POD}.containers[mysql]")),

@@ -138,6 +138,18 @@ def test_what_would_break_the_pods_is_refused_by_field(case: str) -> None:
     assert [one.field for one in validate(resource(**changes)["spec"])] == [f"spec.{field}"]
 
 
+@pytest.mark.parametrize("image", ["", "redis 8", "redis:", "Mirror/Redis:8", "redis@sha256:abc", "redis:8\n", "a//b"])
+def test_text_that_is_no_image_is_refused(image: str) -> None:
+    for part in ("redis", "database"):
+        assert [one.field for one in validate(resource(**{part: {"image": image}})["spec"])] == [f"spec.{part}.image"]
+
+
+def test_image_of_the_database_fills_the_volume_as_well() -> None:
+    found = pod_templates(children(community(database={"image": "mirror.example/mysql:9.7.1"})))["StatefulSet c-mysql"]
+    pods = found["spec"]
+    assert {one["image"] for one in pods["containers"] + pods["initContainers"]} == {"mirror.example/mysql:9.7.1"}
+
+
 def test_grace_of_the_drain_and_a_mount_beside_our_folders_are_accepted() -> None:
     assert validate(resource(**_api(terminationGracePeriodSeconds=52))["spec"]) == []
     assert validate(resource(**_mount("redis", "redis", "/database"))["spec"]) == []
