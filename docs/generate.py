@@ -45,7 +45,7 @@ BENCHMARKS = DOCS / "benchmarks"
 SESSIONS = "sessions.json"
 MEASURED = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 FIGURE = re.compile(r"(?P<shown>\d[\d,.-]*)<!-- (?P<file>[a-z-]+\.json) (?P<path>[^>]+?) -->")
-TOO_DEEP = ("tolerations", "resources", "env", "podTemplate")  # Kubernetes' own types, described there
+TOO_DEEP = ("tolerations", "resources", "env", "podTemplate", "extraEgress")  # Kubernetes' own types, described there
 
 
 def rows(schema: dict[str, Any], path: str) -> Iterator[str]:

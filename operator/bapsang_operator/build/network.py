@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from urllib.parse import urlsplit
 
 from bapsang_operator import names
@@ -94,7 +95,7 @@ def _egress(community: Community) -> list[Manifest]:
             found.append({"to": [{"ipBlock": {"cidr": cidr}} for cidr in _POD_IDENTITY], "ports": _ports(80)})
     if outside:
         found.append({"ports": _ports(*sorted(outside))})
-    return found
+    return found + [copy.deepcopy(dict(rule)) for rule in community.network_policy.extra_egress]
 
 
 def _to(community: Community, component: Component, port: int) -> Manifest:

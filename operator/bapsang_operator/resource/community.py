@@ -15,6 +15,7 @@ from bapsang_operator.resource.api import Api
 from bapsang_operator.resource.core import Violation, rule
 from bapsang_operator.resource.declare import Wire, arguments, node_of, of, validations
 from bapsang_operator.resource.estate import Budget, Estate
+from bapsang_operator.resource.network import NetworkPolicy
 from bapsang_operator.resource.nodes import (
     HOST_PATTERN,
     URL_RULE,
@@ -140,6 +141,7 @@ class Spec:
     database: Database
     storage: Storage | None
     jobs: Jobs
+    network_policy: NetworkPolicy
     like_sync: LikeSync
     image_collector: ImageCollector
     service_account: ServiceAccount

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.unit.operator.template_rows import FULL
-from tests.unit.operator.test_template import REFUSED
+from tests.unit.operator.test_template import NO_EGRESS, REFUSED
 from tests.waiting import eventually
 
 from bapsang_operator.build import template
@@ -21,6 +21,16 @@ from .namespace import Namespace, resource
 from .process import Operator
 from .test_quiet import rounds
 
+EGRESS: list[Manifest] = [
+    {"ports": [{"port": 25060}, {"port": 5353, "protocol": "UDP"}, {"port": 7000, "endPort": 7009}], "to": []},
+    {
+        "to": [
+            {"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}},
+            {"ipBlock": {"cidr": "fd00::/8", "except": []}},
+        ]
+    },
+    {"to": [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "traces"}}}], "ports": []},
+]
 ROUNDS = int(os.environ.get("BAPSANG_TEST_TEMPLATES", "40"))
 DEPLOYMENT = BY_NAME["Deployment"]
 
@@ -153,7 +163,8 @@ def test_merge_is_the_apiservers_own_strategic_merge(client: Client, namespace: 
 
 
 def test_community_that_uses_every_field_settles_and_is_left_alone(namespace: Namespace, operator: Operator) -> None:
-    namespace.community(**FULL, storage={"bucket": "media"})
+    network = {"networkPolicy": {"extraEgress": EGRESS}}
+    namespace.community(**FULL, **network, storage={"bucket": "media"})
     namespace.bring_up()
     assert namespace.condition("Degraded")["status"] == "False"
     eventually(lambda: namespace.events("RolloutCompleted"))
@@ -196,3 +207,11 @@ def test_field_that_no_restricted_pod_has_is_unknown(client: Client, namespace: 
         answer = client.create(COMMUNITY, manifest, dryRun="All", fieldValidation="Strict")
         assert answer.status_code == 400
         assert f"spec.api.podTemplate.spec.{name}" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("case", NO_EGRESS)
+def test_apiserver_refuses_the_same_rules_of_egress(client: Client, namespace: Namespace, case: str) -> None:
+    changes, field = NO_EGRESS[case]
+    answer = client.create(COMMUNITY, resource(namespace.name, **changes), dryRun="All")
+    assert answer.status_code == 422, answer.text
+    assert f"spec.networkPolicy.extraEgress[0]{field}:" in answer.json()["message"]

@@ -299,6 +299,26 @@ ROWS: dict[str, Row] = {
     "budget.maxCostPercent": Row(
         20, {STATUS: "CostWithinBudget"}, {"estate": {}, "budget": {"monthlyRevenueUSD": 5000}}
     ),
+    **{
+        f"networkPolicy.extraEgress[].{leaf}": Row(to, POLICIES, {"networkPolicy": {"extraEgress": [given]}})
+        for leaf, to, given in (
+            ("ports[].protocol", "UDP", {"ports": [{"port": 25060}]}),
+            ("ports[].port", 4000, {"ports": [{"port": 25060}]}),
+            ("ports[].endPort", 25070, {"ports": [{"port": 25060}]}),
+            ("to[].ipBlock.cidr", "10.1.0.0/16", {"to": [{"ipBlock": {"cidr": "10.0.0.0/16"}}]}),
+            (
+                "to[].ipBlock.except[]",
+                "10.0.2.0/24",
+                {"to": [{"ipBlock": {"cidr": "10.0.0.0/16", "except": ["10.0.1.0/24"]}}]},
+            ),
+            (
+                "to[].namespaceSelector.matchLabels",
+                {"a": "c"},
+                {"to": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}]},
+            ),
+            ("to[].podSelector.matchLabels", {"a": "c"}, {"to": [{"podSelector": {"matchLabels": {"a": "b"}}}]}),
+        )
+    },
     **_template("api", *PAIR),
     **_template("redis", REDIS),
     **_template("database", MYSQL),

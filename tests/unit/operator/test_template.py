@@ -138,6 +138,39 @@ def test_what_would_break_the_pods_is_refused_by_field(case: str) -> None:
     assert [one.field for one in validate(resource(**changes)["spec"])] == [f"spec.{field}"]
 
 
+def _egress(*rules: Manifest) -> Manifest:
+    return {"networkPolicy": {"extraEgress": list(rules)}}
+
+
+#: Rules that a NetworkPolicy must not have, each with the field that is refused.
+NO_EGRESS: dict[str, tuple[Manifest, str]] = {
+    "nothing": (_egress({}), ""),
+    "empty lists": (_egress({"ports": [], "to": []}), ""),
+    "port 0": (_egress({"ports": [{"port": 0}]}), ".ports[0].port"),
+    "range backwards": (_egress({"ports": [{"port": 9, "endPort": 8}]}), ".ports[0].endPort"),
+    "peer of nothing": (_egress({"to": [{}]}), ".to[0]"),
+    "addresses and pods": (_egress({"to": [{"ipBlock": {"cidr": "::/0"}, "podSelector": {}}]}), ".to[0]"),
+    "address without a length": (_egress({"to": [{"ipBlock": {"cidr": "10.0.0.1"}}]}), ".to[0].ipBlock.cidr"),
+}
+
+
+@pytest.mark.parametrize("case", NO_EGRESS)
+def test_rule_that_opens_everything_or_nothing_is_refused(case: str) -> None:
+    changes, field = NO_EGRESS[case]
+    assert [one.field for one in validate(resource(**changes)["spec"])] == [f"spec.networkPolicy.extraEgress[0]{field}"]
+
+
+def test_extra_egress_comes_after_ours_and_not_into_the_stores() -> None:
+    rule = {"ports": [{"port": 25060, "protocol": "TCP"}]}
+
+    def egress(**spec: Any) -> dict[str, Any]:
+        found = [child for child in children(community(**spec)) if child.key.kind == "NetworkPolicy"]
+        return {child.key.name: child.manifest["spec"].get("egress", []) for child in found}
+
+    before, after = egress(), egress(**_egress(rule))
+    assert after == {name: [*rules, rule] if name in {"c-api", "c-jobs"} else [] for name, rules in before.items()}
+
+
 @pytest.mark.parametrize("image", ["", "redis 8", "redis:", "Mirror/Redis:8", "redis@sha256:abc", "redis:8\n", "a//b"])
 def test_text_that_is_no_image_is_refused(image: str) -> None:
     for part in ("redis", "database"):
