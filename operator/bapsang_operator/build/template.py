@@ -1,12 +1,13 @@
 """A user's `podTemplate` laid over a built pod template: Kubernetes' strategic merge, pure.
 
 Three things differ from a plain strategic merge, for what the operator builds has to work: its items of lists stay in
-front, its tolerations stay, and additional containers get no privilege.
+front, its tolerations and node affinity stay, and additional containers get no privilege.
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -25,8 +26,17 @@ MERGE_KEYS: Final[Mapping[str, str]] = {
     "volumes": "name",
 }
 _CONTAINERS: Final = ("initContainers", "containers")
+_REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 #: What placeholders have in common with the pods that they keep place for.
-_PLACEMENT: Final = ("imagePullSecrets", "nodeSelector", "tolerations", "runtimeClassName", "securityContext")
+_PLACEMENT: Final = (
+    "imagePullSecrets",
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "runtimeClassName",
+    "securityContext",
+)
 
 
 def merged(built: Any, patch: Any, field: str = "") -> Any:
@@ -60,6 +70,9 @@ def overlaid(template: Manifest, patch: Mapping[str, Any], *, others: Iterable[s
     spec = wanted.get("spec", {})
     if "tolerations" in spec:
         spec["tolerations"] = [*template["spec"].get("tolerations", ()), *spec["tolerations"]]
+    if "nodeAffinity" in spec.get("affinity", {}):
+        built = template["spec"].get("affinity", {}).get("nodeAffinity", {})
+        spec["affinity"]["nodeAffinity"] = _beside(built, spec["affinity"]["nodeAffinity"])
     for constraint in spec.get("topologySpreadConstraints", ()):
         constraint["labelSelector"] = {"matchLabels": _selected(template)}
     for field in _CONTAINERS:
@@ -75,6 +88,20 @@ def placed(template: Manifest, patch: Mapping[str, Any]) -> Manifest:
     """Return the pod template of placeholders with the part of a `podTemplate` that says where pods may run."""
     spec = {name: value for name, value in patch.get("spec", {}).items() if name in _PLACEMENT}
     return overlaid(template, {**patch, "spec": spec} if patch else {})
+
+
+def _beside(built: Manifest, given: Manifest) -> Manifest:
+    """Return the node affinity that asks for both: each term of the one with each of the other, and all preferences."""
+    found: Manifest = {}
+    preferred = [*built.get(_PREFERRED, ()), *given.get(_PREFERRED, ())]
+    if preferred:
+        found[_PREFERRED] = preferred
+    required = [one[_REQUIRED]["nodeSelectorTerms"] for one in (built, given) if _REQUIRED in one]
+    if required:
+        terms = [[one["matchExpressions"] for one in terms] for terms in required]
+        both = [{"matchExpressions": [e for part in parts for e in part]} for parts in itertools.product(*terms)]
+        found[_REQUIRED] = {"nodeSelectorTerms": both}
+    return found
 
 
 def _confined(container: Manifest) -> Manifest:

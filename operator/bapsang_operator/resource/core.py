@@ -92,6 +92,8 @@ def _array(schema: Schema, value: list[Any], path: str) -> list[Violation]:
     found: list[Violation] = []
     if len(value) > schema.get("maxItems", len(value)):
         found.append(Violation(path, f"must have at most {schema['maxItems']} items"))
+    if len(value) < schema.get("minItems", 0):
+        found.append(Violation(path, f"must have at least {schema['minItems']} items"))
     for index, item in enumerate(value):
         found += _structural(schema["items"], item, f"{path}[{index}]")
     keys = schema.get("x-kubernetes-list-map-keys", ())

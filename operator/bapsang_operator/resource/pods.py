@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from bapsang_operator import names
+from bapsang_operator.resource.affinity import AFFINITY
 from bapsang_operator.resource.containers import container, exactly_one, named, numeric_id
 from bapsang_operator.resource.core import Schema, rule
 from bapsang_operator.resource.nodes import (
@@ -184,6 +185,7 @@ def template(
                     "nodeSelector": string_map("Labels that a node must have.", 16, 63),
                     "tolerations": array("Tolerations beside the operator's.", 16, _TOLERATION),
                     "topologySpreadConstraints": array("Constraints, by topologyKey.", 8, _SPREAD, key="topologyKey"),
+                    "affinity": AFFINITY,
                     "priorityClassName": object_name("PriorityClass of the pods."),
                     "runtimeClassName": object_name("RuntimeClass of the pods."),
                     "terminationGracePeriodSeconds": integer("Seconds until the kubelet kills.", 25, 3600),

@@ -80,6 +80,39 @@ _VOLUME: Final[dict[str, tuple[Any, Manifest]]] = {
 }
 _TOLERATION: Final[Manifest] = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute"}
 _SPREAD: Final[Manifest] = {"topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}
+_REQUIRED, _PREFERRED = (f"{word}DuringSchedulingIgnoredDuringExecution" for word in ("required", "preferred"))
+_EXPRESSION: Final[Manifest] = {"key": "a", "operator": "In", "values": ["b"]}
+_NODES: Final[Manifest] = {"matchExpressions": [_EXPRESSION]}
+_PODS: Final[Manifest] = {"topologyKey": "rack", "labelSelector": {"matchLabels": {"a": "b"}}}
+_OF_NODES = {"matchExpressions[].key": "c", "matchExpressions[].operator": "NotIn", "matchExpressions[].values[]": "c"}
+_OF_PODS: Final[Manifest] = {"topologyKey": "row", "labelSelector.matchLabels": {"a": "c"}}
+#: Leaves of `affinity`, with what stands around them in it.
+_AFFINITY: Final[dict[str, tuple[Any, Manifest]]] = {
+    **{
+        f"nodeAffinity.{_REQUIRED}.nodeSelectorTerms[].{leaf}": (
+            to,
+            {"nodeAffinity": {_REQUIRED: {"nodeSelectorTerms": [_NODES]}}},
+        )
+        for leaf, to in _OF_NODES.items()
+    },
+    **{
+        f"nodeAffinity.{_PREFERRED}[].{leaf}": (
+            to,
+            {"nodeAffinity": {_PREFERRED: [{"weight": 1, "preference": _NODES}]}},
+        )
+        for leaf, to in {"weight": 2, **{f"preference.{leaf}": to for leaf, to in _OF_NODES.items()}}.items()
+    },
+    **{
+        f"{kind}.{_REQUIRED}[].{leaf}": (to, {kind: {_REQUIRED: [_PODS]}})
+        for kind in ("podAffinity", "podAntiAffinity")
+        for leaf, to in _OF_PODS.items()
+    },
+    **{
+        f"{kind}.{_PREFERRED}[].{leaf}": (to, {kind: {_PREFERRED: [{"weight": 1, "podAffinityTerm": _PODS}]}})
+        for kind in ("podAffinity", "podAntiAffinity")
+        for leaf, to in {"weight": 2, **{f"podAffinityTerm.{leaf}": to for leaf, to in _OF_PODS.items()}}.items()
+    },
+}
 #: Leaves of a `podTemplate` outside of containers: the value, what stands around it, and where it arrives in the template.
 _LEAVES: Final[dict[str, tuple[Any, Manifest, str]]] = {
     "metadata.labels": ({"a": "b"}, {}, "metadata.labels.a"),
@@ -103,6 +136,10 @@ _LEAVES: Final[dict[str, tuple[Any, Manifest, str]]] = {
             "spec.topologySpreadConstraints",
         )
         for leaf, to in (("maxSkew", 2), ("topologyKey", "row"), ("whenUnsatisfiable", "ScheduleAnyway"))
+    },
+    **{
+        f"spec.affinity.{leaf}": (to, {"spec": {"affinity": given}}, "spec.affinity")
+        for leaf, (to, given) in _AFFINITY.items()
     },
     "spec.priorityClassName": ("high", {}, "spec.priorityClassName"),
     "spec.runtimeClassName": ("gvisor", {}, "spec.runtimeClassName"),
@@ -182,6 +219,16 @@ def _full(own: str) -> Manifest:
             {"topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"},
             {"topologyKey": "rack", "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 2},
         ],
+        "affinity": {
+            "nodeAffinity": {
+                _REQUIRED: {"nodeSelectorTerms": [_NODES, _NODES]},
+                _PREFERRED: [{"weight": 1, "preference": _NODES}],
+            },
+            **{
+                kind: {_REQUIRED: [_PODS], _PREFERRED: [{"weight": 1, "podAffinityTerm": _PODS}]}
+                for kind in ("podAffinity", "podAntiAffinity")
+            },
+        },
         "terminationGracePeriodSeconds": 120,
         "securityContext": {"runAsUser": 7, "runAsGroup": 7, "fsGroup": 7, "supplementalGroups": [8, 9]},
         "volumes": [

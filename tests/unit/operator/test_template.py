@@ -12,6 +12,7 @@ from bapsang_operator.resource import validate
 from .template_rows import FULL
 from .world import children, community, pod_templates, resource
 
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 EXTRA: Manifest = {"name": "extra", "image": "proxy:1"}
 
 
@@ -40,6 +41,19 @@ def test_containers_and_tolerations_of_the_operator_come_first_and_stay() -> Non
     assert [one["name"] for one in pods["containers"]] == ["api", "extra"]
     assert pods["containers"][0] == plain["containers"][0]
     assert pods["tolerations"] == [*plain["tolerations"], given]
+
+
+def test_node_affinity_of_a_user_counts_beside_never_spot() -> None:
+    required, preferred = (f"{word}DuringSchedulingIgnoredDuringExecution" for word in ("required", "preferred"))
+    terms = [{"matchExpressions": [{"key": key, "operator": "Exists"}]} for key in ("a", "b")]
+    wish = {"weight": 5, "preference": terms[0]}
+    affinity = {"nodeAffinity": {required: {"nodeSelectorTerms": terms}, preferred: [wish]}}
+    plain, found = _pods("api", {}), _pods("api", {"affinity": affinity})
+    never = plain["c-api-base"]["affinity"]["nodeAffinity"][required]["nodeSelectorTerms"][0]["matchExpressions"]
+    both = [{"matchExpressions": [*never, *term["matchExpressions"]]} for term in terms]
+    assert found["c-api-base"]["affinity"]["nodeAffinity"][required]["nodeSelectorTerms"] == both
+    ours = plain["c-api-burst"]["affinity"]["nodeAffinity"][preferred]
+    assert found["c-api-burst"]["affinity"]["nodeAffinity"][preferred] == [*ours, wish]
 
 
 def test_job_gets_its_own_container_and_every_additional_one() -> None:
@@ -105,6 +119,20 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
     "grace below the drain": (
         _api(terminationGracePeriodSeconds=51),
         "api.podTemplate.spec.terminationGracePeriodSeconds",
+    ),
+    "term of no condition": (
+        _api(affinity={"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": []}}}),
+        f"api.podTemplate.spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms",
+    ),
+    "condition without values": (
+        _api(
+            affinity={
+                "nodeAffinity": {
+                    REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "In"}]}]}
+                }
+            }
+        ),
+        f"api.podTemplate.spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms[0].matchExpressions[0].values",
     ),
     "toleration without a key": (_api(tolerations=[{"value": "x"}]), "api.podTemplate.spec.tolerations[0]"),
     "seconds without an end": (
