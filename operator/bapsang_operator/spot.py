@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from bapsang_operator import names
-from bapsang_operator.build import api, placement
+from bapsang_operator.build import placement
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.problems import Problem
@@ -32,7 +32,7 @@ def must_stay(live: Iterable[Manifest]) -> list[Manifest]:
 
 def of_notice(community: Community) -> list[Problem]:
     """Return the problem of burst pods that need longer to leave than a spot node has left."""
-    drain, ending = community.api.drain_seconds, api.ENDING_SECONDS
+    drain, ending = community.api.drain_seconds, names.ENDING_SECONDS
     longest = NOTICE_SECONDS - _REACTION_SECONDS - ending
     if drain <= longest or not community.api.spot.enabled:
         return []
