@@ -69,6 +69,7 @@ def test_the_framework_puts_no_layer_between_the_gateway_and_routes_but_its_erro
         limiter=RateLimiter(redis, clock, {}),
         shedder=Shedder(4, metrics),
         idempotency=Idempotency(redis, verifier),
+        room_to_hash=lambda: None,
         hops=1,
     )
     framework: Any = app.framework
