@@ -71,8 +71,8 @@ def test_burst_pods_take_the_place_of_placeholders_when_the_nodes_are_full(own: 
     least = min(free.values())
     if free[freer] > least:
         _fill(own, freer, free[freer] - least)
-    # So large that each worker has room for one of them and no more.
-    large = least // 2 + 60
+    # So large that each worker has room for one of them and no more, also when runs of jobs that were counted have ended.
+    large = least // 2 + 150
     assert large < least, f"the workers have {free} millicores left"
     burst = {"minReplicas": 1, "maxReplicas": 2, "headroom": 1, "resources": {"requests": {"cpu": f"{large}m"}}}
     own.patch({"api": {"burst": burst}})
