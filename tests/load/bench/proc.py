@@ -12,19 +12,14 @@ TICK = os.sysconf("SC_CLK_TCK")
 CORES = 2  # everything runs on so many: what a small node has
 
 
-def children(pid: int) -> list[int]:
-    """Return the processes that a process has started and that run."""
-    return [int(one) for path in Path(f"/proc/{pid}/task").glob("*/children") for one in path.read_text().split()]
-
-
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process so far, user and system, with that of its children."""
+    """Return the CPU time of a process so far, user and system, with that of children that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / TICK + sum(map(cpu_seconds, children(pid)))
+    return sum(map(int, fields[11:15])) / TICK
 
 
 def memory(pid: int) -> dict[str, float]:
-    """Return resident memory in MiB, now and at its highest, of a process without its children."""
+    """Return resident memory in MiB, now and at its highest."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     sizes = {
         name: int(value.split()[0]) / 1024
