@@ -41,6 +41,11 @@ class KubeError(Exception):
         return self.reason in {"NoAnswer", "Fenced"} or self.is_namespace_gone
 
     @property
+    def concerns_all(self) -> bool:
+        """It is not about this object: no other request would fare better, or the apiserver asks for a pause."""
+        return self.ends_the_pass or bool(self.retry_after)
+
+    @property
     def is_namespace_gone(self) -> bool:
         """The namespace is gone or being deleted, and with it everything we could do."""
         return self.missing == "namespaces" or "NamespaceTerminating" in self.causes

@@ -36,7 +36,7 @@ async def _settle(kube: Kube, community: Community, child: Child, found: Manifes
     try:
         return _of_class(child, await _default(kube, child.manifest), is_default=True)
     except KubeError as error:
-        if error.ends_the_pass or error.retry_after:
+        if error.concerns_all:
             raise
         # Refused by a policy: the class that serves stays.
         _log.warning("default class unknown", extra={"community": str(community), "error": str(error)})

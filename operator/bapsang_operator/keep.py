@@ -225,7 +225,7 @@ class Keep:
 
 def _fail(kept: Kept, key: Key, error: KubeError) -> None:
     """Note that one Secret could not be read: whatever does not need it goes on. Raises where the apiserver is busy."""
-    if error.ends_the_pass or error.retry_after or error.reason == "Timeout":
+    if error.concerns_all or error.reason == "Timeout":
         raise error
     kept.failed[key] = problems.of_failure(key, error.message)
 

@@ -212,7 +212,7 @@ class Reconciler:
         try:
             return await self._read_scaled_object(community), None
         except KubeError as error:
-            if error.ends_the_pass or error.retry_after:
+            if error.concerns_all:
                 raise
             return "", problems.of_failure(_scaled_object(community), error.message)
 

@@ -43,7 +43,7 @@ async def look(kube: Kube, community: Community, podless: list[Manifest], now: d
         try:
             events = await kube.events_about(live, FAILED_CREATE)
         except KubeError as error:
-            if error.ends_the_pass or error.retry_after:
+            if error.concerns_all:
                 raise
             _log.warning("events not read", extra={"community": str(community), "error": str(error)})
             continue

@@ -36,7 +36,7 @@ class Rivals:
                 if (target := one["spec"]["scaleTargetRef"])["kind"] == base.kind and target["name"] == base.name
             ]
         except KubeError as error:
-            if error.ends_the_pass or error.retry_after:
+            if error.concerns_all:
                 raise
             return []
         (self._scaled.add if found else self._scaled.discard)(community.uid)

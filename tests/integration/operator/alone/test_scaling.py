@@ -21,6 +21,7 @@ from tests.integration.operator.alone.metrics import Metrics, served
 from tests.integration.operator.client import ROOT, Client
 from tests.integration.operator.controlplane import ControlPlane, process, programs
 from tests.integration.operator.namespace import Namespace
+from tests.unit.operator.world import AllDigests
 from tests.waiting import eventually
 
 from bapsang_operator import build, quantity
@@ -34,13 +35,6 @@ SAMPLE = "community-eks.yaml"
 BASE, BURST = "bapsang-api-base", "bapsang-api-burst"
 NODE_SECONDS = 2  # until a new node is there: two rounds of the autoscaler
 SETTLED_SECONDS = 6
-
-
-class Digests(dict[tuple[str, str], str]):
-    """All Secrets exist."""
-
-    def get(self, key: Any, _default: Any = None) -> Any:  # type: ignore[override]
-        return "digest"
 
 
 class Load:
@@ -200,7 +194,7 @@ def sample(namespace: str, **autoscaling: Any) -> Community:
 
 def install(namespace: Namespace, community: Community) -> Manifest:
     """Create both tiers and the autoscaler that KEDA or the operator makes; return the autoscaler as the spec has it."""
-    for child in build.children(community, Digests(), has_keda=True):
+    for child in build.children(community, AllDigests(), has_keda=True):
         if child.key.kind in {"Deployment", "HorizontalPodAutoscaler"}:
             manifest = child.manifest | {"metadata": {**child.manifest["metadata"], "ownerReferences": []}}
             answer = namespace.client.create(BY_NAME[child.key.kind], manifest)
