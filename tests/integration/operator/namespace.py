@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from tests.waiting import eventually
@@ -72,14 +73,21 @@ class Namespace:
         status = (self.get("Community", name) or {}).get("status", {})
         return next((one for one in status.get("conditions", ()) if one["type"] == kind), {})
 
-    def wait_for(self, condition: str, status: str, reason: str | None = None, name: str = "c") -> Object:
-        """Wait until a condition has a status (and reason) and return it."""
+    def wait_for(
+        self, condition: str, status: str, reason: str | None = None, name: str = "c", *, saying: Iterable[str] = ()
+    ) -> Object:
+        """Wait until a condition has a status (and reason), its message all that is asked for, and return it.
+
+        A message is made of several watches, which do not arrive in order: what is expected of it belongs into
+        `saying`, not into an assertion on what this returns.
+        """
 
         def probe() -> Object | None:
             found = self.condition(condition, name)
-            return found if found.get("status") == status and reason in (None, found.get("reason")) else None
+            said = found.get("status") == status and all(part in found.get("message", "") for part in saying)
+            return found if said and reason in (None, found.get("reason")) else None
 
-        what = f"{condition}={status} {reason or ''}"
+        what = " ".join((f"{condition}={status} {reason or ''}", *saying))
         try:
             return eventually(probe, what=what)
         except AssertionError:

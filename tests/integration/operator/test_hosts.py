@@ -49,8 +49,7 @@ def test_serving_community_keeps_its_host_also_from_an_older_one_and_through_a_r
     namespace.patch("Community", "c", {"spec": {"host": host}})
     namespace.community("d", host=host, hibernate=True)
     for name in ("c", "d"):
-        message = namespace.wait_for("Degraded", "True", "HostTaken", name)["message"]
-        assert host in message
+        message = namespace.wait_for("Degraded", "True", "HostTaken", name, saying=(host,))["message"]
         assert elsewhere.name not in message, "who reads this may know nothing of other namespaces"
     assert namespace.condition("Ready", "c")["status"] == "False"
     assert namespace.events("HostTaken")

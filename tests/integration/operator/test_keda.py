@@ -33,8 +33,7 @@ def test_keda_that_is_missing_is_told_and_cpu_scales_until_it_comes(
     up: Namespace, operator: Operator, client: Client, keda_crd: Path
 ) -> None:
     ask(up)
-    told = up.wait_for("Degraded", "True", "KedaMissing")["message"]
-    assert "install KEDA" in told
+    up.wait_for("Degraded", "True", "KedaMissing", saying=("install KEDA",))
     scaled_by(up, "HorizontalPodAutoscaler")
     install_crd(client, keda_crd)
     try:

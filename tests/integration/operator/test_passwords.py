@@ -50,8 +50,12 @@ def test_password_that_is_changed_alone_reaches_store_and_clients(
 def test_password_with_a_line_end_is_told_and_reaches_no_pod(up: Namespace) -> None:
     before, good = _checksum(up, "StatefulSet", "c-redis"), _values(up, "c-redis")["password"]
     up.patch("Secret", "c-redis", {"stringData": {"password": "geheim2026\n"}})
-    told = up.wait_for("Degraded", "True", "SecretInvalid")["message"]
-    assert 'key "password" of secret "c-redis" (generated) is not the password of the other keys' in told
+    told = up.wait_for(
+        "Degraded",
+        "True",
+        "SecretInvalid",
+        saying=('key "password" of secret "c-redis" (generated) is not the password of the other keys',),
+    )["message"]
     assert "geheim" not in told
     assert "does not exist" not in told
     assert _checksum(up, "StatefulSet", "c-redis") == before

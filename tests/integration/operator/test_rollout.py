@@ -153,17 +153,28 @@ def test_no_pod_follows_a_secret_to_another_database_before_its_migration_is_thr
     labels = {names.LABEL_COMPONENT: "migrate", "batch.kubernetes.io/job-name": second}
     _pod(namespace, f"{second}-x", labels, ended)
     namespace.finish_job(second, succeeded=False)
-    told = namespace.wait_for("Degraded", "True", "MigrationFailed")["message"]
-    assert "the database refuses the user, the password or the database's name (DATABASE_REFUSED 1045)" in told
+    namespace.wait_for(
+        "Degraded",
+        "True",
+        "MigrationFailed",
+        saying=("the database refuses the user, the password or the database's name (DATABASE_REFUSED 1045)",),
+    )
     assert namespace.condition("Progressing")["reason"] == "Blocked"
     assert namespace.condition("Ready")["status"] == "True"
     assert _checksum(namespace, "c-api-base") == before
 
     # A form that can be read in two ways: nothing is started with it at all.
     _name_database(namespace, good.replace(password, "Wonderland@2026"))
-    told = namespace.wait_for("Degraded", "True", "SecretInvalid")["message"]
-    for part in ("spec.database.writerSecretRef", 'key "url" of secret "writer"', "percent-encoded"):
-        assert part in told
+    namespace.wait_for(
+        "Degraded",
+        "True",
+        "SecretInvalid",
+        saying=(
+            "spec.database.writerSecretRef",
+            'key "url" of secret "writer"',
+            "percent-encoded",
+        ),
+    )
     assert {job["metadata"]["name"] for job in namespace.client.list(BY_NAME["Job"], namespace.name)} == {first, second}
     assert namespace.condition("Progressing")["reason"] == "Blocked"
 
@@ -205,8 +216,12 @@ def test_config_map_is_awaited_and_rolls_what_reads_it(namespace: Namespace) -> 
     namespace.finish_store("c-mysql")
     namespace.finish_store("c-redis")
     namespace.finish_job(namespace.migration())
-    told = namespace.wait_for("Degraded", "True", "SecretMissing")["message"]
-    assert 'spec.api.env[0].valueFrom.configMapKeyRef needs key "level" of ConfigMap "settings"' in told
+    namespace.wait_for(
+        "Degraded",
+        "True",
+        "SecretMissing",
+        saying=('spec.api.env[0].valueFrom.configMapKeyRef needs key "level" of ConfigMap "settings"',),
+    )
     assert namespace.get("Deployment", "c-api-base") is None
     config = {"metadata": {"name": "settings", "namespace": namespace.name}, "data": {"level": "one", "other": "x"}}
     assert namespace.client.create(BY_NAME["ConfigMap"], config).is_success

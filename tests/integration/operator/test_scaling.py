@@ -46,8 +46,12 @@ def _autoscaler(namespace: Namespace, name: str, target: str) -> None:
 
 def test_autoscaler_without_metrics_is_told_until_it_scales(up: Namespace) -> None:
     _tell(up, "False", "FailedGetResourceMetric", NO_METRICS, ago=240)
-    told = up.wait_for("Degraded", "True", "AutoscalerFailed")["message"]
-    assert "HorizontalPodAutoscaler c-api-burst does not scale the burst tier (FailedGetResourceMetric)" in told
+    up.wait_for(
+        "Degraded",
+        "True",
+        "AutoscalerFailed",
+        saying=("HorizontalPodAutoscaler c-api-burst does not scale the burst tier (FailedGetResourceMetric)",),
+    )
     assert up.condition("Progressing")["reason"] == "UpToDate"
     _tell(up, "True", "ValidMetricFound", "the HPA was able to successfully calculate a replica count")
     up.wait_for("Degraded", "False", "AsExpected")
@@ -58,8 +62,12 @@ def test_second_autoscaler_on_the_burst_tier_is_told(up: Namespace) -> None:
     selector = "pods by selector bapsang.dev/community=c,bapsang.dev/tier=burst are controlled by multiple HPAs"
     for order in (f"[{up.name}/theirs {up.name}/c-api-burst]", f"[{up.name}/c-api-burst {up.name}/theirs]"):
         _tell(up, "False", "AmbiguousSelector", f"{selector}: {order}")
-        told = up.wait_for("Degraded", "True", "AutoscalerFailed")["message"]
-        assert f"multiple HPAs: {up.name}/c-api-burst, {up.name}/theirs. Delete all but this one." in told
+        up.wait_for(
+            "Degraded",
+            "True",
+            "AutoscalerFailed",
+            saying=(f"multiple HPAs: {up.name}/c-api-burst, {up.name}/theirs. Delete all but this one.",),
+        )
     up.delete(HPA, "theirs")
     _tell(up, "True", "ValidMetricFound", "the HPA was able to successfully calculate a replica count")
     up.wait_for("Degraded", "False", "AsExpected")
@@ -69,8 +77,12 @@ def test_somebodys_autoscaler_on_the_base_tier_is_named_until_it_is_gone(up: Nam
     _autoscaler(up, "mine", "c-api-base")
     # As its controller does: by the subresource.
     up.patch("Deployment", "c-api-base", {"spec": {"replicas": 5}}, "/scale")
-    told = up.wait_for("Degraded", "True", "AutoscalerConflict")["message"]
-    assert 'HorizontalPodAutoscaler "mine" scales Deployment c-api-base' in told
+    up.wait_for(
+        "Degraded",
+        "True",
+        "AutoscalerConflict",
+        saying=('HorizontalPodAutoscaler "mine" scales Deployment c-api-base',),
+    )
     eventually(lambda: (up.get("Deployment", "c-api-base") or {})["spec"]["replicas"] == 2)
     up.finish_rollout("c-api-base")
     up.delete(HPA, "mine")

@@ -45,8 +45,12 @@ def test_volume_that_cannot_grow_is_told_and_may_go_back_while_rollouts_go_on(na
     namespace.wait_for("Degraded", "False", "AsExpected")
     namespace.wait_for("Progressing", "False", "UpToDate")
     _persist(namespace, size="1Mi")
-    told = namespace.wait_for("Degraded", "True", "VolumeNotAsSpecified")["message"]
-    assert "asks for 1Gi, and spec.redis.persistence.size is less. The volume stays as it is" in told
+    namespace.wait_for(
+        "Degraded",
+        "True",
+        "VolumeNotAsSpecified",
+        saying=("asks for 1Gi, and spec.redis.persistence.size is less. The volume stays as it is",),
+    )
     assert _claim(namespace)["spec"]["resources"]["requests"]["storage"] == "1Gi"
 
 
@@ -55,8 +59,12 @@ def test_class_that_does_not_exist_is_corrected_by_making_the_empty_claim_anew(n
     eventually(lambda: _claim(namespace))
     namespace.wait_for("Progressing", "True", "WaitingForDatabase")
     _persist(namespace, storageClassName="fast")
-    told = namespace.wait_for("Degraded", "True", "VolumeNotAsSpecified")["message"]
-    assert f"nothing is lost: kubectl -n {namespace.name} delete pvc c-redis" in told
+    namespace.wait_for(
+        "Degraded",
+        "True",
+        "VolumeNotAsSpecified",
+        saying=(f"nothing is lost: kubectl -n {namespace.name} delete pvc c-redis",),
+    )
     assert namespace.condition("Progressing")["reason"] == "WaitingForDatabase"
     namespace.delete("PersistentVolumeClaim", "c-redis")
     eventually(lambda: (_claim(namespace) or {"spec": {}})["spec"].get("storageClassName") == "fast", 60)

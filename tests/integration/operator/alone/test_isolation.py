@@ -61,8 +61,9 @@ def test_a_community_that_makes_the_operator_raise_stops_no_other(
         faulty.start()
         _create_with_old_port(client, namespace.name)
         namespace.community("bad")
-        told = namespace.wait_for("Degraded", "True", "InternalError", "bad")["message"]
-        assert "ValueError in sitecustomize.py, line 8" in told
+        told = namespace.wait_for(
+            "Degraded", "True", "InternalError", "bad", saying=("ValueError in sitecustomize.py, line 8",)
+        )["message"]
         assert "hunter2" not in json.dumps(namespace.get("Community", "bad"))
         assert len(told) < 500
         assert (namespace.get("Community", "bad") or {})["status"]["observedGeneration"] == -1
