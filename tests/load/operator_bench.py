@@ -25,6 +25,7 @@ from tests.integration.operator.process import Operator
 from tests.integration.operator.test_restoring import EDITS
 from tests.load import results
 from tests.load.audit import Audit
+from tests.load.like_sync_runs import runs
 from tests.load.versions import OPERATOR
 from tests.waiting import eventually
 
@@ -52,6 +53,7 @@ GOALS = {
     ("idle", "cpu mcore"): 5,
     ("restart", "writes"): 0,
     ("restart", "rss MiB"): 120,
+    ("like-sync", "cpu mcore"): 25,
     ("edited", "p99"): 1.0,
     ("deleted", "p99"): 1.0,
     ("take-over", "stopped s"): 1,
@@ -164,6 +166,18 @@ class Bench:
         settled = self.watch(max(1.0, seconds - 60))
         self.found["restart"] = {"leading after s": leading, **settled, "writes": len(self.audit.writes(mark))}
 
+    def like_sync(self, namespaces: list[Namespace], minutes: int) -> None:
+        """CPU while each Community has a run of like-sync a minute; the operator writes nothing but what is told of it."""
+        pairs = [
+            (space, found["metadata"]["name"])
+            for space in namespaces
+            for found in self.client.list(COMMUNITY, space.name)
+        ]
+        usage, mark = results.Usage(self.pid()), self.audit.mark()
+        runs(pairs, minutes, self.check)
+        found = {"minutes": minutes, "communities": len(pairs), "writes": len(self.audit.writes(mark))}
+        self.found["like-sync"] = {**found, "rss MiB": usage.memory(), "cpu mcore": usage.mcore()}
+
     def watch(self, seconds: float) -> dict[str, Any]:
         usage, mark, begun = results.Usage(self.pid()), self.audit.mark(), time.monotonic()
         self.rest(seconds)
@@ -271,6 +285,7 @@ def _measure(chosen: argparse.Namespace, folder: Path) -> tuple[dict[str, Any], 
             namespaces = bench.fill(chosen.communities)
             bench.idle(chosen.idle)
             bench.restart(chosen.idle)
+            bench.like_sync(namespaces, chosen.minutes)
             bench.restore(namespaces, chosen.restore)
             bench.take_over()
         except AssertionError as error:
@@ -288,6 +303,7 @@ def main() -> int:
     parser.add_argument(
         "--idle", type=float, help="seconds at rest (default: 600, before and after the restart; with --against 60)"
     )
+    parser.add_argument("--minutes", type=int, default=5, help="minutes with a run of like-sync each (default: 5)")
     parser.add_argument("--restore", type=int, default=200, help="children damaged, edits and deletions in turn")
     parser.add_argument("--python", default=sys.executable, help="interpreter with the packages of the image, no more")
     parser.add_argument("--output", type=Path, default=RESULTS)

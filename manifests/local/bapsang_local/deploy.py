@@ -53,7 +53,7 @@ def operator(cluster: Cluster, image: str) -> None:
     """Install or upgrade the operator by its chart. What it is already stays as it is, and no pod restarts."""
     crd = CHART / "crds" / "communities.bapsang.dev.yaml"
     _apply(cluster, crd)  # helm installs a CRD once and never upgrades it
-    cluster.kubectl("wait", "--for=condition=Established", "-f", crd, "--timeout=30s")
+    established(cluster, crd)
     repository, _, tag = image.partition(":")
     with step("operator installed (helm)"):
         _clear(cluster)
@@ -65,6 +65,23 @@ def operator(cluster: Cluster, image: str) -> None:
             *("--wait", "--timeout", "3m"),
         )
     _rolled_out(cluster, OPERATOR_NAMESPACE, f"deployment/{RELEASE}", 120)
+
+
+def established(cluster: Cluster, crd: Path) -> None:
+    """Wait until the apiserver serves a CRD that was just applied. Raises Failure.
+
+    `kubectl wait` ends at once with "accessor error" while `status.conditions` is null (kubernetes/kubernetes#66439).
+    """
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            cluster.kubectl("wait", "--for=condition=Established", "-f", crd, "--timeout=30s")
+        except Failure as failure:
+            if "accessor error" not in failure.problem + failure.advice or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def sample(cluster: Cluster, settings: Settings, image: str) -> dict[str, Any]:
