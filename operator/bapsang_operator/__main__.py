@@ -88,7 +88,7 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
             kube, store, keep, metrics, queue.add_after, has_keda=settings.keda, sees_all=not namespaces
         )
         # The watches run while another process leads, too: taking over then needs no listing.
-        watches = Watches(registry(access, identity, signs.trace(), store, queue.add), stop)
+        watches = Watches(registry(access, identity, signs.trace(), store, queue.add_after), stop)
         scopes = Scopes(kube, store, watches, signs, namespaces)
 
         async def lead() -> None:

@@ -70,6 +70,9 @@ class WorkQueue(Generic[Item]):
 
     def add_after(self, item: Item, seconds: float) -> None:
         """Ask for a key to be handled in a while; of two requests of this sort the sooner one stands."""
+        if seconds <= 0:
+            self.add(item)
+            return
         loop = asyncio.get_running_loop()
         known = self._timers.get(item)
         if known is None or known.when() > loop.time() + seconds:

@@ -2,12 +2,71 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from bapsang_operator import endings, names
 from bapsang_operator.child import Manifest
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.problems import Problem
 from bapsang_operator.progress import Live, job_condition
 from bapsang_operator.resource import Community
+
+#: Seconds for which what is seen of a scheduled run may wait for the rest of it. like-sync starts up to 19 s into its
+#: minute and ends within a second or two: each run is one pass of its Community instead of ten.
+RUN_SECONDS: Final = 22.0
+_COMPONENTS: Final = frozenset({Component.LIKE_SYNC, Component.IMAGE_COLLECTOR})
+_STARTING: Final = frozenset({"ContainerCreating", "PodInitializing"})
+
+
+def delay(resource: Manifest, known: Manifest | None, community: Manifest | None) -> float | None:
+    """Return the seconds that a Community may wait before it is looked at for what was seen of an object; None when it
+    need not be looked at.
+
+    0 but for a scheduled run that goes well while nothing ails the Community: of such a run only the beginning counts, and
+    not before it should have ended. `known` is the object as seen before, None when it is new.
+    """
+    if resource["metadata"].get("labels", {}).get(names.LABEL_COMPONENT) not in _COMPONENTS:
+        return 0.0
+    if community is None or not _is_well(community):
+        return 0.0
+    match resource["kind"]:
+        case "CronJob":
+            return None if known is not None and _is_asked(known) == _is_asked(resource) else 0.0
+        case "Job":
+            status = resource.get("status", {})
+            if status.get("failed") or job_condition(resource, "FailureTarget"):
+                return 0.0
+            return RUN_SECONDS if known is None else None
+        case "Pod":
+            return 0.0 if _ails(resource) else None
+        case _:
+            return 0.0
+
+
+def _is_asked(cron: Manifest) -> Manifest:
+    """Return what somebody may have changed of a CronJob, as opposed to its controller."""
+    metadata = cron["metadata"]
+    asked = {name: metadata.get(name) for name in ("uid", "generation", "labels", "annotations", "ownerReferences")}
+    return {**asked, "deleted": metadata.get("deletionTimestamp")}
+
+
+def _ails(pod: Manifest) -> bool:
+    status = pod.get("status", {})
+    refused = {("PodScheduled", "False"), ("DisruptionTarget", "True")}
+    if any((one["type"], one["status"]) in refused for one in status.get("conditions", ())):
+        return True
+    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+        state = container.get("state", {})
+        if (state.get("terminated") or {}).get("exitCode") or container.get("restartCount"):
+            return True
+        if state.get("waiting") and state["waiting"].get("reason") not in _STARTING:
+            return True
+    return bool(status.get("phase") == "Failed")
+
+
+def _is_well(community: Manifest) -> bool:
+    told = {one["type"]: one["status"] for one in community.get("status", {}).get("conditions", ())}
+    return (told.get("Degraded"), told.get("LikeSyncHealthy")) == ("False", "True")
 
 
 def last_succeeded(live: Live, component: Component) -> bool | None:

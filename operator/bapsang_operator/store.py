@@ -115,22 +115,22 @@ class Store:
         self._lost: dict[CommunityKey, set[Key]] = defaultdict(set)
         self._revisions: Counter[CommunityKey] = Counter()
 
-    def put(self, resource: Manifest) -> None:
-        """Remember an object unless a newer version of it is known."""
+    def put(self, resource: Manifest, *, is_news: bool = True) -> None:
+        """Remember an object unless a newer version of it is known. What is no news asks for no other pass."""
         key = key_of(resource)
         known = self._objects.get(key)
         if known is not None and _version(known) >= _version(resource):
             return
         if known is not None:
-            self._unlink(key, known)
+            self._unlink(key, known, is_news=is_news)
         self._objects[key] = self._without_record(key, slim(resource))
         community = community_of(resource)
         if community is not None:
             self._by_community[community].add(key)
-            self._revisions[community] += 1
+            self._revisions[community] += is_news
         self._tell(self.hosts.put(key, resource, _key(community)))
 
-    def drop(self, resource: Manifest) -> None:
+    def drop(self, resource: Manifest, *, is_news: bool = True) -> None:
         """Forget an object that was deleted, unless another of its name exists by now."""
         key = key_of(resource)
         known = self._objects.get(key)
@@ -140,7 +140,7 @@ class Store:
             # It left the watch (a label was taken off) and our write has brought it back meanwhile.
             return
         del self._objects[key]
-        self._unlink(key, known)
+        self._unlink(key, known, is_news=is_news)
         community = community_of(known)
         # Only of what was applied: a process that waits for the lease applies nothing, and would gather losses for ever.
         if community is not None and key in self.applied:
@@ -186,7 +186,7 @@ class Store:
             self.drop(self._objects[key])
 
     def revision(self, community: CommunityKey) -> int:
-        """Return a number that changes with every change of a Community, its children, their Jobs and their pods."""
+        """Return a number that changes with all news of a Community, its children, their Jobs and their pods."""
         return self._revisions[community]
 
     def community(self, key: CommunityKey) -> Manifest | None:
@@ -235,11 +235,11 @@ class Store:
         kept = {name: value for name, value in annotations.items() if name != names.ANNOTATION_RECORD}
         return {**known, "metadata": {**known["metadata"], "annotations": kept}}
 
-    def _unlink(self, key: Key, resource: Manifest) -> None:
+    def _unlink(self, key: Key, resource: Manifest, *, is_news: bool) -> None:
         community = community_of(resource)
         if community is None:
             return
-        self._revisions[community] += 1
+        self._revisions[community] += is_news
         keys = self._by_community[community]
         keys.discard(key)
         if not keys:

@@ -17,17 +17,31 @@ import kopf
 from kopf._cogs.clients.watching import WatchingError
 from kopf._cogs.structs.references import Insights, NamespaceName
 
-from bapsang_operator import names
+from bapsang_operator import names, runs
 from bapsang_operator.credentials import Credentials
 from bapsang_operator.health import SILENCE_SECONDS, WATCH_SECONDS
-from bapsang_operator.kinds import COMMUNITY, WATCHED, Kind
+from bapsang_operator.kinds import COMMUNITY, WATCHED, Kind, key_of
 from bapsang_operator.queue import Patience
 from bapsang_operator.store import CommunityKey, Store, community_of
 
 _log = logging.getLogger(__name__)
-Concern = Callable[[CommunityKey], None]
+#: Names a Community that is to be looked at, and within how many seconds.
+Concern = Callable[[CommunityKey, float], None]
 #: Seconds that kopf's tasks may take to end.
 _END_SECONDS: Final = 5.0
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps kopf from copying and comparing every object that it is told of, for handlers that do not exist."""
+
+    def build(self, **_: Any) -> Any:
+        return None
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        raise NotImplementedError
 
 
 class WatchesEndedError(Exception):
@@ -53,6 +67,8 @@ def settings() -> kopf.OperatorSettings:
     found.networking.request_timeout = 30
     found.networking.connect_timeout = 5
     found.networking.error_backoffs = Patience()
+    # Unused as well: what is compared here are children, with what was applied, and not each object with itself of before.
+    found.persistence.diffbase_storage = _NoDiffBase()
     # Unused, since nothing here needs a finalizer; but never kopf's default, which other operators share.
     found.persistence.finalizer = f"{names.GROUP}/finalizer"
     found.execution.max_workers = 1
@@ -85,15 +101,25 @@ def _follow(found: kopf.OperatorRegistry, kind: Kind, store: Store, concern: Con
     # each (24 s of CPU and 100 MiB for 4,400 objects, in which the lease was hardly renewed). See `resync.fill`.
     @kopf.on.event(kind.group, kind.version, kind.plural, id=f"watch-{kind.plural}", registry=found)
     async def changed(event: kopf.RawEvent, **_: Any) -> None:
-        # Items of a list come without their kind.
-        resource = {**event["object"], "apiVersion": kind.api_version, "kind": kind.name}
-        touched = community_of(resource)
-        if event["type"] == "DELETED":
-            store.drop(resource)
-        else:
-            store.put(resource)
-        if touched is not None:
-            concern(touched)
+        note(event, kind, store, concern)
+
+
+def note(event: kopf.RawEvent, kind: Kind, store: Store, concern: Concern) -> None:
+    """Put what a watch tells into the store, and name the Community that is to be looked at for it, if any."""
+    # Items of a list come without their kind.
+    resource = {**event["object"], "apiVersion": kind.api_version, "kind": kind.name}
+    touched, is_gone = community_of(resource), event["type"] == "DELETED"
+    seconds = runs.delay(
+        resource,
+        None if is_gone and kind.name == "CronJob" else store.find(key_of(resource)),
+        None if touched is None else store.community(touched),
+    )
+    if is_gone:
+        store.drop(resource, is_news=seconds is not None)
+    else:
+        store.put(resource, is_news=seconds is not None)
+    if touched is not None and seconds is not None:
+        concern(touched, seconds)
 
 
 def heed(stop: asyncio.Event) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tests.integration.operator.client import Client
@@ -15,11 +15,11 @@ from bapsang_operator.kinds import BY_NAME
 _ENDED = {"terminated": {"exitCode": 0, "reason": "Completed"}}
 
 
-def runs(pairs: list[tuple[Namespace, str]], minutes: int, check: Callable[[], None]) -> None:
-    """Give each Community, named by its namespace, a run in each of `minutes` minutes.
+def runs(pairs: list[tuple[Namespace, str]], minutes: int, check: Callable[[], None]) -> Iterator[int]:
+    """Yield the number of each minute after giving each Community, given with its namespace, a run in it.
 
     As in a cluster all Jobs come at the beginning of the minute; pods start and end within it, and the run before is
-    deleted (`successfulJobsHistoryLimit: 1`). `check` is called between writes.
+    deleted (`successfulJobsHistoryLimit: 1`), at the end every one. `check` is called between writes.
     """
     crons = [(space, space.get("CronJob", names.like_sync(name)) or {}) for space, name in pairs]
     last: list[_Run] = []
@@ -37,6 +37,9 @@ def runs(pairs: list[tuple[Namespace, str]], minutes: int, check: Callable[[], N
         while time.monotonic() - begun < (minute + 1) * 60:
             check()
             time.sleep(0.5)
+        yield minute
+    for run in last:
+        run.delete()
 
 
 class _Run:
@@ -72,8 +75,7 @@ class _Run:
         self._cron(active=[], lastSuccessfulTime=_now())
 
     def delete(self) -> None:
-        self.space.delete("Job", self.name)
-        self.space.delete("Pod", f"{self.name}-x")
+        self.space.delete("Job", self.name)  # the garbage collector takes the pod
 
     def _pod(self, phase: str, state: dict[str, Any], *, ready: bool) -> None:
         containers = self.job["spec"]["template"]["spec"]["containers"]
