@@ -79,6 +79,10 @@ class Client:
         answer = self._http.delete(kind.path(namespace, name))
         assert answer.is_success or answer.status_code == 404, answer.text
 
+    def delete_all(self, kind: Kind, namespace: str, **params: str) -> None:
+        """Delete all objects of a kind in a namespace."""
+        self._ok(self._http.delete(kind.path(namespace), params=params))
+
     def raw(self, path: str) -> Object:
         return self._ok(self._http.get(path))
 

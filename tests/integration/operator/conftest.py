@@ -12,6 +12,7 @@ from bapsang_local.programs import table as module_table
 from bapsang_local.settings import from_environment
 
 from .client import Client, client_of, grant, install_crd, remove_crd
+from .cluster import Site, cluster
 from .controlplane import ControlPlane, programs, running
 from .namespace import Namespace
 from .process import Operator
@@ -37,6 +38,27 @@ def client(control_plane: ControlPlane) -> Iterator[Client]:
     with client_of(control_plane.admin) as found:
         install_crd(found)
         yield found
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A second control plane, with controllers and scheduler: on the other one the tests play them."""
+    with cluster(tmp_path_factory.mktemp("cluster")) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="session")
+def cluster_client(shared_cluster: ControlPlane) -> Iterator[Client]:
+    with client_of(shared_cluster.admin) as found:
+        yield found
+
+
+@pytest.fixture
+def site(cluster_client: Client) -> Iterator[Site]:
+    """A namespace and nodes of the test's own on the shared cluster."""
+    found = Site(cluster_client)
+    yield found
+    found.leave()
 
 
 @pytest.fixture

@@ -124,18 +124,23 @@ def programs() -> Programs | None:
 
 @contextlib.contextmanager
 def running(
-    found: Programs, folder: Path, prepare: Callable[[Path], None], controllers: Sequence[str] = COLLECTORS
+    found: Programs,
+    folder: Path,
+    prepare: Callable[[Path], None],
+    controllers: Sequence[str] = COLLECTORS,
+    options: Sequence[str] = (),
 ) -> Iterator[ControlPlane]:
     """Run a control plane. Its kubeconfigs: `admin` may do all, `operator` what RBAC gives to the operator's account.
 
     `prepare` gets the first before the controllers start: a CRD made later is garbage-collected only half a minute on.
+    `options` are further ones of the controllers.
     """
     for attempt in range(START_ATTEMPTS):
         own = folder / f"attempt-{attempt}"
         own.mkdir()
         with contextlib.ExitStack() as stack:
             try:
-                plane = stack.enter_context(_running(found, own, prepare, controllers))
+                plane = stack.enter_context(_running(found, own, prepare, controllers, options))
             except PortTakenError:
                 continue
             yield plane
@@ -145,7 +150,11 @@ def running(
 
 @contextlib.contextmanager
 def _running(
-    found: Programs, folder: Path, prepare: Callable[[Path], None], controllers: Sequence[str]
+    found: Programs,
+    folder: Path,
+    prepare: Callable[[Path], None],
+    controllers: Sequence[str],
+    options: Sequence[str],
 ) -> Iterator[ControlPlane]:
     etcd_port, peer_port, api_port = (free_port() for _ in range(3))
     etcd, server = f"http://127.0.0.1:{etcd_port}", f"https://127.0.0.1:{api_port}"
@@ -191,7 +200,7 @@ def _running(
             # No controller runs that makes the `default` account of a namespace, or that lets go of a deleted volume.
             "--disable-admission-plugins=ServiceAccount,StorageObjectInUseProtection",
         ],
-        "controllers": _manager(found, plane, controllers),
+        "controllers": [*_manager(found, plane, controllers), *options],
     }
     with contextlib.ExitStack() as stack:
         started = {name: stack.enter_context(process(name, commands[name], folder)) for name in ("etcd", "apiserver")}

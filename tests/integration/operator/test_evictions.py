@@ -1,14 +1,11 @@
-"""What the budgets let go: evictions on a real apiserver, with the controllers that count pods and no kubelet.
+"""What the budgets let go: evictions on a real apiserver, with the controllers that count pods, no node and no kubelet.
 
 Replacements get no node here and so never become ready, as when spot nodes are reclaimed and new ones take minutes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
-import pytest
 from tests.unit.operator.world import AllDigests
 from tests.waiting import eventually
 
@@ -16,43 +13,25 @@ from bapsang_operator import build, names
 from bapsang_operator.kinds import BY_NAME, POD
 from bapsang_operator.resource import parse
 
-from .client import NAMESPACE, Client, Object, client_of
-from .controlplane import COLLECTORS, programs, running
+from .client import Object
+from .cluster import Site
 from .namespace import resource
 
-CONTROLLERS = (
-    *COLLECTORS,
-    *("deployment-controller", "replicaset-controller", "disruption-controller", "job-controller"),
-)
 BASE, BURST = 3, 9
-
-
-@pytest.fixture(scope="module")
-def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A control plane of the module's own: elsewhere the tests play the controllers."""
-    found = programs()
-    assert found is not None
-
-    with (
-        running(found, tmp_path_factory.mktemp("evictions"), lambda _: None, CONTROLLERS) as plane,
-        client_of(plane.admin) as client,
-    ):
-        yield client
 
 
 class World:
     """The budgets, both tiers and a run of like-sync of a Community in a namespace, as the builders make them."""
 
-    def __init__(self, client: Client, name: str, **changes: object) -> None:
-        self.client, self.name = client, name
-        assert client.create(NAMESPACE, {"metadata": {"name": name}}).is_success
-        made = resource(name, api={"base": {"replicas": BASE}, **changes})
+    def __init__(self, site: Site, **changes: object) -> None:
+        self.client, self.name = site.client, site.name
+        made = resource(site.name, api={"base": {"replicas": BASE}, **changes})
         made["metadata"] |= {"uid": "none", "generation": 1}
         for child in build.children(parse(made), AllDigests()):
             if child.key.kind in {"PodDisruptionBudget", "Deployment"}:
                 # No Community is here: the garbage collector would remove what it owns.
                 child.manifest["metadata"].pop("ownerReferences")
-                answer = client.create(BY_NAME[child.key.kind], child.manifest)
+                answer = site.client.create(BY_NAME[child.key.kind], child.manifest)
                 assert answer.is_success, answer.text
             if child.key.kind == "CronJob":
                 self.run_template = child.manifest["spec"]["jobTemplate"]
@@ -133,8 +112,8 @@ class World:
         return answer.status_code
 
 
-def test_a_reclaim_of_all_spot_nodes_lets_every_burst_pod_leave_and_uses_nothing_up_of_base(counted: Client) -> None:
-    world = World(counted, "reclaimed")
+def test_a_reclaim_of_all_spot_nodes_lets_every_burst_pod_leave_and_uses_nothing_up_of_base(site: Site) -> None:
+    world = World(site)
     world.scale("c-api-burst", BURST)
     burst = world.run("c-api-burst", "c-api-burst")
     base = world.run("c-api-base", "c-api")
@@ -143,8 +122,8 @@ def test_a_reclaim_of_all_spot_nodes_lets_every_burst_pod_leave_and_uses_nothing
     assert [world.evict(pod) for pod in base] == [201, 429, 429]
 
 
-def test_a_tier_that_grows_lets_its_pods_leave_while_the_new_ones_wait_for_nodes(counted: Client) -> None:
-    world = World(counted, "growing")
+def test_a_tier_that_grows_lets_its_pods_leave_while_the_new_ones_wait_for_nodes(site: Site) -> None:
+    world = World(site)
     world.scale("c-api-burst", BURST)
     burst = world.run("c-api-burst", "c-api-burst")
     world.scale("c-api-burst", 2 * BURST)
@@ -152,26 +131,26 @@ def test_a_tier_that_grows_lets_its_pods_leave_while_the_new_ones_wait_for_nodes
     assert [world.evict(pod) for pod in burst] == [201] * BURST
 
 
-def test_without_spot_a_drain_leaves_most_of_burst(counted: Client) -> None:
-    world = World(counted, "on-demand", spot={"enabled": False})
+def test_without_spot_a_drain_leaves_most_of_burst(site: Site) -> None:
+    world = World(site, spot={"enabled": False})
     world.scale("c-api-burst", 8)
     burst = world.run("c-api-burst", "c-api-burst")
     assert [world.evict(pod) for pod in burst].count(201) == 2
 
 
-def test_base_pods_that_serve_nobody_hold_up_no_drain(counted: Client) -> None:
-    world = World(counted, "broken")
+def test_base_pods_that_serve_nobody_hold_up_no_drain(site: Site) -> None:
+    world = World(site)
     eventually(lambda: len(world.pods("c-api-base")) == BASE)
     broken, *_ = world.run("c-api-base", "c-api")
     for pod in world.pods("c-api-base"):
         unready = {"status": {"conditions": [{"type": "Ready", "status": "False"}]}}
-        counted.patch(POD, world.name, pod["metadata"]["name"], unready, "/status")
+        site.client.patch(POD, world.name, pod["metadata"]["name"], unready, "/status")
     world.await_budget("c-api", healthy=0)
     assert world.evict(broken) == 201
 
 
-def test_an_evicted_run_of_like_sync_is_made_again_and_a_failed_one_is_not(counted: Client) -> None:
-    world = World(counted, "drained")
+def test_an_evicted_run_of_like_sync_is_made_again_and_a_failed_one_is_not(site: Site) -> None:
+    world = World(site)
     world.job()
     first = world.running()
     world.end(first, "DisruptionTarget")

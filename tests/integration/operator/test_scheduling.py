@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import secrets
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,14 +14,13 @@ from tests.unit.operator.world import AllDigests
 from tests.waiting import eventually
 
 from bapsang_operator import build, names
-from bapsang_operator.kinds import NODE, POD
+from bapsang_operator.kinds import POD
 from bapsang_operator.resource import parse
 
-from .client import NAMESPACE, ROOT, Client, Object, client_of
-from .controlplane import process, programs, running
+from .client import ROOT, Client, Object
+from .cluster import Site
 from .namespace import resource
 
-ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
 SPOT: dict[str, dict[str, str]] = {
     "eks": {"eks.amazonaws.com/capacityType": "SPOT"},
     "karpenter": {"karpenter.sh/capacity-type": "spot"},
@@ -35,7 +33,6 @@ TAINTS = {
     "aks": {"key": "kubernetes.azure.com/scalesetpriority", "value": "spot", "effect": "NoSchedule"},
 }
 HASH = "pod-template-hash"
-ROOM = {"cpu": "8", "memory": "16Gi", "pods": "50"}
 #: `status.allocatable` on EKS, and what its add-ons request: on each node, and somewhere on base nodes.
 ALLOCATABLE = {
     "t4g.medium": {"cpu": "1930m", "memory": "3246Mi", "pods": "17"},
@@ -46,31 +43,14 @@ SYSTEM = {"coredns": ("100m", "70Mi"), "metrics-server": ("100m", "200Mi"), "ope
 SAMPLE = ROOT / "manifests/samples/community-eks.yaml"
 
 
-@pytest.fixture(scope="module")
-def scheduled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A control plane of the module's own, with the scheduler."""
-    found, folder = programs(), tmp_path_factory.mktemp("scheduling")
-    assert found is not None
-    with running(found, folder, lambda _: None) as plane:
-        config = [f"--kubeconfig={plane.admin}", "--leader-elect=false", "--secure-port=0"]
-        with (
-            process("scheduler", [str(found.kube), "kube-scheduler", *config], folder),
-            client_of(plane.admin) as client,
-        ):
-            yield client
-
-
 @dataclass
-class World:
+class World(Site):
     """Nodes of a test's own, and pods made of the templates of a Community."""
 
-    client: Client
-    name: str
-    nodes: list[str] = field(default_factory=list)
     templates: dict[str, Object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        assert self.client.create(NAMESPACE, {"metadata": {"name": self.name}}).is_success
+        super().__post_init__()
         self.take(resource(self.name))
 
     def take(self, made: Object) -> None:
@@ -83,15 +63,6 @@ class World:
                 kind = names.Component(body["template"]["metadata"]["labels"][names.LABEL_COMPONENT])
                 tier = body["template"]["metadata"]["labels"].get(names.LABEL_TIER)
                 self.templates[tier or kind.value] = body["template"]
-
-    def node(self, name: str, zone: str, labels: dict[str, str], *taints: Object, room: Object = ROOM) -> str:
-        metadata = {"name": name, "labels": {HOST: name, ZONE: zone, **labels}}
-        assert self.client.create(NODE, {"metadata": metadata}).is_success
-        self.client.patch(NODE, None, name, {"status": {"allocatable": room, "capacity": room}}, "/status")
-        # New nodes are tainted until a controller has seen that they are ready.
-        self.client.patch(NODE, None, name, {"spec": {"taints": list(taints)}})
-        self.nodes.append(name)
-        return name
 
     def pod(self, workload: str, name: str, revision: str = "1", node: str | None = None) -> None:
         """Create a pod; without a node the scheduler finds one."""
@@ -126,14 +97,10 @@ class World:
         found = self.client.get(POD, self.name, name) or {}
         return any(one.get("reason") == "Unschedulable" for one in found.get("status", {}).get("conditions", ()))
 
-    def leave(self) -> None:
-        for node in self.nodes:
-            self.client.delete(NODE, None, node)
-
 
 @pytest.fixture
-def world(scheduled: Client) -> Iterator[World]:
-    found = World(scheduled, f"test-{secrets.token_hex(4)}")
+def world(cluster_client: Client) -> Iterator[World]:
+    found = World(cluster_client)
     yield found
     found.leave()
 

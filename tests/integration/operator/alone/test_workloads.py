@@ -23,9 +23,10 @@ def _controllers(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathF
         yield
 
 
-@pytest.fixture(autouse=True)
-def _own(control_plane: ControlPlane, tmp_path: Path) -> Iterator[None]:
-    found = Operator(control_plane.operator, tmp_path / "log", {"BAPSANG_RESYNC_SECONDS": "1"})
+@pytest.fixture(autouse=True, scope="module")
+def _own(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    log = tmp_path_factory.mktemp("own") / "log"
+    found = Operator(control_plane.operator, log, {"BAPSANG_RESYNC_SECONDS": "1"})
     found.lead()
     yield
     found.rest()

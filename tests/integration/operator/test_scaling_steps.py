@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import secrets
 import subprocess
 import threading
 import time
@@ -17,20 +16,18 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.integration.operator.alone.metrics import Metrics, served
-from tests.integration.operator.client import ROOT, Client
-from tests.integration.operator.controlplane import ControlPlane, process, programs
-from tests.integration.operator.namespace import Namespace
 from tests.unit.operator.world import AllDigests
 from tests.waiting import eventually
 
 from bapsang_operator import build, quantity
 from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import BY_NAME, POD, Kind
+from bapsang_operator.kinds import BY_NAME, POD
 from bapsang_operator.resource import Community, parse
 
-NODE = Kind("Node", "", "v1", "nodes")
-CONTROLLERS = ("deployment-controller", "replicaset-controller", "horizontal-pod-autoscaler-controller")
+from .client import ROOT, Client
+from .cluster import Site
+from .metrics import Metrics, served
+
 SAMPLE = "community-eks.yaml"
 BASE, BURST = "bapsang-api-base", "bapsang-api-burst"
 NODE_SECONDS = 2  # until a new node is there: two rounds of the autoscaler
@@ -65,8 +62,8 @@ class Kubelets:
     longer to come than the autoscaler to look again, so what it wants meanwhile is one step.
     """
 
-    def __init__(self, client: Client, namespace: str, load: Load) -> None:
-        self._client, self._namespace, self._load = client, namespace, load
+    def __init__(self, site: Site, load: Load) -> None:
+        self._client, self._namespace, self._load = site.client, site.name, load
         self._over = threading.Event()
         self._wanted, self._since = 0, 0.0
         self.steps: list[int] = []  # burst pods, at the start and after each step
@@ -120,34 +117,6 @@ def _running() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def controllers(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The controllers of workloads, the autoscaler's with a round a second, and the scheduler."""
-    found, folder = programs(), tmp_path_factory.mktemp("controllers")
-    assert found is not None
-    common = [f"--kubeconfig={control_plane.admin}", "--leader-elect=false", "--secure-port=0"]
-    autoscaler = [
-        "--horizontal-pod-autoscaler-sync-period=1s",
-        "--horizontal-pod-autoscaler-cpu-initialization-period=0s",
-        "--horizontal-pod-autoscaler-initial-readiness-delay=0s",
-    ]
-    with (
-        process(
-            "workloads",
-            [
-                str(found.kube),
-                "kube-controller-manager",
-                f"--controllers={','.join(CONTROLLERS)}",
-                *common,
-                *autoscaler,
-            ],
-            folder,
-        ),
-        process("scheduler", [str(found.kube), "kube-scheduler", *common], folder),
-    ):
-        yield
-
-
-@pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("certificate")
     key, certificate = folder / "key.pem", folder / "certificate.pem"
@@ -157,31 +126,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def nodes(client: Client) -> Iterator[None]:
+def place(site: Site) -> Site:
     """Room for every pod of the sample: what fits where is another test's."""
-    labels = {"kubernetes.io/arch": "arm64", "kubernetes.io/os": "linux"}
-    made, prefix = [], secrets.token_hex(4)  # pods of another test stay where they are
+    room = {"cpu": "1930m", "memory": "3300Mi", "pods": "17"}
     for number in range(12):
-        capacity = "SPOT" if number > 3 else "ON_DEMAND"
-        zone = f"ap-northeast-2{'ac'[number % 2]}"
-        labels |= {"eks.amazonaws.com/capacityType": capacity, "topology.kubernetes.io/zone": zone}
-        made.append(
-            add_node(client, f"scaling-{prefix}-{number}", labels, {"cpu": "1930m", "memory": "3300Mi", "pods": "17"})
-        )
-    yield
-    for name in made:
-        client.delete_if_there(NODE, None, name)
-
-
-def add_node(client: Client, name: str, labels: dict[str, str], allocatable: dict[str, str]) -> str:
-    """Make a node without a kubelet that pods can be bound to."""
-    labels = labels | {"kubernetes.io/hostname": name}
-    assert client.create(NODE, {"metadata": {"name": name, "labels": labels}}).is_success
-    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
-    status = {"capacity": allocatable, "allocatable": allocatable, "conditions": [ready]}
-    client.patch(NODE, None, name, {"status": status}, "/status")
-    client.patch(NODE, None, name, {"spec": {"taints": None}})  # not-ready, which nobody would take off
-    return name
+        labels = {"kubernetes.io/arch": "arm64", "kubernetes.io/os": "linux"}
+        labels["eks.amazonaws.com/capacityType"] = "SPOT" if number > 3 else "ON_DEMAND"
+        site.node(f"{site.name}-{number}", f"ap-northeast-2{'ac'[number % 2]}", labels, room=room)
+    return site
 
 
 def sample(namespace: str, **autoscaling: Any) -> Community:
@@ -192,12 +144,12 @@ def sample(namespace: str, **autoscaling: Any) -> Community:
     return parse(found)
 
 
-def install(namespace: Namespace, community: Community) -> Manifest:
+def install(site: Site, community: Community) -> Manifest:
     """Create both tiers and the autoscaler that KEDA or the operator makes; return the autoscaler as the spec has it."""
     for child in build.children(community, AllDigests(), has_keda=True):
         if child.key.kind in {"Deployment", "HorizontalPodAutoscaler"}:
             manifest = child.manifest | {"metadata": {**child.manifest["metadata"], "ownerReferences": []}}
-            answer = namespace.client.create(BY_NAME[child.key.kind], manifest)
+            answer = site.client.create(BY_NAME[child.key.kind], manifest)
             assert answer.is_success, answer.text
         if child.key.kind in {"HorizontalPodAutoscaler", "ScaledObject"}:
             autoscaler = child.manifest
@@ -238,52 +190,51 @@ def value_of(query: str, load: Load) -> float:
     return max(0.0, load.answered(found["pods"]) - float(found["less"]))
 
 
-def steps(namespace: Namespace, load: Load) -> list[int]:
+def steps(site: Site, load: Load) -> list[int]:
     """Return how many burst pods there were, one after the other, from a quiet start until the autoscaler wants no more."""
-    with Kubelets(namespace.client, namespace.name, load) as kubelets:
+    with Kubelets(site, load) as kubelets:
         eventually(lambda: kubelets.steps, 60, "all pods are ready")
-        eventually(lambda: current(namespace) == kubelets.steps[-1], 30, "the autoscaler has looked")
+        eventually(lambda: current(site) == kubelets.steps[-1], 30, "the autoscaler has looked")
         quiet = len(kubelets.steps)
         load.rate = load.peak
         eventually(lambda: len(kubelets.steps) > quiet and kubelets.rested > SETTLED_SECONDS, 60, "no more steps")
     return kubelets.steps[quiet - 1 :]
 
 
-def current(namespace: Namespace) -> int:
+def current(site: Site) -> int:
     """Return how many pods the autoscaler saw when it last had every metric; 0 before."""
-    (found,) = namespace.client.list(BY_NAME["HorizontalPodAutoscaler"], namespace.name)
+    (found,) = site.client.list(BY_NAME["HorizontalPodAutoscaler"], site.name)
     status = found.get("status") or {}
     complete = len(status.get("currentMetrics") or ()) == len(found["spec"]["metrics"])
     return int(status.get("currentReplicas", 0)) if complete else 0
 
 
 @pytest.fixture(scope="module")
-def metrics(client: Client, certificate: tuple[Path, Path]) -> Iterator[Metrics]:
-    found = Metrics()
-    with served(client, Namespace(client).name, found, certificate):
+def metrics(cluster_client: Client, certificate: tuple[Path, Path]) -> Iterator[Metrics]:
+    found, own = Metrics(), Site(cluster_client)
+    with served(cluster_client, own.name, found, certificate):
         yield found
+    own.leave()
 
 
-@pytest.mark.usefixtures("controllers", "nodes")
-def test_a_tenfold_load_takes_three_steps_by_cpu(namespace: Namespace, metrics: Metrics) -> None:
-    community = sample(namespace.name)
+def test_a_tenfold_load_takes_three_steps_by_cpu(place: Site, metrics: Metrics) -> None:
+    community = sample(place.name)
     load = Load(community)
     metrics.cpu, metrics.offered = load.cpu, lambda: 0.0
-    install(namespace, community)
-    found = steps(namespace, load)
+    install(place, community)
+    found = steps(place, load)
     assert found == [1, 4, 8, 11]
     # The autoscaler leaves a tenth more than its target alone.
     assert max(load.cpu().values()) <= 1.12 * load.target
 
 
-@pytest.mark.usefixtures("controllers", "nodes")
-def test_a_tenfold_load_takes_one_step_by_requests(namespace: Namespace, metrics: Metrics) -> None:
-    load = Load(sample(namespace.name))
+def test_a_tenfold_load_takes_one_step_by_requests(place: Site, metrics: Metrics) -> None:
+    load = Load(sample(place.name))
     keda = {"prometheusUrl": "http://prometheus.monitoring:9090", "requestsPerPod": load.per_pod}
-    community = sample(namespace.name, keda=keda)
-    scaled = install(namespace, community)
+    community = sample(place.name, keda=keda)
+    scaled = install(place, community)
     query = scaled["spec"]["triggers"][1]["metadata"]["query"]
     metrics.cpu, metrics.offered = load.cpu, lambda: value_of(query, load)
-    answer = namespace.client.create(BY_NAME["HorizontalPodAutoscaler"], as_keda_does(scaled))
+    answer = place.client.create(BY_NAME["HorizontalPodAutoscaler"], as_keda_does(scaled))
     assert answer.is_success, answer.text
-    assert steps(namespace, load) == [community.api.burst.min_replicas, community.api.burst.max_replicas]
+    assert steps(place, load) == [community.api.burst.min_replicas, community.api.burst.max_replicas]

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.integration.operator.client import Client
 from tests.waiting import eventually
 
 from bapsang_operator.kinds import Kind
+
+from .client import Client
 
 API_SERVICES = Kind("APIService", "apiregistration.k8s.io", "v1", "apiservices")
 SERVICES = Kind("Service", "", "v1", "services")

@@ -1,0 +1,80 @@
+"""A control plane on which Kubernetes' own controllers and scheduler act, for the tests that need them: nodes are objects.
+
+All modules of a run share it. A test has a namespace and nodes of its own there and takes both away again, so that its pods
+find no other test's room, and leave none of theirs occupied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bapsang_operator.kinds import NODE, POD
+
+from .client import NAMESPACE, Client, Object, client_of, install_crd
+from .controlplane import COLLECTORS, ControlPlane, process, programs, running
+
+CONTROLLERS = (
+    *COLLECTORS,
+    *("deployment-controller", "replicaset-controller", "job-controller", "disruption-controller"),
+    "horizontal-pod-autoscaler-controller",
+)
+#: A round of the autoscaler a second, and what just started counts at once.
+OPTIONS = (
+    "--horizontal-pod-autoscaler-sync-period=1s",
+    "--horizontal-pod-autoscaler-cpu-initialization-period=0s",
+    "--horizontal-pod-autoscaler-initial-readiness-delay=0s",
+)
+ROOM = {"cpu": "8", "memory": "16Gi", "pods": "50"}
+ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+
+
+@contextlib.contextmanager
+def cluster(folder: Path) -> Iterator[ControlPlane]:
+    """Run the control plane with controllers and scheduler, without a node."""
+    found = programs()
+    assert found is not None
+
+    def prepare(kubeconfig: Path) -> None:
+        with client_of(kubeconfig) as admin:
+            install_crd(admin)
+
+    with running(found, folder, prepare, CONTROLLERS, OPTIONS) as plane:
+        scheduler = [str(found.kube), "kube-scheduler", f"--kubeconfig={plane.admin}"]
+        with process("scheduler", [*scheduler, "--leader-elect=false", "--secure-port=0"], folder):
+            yield plane
+
+
+@dataclass
+class Site:
+    """A namespace and nodes of a test's own on the cluster."""
+
+    client: Client
+    name: str = field(default_factory=lambda: f"test-{secrets.token_hex(4)}")
+    nodes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        assert self.client.create(NAMESPACE, {"metadata": {"name": self.name}}).is_success
+
+    def node(self, name: str, zone: str, labels: dict[str, str], *taints: Object, room: Object = ROOM) -> str:
+        """Make a node without a kubelet that pods can be bound to."""
+        metadata = {"name": name, "labels": {HOST: name, ZONE: zone, **labels}}
+        answer = self.client.create(NODE, {"metadata": metadata})
+        assert answer.is_success, answer.text
+        self.nodes.append(name)
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+        status = {"capacity": room, "allocatable": room, "conditions": [ready]}
+        self.client.patch(NODE, None, name, {"status": status}, "/status")
+        # New nodes are tainted until a controller has seen that they are ready.
+        self.client.patch(NODE, None, name, {"spec": {"taints": list(taints)}})
+        return name
+
+    def leave(self) -> None:
+        """Delete the namespace, in which no pod comes after any more, then all pods: no kubelet would end them; the nodes."""
+        self.client.delete(NAMESPACE, None, self.name)
+        self.client.delete_all(POD, self.name, gracePeriodSeconds="0")
+        for node in self.nodes:
+            self.client.delete(NODE, None, node)
