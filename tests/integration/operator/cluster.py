@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bapsang_operator.kinds import NODE, POD
+from bapsang_operator.kinds import BY_NAME, NODE, POD, Kind
 
 from .client import NAMESPACE, Client, Object, client_of, install_crd
 from .controlplane import COLLECTORS, ControlPlane, process, programs, running
@@ -27,6 +27,10 @@ OPTIONS = (
     "--horizontal-pod-autoscaler-sync-period=1s",
     "--horizontal-pod-autoscaler-cpu-initialization-period=0s",
     "--horizontal-pod-autoscaler-initial-readiness-delay=0s",
+)
+MAKERS = (
+    *(BY_NAME[name] for name in ("HorizontalPodAutoscaler", "Deployment", "Job")),
+    Kind("ReplicaSet", "apps", "v1", "replicasets"),
 )
 ROOM = {"cpu": "8", "memory": "16Gi", "pods": "50"}
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
@@ -73,8 +77,12 @@ class Site:
         return name
 
     def leave(self) -> None:
-        """Delete the namespace, in which no pod comes after any more, then all pods: no kubelet would end them; the nodes."""
-        self.client.delete(NAMESPACE, None, self.name)
+        """Delete what makes pods, then all pods, which no kubelet would end, and the nodes.
+
+        The namespace goes with the apiserver: its deletion would ask for objects of every kind.
+        """
+        for kind in MAKERS:
+            self.client.delete_all(kind, self.name)
         self.client.delete_all(POD, self.name, gracePeriodSeconds="0")
         for node in self.nodes:
             self.client.delete(NODE, None, node)

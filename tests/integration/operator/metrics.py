@@ -7,6 +7,7 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,12 +27,19 @@ GROUPS = {"metrics.k8s.io": ("pods", "PodMetrics"), "external.metrics.k8s.io": (
 VERSION = "v1beta1"
 
 
+@dataclass(frozen=True)
+class Source:
+    """What is measured in one namespace: CPU in millicores by pod, and the value of the one external metric."""
+
+    cpu: Callable[[], dict[str, float]] = dict
+    offered: Callable[[], float] = lambda: 0.0
+
+
 class Metrics:
-    """Answers what two functions say: CPU in millicores by pod, and the value of the one external metric."""
+    """Answers what the sources of the namespaces say."""
 
     def __init__(self) -> None:
-        self.cpu: Callable[[], dict[str, float]] = dict
-        self.offered: Callable[[], float] = lambda: 0.0
+        self.of: dict[str, Source] = {}
 
     def answer(self, path: str) -> dict[str, Any] | None:
         parts = path.strip("/").split("/")
@@ -42,9 +50,10 @@ class Metrics:
             return _resources(group)
         if len(parts) != 6:
             return None
+        source = self.of.get(parts[4], Source())
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         if group == "external.metrics.k8s.io":
-            value = {"metricName": "offered", "timestamp": now, "value": f"{round(1000 * self.offered())}m"}
+            value = {"metricName": "offered", "timestamp": now, "value": f"{round(1000 * source.offered())}m"}
             return _list(group, "ExternalMetricValueList", [value])
         items = [
             {
@@ -53,7 +62,7 @@ class Metrics:
                 "window": "1s",
                 "containers": [{"name": "api", "usage": {"cpu": f"{round(used)}m", "memory": "100Mi"}}],
             }
-            for name, used in self.cpu().items()
+            for name, used in source.cpu().items()
         ]
         return _list(group, "PodMetricsList", items)
 

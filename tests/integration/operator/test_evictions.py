@@ -5,7 +5,11 @@ Replacements get no node here and so never become ready, as when spot nodes are 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import httpx
+import pytest
 from tests.unit.operator.world import AllDigests
 from tests.waiting import eventually
 
@@ -13,7 +17,7 @@ from bapsang_operator import build, names
 from bapsang_operator.kinds import BY_NAME, POD
 from bapsang_operator.resource import parse
 
-from .client import Object
+from .client import Client, Object
 from .cluster import Site
 from .namespace import resource
 
@@ -112,6 +116,34 @@ class World:
         return answer.status_code
 
 
+@pytest.fixture(scope="module", autouse=True)
+def run_of_like_sync(cluster_client: Client) -> Iterator[Future[tuple[bool, str]]]:
+    """An evicted run, then a failed one, beside the other tests: the Job's controller waits ten seconds between pods.
+
+    Tells whether a second pod came without a failure, and how the Job ended.
+    """
+    site = Site(cluster_client)
+
+    def run() -> tuple[bool, str]:
+        world = World(site)
+        world.job()
+        first = world.running()
+        world.end(first, "DisruptionTarget")
+        second = world.running()
+        went_on = second != first and not world.job()["status"].get("failed")
+        world.end(second)
+
+        def ended() -> str:
+            found = world.job()["status"].get("conditions", ())
+            return next((one["type"] for one in found if one["type"] in {"Failed", "Complete"}), "")
+
+        return went_on, eventually(ended, what="the run has ended")
+
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(run)
+    site.leave()
+
+
 def test_a_reclaim_of_all_spot_nodes_lets_every_burst_pod_leave_and_uses_nothing_up_of_base(site: Site) -> None:
     world = World(site)
     world.scale("c-api-burst", BURST)
@@ -149,18 +181,9 @@ def test_base_pods_that_serve_nobody_hold_up_no_drain(site: Site) -> None:
     assert world.evict(broken) == 201
 
 
-def test_an_evicted_run_of_like_sync_is_made_again_and_a_failed_one_is_not(site: Site) -> None:
-    world = World(site)
-    world.job()
-    first = world.running()
-    world.end(first, "DisruptionTarget")
-    second = world.running()
-    assert second != first
-    assert not world.job()["status"].get("failed"), "an eviction is no failure"
-    world.end(second)
-
-    def ended() -> str:
-        found = world.job()["status"].get("conditions", ())
-        return next((one["type"] for one in found if one["type"] in {"Failed", "Complete"}), "")
-
-    assert eventually(ended, what="the run has ended") == "Failed", "the next run is the retry"
+def test_an_evicted_run_of_like_sync_is_made_again_and_a_failed_one_is_not(
+    run_of_like_sync: Future[tuple[bool, str]],
+) -> None:
+    went_on, ended = run_of_like_sync.result()
+    assert went_on, "an eviction is no failure"
+    assert ended == "Failed", "the next run is the retry"

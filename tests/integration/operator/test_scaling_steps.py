@@ -11,6 +11,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from bapsang_operator.resource import Community, parse
 
 from .client import ROOT, Client
 from .cluster import Site
-from .metrics import Metrics, served
+from .metrics import Metrics, Source, served
 
 SAMPLE = "community-eks.yaml"
 BASE, BURST = "bapsang-api-base", "bapsang-api-burst"
@@ -125,10 +127,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificate, key
 
 
-@pytest.fixture
-def place(site: Site) -> Site:
-    """Room for every pod of the sample: what fits where is another test's."""
-    room = {"cpu": "1930m", "memory": "3300Mi", "pods": "17"}
+def place(client: Client) -> Site:
+    """Return a site with room for every pod of the sample: what fits where is another test's."""
+    site, room = Site(client), {"cpu": "1930m", "memory": "3300Mi", "pods": "17"}
     for number in range(12):
         labels = {"kubernetes.io/arch": "arm64", "kubernetes.io/os": "linux"}
         labels["eks.amazonaws.com/capacityType"] = "SPOT" if number > 3 else "ON_DEMAND"
@@ -217,24 +218,54 @@ def metrics(cluster_client: Client, certificate: tuple[Path, Path]) -> Iterator[
     own.leave()
 
 
-def test_a_tenfold_load_takes_three_steps_by_cpu(place: Site, metrics: Metrics) -> None:
-    community = sample(place.name)
+@dataclass(frozen=True)
+class Run:
+    """How the sample grew under a tenfold load."""
+
+    community: Community
+    load: Load
+    steps: list[int]
+
+
+def by_cpu(site: Site, metrics: Metrics) -> Run:
+    community = sample(site.name)
     load = Load(community)
-    metrics.cpu, metrics.offered = load.cpu, lambda: 0.0
-    install(place, community)
-    found = steps(place, load)
-    assert found == [1, 4, 8, 11]
-    # The autoscaler leaves a tenth more than its target alone.
-    assert max(load.cpu().values()) <= 1.12 * load.target
+    metrics.of[site.name] = Source(load.cpu)
+    install(site, community)
+    return Run(community, load, steps(site, load))
 
 
-def test_a_tenfold_load_takes_one_step_by_requests(place: Site, metrics: Metrics) -> None:
-    load = Load(sample(place.name))
+def by_requests(site: Site, metrics: Metrics) -> Run:
+    load = Load(sample(site.name))
     keda = {"prometheusUrl": "http://prometheus.monitoring:9090", "requestsPerPod": load.per_pod}
-    community = sample(place.name, keda=keda)
-    scaled = install(place, community)
+    community = sample(site.name, keda=keda)
+    scaled = install(site, community)
     query = scaled["spec"]["triggers"][1]["metadata"]["query"]
-    metrics.cpu, metrics.offered = load.cpu, lambda: value_of(query, load)
-    answer = place.client.create(BY_NAME["HorizontalPodAutoscaler"], as_keda_does(scaled))
+    metrics.of[site.name] = Source(load.cpu, lambda: value_of(query, load))
+    answer = site.client.create(BY_NAME["HorizontalPodAutoscaler"], as_keda_does(scaled))
     assert answer.is_success, answer.text
-    assert steps(place, load) == [community.api.burst.min_replicas, community.api.burst.max_replicas]
+    return Run(community, load, steps(site, load))
+
+
+@pytest.fixture(scope="module")
+def runs(cluster_client: Client, metrics: Metrics) -> Iterator[dict[str, Future[Run]]]:
+    """Both ways at once, each on nodes of its own: nearly all of a run is waiting for the autoscaler's rounds."""
+    sites = [place(cluster_client) for _ in "12"]
+    with ThreadPoolExecutor(2) as pool:
+        ways = (by_cpu, by_requests)
+        yield {way.__name__: pool.submit(way, site, metrics) for way, site in zip(ways, sites, strict=True)}
+    for site in sites:
+        site.leave()
+
+
+def test_a_tenfold_load_takes_three_steps_by_cpu(runs: dict[str, Future[Run]]) -> None:
+    found = runs["by_cpu"].result()
+    assert found.steps == [1, 4, 8, 11]
+    # The autoscaler leaves a tenth more than its target alone.
+    assert max(found.load.cpu().values()) <= 1.12 * found.load.target
+
+
+def test_a_tenfold_load_takes_one_step_by_requests(runs: dict[str, Future[Run]]) -> None:
+    found = runs["by_requests"].result()
+    burst = found.community.api.burst
+    assert found.steps == [burst.min_replicas, burst.max_replicas]
