@@ -26,13 +26,13 @@ DEPLOYMENT = BY_NAME["Deployment"]
 IMAGE = "bapsang/operator:0.1.0-new"
 
 
-@pytest.fixture
-def cluster(control_plane: ControlPlane, client: Client, tmp_path: Path) -> Iterator[Cluster]:
+@pytest.fixture(scope="module")
+def cluster(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The control plane as `make up` sees a cluster: kubeconfig and programs in the home."""
-    found = from_environment()
-    (tmp_path / "bin").symlink_to(found.bin)
-    (tmp_path / "kubeconfig").write_text(control_plane.admin.read_text())
-    settings = Settings(home=tmp_path, context=None, ingress_port=found.ingress_port, images="auto")
+    found, home = from_environment(), tmp_path_factory.mktemp("home")
+    (home / "bin").symlink_to(found.bin)
+    (home / "kubeconfig").write_text(control_plane.admin.read_text())
+    settings = Settings(home=home, context=None, ingress_port=found.ingress_port, images="auto")
     yield (made := Cluster(Engine(None, ours=False), settings, settings.bin / "kubectl"))
     # Again where the apiserver of a busy machine was too slow: what is left would be found by the tests of `make run`.
     gone = ("uninstall", deploy.RELEASE, "--namespace", OPERATOR_NAMESPACE, "--ignore-not-found")
