@@ -33,11 +33,13 @@ _CONTROLLERS = (
     *("deployment-controller", "replicaset-controller", "statefulset-controller", "job-controller"),
     *("cronjob-controller", "horizontal-pod-autoscaler-controller", "disruption-controller"),
     *("endpointslice-controller", "node-lifecycle-controller", "taint-eviction-controller"),
+    "persistentvolume-binder-controller",
 )
 _STAGES = (
     *("node/fast/node-initialize", "node/heartbeat-with-lease/node-heartbeat-with-lease"),
-    *("pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete"),
+    *("pod/fast/pod-ready", "pod/fast/pod-complete"),
 )
+_END = "pod/fast/pod-delete"
 
 
 @dataclass
@@ -69,8 +71,11 @@ class Fleet:
 
 
 @contextlib.contextmanager
-def standing(folder: Path) -> Iterator[Fleet]:
-    """Run the cluster, without a node. Builds kwok when the cache has none."""
+def standing(folder: Path, end: Path | None = None) -> Iterator[Fleet]:
+    """Run the cluster, without a node. Builds kwok when the cache has none.
+
+    Pods that are deleted end at once, or as a stage of kwok's in the file `end` says.
+    """
     found = programs()
     if found is None:
         sys.exit("etcd and kube are not there: run `make up` first.")
@@ -78,7 +83,8 @@ def standing(folder: Path) -> Iterator[Fleet]:
     kwok, row = built.on_host("kwok", settings), built.table()["kwok"]
     # What its fake kubelets do is not in the program, but lies beside its sources.
     stages = built.module_folder(row.module, row.version, settings) / "kustomize" / "stage"
-    configs = [f"--config={stages / one}.yaml" for one in _STAGES]
+    files = [*(stages / f"{one}.yaml" for one in _STAGES), end or stages / f"{_END}.yaml"]
+    configs = [f"--config={file}" for file in files]
 
     def prepare(kubeconfig: Path) -> None:
         with client_of(kubeconfig) as admin:

@@ -1,4 +1,4 @@
-"""A pod that goes while its load balancer does not know: the real process, ended as a kubelet ends the pod that was built.
+"""A pod that goes while its load balancer does not know: the real process, ended as a kubelet ends the built pod.
 
 A rollout, an eviction and a scale-in are one thing to a pod: its deletion. The times are those of the pod's own spec.
 """
@@ -87,7 +87,7 @@ def arguments(pod: Template) -> list[str]:
 
 
 def end(service: Service, pod: Template) -> int:
-    """End the process of a pod that was deleted, as a kubelet does: preStop, SIGTERM, and SIGKILL at the end of the grace."""
+    """End the process of a deleted pod as a kubelet does: preStop, SIGTERM, and SIGKILL at the end of the grace."""
     pre_stop = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     time.sleep(pre_stop)
     service.process.terminate()
@@ -99,7 +99,10 @@ def end(service: Service, pod: Template) -> int:
 
 
 def meet_the_end(servers: Backend, folder: Path, api: dict[str, Any], late: float) -> list[tuple[float, str]]:
-    """Delete a pod to which a load balancer goes on sending for `late` seconds; return when after it which request failed."""
+    """Delete a pod to which a load balancer sends for `late` seconds more.
+
+    Returns which requests failed, and how many seconds after the deletion each began.
+    """
     pod = built(api)
     folder.mkdir()
     with serving(folder, *arguments(pod), **servers.environment) as service:

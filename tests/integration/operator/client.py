@@ -7,6 +7,8 @@ import json
 import re
 import secrets
 from collections.abc import Iterator
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,11 @@ class Client:
 
     def list(self, kind: Kind, namespace: str) -> list[Object]:
         return [{**item, "kind": kind.name} for item in self._ok(self._http.get(kind.path(namespace)))["items"]]
+
+    def list_at(self, kind: Kind, namespace: str) -> tuple[datetime, list[Object]]:
+        """Return the objects, and when the apiserver answered by its own clock, in whole seconds."""
+        answer = self._http.get(kind.path(namespace))
+        return parsedate_to_datetime(answer.headers["Date"]), self._ok(answer)["items"]
 
     def create(self, kind: Kind, manifest: Object, **params: str) -> httpx.Response:
         return self._http.post(kind.path(manifest["metadata"].get("namespace")), json=manifest, params=params)

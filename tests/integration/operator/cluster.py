@@ -1,7 +1,7 @@
-"""A control plane on which Kubernetes' own controllers and scheduler act, for the tests that need them: nodes are objects.
+"""A control plane on which Kubernetes' own controllers and scheduler act; nodes are nothing but objects.
 
-All modules of a run share it. A test has a namespace and nodes of its own there and takes both away again, so that its pods
-find no other test's room, and leave none of theirs occupied.
+All modules of a run share it. A test has a namespace and nodes of its own and takes its pods and nodes away again:
+what is left would take the next test's room.
 """
 
 from __future__ import annotations
