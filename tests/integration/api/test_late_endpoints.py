@@ -127,9 +127,9 @@ def meet_all(servers: Backend, folder: Path, *cases: tuple[dict[str, Any], float
 
 def test_no_request_fails_while_the_drain_lasts_and_some_do_after_it(servers: Backend, tmp_path: Path) -> None:
     """The same probe sees both: a drain longer than endpoints are late, and one of three seconds that is shorter."""
-    kept, short = meet_all(servers, tmp_path, ({"drainSeconds": 8}, 6), ({"drainSeconds": 3}, 6))
+    kept, short = meet_all(servers, tmp_path, ({"drainSeconds": 7}, 5), ({"drainSeconds": 3}, 5))
     assert kept == []
-    assert short, "a load balancer that is 6 s late must lose requests of a pod that drains for 3 s"
+    assert short, "a load balancer that is 5 s late must lose requests of a pod that drains for 3 s"
     assert min(after for after, _ in short) >= 3, short[:5]
 
 
