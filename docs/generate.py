@@ -20,10 +20,9 @@ from typing import Any
 import yaml
 
 from bapsang_api.auth.passwords import SHARE
-from bapsang_operator import quantity
 from bapsang_operator.cost import capacity, estate, nodes
 from bapsang_operator.cost.design import Design, Traffic, instance
-from bapsang_operator.resource import SPEC, Community, parse
+from bapsang_operator.resource import SPEC, Community, parse, quantity
 
 DOCS = Path(__file__).parent
 CAPACITY = DOCS / "capacity.md"

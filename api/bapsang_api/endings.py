@@ -28,7 +28,7 @@ _UNREACHABLE: Final = frozenset({1053, 1130, *range(2000, 2059)})
 
 
 class Code(StrEnum):
-    """The fixed list. The operator has a sentence for each (`bapsang_operator.endings`); a test compares both."""
+    """The fixed list. The operator has a sentence for each (`bapsang_operator.problems.endings`); a test compares both."""
 
     SETTING_REFUSED = "SETTING_REFUSED"
     DATABASE_REFUSED = "DATABASE_REFUSED"

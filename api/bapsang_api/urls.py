@@ -2,7 +2,7 @@
 
 Drivers end a password at the first `@`. With another one in it the rest of the password became the host, and stood in
 every message about a host that cannot be reached. For URLs with a password the operator has the same rule
-(`bapsang_operator.urls`); a test compares both.
+(`bapsang_operator.build.urls`); a test compares both.
 """
 
 import re

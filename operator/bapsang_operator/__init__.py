@@ -1,1 +1,2 @@
-"""The operator that makes a `Community` run: `schema` and `spec` read it, `build` and `plan` decide, `kube` writes."""
+"""The operator that makes a `Community` run. Rooms, from the bottom up: `resource build planning problems conditions` decide
+and are pure, `cluster` and `informer` know the apiserver, `controller` reconciles (docs/development.md)."""

@@ -15,24 +15,28 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from bapsang_operator import config, credentials, fence, health, logs, names, offline
+from bapsang_operator import config, logs, names
+from bapsang_operator.cluster import credentials, fence
+from bapsang_operator.cluster.client import Kube, KubeError
+from bapsang_operator.cluster.credentials import Credentials
+from bapsang_operator.cluster.lease import Lease, LeaseLostError, Timing
 from bapsang_operator.community_metrics import Live
 from bapsang_operator.config import Config
-from bapsang_operator.credentials import Credentials
-from bapsang_operator.health import Health
-from bapsang_operator.keep import Keep
-from bapsang_operator.kinds import COMMUNITY, WATCHED, Key
-from bapsang_operator.kube import Kube, KubeError
-from bapsang_operator.lease import Lease, LeaseLostError, Timing
+from bapsang_operator.controller.reconciler import Reconciler
+from bapsang_operator.informer import health
+from bapsang_operator.informer.health import Health
+from bapsang_operator.informer.queue import WorkQueue
+from bapsang_operator.informer.resync import close_gaps, resync
+from bapsang_operator.informer.scopes import Scopes
+from bapsang_operator.informer.store import CommunityKey, Store
+from bapsang_operator.informer.watch import Watches, heed, registry
+from bapsang_operator.kinds import COMMUNITY, WATCHED
+from bapsang_operator.manifest import Key
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import PLURAL
-from bapsang_operator.queue import WorkQueue
-from bapsang_operator.reconcile import Reconciler
+from bapsang_operator.offline import command
 from bapsang_operator.resource import custom_resource_definition
-from bapsang_operator.resync import close_gaps, resync
-from bapsang_operator.scopes import Scopes
-from bapsang_operator.store import CommunityKey, Store
-from bapsang_operator.watch import Watches, heed, registry
+from bapsang_operator.unwatched.secrets import Keep
 
 _log = logging.getLogger("bapsang_operator")
 #: A CRD that was created a moment ago answers 429, and is discovered, only after some seconds.
@@ -213,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(crd())
         return 0
     if arguments.command == "plan":
-        return offline.plan(arguments.files)
+        return command.plan(arguments.files)
     if arguments.command == "check":
         return health.check(arguments.url)
     try:

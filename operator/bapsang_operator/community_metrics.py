@@ -14,7 +14,7 @@ from typing import Final
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import ConditionType
 
 _WHOSE: Final = ("namespace", "name")

@@ -6,21 +6,10 @@ Watches, requests and the chart's RBAC all follow this table; a test compares it
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final
 from urllib.parse import quote
 
 from bapsang_operator import names
-
-
-class Key(NamedTuple):
-    """Identity of one live object."""
-
-    kind: str
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
 
 
 @dataclass(frozen=True)
@@ -90,9 +79,3 @@ WATCHED: Final = (*CHILDREN, POD)
 BY_NAME: Final = {
     kind.name: kind for kind in (COMMUNITY, CONFIG_MAP, SECRET, EVENT, POD, LEASE, SCALED_OBJECT, *CHILDREN)
 }
-
-
-def key_of(manifest: dict[str, Any]) -> Key:
-    """Return the identity of a manifest or a live object."""
-    metadata = manifest["metadata"]
-    return Key(manifest["kind"], metadata["namespace"], metadata["name"])

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from bapsang_local.failure import Failure
-from bapsang_operator import credentials
+from bapsang_operator.cluster import credentials
 from bapsang_operator.kinds import BY_NAME, Kind
 
 _MORE = (

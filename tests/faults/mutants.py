@@ -27,11 +27,11 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "operator" / "bapsang_operator"
 BUILDERS = sorted(path.name for path in (PACKAGE / "build").glob("*.py"))
 TARGETS = [
-    "plan.py",
-    "status.py",
-    "conditions.py",
-    "judgement.py",
-    "prewarm.py",
+    "planning/plan.py",
+    "conditions/status.py",
+    "conditions/conditions.py",
+    "conditions/judgement.py",
+    "planning/prewarm.py",
     *(f"build/{name}" for name in BUILDERS),
 ]
 #: In rounds, the quick ones first: most breaks are noticed by these.
@@ -187,7 +187,7 @@ def _test(folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--all", action="store_true", help="every break instead of a sample")
-    parser.add_argument("--only", default="", help="only files whose path begins so, such as build/ or plan.py")
+    parser.add_argument("--only", default="", help="only files whose path begins so, such as build/")
     parser.add_argument("--sample", type=int, default=120)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=ROOT / "docs/benchmarks/mutants.json")

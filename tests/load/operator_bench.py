@@ -29,8 +29,8 @@ from tests.load.like_sync_runs import runs
 from tests.load.versions import OPERATOR
 from tests.waiting import eventually
 
-from bapsang_operator import drift
 from bapsang_operator.kinds import BY_NAME, COMMUNITY
+from bapsang_operator.manifest import digest
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs/benchmarks/operator.json"
@@ -266,7 +266,7 @@ def _bare(found: dict[str, Any], namespace: str) -> dict[str, Any]:
     bare["metadata"] = {key: value for key, value in metadata.items() if value}
     for given in ("clusterIP", "clusterIPs", "volumeName"):
         bare.get("spec", {}).pop(given, None)
-    assert drift.digest(bare)
+    assert digest(bare)
     return bare
 
 

@@ -20,7 +20,7 @@ from bapsang_api import endings
 from bapsang_api import urls as api
 from bapsang_api.kit.logs import JsonFormatter, describe
 from bapsang_api.settings import VARIABLES, Settings, SettingsError
-from bapsang_operator import urls
+from bapsang_operator.build import urls
 
 PARTS = st.text(alphabet=string.ascii_letters + string.digits + "@:/?#%&=[].-_ ~é", min_size=1, max_size=12)
 O7 = "mysql+pymysql://bapsang:Wonderland@2026@db:3306/bapsang"

@@ -16,7 +16,7 @@ from bapsang_operator.build import (
     redis,
     wiring,
 )
-from bapsang_operator.child import Child
+from bapsang_operator.build.child import Child
 from bapsang_operator.resource import Community, SecretRef
 
 

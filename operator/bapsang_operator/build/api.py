@@ -7,7 +7,8 @@ import json
 
 from bapsang_operator import names
 from bapsang_operator.build import meta, placement, pod, template, wiring
-from bapsang_operator.child import Child, Gate, Manifest
+from bapsang_operator.build.child import Child, Gate
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community, Resources, SecretRef
 

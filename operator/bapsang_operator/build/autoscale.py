@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from bapsang_operator import names
 from bapsang_operator.build import api, meta
-from bapsang_operator.child import Child, Manifest
-from bapsang_operator.kinds import SCALED_OBJECT, Key
+from bapsang_operator.build.child import Child
+from bapsang_operator.kinds import SCALED_OBJECT
+from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community, Keda
 

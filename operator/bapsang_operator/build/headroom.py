@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bapsang_operator import names
 from bapsang_operator.build import meta, placement, pod, template
-from bapsang_operator.child import Child, Gate
+from bapsang_operator.build.child import Child, Gate
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community
 

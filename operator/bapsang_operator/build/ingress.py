@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bapsang_operator import names
 from bapsang_operator.build import meta
-from bapsang_operator.child import Child, Manifest
+from bapsang_operator.build.child import Child
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community
 

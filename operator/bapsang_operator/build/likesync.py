@@ -6,7 +6,7 @@ from typing import Final
 
 from bapsang_operator import names
 from bapsang_operator.build import job, wiring
-from bapsang_operator.child import Child
+from bapsang_operator.build.child import Child
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community
 

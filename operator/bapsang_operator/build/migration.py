@@ -9,7 +9,7 @@ from typing import Any
 
 from bapsang_operator import names
 from bapsang_operator.build import job, meta, wiring
-from bapsang_operator.child import Child, Gate
+from bapsang_operator.build.child import Child, Gate
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community
 

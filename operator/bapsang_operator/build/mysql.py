@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bapsang_operator import names
 from bapsang_operator.build import api, placement, pod, store, wiring
-from bapsang_operator.child import Child, Manifest
+from bapsang_operator.build.child import Child
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import ANNOTATION_SECRETS, Component
 from bapsang_operator.resource import Community, SecretRef
 

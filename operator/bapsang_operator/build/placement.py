@@ -9,7 +9,7 @@ from typing import Final
 
 from bapsang_operator import names
 from bapsang_operator.build import meta
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.resource import Resources
 
 #: User of our own images.

@@ -6,11 +6,12 @@ Beside Redis's own programs, the image must have a shell, sed, tail and grep.
 
 from __future__ import annotations
 
-from bapsang_operator import names, quantity
+from bapsang_operator import names
 from bapsang_operator.build import api, placement, pod, store, wiring
-from bapsang_operator.child import Child, Manifest
+from bapsang_operator.build.child import Child
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import ANNOTATION_SECRETS, Component
-from bapsang_operator.resource import Community, SecretRef
+from bapsang_operator.resource import Community, SecretRef, quantity
 
 IMAGE = "redis:8.0"
 PORT = 6379

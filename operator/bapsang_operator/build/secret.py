@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bapsang_operator import names
 from bapsang_operator.build import meta, mysql, redis, wiring
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from bapsang_operator.build import pod
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
 
 #: Lists whose items are merged by a key, `x-kubernetes-patch-merge-key` of Kubernetes' OpenAPI; all others are replaced.
 MERGE_KEYS: Final[Mapping[str, str]] = {

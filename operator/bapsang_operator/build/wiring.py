@@ -9,10 +9,9 @@ from collections.abc import Mapping
 
 from bapsang_operator import names
 from bapsang_operator.build import pod
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key
+from bapsang_operator.build.urls import Form
+from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.resource import Community, SecretRef
-from bapsang_operator.urls import Form
 
 HTTP_PORT = 8000
 ADMIN_PORT = 9000

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from bapsang_operator import build, names, prewarm, progress
+from bapsang_operator import build, names
 from bapsang_operator.build import secret, wiring
 from bapsang_operator.cli import view
 from bapsang_operator.cli.cluster import ERRORS, Cluster, error_text
 from bapsang_operator.kinds import BY_NAME, COMMUNITY, SCALED_OBJECT
+from bapsang_operator.planning import prewarm, progress
 from bapsang_operator.resource import parse, validate
 
 _JOB = BY_NAME["Job"]

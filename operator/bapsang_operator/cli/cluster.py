@@ -17,8 +17,8 @@ from urllib3.exceptions import HTTPError
 
 from bapsang_operator import names
 from bapsang_operator.build import wiring
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import BY_NAME, SCALED_OBJECT, WATCHED, Key, Kind, key_of
+from bapsang_operator.kinds import BY_NAME, SCALED_OBJECT, WATCHED, Kind
+from bapsang_operator.manifest import Key, Manifest, key_of
 
 #: Whatever a request to the apiserver may end with.
 ERRORS = (ApiException, DynamicApiError, ConfigException, HTTPError)

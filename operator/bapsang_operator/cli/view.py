@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from bapsang_operator import drift, endings
-from bapsang_operator.child import Child, Manifest
-from bapsang_operator.kinds import Key
+from bapsang_operator.build.child import Child
+from bapsang_operator.manifest import Key, Manifest, digest
+from bapsang_operator.planning import drift
+from bapsang_operator.problems import endings
 
 _HIDDEN: Final = "(hidden)"
 #: Longest value that a line of differences shows.
@@ -47,7 +48,7 @@ def differences(children: Iterable[Child], live: dict[Key, Manifest]) -> str:
             f"~ {child.key}: {field} is {_shown(found, field)}, wanted {_shown(child.manifest, field)}"
             for field in fields
         ]
-        if not fields and drift.applied_digest(found) != drift.digest(child.manifest):
+        if not fields and drift.applied_digest(found) != digest(child.manifest):
             lines.append(f"~ {child.key}: a field that is not wanted any more")
     return "".join(f"{line}\n" for line in lines)
 

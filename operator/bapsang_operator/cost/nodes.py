@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from bapsang_operator import quantity
 from bapsang_operator.cost.design import instance
+from bapsang_operator.resource import quantity
 
 #: Share of each further core that the kubelet keeps: the first, the second, the third and fourth, all others.
 _KUBELET_SHARES: Final = ((1, 0.06), (1, 0.01), (2, 0.005), (math.inf, 0.0025))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from bapsang_operator import quantity
+from bapsang_operator.resource import quantity
 from bapsang_operator.resource.core import Schema, rule
 
 _DNS_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from bapsang_operator import quantity
+from bapsang_operator.resource import quantity
 from bapsang_operator.resource.core import Schema, rule
 from bapsang_operator.resource.declare import Path, Wire, validations
 from bapsang_operator.resource.nodes import amount, obj, object_name, text

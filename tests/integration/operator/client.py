@@ -16,7 +16,7 @@ import httpx
 import yaml
 from tests.waiting import eventually
 
-from bapsang_operator import credentials
+from bapsang_operator.cluster import credentials
 from bapsang_operator.kinds import Kind
 
 from .controlplane import OPERATOR_NAMESPACE, OPERATOR_USER

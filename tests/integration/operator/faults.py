@@ -15,7 +15,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from bapsang_operator import credentials, fence
+from bapsang_operator.cluster import credentials, fence
 
 _PASSED = ("Content-Type", "Accept", "Authorization", "User-Agent")
 #: What may happen to a request. `lost` reaches the apiserver, but its answer never reaches the operator in time;

@@ -13,8 +13,8 @@ from tests.unit.operator.test_template import NO_EGRESS, REFUSED
 from tests.waiting import eventually
 
 from bapsang_operator.build import template
-from bapsang_operator.child import Manifest
 from bapsang_operator.kinds import BY_NAME, COMMUNITY
+from bapsang_operator.manifest import Manifest
 
 from .client import Client
 from .namespace import Namespace, resource

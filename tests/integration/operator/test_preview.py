@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from tests.unit.operator.nasty import Generator
 
-from bapsang_operator import documents, drift, names, preview
+from bapsang_operator import names
 from bapsang_operator.kinds import BY_NAME, COMMUNITY
+from bapsang_operator.offline import documents, preview
+from bapsang_operator.planning import drift
 
 from .client import Client
 from .namespace import Namespace, resource

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tests.waiting import eventually
 
-from bapsang_operator import health
+from bapsang_operator.informer import health
 
 from .client import Client
 from .namespace import Namespace

@@ -21,10 +21,10 @@ import yaml
 from tests.unit.operator.world import AllDigests
 from tests.waiting import eventually
 
-from bapsang_operator import build, quantity
-from bapsang_operator.child import Manifest
+from bapsang_operator import build
 from bapsang_operator.kinds import BY_NAME, POD
-from bapsang_operator.resource import Community, parse
+from bapsang_operator.manifest import Manifest
+from bapsang_operator.resource import Community, parse, quantity
 
 from .client import ROOT, Client
 from .cluster import Site

@@ -6,9 +6,9 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import COMMUNITY, Key, Kind, key_of
-from bapsang_operator.kube import Kube, KubeError
+from bapsang_operator.cluster.client import Kube, KubeError
+from bapsang_operator.kinds import COMMUNITY, Kind
+from bapsang_operator.manifest import Key, Manifest, key_of
 
 
 def patched(before: Any, patch: Manifest) -> Manifest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
 
 from .template_rows import leaves
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bapsang_operator import names
 from bapsang_operator.build import ingress
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.resource import SPEC, core, validate
 from bapsang_operator.resource.core import Schema
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
 
 _ENV: Final[dict[str, tuple[Any, Manifest]]] = {
     "name": ("B", {"name": "A", "value": "1"}),

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator import prewarm
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
+from bapsang_operator.planning import prewarm
 from bapsang_operator.resource import SPEC, parse, validate
 from bapsang_operator.resource.core import Schema
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from tests.lua import health
 
-from bapsang_operator import problems, status
-from bapsang_operator.child import Manifest
+from bapsang_operator.conditions import status
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Reason
-from bapsang_operator.problems import Problem
+from bapsang_operator.problem import Problem
+from bapsang_operator.problems import failures
 
 from .test_conditions import UP, stages
 from .world import NOW, condition_of, status_of
@@ -59,7 +60,7 @@ def test_a_generation_that_was_not_acted_on_is_progressing() -> None:
 
 
 def test_a_generation_that_the_operator_cannot_act_on_is_degraded() -> None:
-    told = status.internal_error(2, problems.of_exception(ValueError()), STAGES["up"], NOW)
+    told = status.internal_error(2, failures.of_exception(ValueError()), STAGES["up"], NOW)
     assert told["observedGeneration"] == 1
     assert health(_community(told, generation=2)) == ("Degraded", condition_of(told, "Stalled")["message"])
 

@@ -9,9 +9,8 @@ import pytest
 
 from bapsang_operator import config
 from bapsang_operator.build import autoscale
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key, key_of
-from bapsang_operator.plan import Plan
+from bapsang_operator.manifest import Key, Manifest, key_of
+from bapsang_operator.planning.plan import Plan
 
 from .field_rows import KEDA
 from .test_fields import merged

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import autoscaler
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import SCALED_OBJECT, Key
-from bapsang_operator.problems import Problem
-from bapsang_operator.progress import Tier
+from bapsang_operator.kinds import SCALED_OBJECT
+from bapsang_operator.manifest import Key, Manifest
+from bapsang_operator.planning.progress import Tier
+from bapsang_operator.problem import Problem
+from bapsang_operator.problems import autoscaler
 
 from .world import NOW, Cluster, community
 

@@ -14,7 +14,7 @@ import yaml
 from bapsang_api.server import REQUEST_SECONDS
 from bapsang_operator import build, names
 from bapsang_operator.build import secret
-from bapsang_operator.kinds import Key
+from bapsang_operator.manifest import Key
 from bapsang_operator.resource import parse
 
 from .announced import restarts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from bapsang_operator.child import Manifest
 from bapsang_operator.community_metrics import CommunityMetrics, Live
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import ConditionType
 from bapsang_operator.resource.status import STATUS
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import yaml
 
-from bapsang_operator import status
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key
+from bapsang_operator.conditions import status
+from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Reason
-from bapsang_operator.plan import Plan
-from bapsang_operator.problems import Problem
+from bapsang_operator.planning.plan import Plan
+from bapsang_operator.problem import Problem
 
 from .world import NOW, Cluster, community, condition_of, migration_key, reasons_of, status_of
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bapsang_operator import costing
+from bapsang_operator.conditions import costing
 from bapsang_operator.cost import bill, capacity, prices
 from bapsang_operator.cost.__main__ import main
 from bapsang_operator.cost.design import (

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import costing, progress, status
-from bapsang_operator.child import Manifest
+from bapsang_operator.conditions import costing, status
 from bapsang_operator.cost import prices
+from bapsang_operator.manifest import Manifest
+from bapsang_operator.planning import progress
 from bapsang_operator.resource import STATUS, core
 
 from .world import Cluster, children, community

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator import documents
-from bapsang_operator.documents import MAX_BYTES, MAX_DEPTH, MAX_VALUES, UnreadableError
+from bapsang_operator.offline import documents
+from bapsang_operator.offline.documents import MAX_BYTES, MAX_DEPTH, MAX_VALUES, UnreadableError
 
 
 def _read(text: str) -> Any:

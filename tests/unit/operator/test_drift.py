@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import drift
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key
+from bapsang_operator.manifest import Key, Manifest
+from bapsang_operator.planning import drift
 
 from .fake_kube import patched
 from .world import Cluster, community

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from bapsang_api import endings as api
 from bapsang_api.settings import Settings, SettingsError
-from bapsang_operator import endings, problems, progress, status
+from bapsang_operator import problem
 from bapsang_operator.cli import view
-from bapsang_operator.kinds import Key
+from bapsang_operator.conditions import status
+from bapsang_operator.manifest import Key
 from bapsang_operator.names import Component
+from bapsang_operator.planning import progress
+from bapsang_operator.problems import endings, workloads
 
 from .test_build import KNOWN
 from .world import NOW, Cluster, children, community, migration_key, pod, status_of
@@ -89,8 +92,8 @@ def test_no_text_of_a_container_reaches_a_condition_an_event_or_a_report(last: s
         *(pod(one, name=one, containerStatuses=containers) for one in (Component.REDIS, Component.MYSQL)),
         pod(Component.API, tier="base", name="a", initContainerStatuses=containers),
     ]
-    seen = problems.of_pods(FAILED.community, JOB, pods, NOW)
-    found = problems.ranked([*problems.of_migration(FAILED.community, OBSERVED, pods), *seen])
+    seen = workloads.of_pods(FAILED.community, JOB, pods, NOW)
+    found = problem.ranked([*workloads.of_migration(FAILED.community, OBSERVED, pods), *seen])
     assert {str(one.reason) for one in found} >= {"MigrationFailed", "ContainerCrashing", "ContainerConfigError"}
     after = status_of(FAILED, BEFORE, found)
     assert SECRET not in json.dumps([after, [event.message for event in status.events(BEFORE, after)]])

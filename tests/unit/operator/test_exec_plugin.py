@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import exec_plugin
-from bapsang_operator.exec_plugin import Plugin, PluginError
+from bapsang_operator.cluster import exec_plugin
+from bapsang_operator.cluster.exec_plugin import Plugin, PluginError
 
 VERSION = "client.authentication.k8s.io/v1beta1"
 CLUSTER = {"server": "https://127.0.0.1:1", "certificate-authority-data": "Y2E="}

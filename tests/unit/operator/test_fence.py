@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bapsang_operator import fence
-from bapsang_operator.credentials import Credentials
-from bapsang_operator.fence import Fence, FencedError
-from bapsang_operator.kube import Kube, KubeError
+from bapsang_operator.cluster import fence
+from bapsang_operator.cluster.client import Kube, KubeError
+from bapsang_operator.cluster.credentials import Credentials
+from bapsang_operator.cluster.fence import Fence, FencedError
 from bapsang_operator.metrics import Metrics
 
 from .world import resource

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import build, prewarm, progress, status
+from bapsang_operator import build
 from bapsang_operator.build import secret
-from bapsang_operator.child import Manifest
+from bapsang_operator.conditions import status
+from bapsang_operator.manifest import Manifest
+from bapsang_operator.planning import prewarm, progress
 from bapsang_operator.resource import SPEC, parse, validate
 from bapsang_operator.resource.core import Schema
 

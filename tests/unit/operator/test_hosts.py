@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import build, hosts, names, status
-from bapsang_operator.child import Manifest
-from bapsang_operator.hosts import Hosts
-from bapsang_operator.kinds import Key, key_of
-from bapsang_operator.problems import Problem
+from bapsang_operator import build, names
+from bapsang_operator.conditions import status
+from bapsang_operator.informer.store import CommunityKey, Store
+from bapsang_operator.manifest import Key, Manifest, key_of
+from bapsang_operator.planning.hosts import Hosts
+from bapsang_operator.problem import Problem
+from bapsang_operator.problems import host
 from bapsang_operator.resource import Community, parse
-from bapsang_operator.store import CommunityKey, Store
 
 from .world import AllDigests, Cluster, condition_of, resource, status_of
 
@@ -280,7 +281,7 @@ def test_one_that_gives_way_has_no_ingress_but_keeps_the_one_of_its_former_host(
 def _of_taken(holder: Manifest) -> Problem:
     claim = _store(named("c", LATE), holder).hosts.holder(parse(named("c", LATE)))
     assert claim is not None
-    return hosts.problem(parse(named("c", LATE)), claim)
+    return host.problem(parse(named("c", LATE)), claim)
 
 
 def test_holder_is_named_to_those_who_may_know_it() -> None:

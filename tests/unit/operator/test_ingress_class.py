@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator.child import Manifest
-from bapsang_operator.ingressclass import with_class
-from bapsang_operator.kinds import Key
-from bapsang_operator.kube import KubeError
+from bapsang_operator.cluster.client import KubeError
+from bapsang_operator.manifest import Key, Manifest
+from bapsang_operator.unwatched.ingress_class import with_class
 
 from .fake_kube import FakeKube
 from .world import Cluster, children, community

@@ -8,10 +8,10 @@ import hashlib
 import pytest
 
 from bapsang_operator import build
-from bapsang_operator.keep import Keep
-from bapsang_operator.kinds import Key
-from bapsang_operator.kube import KubeError
+from bapsang_operator.cluster.client import KubeError
+from bapsang_operator.manifest import Key
 from bapsang_operator.resource import Community, parse
+from bapsang_operator.unwatched.secrets import Keep
 
 from .fake_kube import FakeKube
 from .world import resource

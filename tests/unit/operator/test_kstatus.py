@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from bapsang_operator import problems, status
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key
+from bapsang_operator.conditions import status
+from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Reason
-from bapsang_operator.plan import Plan
-from bapsang_operator.problems import Problem
+from bapsang_operator.planning.plan import Plan
+from bapsang_operator.problem import Problem
+from bapsang_operator.problems import failures
 
 from .test_conditions import UP, stages
 from .world import NOW, condition_of, status_of
@@ -65,7 +65,7 @@ def test_a_spec_that_is_refused_ends_reconciling() -> None:
     refusal = Problem(Reason.INVALID_SPEC, "spec.host: must be a DNS name")
     assert _told(STAGES["migrating"])[0][0] == "Reconciling"
     assert _told(status.invalid(2, [refusal], STAGES["migrating"], NOW)) == [("Stalled", "True", "InvalidSpec")]
-    raised = status.internal_error(2, problems.of_exception(ValueError()), STAGES["migrating"], NOW)
+    raised = status.internal_error(2, failures.of_exception(ValueError()), STAGES["migrating"], NOW)
     assert _told(raised) == [("Stalled", "True", "InternalError")]
     # What comes next is whole again.
     assert _told(status_of(UP, raised)) == []

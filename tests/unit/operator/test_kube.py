@@ -8,10 +8,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bapsang_operator import fence
-from bapsang_operator.credentials import Credentials
-from bapsang_operator.kinds import Key
-from bapsang_operator.kube import Kube
+from bapsang_operator.cluster import fence
+from bapsang_operator.cluster.client import Kube
+from bapsang_operator.cluster.credentials import Credentials
+from bapsang_operator.manifest import Key
 from bapsang_operator.metrics import Metrics
 
 

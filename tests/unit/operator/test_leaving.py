@@ -13,7 +13,7 @@ from tests.waiting import eventually
 
 from bapsang_operator import names
 from bapsang_operator.build import job, placement
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
 
 from .test_build import EXTERNAL, SHAPES, STORAGE, _shape

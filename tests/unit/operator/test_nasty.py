@@ -17,11 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator import documents, preview, prewarm, problems, status
-from bapsang_operator.child import Manifest
+from bapsang_operator.conditions import status
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Reason
-from bapsang_operator.preview import RefusedError
-from bapsang_operator.problems import Problem
+from bapsang_operator.offline import documents, preview
+from bapsang_operator.offline.preview import RefusedError
+from bapsang_operator.planning import prewarm
+from bapsang_operator.problem import Problem
+from bapsang_operator.problems import prerequisites
 from bapsang_operator.resource import SPEC, STATUS, core, parse
 from bapsang_operator.resource.core import Schema, Violation
 
@@ -40,8 +43,8 @@ def _reconcile(resource: Manifest, now: datetime) -> None:
     wanted = prewarm.warmed(parse(resource), now)
     prewarm.next_change(wanted, now)
     cluster = Cluster(wanted)
-    found = [Problem(Reason.SECRET_MISSING, f"{resource['spec']}"), *problems.of_drain(wanted)]
-    found += problems.of_windows(prewarm.unusable(wanted, now))
+    found = [Problem(Reason.SECRET_MISSING, f"{resource['spec']}"), *prerequisites.of_drain(wanted)]
+    found += prerequisites.of_windows(prewarm.unusable(wanted, now))
     told = status_of(cluster, found=found, windows=prewarm.openings(wanted, now), now=now)
     assert core.validate(STATUS, told, "status") == []
     for child in children(wanted):

@@ -7,15 +7,14 @@ import copy
 import pytest
 
 from bapsang_operator import names
-from bapsang_operator.child import Manifest
-from bapsang_operator.errors import KubeError, refused
-from bapsang_operator.keep import Keep
-from bapsang_operator.kinds import Key, key_of
+from bapsang_operator.cluster.errors import KubeError, refused
+from bapsang_operator.controller.reconciler import Reconciler
+from bapsang_operator.informer.store import CommunityKey, Store
+from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import Component
-from bapsang_operator.reconcile import Reconciler
 from bapsang_operator.resource import parse
-from bapsang_operator.store import CommunityKey, Store
+from bapsang_operator.unwatched.secrets import Keep
 
 from .fake_kube import FakeKube
 from .world import NOW, Cluster, condition_of, resource

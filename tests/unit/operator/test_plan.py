@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator import build, drift, names, plan, progress
-from bapsang_operator.child import Child, Manifest
-from bapsang_operator.kinds import CHILDREN, Key, key_of
+from bapsang_operator import build, names
+from bapsang_operator.build.child import Child
+from bapsang_operator.kinds import CHILDREN
+from bapsang_operator.manifest import Key, Manifest, digest, key_of
 from bapsang_operator.names import Component
-from bapsang_operator.plan import Cause, Ownership, Plan
+from bapsang_operator.planning import drift, plan, progress
+from bapsang_operator.planning.plan import Cause, Ownership, Plan
 
 from .world import AllDigests, Cluster, children, community, migration_key
 
@@ -377,7 +379,7 @@ def test_port_added_to_a_network_policy_or_a_service_is_drift() -> None:
 
 
 def test_hash_does_not_depend_on_the_order_of_keys() -> None:
-    assert drift.digest({"a": 1, "b": {"c": 2, "d": 3}}) == drift.digest({"b": {"d": 3, "c": 2}, "a": 1})
+    assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
 
 
 def test_what_has_no_owner_is_adopted_unless_it_is_applied_anyway() -> None:

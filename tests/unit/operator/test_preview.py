@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bapsang_operator import __main__, names, offline, preview
+from bapsang_operator import __main__, names
 from bapsang_operator.build import secret
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
+from bapsang_operator.offline import command, preview
 
 from .world import children, community, resource
 
@@ -227,7 +228,7 @@ def test_bug_of_a_builder_refuses_one_community_without_a_traceback(run: Any, mo
     def raises(*_: Any, **__: Any) -> Any:
         raise KeyError("secret")
 
-    monkeypatch.setattr(offline, "preview", raises)
+    monkeypatch.setattr(command, "preview", raises)
     found = run(_plain())
     (told,) = found.communities[0]["refused"]
     assert (found.code, told["field"], found.err) == (1, "spec", "")

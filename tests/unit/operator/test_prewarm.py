@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator import judgement, plan, prewarm, progress
-from bapsang_operator.child import Manifest
+from bapsang_operator.conditions import judgement
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Reason
+from bapsang_operator.planning import plan, prewarm, progress
 from bapsang_operator.resource import Community, parse
 
 from .world import Cluster, children, community, condition_of, reasons_of, resource, status_of

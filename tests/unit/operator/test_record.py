@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import drift, names
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key
-from bapsang_operator.store import CommunityKey, Store
+from bapsang_operator import names
+from bapsang_operator.informer.store import CommunityKey, Store
+from bapsang_operator.manifest import Key, Manifest, digest
+from bapsang_operator.planning import drift
 
 from .world import Cluster, children, community, migration_key
 
@@ -105,7 +105,7 @@ def test_record_of_another_object_or_owner_is_not_believed_whatever_its_hash(
     live = copy.deepcopy(UP.live[BASE])
     live["metadata"]["annotations"] |= {
         names.ANNOTATION_RECORD: _pack(forged),
-        names.ANNOTATION_APPLIED: drift.digest(forged),
+        names.ANNOTATION_APPLIED: digest(forged),
     }
     assert drift.last_applied(live, UP.applied[BASE]) is None
 

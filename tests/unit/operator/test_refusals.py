@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from bapsang_operator import names, refusals
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key
-from bapsang_operator.kube import KubeError
+from bapsang_operator import names
+from bapsang_operator.cluster.client import KubeError
+from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component
+from bapsang_operator.unwatched import refusals
 
 from .fake_kube import FakeKube
 from .test_passes import Pass

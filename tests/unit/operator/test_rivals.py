@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator.kube import KubeError
-from bapsang_operator.plan import Plan
-from bapsang_operator.rivals import Rivals
+from bapsang_operator.cluster.client import KubeError
+from bapsang_operator.planning.plan import Plan
+from bapsang_operator.unwatched.rivals import Rivals
 
 from .fake_kube import FakeKube
 from .world import Cluster, community

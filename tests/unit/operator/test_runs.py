@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import names, runs
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key, key_of
+from bapsang_operator import names
+from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.names import Component
+from bapsang_operator.problems import runs
 
 from .world import community, pod
 

@@ -12,15 +12,15 @@ from unittest.mock import Mock
 import pytest
 from yarl import URL
 
-from bapsang_operator import resync
-from bapsang_operator.child import Manifest
-from bapsang_operator.errors import KubeError
-from bapsang_operator.health import Health
-from bapsang_operator.kinds import COMMUNITY, Key, Kind, key_of
+from bapsang_operator.cluster.errors import KubeError
+from bapsang_operator.informer import resync
+from bapsang_operator.informer.health import Health
+from bapsang_operator.informer.scopes import Scopes
+from bapsang_operator.informer.store import CommunityKey, Store
+from bapsang_operator.kinds import COMMUNITY, Kind
+from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.resource import parse
-from bapsang_operator.scopes import Scopes
-from bapsang_operator.store import CommunityKey, Store
 
 from .fake_kube import FakeKube
 from .test_hosts import EARLY, LATE, ingress_of, named

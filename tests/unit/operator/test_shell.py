@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 import yaml
 
-from bapsang_operator import __main__, config, credentials, logs, quantity
-from bapsang_operator.health import STALE_SECONDS, START_SECONDS, STUCK_SECONDS, Health
-from bapsang_operator.kinds import BY_NAME, Key
+from bapsang_operator import __main__, config, logs
+from bapsang_operator.cluster import credentials
+from bapsang_operator.informer.health import STALE_SECONDS, START_SECONDS, STUCK_SECONDS, Health
+from bapsang_operator.informer.queue import LONGEST_DELAY, WorkQueue, backoff
+from bapsang_operator.informer.store import CommunityKey, Store
+from bapsang_operator.kinds import BY_NAME
+from bapsang_operator.manifest import Key
 from bapsang_operator.metrics import Metrics
-from bapsang_operator.queue import LONGEST_DELAY, WorkQueue, backoff
-from bapsang_operator.store import CommunityKey, Store
+from bapsang_operator.resource import quantity
 
 from .world import children, community, resource
 

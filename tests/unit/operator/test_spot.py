@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import names, spot
-from bapsang_operator.child import Manifest
-from bapsang_operator.errors import KubeError
-from bapsang_operator.kinds import Key
+from bapsang_operator import names
+from bapsang_operator.cluster.errors import KubeError
+from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.nodes import Nodes
+from bapsang_operator.problems import spot
+from bapsang_operator.unwatched.nodes import Nodes
 
 from .fake_kube import FakeKube
 from .test_passes import Pass

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import problems, progress, sight, status
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key
+from bapsang_operator import problem
+from bapsang_operator.conditions import status
+from bapsang_operator.controller import observation
+from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component, Reason
-from bapsang_operator.plan import Plan
-from bapsang_operator.problems import Problem
+from bapsang_operator.planning import progress
+from bapsang_operator.planning.plan import Plan
+from bapsang_operator.problem import Problem
+from bapsang_operator.problems import failures, prerequisites, workloads
 from bapsang_operator.resource import STATUS, SecretRef
 
 from .world import NOW, Cluster, children, community, condition_of, migration_key, pod, reasons_of, status_of
@@ -74,7 +77,7 @@ def test_a_drain_that_ends_before_the_load_balancer_stops_is_told(
     """Elastic Load Balancing takes 300 s where the attribute is absent."""
     cluster = copy.deepcopy(UP)
     cluster.community = community(ingress=ingress, api={"drainSeconds": drain})
-    found = condition_of(status_of(cluster, found=problems.of_drain(cluster.community)), "Degraded")
+    found = condition_of(status_of(cluster, found=prerequisites.of_drain(cluster.community)), "Degraded")
     if short_of is None:
         assert (found["status"], found["reason"]) == ("False", "AsExpected")
     else:
@@ -84,7 +87,7 @@ def test_a_drain_that_ends_before_the_load_balancer_stops_is_told(
 
 
 def test_without_a_host_there_is_no_load_balancer_to_wait_for() -> None:
-    assert problems.of_drain(community(host=None, ingress={"className": "alb"})) == []
+    assert prerequisites.of_drain(community(host=None, ingress={"className": "alb"})) == []
 
 
 def test_reason_of_a_pause_that_is_longer_than_a_message_may_be_is_shortened() -> None:
@@ -311,7 +314,7 @@ def _container(**state: Any) -> Manifest:
 )
 def test_ailing_container_is_told_by_workload_and_cause(container: Manifest, reason: Reason, text: str) -> None:
     pods = [pod(Component.API, tier="base", name=name, containerStatuses=[container]) for name in ("one", "two")]
-    (found,) = problems.of_pods(community(), JOB, pods, NOW)
+    (found,) = workloads.of_pods(community(), JOB, pods, NOW)
     assert found.reason is reason
     assert found.message.startswith("Deployment c-api-base: ")
     assert text in found.message
@@ -324,7 +327,7 @@ def test_container_that_recovered_is_no_problem() -> None:
         Component.REDIS,
         containerStatuses=[{"name": "redis", "ready": True, "state": {"running": {}}, "lastState": ended}],
     )
-    assert problems.of_pods(community(), JOB, [one], NOW) == []
+    assert workloads.of_pods(community(), JOB, [one], NOW) == []
 
 
 @pytest.mark.parametrize(("age", "count"), [(5, 0), (60, 1)])
@@ -336,23 +339,23 @@ def test_unschedulable_pod_is_a_problem_after_a_while(age: int, count: int) -> N
         "message": "0/3 nodes are available",
     }
     one = pod(Component.MYSQL, conditions=[waiting])
-    found = problems.of_pods(community(), JOB, [one], NOW + timedelta(seconds=age))
+    found = workloads.of_pods(community(), JOB, [one], NOW + timedelta(seconds=age))
     assert len(found) == count
 
 
 def test_placeholder_that_finds_no_place_is_no_problem() -> None:
     waiting = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "full"}
     found = pod(Component.HEADROOM, conditions=[waiting])
-    assert problems.of_pods(UP.community, JOB, [found], NOW + timedelta(hours=1)) == []
+    assert workloads.of_pods(UP.community, JOB, [found], NOW + timedelta(hours=1)) == []
 
 
 def test_pods_that_the_apiserver_refuses_are_told_in_its_words() -> None:
     cluster = Cluster(community(api={"burst": {"headroom": 1}}))
     cluster.bring_up()
-    assert problems.of_refused_pods(cluster.live.values()) == []
+    assert workloads.of_refused_pods(cluster.live.values()) == []
     refusal = {"type": "ReplicaFailure", "status": "True", "message": "no PriorityClass with name bapsang-headroom"}
     cluster.at("Deployment", "c-headroom")["status"]["conditions"] = [refusal]
-    (found,) = problems.of_refused_pods(cluster.live.values())
+    (found,) = workloads.of_refused_pods(cluster.live.values())
     assert found.reason == Reason.PODS_REFUSED
     for part in ("c-headroom", refusal["message"]):
         assert part in found.message
@@ -362,7 +365,7 @@ def test_pods_of_an_older_migration_are_history() -> None:
     bad = _container(state={"waiting": {"reason": "ErrImagePull"}})
     current = migration_key(community()).name
     pods = [pod(Component.MIGRATE, job=job, containerStatuses=[bad]) for job in ("c-migrate-00000000", current)]
-    (found,) = problems.of_pods(community(), JOB, pods, NOW)
+    (found,) = workloads.of_pods(community(), JOB, pods, NOW)
     assert found.message.startswith(f"Job {current}: ")
 
 
@@ -372,7 +375,7 @@ def test_failed_migration_says_how_its_pod_ended_and_what_to_do() -> None:
     cluster.end_job(key, "Failed")
     seen = progress.observe(cluster.community, children(cluster.community), cluster.live)
     ended = {"name": "migrate", "state": {"terminated": {"exitCode": 1, "message": "DATABASE_BUSY 1205"}}}
-    (found,) = problems.of_migration(
+    (found,) = workloads.of_migration(
         cluster.community, seen, [pod(Component.MIGRATE, job=key.name, containerStatuses=[ended])]
     )
     for part in (
@@ -387,14 +390,14 @@ def test_failed_migration_says_how_its_pod_ended_and_what_to_do() -> None:
 
 def test_missing_secret_is_told_with_field_key_and_namespace() -> None:
     ref = SecretRef("db-writer", "url", "spec.database.writerSecretRef")
-    (found,) = problems.of_secrets(community(), [ref])
+    (found,) = prerequisites.of_secrets(community(), [ref])
     for part in ("Community ns/c", "spec.database.writerSecretRef", '"url"', '"db-writer"', "namespace ns"):
         assert part in found.message
 
 
 def test_problems_are_ranked_causes_first_and_told_once() -> None:
     late, early = Problem(Reason.LIKE_SYNC_FAILED, "b"), Problem(Reason.SECRET_MISSING, "a")
-    assert problems.ranked([late, early, late]) == [early, late]
+    assert problem.ranked([late, early, late]) == [early, late]
 
 
 def test_stuck_rollout_is_told() -> None:
@@ -402,14 +405,14 @@ def test_stuck_rollout_is_told() -> None:
     stuck = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
     cluster.live[Key("Deployment", "ns", "c-api-base")]["status"]["conditions"] = [stuck]
     seen = progress.observe(cluster.community, children(cluster.community), cluster.live)
-    (found,) = problems.of_rollout(cluster.community, seen)
+    (found,) = workloads.of_rollout(cluster.community, seen)
     assert found.reason is Reason.ROLLOUT_STUCK
 
 
 def test_a_community_rests_when_nothing_is_to_be_done_and_nothing_waits_for_a_time() -> None:
     def rests(pods: list[Manifest] | None = None, planned: Plan | None = None, **changes: Any) -> bool:
         live = dict(UP.live) | {Key("Pod", "ns", one["metadata"]["name"]): one for one in pods or ()}
-        return sight.is_settled(community(**changes), planned or Plan(), live)
+        return observation.is_settled(community(**changes), planned or Plan(), live)
 
     assert rests()
     assert rests(
@@ -431,7 +434,7 @@ def test_status_of_a_newer_version_is_kept_by_an_older_one_that_refuses_the_spec
     old = {"conditions": [future, *status_of(Cluster(community()))["conditions"]]}
     for new in (
         status.invalid(2, [Problem(Reason.INVALID_SPEC, "no")], old, NOW),
-        status.internal_error(2, problems.of_exception(ValueError("a secret")), old, NOW),
+        status.internal_error(2, failures.of_exception(ValueError("a secret")), old, NOW),
     ):
         assert new["conditions"][-1] == future
         assert condition_of(new, "Progressing")["reason"] == "Blocked"
@@ -443,7 +446,7 @@ def test_status_of_a_newer_version_is_kept_by_an_older_one_that_refuses_the_spec
 def test_failure_of_a_child_reads_the_same_at_every_attempt_and_stays_short() -> None:
     key = Key("Service", "ns", "c-api")
     words = 'failed calling webhook "x": Post "https://x": read tcp 10.0.0.1:{}->10.0.0.2:443: i/o timeout'
-    texts = {problems.of_failure(key, words.format(port)).message for port in (40001, 51234)}
+    texts = {failures.of_failure(key, words.format(port)).message for port in (40001, 51234)}
     assert len(texts) == 1
     assert "read tcp 10.0.0.2:443: i/o timeout." in texts.pop()
-    assert len(problems.of_failure(key, "x" * 5000).message) < 400
+    assert len(failures.of_failure(key, "x" * 5000).message) < 400

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import build, names, urls
-from bapsang_operator.build import wiring
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key
-from bapsang_operator.urls import Form
+from bapsang_operator import build, names
+from bapsang_operator.build import urls, wiring
+from bapsang_operator.build.urls import Form
+from bapsang_operator.manifest import Key, Manifest
 
 from .world import AllDigests, Cluster, children, community, pod_templates
 

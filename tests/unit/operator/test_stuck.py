@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from bapsang_operator import names
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key, key_of
+from bapsang_operator.manifest import Key, Manifest, key_of
 
 from .world import Cluster, community, condition_of, status_of
 

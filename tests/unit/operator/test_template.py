@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator.child import Manifest
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.resource import validate
 
 from .template_rows import FULL

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import drift
-from bapsang_operator.child import Manifest
-from bapsang_operator.kinds import Key
+from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Reason
-from bapsang_operator.problems import Problem
-from bapsang_operator.volumes import fitted
+from bapsang_operator.planning import drift
+from bapsang_operator.planning.volumes import fitted
+from bapsang_operator.problem import Problem
 
 from .world import Cluster, children, community, condition_of, status_of
 

@@ -6,12 +6,14 @@ import copy
 from datetime import UTC, datetime
 from typing import Any
 
-from bapsang_operator import build, drift, names, plan, progress, status
-from bapsang_operator.child import Child, Manifest
-from bapsang_operator.kinds import Key, key_of
+from bapsang_operator import build, names
+from bapsang_operator.build.child import Child
+from bapsang_operator.conditions import status
+from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.names import Component
-from bapsang_operator.plan import Plan
-from bapsang_operator.problems import Problem
+from bapsang_operator.planning import drift, plan, progress
+from bapsang_operator.planning.plan import Plan
+from bapsang_operator.problem import Problem
 from bapsang_operator.resource import Community, parse
 
 IMAGE = "bapsang/api:0.1.0"

@@ -1,0 +1,1 @@
+"""Computes the status: one condition type a file, in the order of compute.py. Pure."""

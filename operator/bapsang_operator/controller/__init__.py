@@ -1,0 +1,1 @@
+"""Reconciles: one pass over one Community observes, plans, writes and reports."""

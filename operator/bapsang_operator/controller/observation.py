@@ -1,0 +1,73 @@
+"""What a pass has seen of a Community: everything that its status is computed from, and whether it may rest."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bapsang_operator import problem
+from bapsang_operator.build import wiring
+from bapsang_operator.build.child import Child
+from bapsang_operator.conditions import status
+from bapsang_operator.manifest import Key, Manifest
+from bapsang_operator.names import Component
+from bapsang_operator.planning import prewarm
+from bapsang_operator.planning.plan import Plan
+from bapsang_operator.planning.progress import Progress
+from bapsang_operator.problem import Problem
+from bapsang_operator.problems import autoscaler, prerequisites, runs, spot, workloads
+from bapsang_operator.resource import Community
+from bapsang_operator.unwatched.secrets import Kept
+
+
+def see(
+    community: Community,
+    children: list[Child],
+    live: dict[Key, Manifest],
+    rollout: Progress,
+    planned: Plan,
+    kept: Kept,
+    hindrances: list[Problem],
+    now: datetime,
+    *,
+    sees_all: bool = True,
+) -> status.Seen:
+    """Return everything the status is computed from. `hindrances` came to light while the plan was carried out."""
+    pods = [found for key, found in sorted(live.items()) if key.kind == "Pod"]
+    foreign = [*planned.foreign, *kept.foreign]
+    # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
+    unfit = {
+        f"{wiring.CONFIG_MAP}{key.name}" if key.kind == "ConfigMap" else key.name
+        for key in (*kept.foreign, *kept.vanishing, *kept.withheld, *kept.failed)
+    }
+    faulty = {(fault.ref.name, fault.ref.key) for fault in kept.faulty}
+    missing = [
+        ref
+        for ref in prerequisites.missing_secrets(children)
+        if ref.name not in unfit and (ref.name, ref.key) not in faulty
+    ]
+    last = runs.last_succeeded(live, Component.LIKE_SYNC)
+    found = [
+        *prerequisites.of_secrets(community, missing),
+        *prerequisites.of_faulty(community, kept.faulty),
+        *prerequisites.of_foreign(community, foreign),
+        *kept.failed.values(),
+        *hindrances,
+        *workloads.of_migration(community, rollout, pods),
+        *workloads.of_pods(community, rollout.job, pods, now),
+        *workloads.of_rollout(community, rollout),
+        *workloads.of_refused_pods(live.values()),
+        *autoscaler.failures(community, rollout.burst, live, now),
+    ]
+    found += [*prerequisites.of_drain(community), *spot.of_notice(community)]
+    found += prerequisites.of_windows(prewarm.unusable(community, now))
+    found += runs.failures(community, live)
+    windows = prewarm.openings(community, now)
+    return status.Seen(community, rollout, planned, problem.ranked(found), last, windows, sees_all)
+
+
+def is_settled(community: Community, planned: Plan, live: dict[Key, Manifest]) -> bool:
+    """Tell whether another pass over the same would find the same: nothing was to be done, and nothing waits for a time."""
+    waits = community.prewarm or any(
+        found.get("status", {}).get("phase", "Pending") == "Pending" for key, found in live.items() if key.kind == "Pod"
+    )
+    return not waits and not autoscaler.is_failing(community, live) and planned == Plan()

@@ -1,0 +1,1 @@
+"""The command `plan`: what becomes of a Community, computed from files without a cluster."""

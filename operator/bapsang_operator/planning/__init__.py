@@ -1,0 +1,1 @@
+"""Decides what to write: the children a Community should have, compared with those that live. Pure."""

@@ -1,0 +1,158 @@
+"""Why pods do not run: of the migration, of rollouts, of every workload. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from bapsang_operator import names
+from bapsang_operator.manifest import Manifest
+from bapsang_operator.names import Component, Reason
+from bapsang_operator.planning.progress import MigrationState, Progress, job_condition
+from bapsang_operator.problem import Problem, shorten
+from bapsang_operator.problems import endings
+from bapsang_operator.resource import Community
+
+#: A pod that waits for its volume is unschedulable for a moment: it is a problem only after this time.
+UNSCHEDULABLE_AFTER: Final = timedelta(seconds=30)
+
+_PULL: Final = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+)
+
+_CONFIG: Final = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+
+_CRASH: Final = "CrashLoopBackOff"
+
+
+def of_migration(community: Community, progress: Progress, pods: Iterable[Manifest]) -> list[Problem]:
+    """Return the problem of a failed migration, with what is known of how its pod ended."""
+    if progress.migration is not MigrationState.FAILED:
+        return []
+    job = progress.job
+    last = next((text for pod in pods if _workload(community, job, pod) == f"Job {job}" for text in _ended(pod)), "")
+    return [
+        Problem(
+            Reason.MIGRATION_FAILED,
+            f"Job {job}: the database migration of image {community.image} failed{f' ({last})' if last else ''}. "
+            "The running version stays in service. "
+            f"Read kubectl -n {community.namespace} logs job/{job}; then set another image, correct the Secret of the "
+            "database, or delete the Job to run it again.",
+        )
+    ]
+
+
+def of_pods(community: Community, job: str, pods: Iterable[Manifest], now: datetime) -> list[Problem]:
+    """Return what keeps containers from running, one problem for each workload and cause. `job`: of the migration."""
+    found: dict[Problem, None] = {}
+    for pod in pods:
+        if "deletionTimestamp" in pod["metadata"]:
+            continue
+        workload = _workload(community, job, pod)
+        if workload is not None:
+            found |= dict.fromkeys(_of_pod(community, workload, pod, now))
+    return list(found)
+
+
+def of_rollout(community: Community, progress: Progress) -> list[Problem]:
+    """Return a problem for each tier whose new pods did not become ready in time."""
+    tiers = ((names.api_base(community.name), progress.base), (names.api_burst(community.name), progress.burst))
+    return [
+        Problem(
+            Reason.ROLLOUT_STUCK,
+            f"Deployment {name}: the new pods did not become ready in time; the old ones keep serving. "
+            f"Read kubectl -n {community.namespace} describe deployment {name}.",
+        )
+        for name, tier in tiers
+        if tier.stuck
+    ]
+
+
+def of_refused_pods(live: Iterable[Manifest]) -> list[Problem]:
+    """Return a problem for each Deployment whose pods the apiserver refuses: a quota, a policy, a missing class."""
+    return [
+        Problem(
+            Reason.PODS_REFUSED,
+            f"Deployment {found['metadata']['name']}: the apiserver refuses its pods: {shorten(told['message'])}",
+        )
+        for found in live
+        if found["kind"] == "Deployment" and (told := job_condition(found, "ReplicaFailure")) is not None
+    ]
+
+
+def _workload(community: Community, migration: str, pod: Manifest) -> str | None:
+    labels = pod["metadata"].get("labels", {})
+    match labels.get(names.LABEL_COMPONENT):
+        case Component.API:
+            return f"Deployment {community.name}-api-{labels.get(names.LABEL_TIER)}"
+        case Component.REDIS | Component.MYSQL as component:
+            return f"StatefulSet {community.name}-{component}"
+        case Component.MIGRATE:
+            job = labels.get("batch.kubernetes.io/job-name")
+            # The pods of an older migration are history.
+            return f"Job {job}" if job == migration else None
+        case Component.LIKE_SYNC:
+            return f"CronJob {names.like_sync(community.name)}"
+        case Component.IMAGE_COLLECTOR:
+            return f"CronJob {names.image_collector(community.name)}"
+    return None
+
+
+def _of_pod(community: Community, workload: str, pod: Manifest, now: datetime) -> Iterator[Problem]:
+    where = f"-n {community.namespace}"
+    kind, _, name = workload.partition(" ")
+    for container in _containers(pod):
+        waiting = container.get("state", {}).get("waiting", {})
+        reason = waiting.get("reason")
+        if reason in _PULL:
+            yield Problem(
+                Reason.IMAGE_PULL_FAILED,
+                f'{workload}: image "{container.get("image")}" cannot be pulled. Check its name and that the nodes may '
+                f"pull it: kubectl {where} describe pod -l {names.LABEL_COMMUNITY}={community.name}.",
+            )
+        elif reason in _CONFIG:
+            text = endings.hindrance(reason, str(waiting.get("message", "")))
+            yield Problem(
+                Reason.CONTAINER_CONFIG_ERROR,
+                f"{workload}: container {container['name']} cannot be started: {text}. "
+                f"Read kubectl {where} describe pod -l {names.LABEL_COMMUNITY}={community.name}.",
+            )
+        elif (ended := _crashed(container)) is not None:
+            yield Problem(
+                Reason.CONTAINER_CRASHING,
+                f"{workload}: container {container['name']} crashes ({endings.sentence(ended)}). "
+                f"Read kubectl {where} logs {kind.lower()}/{name} -c {container['name']} --previous.",
+            )
+    yield from _unschedulable(workload, pod, now)
+
+
+def _unschedulable(workload: str, pod: Manifest, now: datetime) -> Iterator[Problem]:
+    for condition in pod.get("status", {}).get("conditions", ()):
+        if condition["type"] != "PodScheduled" or condition.get("reason") != "Unschedulable":
+            continue
+        if now - datetime.fromisoformat(pod["metadata"]["creationTimestamp"]) >= UNSCHEDULABLE_AFTER:
+            text = shorten(condition.get("message", ""))
+            yield Problem(Reason.UNSCHEDULABLE, f"{workload}: no node can take its pods: {text}")
+
+
+def _containers(pod: Manifest) -> Iterator[Manifest]:
+    status = pod.get("status", {})
+    yield from status.get("initContainerStatuses", ())
+    yield from status.get("containerStatuses", ())
+
+
+def _crashed(container: Manifest) -> Manifest | None:
+    """Return how a container that keeps crashing ended last; also while it is up between two crashes."""
+    ended: Manifest = container.get("lastState", {}).get("terminated", {})
+    is_waiting = container.get("state", {}).get("waiting", {}).get("reason") == _CRASH
+    if is_waiting:
+        return ended
+    return ended if ended.get("exitCode") and not container.get("ready") else None
+
+
+def _ended(pod: Manifest) -> Iterator[str]:
+    for container in _containers(pod):
+        ended = container.get("state", {}).get("terminated")
+        if ended and ended.get("exitCode"):
+            yield endings.sentence(ended)

@@ -1,0 +1,1 @@
+"""What a pass reads by name because no watch holds it: Secrets, nodes, Events, other autoscalers."""

@@ -1,0 +1,241 @@
+"""Secrets: generates those that a Community needs, once, and knows digests of all that its pods read, ConfigMaps too.
+
+They are read by name and never listed or watched, so that the operator's rights stay small. Each is looked at again
+after the resync interval. Their values leave this module as digests only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bapsang_operator.build import secret, secrets_read, urls, wiring
+from bapsang_operator.build.urls import FaultyUrl, Form
+from bapsang_operator.cluster.client import Kube, KubeError
+from bapsang_operator.manifest import Key, Manifest
+from bapsang_operator.planning.plan import Ownership, adoption, is_ownerless, ownership
+from bapsang_operator.problem import Problem
+from bapsang_operator.problems import failures
+from bapsang_operator.resource import Community, SecretRef
+
+#: Seconds after which no other Secret is created in a pass: the children and the status must have their turn.
+_PATIENCE_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Digests of the secret values found that are fit for use; `faulty` are the URLs that are not.
+
+    `foreign` Secrets are somebody else's, `vanishing` ones belong to an earlier Community of this name and are about to
+    go, `restored` ones were deleted by somebody and have been put back, `adopted` ones had no owner and have one again,
+    in `renewed` ones a changed password was copied, `withheld` ones wait for that, `failed` ones could not be read or made.
+    """
+
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)
+    foreign: list[Key] = field(default_factory=list)
+    vanishing: list[Key] = field(default_factory=list)
+    restored: list[Key] = field(default_factory=list)
+    adopted: list[Key] = field(default_factory=list)
+    renewed: list[Key] = field(default_factory=list)
+    withheld: list[Key] = field(default_factory=list)
+    failed: dict[Key, Problem] = field(default_factory=dict)
+    faulty: list[FaultyUrl] = field(default_factory=list)
+
+
+@dataclass
+class _Seen:
+    """One Secret as last read; digests of its values are all that the builders need. `faults`: by key, were it a URL.
+    `ownerless`: whether it is ours and has no owner. `copies`: keys of a generated one that must follow its password, or
+    why they cannot."""
+
+    at: float
+    digests: dict[str, str]
+    faults: dict[tuple[str, Form], str]
+    whose: Ownership | None
+    identity: Manifest
+    ownerless: bool
+    copies: secret.Content | str
+
+
+class Keep:
+    """Looks after the Secrets of all Communities."""
+
+    def __init__(self, kube: Kube, clock: Callable[[], float], max_age: float) -> None:
+        self._kube = kube
+        self._clock = clock
+        self._max_age = max_age
+        # By Community as well: whose a Secret is reads otherwise for each that names it.
+        self._seen: dict[tuple[str, Key], _Seen] = {}
+        # What was generated stays in memory: a Secret that somebody deletes comes back with the same values, and
+        # nobody is logged out, nothing restarts. After a restart of the operator it would be generated afresh.
+        self._generated: dict[tuple[str, Key], Manifest] = {}
+
+    async def ensure(self, community: Community, *, create: bool = True) -> Kept:
+        """Create what is missing of the generated Secrets, if told so, and return the digests of all that are there.
+
+        Raises KubeError when no other request would fare better.
+        """
+        kept = Kept()
+        until = self._clock() + _PATIENCE_SECONDS if create else float("-inf")
+        for name, generate in secret.generators(community).items():
+            key = Key("Secret", community.namespace, name)
+            try:
+                await self._ensure(community, key, generate, kept, until)
+            except KubeError as error:
+                _fail(kept, key, error)
+        for name in sorted({ref.name for ref in [*secrets_read(community), *wiring.config_maps(community)]}):
+            key = wiring.holder(community, name)
+            try:
+                seen = await self._look(community, key)
+            except KubeError as error:
+                _fail(kept, key, error)
+                continue
+            kept.digests.update({(name, field): digest for field, digest in seen.digests.items()})
+        await self._refuse(community, kept)
+        return kept
+
+    async def _ensure(
+        self, community: Community, key: Key, generate: Callable[[], secret.Content], kept: Kept, until: float
+    ) -> None:
+        seen = await self._look(community, key)
+        if seen.whose is None and self._clock() < until:
+            await self._create(community, key, generate, kept)
+            seen = await self._look(community, key)
+            if seen.whose is None:
+                # Without the answer's words: an admission webhook was given the values, and may quote them.
+                kept.failed[key] = failures.of_failure(key, "it could not be created")
+        match seen.whose:
+            case Ownership.OURS:
+                if seen.copies:
+                    seen = await self._renew(community, key, seen, kept, until)
+                kept.digests.update({(key.name, field): digest for field, digest in seen.digests.items()})
+                if seen.ownerless and self._clock() < until:
+                    await self._adopt(community, key, seen, kept)
+            case Ownership.EARLIER:
+                kept.vanishing.append(key)
+            case Ownership.FOREIGN:
+                kept.foreign.append(key)
+
+    async def _adopt(self, community: Community, key: Key, seen: _Seen, kept: Kept) -> None:
+        """Make the Community the owner of a Secret that has none."""
+        if await self._merge(key, seen, adoption(community, seen.identity), "its owner could not be set", kept):
+            seen.ownerless = False
+            kept.adopted.append(key)
+
+    async def _renew(self, community: Community, key: Key, seen: _Seen, kept: Kept, until: float) -> _Seen:
+        """Copy the password of a generated Secret into its other keys and return it as it is then. Until that is done, it
+        has no values: a store and its clients would be given different ones."""
+        kept.withheld.append(key)
+        none = replace(seen, digests={}, ownerless=False)
+        if isinstance(seen.copies, str):
+            kept.faulty.append(FaultyUrl(SecretRef(key.name, "password", ""), seen.copies))
+            return none
+        data = {name: base64.b64encode(value.encode()).decode() for name, value in seen.copies.items()}
+        version = {"resourceVersion": seen.identity["metadata"]["resourceVersion"]}
+        patch = {"metadata": version, "data": data}
+        failure = "its other keys could not be given the changed password"
+        if self._clock() >= until or not await self._merge(key, seen, patch, failure, kept):
+            return none
+        kept.withheld.remove(key)
+        kept.renewed.append(key)
+        return await self._look(community, key)
+
+    async def _merge(self, key: Key, seen: _Seen, patch: Manifest, failure: str, kept: Kept) -> bool:
+        """Change a Secret; False, and noted as failed, when that was refused."""
+        for known in [known for known in self._seen if known[1] == key]:
+            del self._seen[known]  # it is another one now
+        try:
+            await self._kube.merge(seen.identity, patch)
+        except KubeError as error:
+            if error.ends_the_pass:
+                raise
+            # Without the answer's words: an admission webhook was given the values, and may quote them.
+            kept.failed[key] = failures.of_failure(key, failure)
+            return False
+        return True
+
+    def forget(self, uid: str) -> None:
+        """Forget the Secrets of a Community that is gone."""
+        for generated in [known for known in self._generated if known[0] == uid]:
+            del self._generated[generated]
+        for seen in [known for known in self._seen if known[0] == uid]:
+            del self._seen[seen]
+
+    async def _refuse(self, community: Community, kept: Kept) -> None:
+        """Take out what holds no usable URL or access key, so that nothing that reads it is changed."""
+        for ref, form in wiring.formed(community):
+            if (ref.name, ref.key) in kept.digests:
+                seen = await self._look(community, Key("Secret", community.namespace, ref.name))
+                if fault := seen.faults.get((ref.key, form)):
+                    del kept.digests[ref.name, ref.key]
+                    kept.faulty.append(FaultyUrl(ref, fault))
+
+    async def _look(self, community: Community, key: Key) -> _Seen:
+        known = self._seen.get((community.uid, key))
+        if known is not None and self._clock() - known.at < self._max_age:
+            return known
+        live = await self._kube.get(key)
+        values = wiring.values(live)
+        seen = _Seen(
+            at=self._clock(),
+            digests={name: hashlib.sha256(value).hexdigest() for name, value in values.items()},
+            faults={
+                (name, form): fault
+                for name, value in values.items()
+                for form in Form
+                if (fault := urls.fault(form, value)) is not None
+            },
+            whose=ownership(community, live) if live is not None else None,
+            identity=_identity(live) if live is not None else {},
+            ownerless=live is not None and is_ownerless(community, live),
+            copies=_copies(community, key, values),
+        )
+        if live is not None and seen.whose is Ownership.OURS:
+            self._generated[community.uid, key] = live.get("data", {})
+        # A missing one is looked for again at once, a found one after a while.
+        if live is None:
+            self._seen.pop((community.uid, key), None)
+        else:
+            self._seen[community.uid, key] = seen
+        return seen
+
+    async def _create(self, community: Community, key: Key, generate: Callable[[], secret.Content], kept: Kept) -> None:
+        """Create a Secret; it counts as restored when it was known before, that is: deleted by somebody. A creation that
+        fails, or takes too long, may be the work of one webhook, and hides nothing else."""
+        remembered = self._generated.get((community.uid, key))
+        if remembered is not None:
+            manifest = secret.manifest(community, key.name, {}) | {"data": remembered}
+        else:
+            # An RSA key takes a good tenth of a second of CPU: not in the event loop.
+            manifest = secret.manifest(community, key.name, await asyncio.to_thread(generate))
+        try:
+            await self._kube.create(manifest)
+        except KubeError as error:
+            if error.ends_the_pass:
+                raise
+            return
+        if remembered is not None:
+            kept.restored.append(key)
+
+
+def _fail(kept: Kept, key: Key, error: KubeError) -> None:
+    """Note that one Secret could not be read: whatever does not need it goes on. Raises where the apiserver is busy."""
+    if error.concerns_all or error.reason == "Timeout":
+        raise error
+    kept.failed[key] = failures.of_failure(key, error.message)
+
+
+def _copies(community: Community, key: Key, values: dict[str, bytes]) -> secret.Content | str:
+    try:
+        return secret.copies(community, key.name, values)
+    except ValueError as error:
+        return f"is not the password of the other keys: {error}"
+
+
+def _identity(live: Manifest) -> Manifest:
+    kept = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
+    return {"kind": "Secret", "metadata": {name: live["metadata"][name] for name in kept if name in live["metadata"]}}
