@@ -7,17 +7,16 @@ import math
 from dataclasses import dataclass, replace
 from datetime import date
 
-from bapsang_operator.conditions.judgement import Judgement
-from bapsang_operator.cost import capacity, nodes, prices
+from bapsang_operator.conditions import cost_within_budget, no_single_point_of_failure, spot_floor_held
+from bapsang_operator.conditions.condition import Condition
 from bapsang_operator.cost import estate as model
-from bapsang_operator.cost.design import Design, Traffic, UnknownInstanceError
+from bapsang_operator.cost import nodes, prices
+from bapsang_operator.cost.design import Design, UnknownInstanceError
 from bapsang_operator.cost.prices import PriceBook, PriceError
 from bapsang_operator.cost.report import Report, report
 from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import ConditionType, Reason
-from bapsang_operator.resource import Budget, Community, Estate
-
-_SHOWN = 5
+from bapsang_operator.resource import Community, Estate
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Costing:
     """`block` is status.cost, None where something has no price."""
 
     block: Manifest | None
-    judgements: dict[ConditionType, Judgement]
+    conditions: dict[ConditionType, Condition]
 
 
 @functools.cache
@@ -39,15 +38,15 @@ def assess(community: Community, estate: Estate, today: date, book: PriceBook | 
     design, traffic = _design(community, estate), model.traffic(estate, community.budget)
     try:
         made = report(design, traffic, book, _most_nodes(community, design))
-        judgements = {
-            ConditionType.NO_SINGLE_POINT_OF_FAILURE: _single_points(community, design, traffic),
-            ConditionType.SPOT_FLOOR_HELD: _floor(design, traffic),
+        conditions = {
+            ConditionType.NO_SINGLE_POINT_OF_FAILURE: no_single_point_of_failure.condition(community, design, traffic),
+            ConditionType.SPOT_FLOOR_HELD: spot_floor_held.condition(design, traffic),
         }
     except (PriceError, UnknownInstanceError) as error:
-        unknown = Judgement("Unknown", Reason.PRICE_UNKNOWN, f"spec.estate cannot be judged: {error}.")
+        unknown = Condition("Unknown", Reason.PRICE_UNKNOWN, f"spec.estate cannot be judged: {error}.")
         return Costing(None, dict.fromkeys(_KINDS, unknown))
-    within = _within(community.budget, made, book.stale(today))
-    return Costing(_block(made, book), {ConditionType.COST_WITHIN_BUDGET: within, **judgements})
+    within = cost_within_budget.condition(community.budget, made, book.stale(today))
+    return Costing(_block(made, book), {ConditionType.COST_WITHIN_BUDGET: within, **conditions})
 
 
 _KINDS = (
@@ -101,52 +100,3 @@ def _block(made: Report, book: PriceBook) -> Manifest:
     if made.revenue_share is not None:
         block["revenueSharePercent"] = f"{100 * made.revenue_share:.1f}"
     return block
-
-
-def _within(budget: Budget | None, made: Report, stale: list[str]) -> Judgement:
-    old = (
-        f" Prices older than a year: {', '.join(stale[:_SHOWN])}{' …' if len(stale) > _SHOWN else ''}." if stale else ""
-    )
-    bounds = []
-    if budget is not None and budget.monthly_usd is not None:
-        bounds.append((float(budget.monthly_usd), "spec.budget.monthlyUSD"))
-    if budget is not None and budget.revenue_usd is not None:
-        percent = budget.max_percent
-        bounds.append((budget.revenue_usd * percent / 100, f"{percent} % of spec.budget.monthlyRevenueUSD"))
-    if not bounds:
-        return Judgement(
-            "Unknown", Reason.NO_BUDGET, f"A month costs {made.usd:,.2f} USD; spec.budget sets no limit.{old}"
-        )
-    limit, name = min(bounds)
-    text = f"A month costs {made.usd:,.2f} USD of {limit:,.2f} USD ({name})"
-    if made.usd > limit:
-        dear = max(made.rows, key=lambda row: row.usd)
-        return Judgement(
-            "False", Reason.OVER_BUDGET, f"{text}; the largest row is {dear.group}, {dear.usd:,.2f} USD.{old}"
-        )
-    return Judgement("True", Reason.WITHIN_BUDGET, f"{text}.{old}")
-
-
-def _single_points(community: Community, design: Design, traffic: Traffic) -> Judgement:
-    found = capacity.single_points(design)
-    if community.api.base.replicas < 2:
-        found.append("one base pod (spec.api.base.replicas)")
-    if community.database.embedded:
-        found.append("the embedded MySQL (spec.database.mode)")
-    if found:
-        return Judgement(
-            "False", Reason.SINGLE_POINT, f"Losing one of these takes the community down: {'; '.join(found)}."
-        )
-    pod = nodes.requested(community.api.base.resources.requests)
-    short = [*capacity.shortfalls(design, traffic), *capacity.without_room(design, community.api.base.replicas, pod)]
-    if short:
-        return Judgement("False", Reason.TOO_SMALL, f"The estate is too small: {'; '.join(short)}.")
-    return Judgement("True", Reason.NOTHING_SINGLE, "Any one node or zone can be lost at the peak.")
-
-
-def _floor(design: Design, traffic: Traffic) -> Judgement:
-    share = capacity.floor_share(design, traffic)
-    text = f"Without any spot node {share:.0%} of the peak is carried; {capacity.FLOOR_SHARE:.0%} is the least"
-    if share < capacity.FLOOR_SHARE:
-        return Judgement("False", Reason.FLOOR_TOO_LOW, f"{text}: add base nodes (spec.estate.baseNodes.count).")
-    return Judgement("True", Reason.FLOOR_HELD, f"{text}.")

@@ -7,7 +7,7 @@ from datetime import datetime
 from bapsang_operator import problem
 from bapsang_operator.build import wiring
 from bapsang_operator.build.child import Child
-from bapsang_operator.conditions import status
+from bapsang_operator.conditions.observation import Observation
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.planning import prewarm
@@ -30,7 +30,7 @@ def see(
     now: datetime,
     *,
     sees_all: bool = True,
-) -> status.Seen:
+) -> Observation:
     """Return everything the status is computed from. `hindrances` came to light while the plan was carried out."""
     pods = [found for key, found in sorted(live.items()) if key.kind == "Pod"]
     foreign = [*planned.foreign, *kept.foreign]
@@ -62,7 +62,7 @@ def see(
     found += prerequisites.of_windows(prewarm.unusable(community, now))
     found += runs.failures(community, live)
     windows = prewarm.openings(community, now)
-    return status.Seen(community, rollout, planned, problem.ranked(found), last, windows, sees_all)
+    return Observation(community, rollout, planned, problem.ranked(found), last, windows, sees_all)
 
 
 def is_settled(community: Community, planned: Plan, live: dict[Key, Manifest]) -> bool:

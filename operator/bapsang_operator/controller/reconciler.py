@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from bapsang_operator import build, names
 from bapsang_operator.build.child import Child, Gate
 from bapsang_operator.cluster.client import Kube, KubeError
-from bapsang_operator.conditions import status
+from bapsang_operator.conditions import events, status
 from bapsang_operator.controller import observation
 from bapsang_operator.controller.executor import LONGEST_PAUSE, Executor, Outcome
 from bapsang_operator.controller.reporter import Reporter
@@ -201,10 +201,10 @@ class Reconciler:
         restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]
         restored += [f"{secret} had no owner and has one again." for secret in kept.adopted]
         restored += [f"{secret}: its other keys follow the changed password." for secret in kept.renewed]
-        told = [status.Event("Normal", EventReason.CHILD_REWRITTEN, text) for text in outcome.rewritten]
-        told += [status.Event("Normal", EventReason.POD_REPLACED, text) for text in outcome.replaced]
+        told = [events.Event("Normal", EventReason.CHILD_REWRITTEN, text) for text in outcome.rewritten]
+        told += [events.Event("Normal", EventReason.POD_REPLACED, text) for text in outcome.replaced]
         told += [
-            status.Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._reporter.untold(key, restored)
+            events.Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._reporter.untold(key, restored)
         ]
         await self._reporter.report(resource, new, told)
         if failed:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bapsang_operator import names
 from bapsang_operator.cluster.client import Kube, KubeError
-from bapsang_operator.conditions import status
+from bapsang_operator.conditions import events
 from bapsang_operator.informer.store import CommunityKey, Store
 from bapsang_operator.manifest import Manifest
 
@@ -35,13 +35,13 @@ class Reporter:
         self._told[key] = recent | dict.fromkeys(fresh, now)
         return fresh
 
-    async def report(self, resource: Manifest, new: Manifest, told: Iterable[status.Event] = ()) -> None:
+    async def report(self, resource: Manifest, new: Manifest, told: Iterable[events.Event] = ()) -> None:
         """Write the status of a Community if it is another one, then post `told` and what its changes deserve. Raises
         KubeError."""
         old = resource.get("status", {})
         if new != old:
             self._store.put(await self._kube.write_status(resource, new))
-        for event in [*told, *status.events(old, new)]:
+        for event in [*told, *events.events(old, new)]:
             try:
                 await self._kube.post_event(_event(resource, event, self._now()))
             except KubeError as error:
@@ -54,7 +54,7 @@ class Reporter:
         self._told.pop(key, None)
 
 
-def _event(resource: Manifest, event: status.Event, now: datetime) -> Manifest:
+def _event(resource: Manifest, event: events.Event, now: datetime) -> Manifest:
     metadata = resource["metadata"]
     stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {

@@ -6,18 +6,23 @@ import copy
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
-from bapsang_operator.conditions import status
+from bapsang_operator.conditions import costing, events, status
+from bapsang_operator.conditions.compute import compute
+from bapsang_operator.conditions.observation import Observation
 from bapsang_operator.manifest import Key, Manifest
-from bapsang_operator.names import Reason
+from bapsang_operator.names import ConditionType, Reason
+from bapsang_operator.planning import progress
 from bapsang_operator.planning.plan import Plan
 from bapsang_operator.problem import Problem
 
-from .world import NOW, Cluster, community, condition_of, migration_key, reasons_of, status_of
+from .world import NOW, Cluster, children, community, condition_of, migration_key, reasons_of, status_of
 
 EXTERNAL: dict[str, Any] = {"redis": {"mode": "external", "url": "redis://a:6379"}}
 UP = Cluster(community())
@@ -112,7 +117,7 @@ def test_events_warn_of_trouble_and_of_nothing_else() -> None:
     opened = copy.deepcopy(told[-1])
     condition_of(opened, "Prewarmed")["status"] = "True"
     told.append(opened)
-    found = {(event.type, str(event.reason)) for old in told for new in told for event in status.events(old, new)}
+    found = {(event.type, str(event.reason)) for old in told for new in told for event in events.events(old, new)}
     assert {reason for kind, reason in found if kind == "Warning"} == {
         *("NotReady", "MigrationFailed", "InvalidSpec", "HostTaken"),
     }
@@ -131,3 +136,19 @@ def test_events_tell_of_sleep_windows_and_pauses() -> None:
     condition_of(opened, "Prewarmed")["status"] = "True"
     assert reasons_of(found["up"], opened) == ["WindowOpened"]
     assert reasons_of(opened, found["up"]) == ["WindowClosed"]
+
+
+@pytest.mark.parametrize("kind", list(ConditionType))
+def test_each_condition_has_a_module_that_begins_with_its_name(kind: ConditionType) -> None:
+    module = import_module(f"bapsang_operator.conditions.{kind.name.lower()}")
+    assert str(module.__doc__).startswith(f"{kind.value}: ")
+    assert callable(module.condition)
+
+
+def test_conditions_are_computed_in_the_order_in_which_they_are_listed() -> None:
+    wanted = community(estate={})
+    assert wanted.estate is not None
+    cost = costing.assess(wanted, wanted.estate, NOW.date())
+    rollout = progress.observe(wanted, children(wanted), {})
+    found = list(compute(Observation(wanted, rollout, Plan(), [], None), {}, cost))
+    assert found == [kind for kind in ConditionType if kind is not ConditionType.STALLED]

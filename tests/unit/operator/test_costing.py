@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bapsang_operator.conditions import costing, status
+from bapsang_operator.conditions.observation import Observation
 from bapsang_operator.cost import prices
 from bapsang_operator.manifest import Manifest
 from bapsang_operator.planning import progress
@@ -31,11 +32,11 @@ def _assess(estate: dict[str, Any] | None = None, today: date = TODAY, **changes
 
 
 def _told(found: costing.Costing) -> dict[str, tuple[str, str]]:
-    return {kind.value: (verdict.status, verdict.reason.value) for kind, verdict in found.judgements.items()}
+    return {kind.value: (verdict.status, verdict.reason.value) for kind, verdict in found.conditions.items()}
 
 
 def _message(found: costing.Costing, kind: str) -> str:
-    return next(verdict.message for name, verdict in found.judgements.items() if name == kind)
+    return next(verdict.message for name, verdict in found.conditions.items() if name == kind)
 
 
 def test_default_estate_holds_within_a_sufficient_budget() -> None:
@@ -151,7 +152,7 @@ def _status(changes: Manifest, now: datetime = NOW, old: Manifest | None = None)
     cluster = Cluster(community(**changes))
     cluster.bring_up()
     seen = progress.observe(cluster.community, children(cluster.community), cluster.live)
-    return status.compute(status.Seen(cluster.community, seen, cluster.plan(), [], None), old or {}, now)
+    return status.compute(Observation(cluster.community, seen, cluster.plan(), [], None), old or {}, now)
 
 
 def test_status_has_cost_only_with_an_estate() -> None:

@@ -13,7 +13,7 @@ from bapsang_api import endings as api
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_operator import problem
 from bapsang_operator.cli import view
-from bapsang_operator.conditions import status
+from bapsang_operator.conditions import events
 from bapsang_operator.manifest import Key
 from bapsang_operator.names import Component
 from bapsang_operator.planning import progress
@@ -96,7 +96,7 @@ def test_no_text_of_a_container_reaches_a_condition_an_event_or_a_report(last: s
     found = problem.ranked([*workloads.of_migration(FAILED.community, OBSERVED, pods), *seen])
     assert {str(one.reason) for one in found} >= {"MigrationFailed", "ContainerCrashing", "ContainerConfigError"}
     after = status_of(FAILED, BEFORE, found)
-    assert SECRET not in json.dumps([after, [event.message for event in status.events(BEFORE, after)]])
+    assert SECRET not in json.dumps([after, [event.message for event in events.events(BEFORE, after)]])
 
 
 def test_a_report_keeps_codes_and_hides_all_other_words_of_containers() -> None:

@@ -11,6 +11,7 @@ import pytest
 from bapsang_operator import build
 from bapsang_operator.build import secret
 from bapsang_operator.conditions import status
+from bapsang_operator.conditions.observation import Observation
 from bapsang_operator.manifest import Manifest
 from bapsang_operator.planning import prewarm, progress
 from bapsang_operator.resource import SPEC, parse, validate
@@ -65,7 +66,7 @@ def _world(changes: Manifest) -> dict[str, Manifest]:
     made |= {f"Secret {ref.name}": {"read": True} for ref in build.secrets_read(wanted)}
     openings = prewarm.openings(wanted, NOW)
     so_far = progress.observe(wanted, children(wanted), cluster.live)
-    seen = status.Seen(wanted, so_far, cluster.plan(), [], None, openings)
+    seen = Observation(wanted, so_far, cluster.plan(), [], None, openings)
     told = status.compute(seen, {}, NOW)
     conditions = {one["type"]: one["message"] for one in told["conditions"]}
     return made | {STATUS: {"url": told["url"], "cost": told.get("cost"), **conditions}}

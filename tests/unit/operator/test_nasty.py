@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator.conditions import status
+from bapsang_operator.conditions import events
 from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Reason
 from bapsang_operator.offline import documents, preview
@@ -54,7 +54,7 @@ def _reconcile(resource: Manifest, now: datetime) -> None:
     assert settled.applies == []
     new = status_of(cluster, told, planned=settled, windows=prewarm.openings(wanted, now), now=now)
     assert core.validate(STATUS, new, "status") == []
-    status.events(told, new)
+    events.events(told, new)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

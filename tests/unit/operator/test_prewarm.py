@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bapsang_operator.conditions import judgement
+from bapsang_operator.conditions import paused, prewarmed, progressing
+from bapsang_operator.conditions.condition import Condition
 from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Reason
 from bapsang_operator.planning import plan, prewarm, progress
@@ -158,9 +159,9 @@ def test_window_that_cannot_be_followed_is_named_and_opens_never(fault: dict[str
     assert prewarm.next_change(wanted, now) is None
 
 
-def _told(wanted: Community, now: datetime) -> judgement.Judgement:
+def _told(wanted: Community, now: datetime) -> Condition:
     warmed = prewarm.warmed(wanted, now)
-    return judgement.prewarmed(warmed, prewarm.openings(warmed, now))
+    return prewarmed.of_windows(warmed, prewarm.openings(warmed, now))
 
 
 def test_condition_says_which_window_and_until_when_in_its_own_time() -> None:
@@ -235,9 +236,9 @@ def test_condition_stays_the_same_while_a_window_stays_open() -> None:
         assert len(messages) == 1
 
 
-def _asleep(cluster: Cluster) -> judgement.Judgement | None:
+def _asleep(cluster: Cluster) -> Condition | None:
     wanted = cluster.community
-    return judgement.asleep(wanted, progress.observe(wanted, children(wanted), cluster.live))
+    return progressing.hibernation(wanted, progress.observe(wanted, children(wanted), cluster.live))
 
 
 def _scales(cluster: Cluster) -> list[plan.Scale]:
@@ -254,11 +255,11 @@ def test_hibernation_stops_both_tiers_and_waking_starts_them_with_the_floor() ->
     assert cluster.at("CronJob", "c-like-sync")["spec"]["suspend"] is True
     (scale,) = _scales(cluster)
     assert scale.replicas == 0
-    assert (_asleep(cluster) or judgement.paused(cluster.community)).reason is Reason.HIBERNATING
+    assert (_asleep(cluster) or paused.condition(cluster.community)).reason is Reason.HIBERNATING
     cluster.at("Deployment", "c-api-burst")["spec"]["replicas"] = 0
     cluster.settle()
     assert _scales(cluster) == []
-    assert (_asleep(cluster) or judgement.paused(cluster.community)).reason is Reason.HIBERNATED
+    assert (_asleep(cluster) or paused.condition(cluster.community)).reason is Reason.HIBERNATED
     cluster.community = community(api={"burst": {"minReplicas": 2}})
     (scale,) = cluster.step().scales
     assert scale.replicas == 2
@@ -285,6 +286,6 @@ def test_pause_is_any_value_but_false_and_is_shown(value: str | None, status: st
     found = resource()
     if value is not None:
         found["metadata"]["annotations"] = {"bapsang.dev/paused": value}
-    told = judgement.paused(parse(found))
+    told = paused.condition(parse(found))
     assert told.status == status
     assert status == "False" or f"({value})" in told.message

@@ -8,7 +8,8 @@ from typing import Any
 
 from bapsang_operator import build, names
 from bapsang_operator.build.child import Child
-from bapsang_operator.conditions import status
+from bapsang_operator.conditions import events, status
+from bapsang_operator.conditions.observation import Observation
 from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.names import Component
 from bapsang_operator.planning import drift, plan, progress
@@ -146,7 +147,7 @@ def status_of(
 ) -> Manifest:
     """Return the status that a Community has after `old`, with problems `found`."""
     wanted = children(cluster.community)
-    seen = status.Seen(
+    seen = Observation(
         cluster.community,
         progress.observe(cluster.community, wanted, cluster.live),
         planned if planned is not None else cluster.plan(),
@@ -163,4 +164,4 @@ def condition_of(found: Manifest, kind: str) -> Manifest:
 
 
 def reasons_of(old: Manifest, new: Manifest) -> list[str]:
-    return [str(event.reason) for event in status.events(old, new)]
+    return [str(event.reason) for event in events.events(old, new)]

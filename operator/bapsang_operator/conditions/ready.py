@@ -1,0 +1,55 @@
+"""Ready: users are served. Stores are up, and at most one base pod is missing (what the budget allows). Pure."""
+
+from __future__ import annotations
+
+from bapsang_operator import names
+from bapsang_operator.build import ingress
+from bapsang_operator.conditions.condition import Condition
+from bapsang_operator.names import Reason
+from bapsang_operator.planning.progress import Progress
+from bapsang_operator.resource import Community
+
+
+def condition(community: Community, progress: Progress, *, has_served: bool, is_host_taken: bool) -> Condition:
+    """Return the condition. `has_served`: some image was rolled out before; of a taken host, nobody is served."""
+    found = _of_pods(community, progress, has_served=has_served)
+    if is_host_taken and found.status == "True":
+        return Condition("False", Reason.HOST_TAKEN, "spec.host does not lead here: see Degraded.")
+    return found
+
+
+def _of_pods(community: Community, progress: Progress, *, has_served: bool) -> Condition:
+    base = progress.base
+    for what, ready in (("The embedded MySQL", progress.database_ready), ("The managed Redis", progress.redis_ready)):
+        if ready is False:
+            reason = Reason.NOT_AVAILABLE if has_served else Reason.STARTING
+            return Condition("False", reason, f"{what} is not available yet.")
+    is_asleep = community.hibernate
+    if is_asleep and not (base.available or progress.burst.available):
+        return Condition("False", Reason.HIBERNATED, "spec.hibernate is set: nobody is served until it is removed.")
+    if is_asleep or (base.exists and base.available >= max(1, base.wanted - 1)):
+        return _of_address(community, progress.addressed)
+    if not has_served:
+        return Condition("False", Reason.STARTING, "The first pods are being started.")
+    name = names.api_base(community.name)
+    return Condition(
+        "False", Reason.NO_PODS_AVAILABLE, f"Deployment {name}: fewer pods are available than are needed to serve."
+    )
+
+
+def _of_address(community: Community, addressed: bool | None) -> Condition:
+    """Tell whether users reach the pods that are available. `addressed`: whether the Ingress has an address; None without
+    an Ingress."""
+    text = f"Users are served at {community.url}."
+    if addressed is not False:
+        return Condition("True", Reason.SERVING, text)
+    name = names.api(community.name)
+    if ingress.needs_address(community):
+        return Condition(
+            "False",
+            Reason.NO_ADDRESS,
+            f"The pods serve, but Ingress {name} has no address: there is no load balancer yet. "
+            f"Read kubectl -n {community.namespace} describe ingress {name}.",
+        )
+    unknown = f"Ingress {name} has no address: its controller writes none, or has not taken the Ingress."
+    return Condition("True", Reason.SERVING, f"{text} {unknown}")
