@@ -36,7 +36,7 @@ from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import PLURAL
 from bapsang_operator.offline import command
 from bapsang_operator.resource import custom_resource_definition
-from bapsang_operator.unwatched.secrets import Keep
+from bapsang_operator.unwatched.secrets import Secrets
 
 _log = logging.getLogger("bapsang_operator")
 #: A CRD that was created a moment ago answers 429, and is discovered, only after some seconds.
@@ -87,9 +87,9 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
         timing = Timing(settings.lease_seconds, settings.lease_renew_seconds, settings.lease_retry_seconds)
         lease = Lease(kube, gate, settings.namespace, identity, timing, fence.clock)
         # Slightly less than the interval, so that each resync really reads the Secrets again.
-        keep = Keep(kube, clock, settings.resync_seconds * 0.75)
+        secrets = Secrets(kube, clock, settings.resync_seconds * 0.75)
         reconciler = Reconciler(
-            kube, store, keep, metrics, queue.add_after, has_keda=settings.keda, sees_all=not namespaces
+            kube, store, secrets, metrics, queue.add_after, has_keda=settings.keda, sees_all=not namespaces
         )
         # The watches run while another process leads, too: taking over then needs no listing.
         watches = Watches(registry(access, identity, signs.trace(), store, queue.add_after), stop)

@@ -1,45 +1,35 @@
-"""What a pass has seen of a Community: everything that its status is computed from, and whether it may rest."""
+"""What a pass observed of a Community: everything that its status is computed from, and whether it has settled."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from bapsang_operator import problem
 from bapsang_operator.build import wiring
 from bapsang_operator.build.child import Child
 from bapsang_operator.conditions.observation import Observation
+from bapsang_operator.controller.state import Inputs, Written
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.planning import prewarm
 from bapsang_operator.planning.plan import Plan
-from bapsang_operator.planning.progress import Progress
-from bapsang_operator.problem import Problem
+from bapsang_operator.problem import Problem, ranked
 from bapsang_operator.problems import autoscaler, prerequisites, runs, spot, workloads
 from bapsang_operator.resource import Community
-from bapsang_operator.unwatched.secrets import Kept
 
 
-def see(
-    community: Community,
-    children: list[Child],
-    live: dict[Key, Manifest],
-    rollout: Progress,
-    planned: Plan,
-    kept: Kept,
-    hindrances: list[Problem],
-    now: datetime,
-    *,
-    sees_all: bool = True,
+def observe(
+    inputs: Inputs, children: list[Child], written: Written, problems: list[Problem], now: datetime, *, sees_all: bool
 ) -> Observation:
-    """Return everything the status is computed from. `hindrances` came to light while the plan was carried out."""
+    """Return everything that the status is computed from. `problems` were found while reading and writing."""
+    community, live, rollout, secrets = inputs.community, written.live, written.progress, inputs.secrets
     pods = [found for key, found in sorted(live.items()) if key.kind == "Pod"]
-    foreign = [*planned.foreign, *kept.foreign]
+    foreign = [*written.plan.foreign, *secrets.foreign]
     # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
     unfit = {
         f"{wiring.CONFIG_MAP}{key.name}" if key.kind == "ConfigMap" else key.name
-        for key in (*kept.foreign, *kept.vanishing, *kept.withheld, *kept.failed)
+        for key in (*secrets.foreign, *secrets.vanishing, *secrets.withheld, *secrets.failed)
     }
-    faulty = {(fault.ref.name, fault.ref.key) for fault in kept.faulty}
+    faulty = {(fault.ref.name, fault.ref.key) for fault in secrets.faulty}
     missing = [
         ref
         for ref in prerequisites.missing_secrets(children)
@@ -48,10 +38,10 @@ def see(
     last = runs.last_succeeded(live, Component.LIKE_SYNC)
     found = [
         *prerequisites.of_secrets(community, missing),
-        *prerequisites.of_faulty(community, kept.faulty),
+        *prerequisites.of_faulty(community, secrets.faulty),
         *prerequisites.of_foreign(community, foreign),
-        *kept.failed.values(),
-        *hindrances,
+        *secrets.failed.values(),
+        *problems,
         *workloads.of_migration(community, rollout, pods),
         *workloads.of_pods(community, rollout.job, pods, now),
         *workloads.of_rollout(community, rollout),
@@ -62,7 +52,7 @@ def see(
     found += prerequisites.of_windows(prewarm.unusable(community, now))
     found += runs.failures(community, live)
     windows = prewarm.openings(community, now)
-    return Observation(community, rollout, planned, problem.ranked(found), last, windows, sees_all)
+    return Observation(community, rollout, written.plan, ranked(found), last, windows, sees_all)
 
 
 def is_settled(community: Community, planned: Plan, live: dict[Key, Manifest]) -> bool:

@@ -1,36 +1,38 @@
-"""One pass over one Community: look, plan, apply, report. Level-triggered: it asks what is, never what happened."""
+"""One pass over one Community: read, decide, write, report (`Reconciler._converge` has the path). Level-triggered: it asks
+what is, never what happened."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from bapsang_operator import build, names
 from bapsang_operator.build.child import Child, Gate
 from bapsang_operator.cluster.client import Kube, KubeError
-from bapsang_operator.conditions import events, status
+from bapsang_operator.conditions import status
+from bapsang_operator.conditions.events import Event
 from bapsang_operator.controller import observation
 from bapsang_operator.controller.executor import LONGEST_PAUSE, Executor, Outcome
 from bapsang_operator.controller.reporter import Reporter
+from bapsang_operator.controller.state import Basis, Inputs, Written
 from bapsang_operator.informer.store import CommunityKey, Store
-from bapsang_operator.kinds import SCALED_OBJECT
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import EventReason, Reason
 from bapsang_operator.planning import plan, prewarm, progress
-from bapsang_operator.planning.hosts import Claim
+from bapsang_operator.planning.progress import Live
 from bapsang_operator.planning.volumes import fitted
 from bapsang_operator.problem import Problem
-from bapsang_operator.problems import failures, host, prerequisites, spot
+from bapsang_operator.problems import failures, host, spot
 from bapsang_operator.resource import Community, parse, validate
-from bapsang_operator.unwatched import refusals
+from bapsang_operator.unwatched import refusals, scaled_object
 from bapsang_operator.unwatched.ingress_class import with_class
 from bapsang_operator.unwatched.nodes import Nodes
 from bapsang_operator.unwatched.rivals import Rivals
-from bapsang_operator.unwatched.secrets import Keep, Kept
+from bapsang_operator.unwatched.secrets import Secrets
 
 #: Asks for a Community to be reconciled again in some seconds.
 Later = Callable[[CommunityKey, float], None]
@@ -46,17 +48,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True)
-class _Basis:
-    """All that a pass decides from. Prices, which a status may show, are those of a day."""
-
-    revision: int
-    kept: Kept
-    lacking: str
-    day: date
-    taken: Claim | None
-
-
 class Reconciler:
     """Makes Communities what their specs say."""
 
@@ -64,7 +55,7 @@ class Reconciler:
         self,
         kube: Kube,
         store: Store,
-        keep: Keep,
+        secrets: Secrets,
         metrics: Metrics,
         later: Later,
         now: Callable[[], datetime] = _now,
@@ -74,7 +65,7 @@ class Reconciler:
     ) -> None:
         self._kube = kube
         self._store = store
-        self._keep = keep
+        self._secrets = secrets
         self._metrics = metrics
         self._later = later
         self._now = now
@@ -85,7 +76,7 @@ class Reconciler:
         self._rivals = Rivals(kube)
         self._reporter = Reporter(kube, store, now)
         self._uids: dict[CommunityKey, str] = {}
-        self._settled: dict[CommunityKey, _Basis] = {}
+        self._settled: dict[CommunityKey, Basis] = {}
 
     async def __call__(self, key: CommunityKey) -> bool:
         """Reconcile one Community; False when it should be tried again soon."""
@@ -141,101 +132,104 @@ class Reconciler:
         return await self._converge(resource, community, key, revision)
 
     async def _converge(self, resource: Manifest, community: Community, key: CommunityKey, revision: int) -> str:
-        kept = await self._keep.ensure(community, create=community.paused is None)
-        lacking, unread = await self._look_for_keda(community)
-        taken = self._store.hosts.holder(community)
-        basis = _Basis(revision, kept, lacking, self._now().date(), taken)
-        if self._settled.get(key) == basis:
+        """Read, decide, write, report. Returns as `_reconcile`."""
+        inputs = await self._read(resource, community, key, revision)
+        if self._settled.get(key) == inputs.basis:
             return "success"
         live = self._store.children(key)
-        claim = progress.claim_uid(community, live)
-        children = build.children(community, kept.digests, claim=claim, has_keda=not lacking)
-        children, unfit = fitted(community, children, live)
+        children, problems = await self._desired(inputs, live)
+        written = await self._write(inputs, children, live)
+        podless = refusals.without_pods(written.progress.job, written.live, self._now())
+        problems = [*written.outcome.problems, *problems, *await self._read_problems(inputs, written, podless)]
+        observed = observation.observe(inputs, children, written, problems, self._now(), sees_all=self._sees_all)
+        new = status.compute(observed, inputs.status, self._now())
+        failed = bool(inputs.secrets.failed or inputs.keda.failure or written.outcome.failed)
+        if (
+            new == inputs.status
+            and not (failed or podless)
+            and observation.is_settled(community, written.plan, written.live)
+        ):
+            self._settled[key] = inputs.basis
+        else:
+            self._settled.pop(key, None)
+        await self._reporter.report(resource, new, self._events(inputs, written.outcome))
+        if failed:
+            return "error"
+        # Objects without our label are not watched: no event will say that they are gone, so read them again soon.
+        return "waiting" if written.plan.vanishing else "success"
+
+    async def _read(self, resource: Manifest, community: Community, key: CommunityKey, revision: int) -> Inputs:
+        """Read what no watch holds: Secrets, which are created where they lack, and the ScaledObject."""
+        secrets = await self._secrets.ensure(community, create=community.paused is None)
+        keda = await scaled_object.read(self._kube, community, has_rights=self._has_keda)
+        if keda.live is not None:
+            self._store.put(keda.live)
+        elif keda.is_read:
+            self._store.gone(keda.key)
+        holder = self._store.hosts.holder(community)
+        basis = Basis(revision, secrets, keda.obstacle, self._now().date(), holder)
+        return Inputs(key, resource, community, secrets, keda, holder, basis)
+
+    async def _desired(self, inputs: Inputs, live: Live) -> tuple[list[Child], list[Problem]]:
+        """Return the children that the Community should have now, and what of its spec they cannot follow."""
+        community, keda = inputs.community, inputs.keda
+        claim, has_keda = progress.claim_uid(community, live), not keda.obstacle
+        children = build.children(community, inputs.secrets.digests, claim=claim, has_keda=has_keda)
+        children, problems = fitted(community, children, live)
         children = await with_class(self._kube, community, children, live)
-        if unread is not None and _scaled_object(community) not in live:
+        if keda.failure is not None and keda.key not in live:
             # Either autoscaler may be the second one beside a ScaledObject that is there and could not be read.
-            children = [_waiting(child) if child.key == _scaled_object(community) else child for child in children]
-        if taken is not None:
-            _log.warning("host taken", extra={"community": str(community), "host": community.host, "by": taken.whose})
+            children = [_waiting(child) if child.key == keda.key else child for child in children]
+        if inputs.holder is not None:
+            extra = {"community": str(community), "host": community.host, "by": inputs.holder.whose}
+            _log.warning("host taken", extra=extra)
             children = self._store.hosts.give_way(community, children)
         if self._store.awaited:
             # The host may be served from a namespace of which nothing is known yet: what is live stays as it is.
             children = [_waiting(child) if child.key.kind == "Ingress" else child for child in children]
         self._store.remember(children)
+        return children, problems
+
+    async def _write(self, inputs: Inputs, children: list[Child], live: dict[Key, Manifest]) -> Written:
+        """Plan, and carry the plan out unless the Community is paused."""
+        community, key = inputs.community, inputs.key
         lost = self._store.take_lost(key)
         rollout = progress.observe(community, children, live)
         planned = plan.make(community, children, live, rollout, self._store.applied, self._store.baselines)
         outcome = await self._executor.run(community, planned, lost) if community.paused is None else Outcome()
-        if lacking and community.api.autoscaling.keda is not None:
-            outcome.problems.append(prerequisites.of_keda(lacking))
-        if unread is not None:
-            outcome.problems.append(unread)
-        if taken is not None:
-            outcome.problems.append(host.problem(community, taken))
-        outcome.problems += [host.uncompared(child.key) for child in planned.held if child.key.kind == "Ingress"]
         planned.foreign += outcome.foreign
-        planned.vanishing += [*outcome.vanishing, *kept.vanishing]
+        planned.vanishing += [*outcome.vanishing, *inputs.secrets.vanishing]
         if planned.applies or planned.scales or planned.adjusts:
             live = self._store.children(key)
             rollout = progress.observe(community, children, live)
+        return Written(planned, outcome, rollout, live)
+
+    async def _read_problems(self, inputs: Inputs, written: Written, podless: list[Manifest]) -> list[Problem]:
+        """Return what is wrong beyond the children: with KEDA, the host, nodes, Events and other autoscalers."""
+        community, now = inputs.community, self._now()
+        found = inputs.keda.problems(community)
+        if inputs.holder is not None:
+            found.append(host.problem(community, inputs.holder))
+        found += [host.uncompared(child.key) for child in written.plan.held if child.key.kind == "Ingress"]
         if self._sees_all:  # nodes belong to no namespace: an operator of some namespaces may not read them
-            staying = spot.must_stay(live.values())
-            outcome.problems += spot.of_nodes(community, staying, await self._nodes.labels(staying))
-        found, now = [*outcome.problems, *unfit], self._now()
-        podless = refusals.without_pods(rollout.job, live, now)
-        refused = await refusals.look(self._kube, community, podless, now)
+            staying = spot.must_stay(written.live.values())
+            found += spot.of_nodes(community, staying, await self._nodes.labels(staying))
+        refused = await refusals.read(self._kube, community, podless, now)
         if len(refused) < len(podless):
-            self._later(key, refusals.LOOK_AGAIN_SECONDS)
-        found += [*refused, *await self._rivals.look(community, planned)]
-        seen = observation.see(community, children, live, rollout, planned, kept, found, now, sees_all=self._sees_all)
-        new = status.compute(seen, resource.get("status", {}), self._now())
-        failed = bool(kept.failed or unread or outcome.failed)
-        if (
-            new == resource.get("status", {})
-            and not (failed or podless)
-            and observation.is_settled(community, planned, live)
-        ):
-            self._settled[key] = basis
-        else:
-            self._settled.pop(key, None)
-        restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in kept.restored]
-        restored += [f"{secret} had no owner and has one again." for secret in kept.adopted]
-        restored += [f"{secret}: its other keys follow the changed password." for secret in kept.renewed]
-        told = [events.Event("Normal", EventReason.CHILD_REWRITTEN, text) for text in outcome.rewritten]
-        told += [events.Event("Normal", EventReason.POD_REPLACED, text) for text in outcome.replaced]
-        told += [
-            events.Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._reporter.untold(key, restored)
+            self._later(inputs.key, refusals.READ_AGAIN_SECONDS)
+        return [*found, *refused, *await self._rivals.read(community, written.plan)]
+
+    def _events(self, inputs: Inputs, outcome: Outcome) -> list[Event]:
+        """Return the Events of what was put back, replaced or rewritten by a webhook."""
+        secrets = inputs.secrets
+        restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in secrets.restored]
+        restored += [f"{secret} had no owner and has one again." for secret in secrets.adopted]
+        restored += [f"{secret}: its other keys follow the changed password." for secret in secrets.renewed]
+        return [
+            *(Event("Normal", EventReason.CHILD_REWRITTEN, text) for text in outcome.rewritten),
+            *(Event("Normal", EventReason.POD_REPLACED, text) for text in outcome.replaced),
+            *(Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._reporter.fresh(inputs.key, restored)),
         ]
-        await self._reporter.report(resource, new, told)
-        if failed:
-            return "error"
-        # Objects without our label are not watched: look again soon instead of being told that they are gone.
-        return "waiting" if planned.vanishing else "success"
-
-    async def _look_for_keda(self, community: Community) -> tuple[str, Problem | None]:
-        """Read the Community's ScaledObject, which is not watched: its kind may be absent, and come or go meanwhile.
-
-        Returns what stands in the way of one, nothing when it is there; and the problem of one that cannot be read.
-        """
-        if not self._has_keda:
-            return "the operator has no rights on KEDA's ScaledObjects; set keda.enabled in its chart", None
-        try:
-            return await self._read_scaled_object(community), None
-        except KubeError as error:
-            if error.concerns_all:
-                raise
-            return "", failures.of_failure(_scaled_object(community), error.message)
-
-    async def _read_scaled_object(self, community: Community) -> str:
-        key = _scaled_object(community)
-        live = await self._kube.get(key)
-        if live is not None:
-            self._store.put(live)
-            return ""
-        self._store.gone(key)
-        if community.api.autoscaling.keda is None or await self._kube.serves(SCALED_OBJECT):
-            return ""
-        return f"the apiserver does not serve {SCALED_OBJECT.plural}.{SCALED_OBJECT.group}; install KEDA"
 
     async def _report_exception(self, key: CommunityKey, error: Exception) -> None:
         """Say in the status that a pass raised; only the log says so when that fails, too."""
@@ -258,13 +252,9 @@ class Reconciler:
         self._executor.forget(key)
         uid = self._uids.pop(key, None)
         if uid is not None:
-            self._keep.forget(uid)
+            self._secrets.forget(uid)
             self._rivals.forget(uid)
 
 
 def _waiting(child: Child) -> Child:
     return replace(child, gate=Gate.UNREAD)
-
-
-def _scaled_object(community: Community) -> Key:
-    return Key(SCALED_OBJECT.name, community.namespace, names.api_burst(community.name))

@@ -26,7 +26,7 @@ class Reporter:
         self._now = now
         self._told: dict[CommunityKey, dict[str, float]] = {}
 
-    def untold(self, key: CommunityKey, texts: list[str]) -> list[str]:
+    def fresh(self, key: CommunityKey, texts: list[str]) -> list[str]:
         """Return the texts that were not told a short while ago: whoever undoes our work again and again must not fill
         etcd with Events."""
         now = self._now().timestamp()

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 #: The reason of such an Event.
 FAILED_CREATE: Final = "FailedCreate"
 #: Seconds until what has just been made is looked at again: its pod takes a moment.
-LOOK_AGAIN_SECONDS: Final = 10.0
+READ_AGAIN_SECONDS: Final = 10.0
 #: A controller that goes on trying repeats its Event at least every 1,000 s (the longest pause of client-go's queues).
 _FRESH: Final = timedelta(seconds=1200)
 #: A run of a CronJob is about to get its pod for so long.
@@ -34,7 +34,7 @@ _PREFIX: Final = re.compile(
 )
 
 
-async def look(kube: Kube, community: Community, podless: list[Manifest], now: datetime) -> list[Problem]:
+async def read(kube: Kube, community: Community, podless: list[Manifest], now: datetime) -> list[Problem]:
     """Return a problem for each of the workloads without a pod whose controller was refused one. Raises KubeError when no
     other request would fare better."""
     found = {}

@@ -24,7 +24,7 @@ class Rivals:
         self._kube = kube
         self._scaled: set[str] = set()
 
-    async def look(self, community: Community, planned: Plan) -> list[Problem]:
+    async def read(self, community: Community, planned: Plan) -> list[Problem]:
         """Return a problem for each autoscaler on the base tier. Raises KubeError when no other request would fare
         better."""
         base = Key("Deployment", community.namespace, names.api_base(community.name))

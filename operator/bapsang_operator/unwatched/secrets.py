@@ -27,7 +27,7 @@ _PATIENCE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Kept:
+class EnsuredSecrets:
     """Digests of the secret values found that are fit for use; `faulty` are the URLs that are not.
 
     `foreign` Secrets are somebody else's, `vanishing` ones belong to an earlier Community of this name and are about to
@@ -61,8 +61,8 @@ class _Seen:
     copies: secret.Content | str
 
 
-class Keep:
-    """Looks after the Secrets of all Communities."""
+class Secrets:
+    """The Secrets of all Communities."""
 
     def __init__(self, kube: Kube, clock: Callable[[], float], max_age: float) -> None:
         self._kube = kube
@@ -74,77 +74,82 @@ class Keep:
         # nobody is logged out, nothing restarts. After a restart of the operator it would be generated afresh.
         self._generated: dict[tuple[str, Key], Manifest] = {}
 
-    async def ensure(self, community: Community, *, create: bool = True) -> Kept:
+    async def ensure(self, community: Community, *, create: bool = True) -> EnsuredSecrets:
         """Create what is missing of the generated Secrets, if told so, and return the digests of all that are there.
 
         Raises KubeError when no other request would fare better.
         """
-        kept = Kept()
+        ensured = EnsuredSecrets()
         until = self._clock() + _PATIENCE_SECONDS if create else float("-inf")
         for name, generate in secret.generators(community).items():
             key = Key("Secret", community.namespace, name)
             try:
-                await self._ensure(community, key, generate, kept, until)
+                await self._ensure(community, key, generate, ensured, until)
             except KubeError as error:
-                _fail(kept, key, error)
+                _fail(ensured, key, error)
         for name in sorted({ref.name for ref in [*secrets_read(community), *wiring.config_maps(community)]}):
             key = wiring.holder(community, name)
             try:
-                seen = await self._look(community, key)
+                seen = await self._read(community, key)
             except KubeError as error:
-                _fail(kept, key, error)
+                _fail(ensured, key, error)
                 continue
-            kept.digests.update({(name, field): digest for field, digest in seen.digests.items()})
-        await self._refuse(community, kept)
-        return kept
+            ensured.digests.update({(name, field): digest for field, digest in seen.digests.items()})
+        await self._refuse(community, ensured)
+        return ensured
 
     async def _ensure(
-        self, community: Community, key: Key, generate: Callable[[], secret.Content], kept: Kept, until: float
+        self,
+        community: Community,
+        key: Key,
+        generate: Callable[[], secret.Content],
+        ensured: EnsuredSecrets,
+        until: float,
     ) -> None:
-        seen = await self._look(community, key)
+        seen = await self._read(community, key)
         if seen.whose is None and self._clock() < until:
-            await self._create(community, key, generate, kept)
-            seen = await self._look(community, key)
+            await self._create(community, key, generate, ensured)
+            seen = await self._read(community, key)
             if seen.whose is None:
                 # Without the answer's words: an admission webhook was given the values, and may quote them.
-                kept.failed[key] = failures.of_failure(key, "it could not be created")
+                ensured.failed[key] = failures.of_failure(key, "it could not be created")
         match seen.whose:
             case Ownership.OURS:
                 if seen.copies:
-                    seen = await self._renew(community, key, seen, kept, until)
-                kept.digests.update({(key.name, field): digest for field, digest in seen.digests.items()})
+                    seen = await self._renew(community, key, seen, ensured, until)
+                ensured.digests.update({(key.name, field): digest for field, digest in seen.digests.items()})
                 if seen.ownerless and self._clock() < until:
-                    await self._adopt(community, key, seen, kept)
+                    await self._adopt(community, key, seen, ensured)
             case Ownership.EARLIER:
-                kept.vanishing.append(key)
+                ensured.vanishing.append(key)
             case Ownership.FOREIGN:
-                kept.foreign.append(key)
+                ensured.foreign.append(key)
 
-    async def _adopt(self, community: Community, key: Key, seen: _Seen, kept: Kept) -> None:
+    async def _adopt(self, community: Community, key: Key, seen: _Seen, ensured: EnsuredSecrets) -> None:
         """Make the Community the owner of a Secret that has none."""
-        if await self._merge(key, seen, adoption(community, seen.identity), "its owner could not be set", kept):
+        if await self._merge(key, seen, adoption(community, seen.identity), "its owner could not be set", ensured):
             seen.ownerless = False
-            kept.adopted.append(key)
+            ensured.adopted.append(key)
 
-    async def _renew(self, community: Community, key: Key, seen: _Seen, kept: Kept, until: float) -> _Seen:
+    async def _renew(self, community: Community, key: Key, seen: _Seen, ensured: EnsuredSecrets, until: float) -> _Seen:
         """Copy the password of a generated Secret into its other keys and return it as it is then. Until that is done, it
         has no values: a store and its clients would be given different ones."""
-        kept.withheld.append(key)
+        ensured.withheld.append(key)
         none = replace(seen, digests={}, ownerless=False)
         if isinstance(seen.copies, str):
-            kept.faulty.append(FaultyUrl(SecretRef(key.name, "password", ""), seen.copies))
+            ensured.faulty.append(FaultyUrl(SecretRef(key.name, "password", ""), seen.copies))
             return none
         data = {name: base64.b64encode(value.encode()).decode() for name, value in seen.copies.items()}
         version = {"resourceVersion": seen.identity["metadata"]["resourceVersion"]}
         patch = {"metadata": version, "data": data}
         failure = "its other keys could not be given the changed password"
-        if self._clock() >= until or not await self._merge(key, seen, patch, failure, kept):
+        if self._clock() >= until or not await self._merge(key, seen, patch, failure, ensured):
             return none
-        kept.withheld.remove(key)
-        kept.renewed.append(key)
-        return await self._look(community, key)
+        ensured.withheld.remove(key)
+        ensured.renewed.append(key)
+        return await self._read(community, key)
 
-    async def _merge(self, key: Key, seen: _Seen, patch: Manifest, failure: str, kept: Kept) -> bool:
+    async def _merge(self, key: Key, seen: _Seen, patch: Manifest, failure: str, ensured: EnsuredSecrets) -> bool:
         """Change a Secret; False, and noted as failed, when that was refused."""
         for known in [known for known in self._seen if known[1] == key]:
             del self._seen[known]  # it is another one now
@@ -154,7 +159,7 @@ class Keep:
             if error.ends_the_pass:
                 raise
             # Without the answer's words: an admission webhook was given the values, and may quote them.
-            kept.failed[key] = failures.of_failure(key, failure)
+            ensured.failed[key] = failures.of_failure(key, failure)
             return False
         return True
 
@@ -165,16 +170,16 @@ class Keep:
         for seen in [known for known in self._seen if known[0] == uid]:
             del self._seen[seen]
 
-    async def _refuse(self, community: Community, kept: Kept) -> None:
+    async def _refuse(self, community: Community, ensured: EnsuredSecrets) -> None:
         """Take out what holds no usable URL or access key, so that nothing that reads it is changed."""
         for ref, form in wiring.formed(community):
-            if (ref.name, ref.key) in kept.digests:
-                seen = await self._look(community, Key("Secret", community.namespace, ref.name))
+            if (ref.name, ref.key) in ensured.digests:
+                seen = await self._read(community, Key("Secret", community.namespace, ref.name))
                 if fault := seen.faults.get((ref.key, form)):
-                    del kept.digests[ref.name, ref.key]
-                    kept.faulty.append(FaultyUrl(ref, fault))
+                    del ensured.digests[ref.name, ref.key]
+                    ensured.faulty.append(FaultyUrl(ref, fault))
 
-    async def _look(self, community: Community, key: Key) -> _Seen:
+    async def _read(self, community: Community, key: Key) -> _Seen:
         known = self._seen.get((community.uid, key))
         if known is not None and self._clock() - known.at < self._max_age:
             return known
@@ -203,7 +208,9 @@ class Keep:
             self._seen[community.uid, key] = seen
         return seen
 
-    async def _create(self, community: Community, key: Key, generate: Callable[[], secret.Content], kept: Kept) -> None:
+    async def _create(
+        self, community: Community, key: Key, generate: Callable[[], secret.Content], ensured: EnsuredSecrets
+    ) -> None:
         """Create a Secret; it counts as restored when it was known before, that is: deleted by somebody. A creation that
         fails, or takes too long, may be the work of one webhook, and hides nothing else."""
         remembered = self._generated.get((community.uid, key))
@@ -219,14 +226,14 @@ class Keep:
                 raise
             return
         if remembered is not None:
-            kept.restored.append(key)
+            ensured.restored.append(key)
 
 
-def _fail(kept: Kept, key: Key, error: KubeError) -> None:
+def _fail(ensured: EnsuredSecrets, key: Key, error: KubeError) -> None:
     """Note that one Secret could not be read: whatever does not need it goes on. Raises where the apiserver is busy."""
     if error.concerns_all or error.reason == "Timeout":
         raise error
-    kept.failed[key] = failures.of_failure(key, error.message)
+    ensured.failed[key] = failures.of_failure(key, error.message)
 
 
 def _copies(community: Community, key: Key, values: dict[str, bytes]) -> secret.Content | str:
@@ -237,5 +244,8 @@ def _copies(community: Community, key: Key, values: dict[str, bytes]) -> secret.
 
 
 def _identity(live: Manifest) -> Manifest:
-    kept = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
-    return {"kind": "Secret", "metadata": {name: live["metadata"][name] for name in kept if name in live["metadata"]}}
+    identity = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
+    return {
+        "kind": "Secret",
+        "metadata": {name: live["metadata"][name] for name in identity if name in live["metadata"]},
+    }

@@ -11,7 +11,7 @@ from bapsang_operator import build
 from bapsang_operator.cluster.client import KubeError
 from bapsang_operator.manifest import Key
 from bapsang_operator.resource import Community, parse
-from bapsang_operator.unwatched.secrets import Keep
+from bapsang_operator.unwatched.secrets import Secrets
 
 from .fake_kube import FakeKube
 from .world import resource
@@ -30,9 +30,9 @@ async def test_secret_that_another_community_reads_as_well_stays_its_owners() ->
     prod = _named("prod")
     staging = _named("staging", auth={"signingKeySecretRef": {"name": KEY, "key": "signing-key.pem"}})
     kube = FakeKube()
-    keep = Keep(kube, lambda: 0.0, 30)
-    assert not (await keep.ensure(prod)).foreign
-    later = Keep(kube, lambda: 0.0, 30)
+    secrets = Secrets(kube, lambda: 0.0, 30)
+    assert not (await secrets.ensure(prod)).foreign
+    later = Secrets(kube, lambda: 0.0, 30)
     assert (KEY, "signing-key.pem") in (await later.ensure(staging)).digests
     kept = await later.ensure(prod)
     assert kept.foreign == []
@@ -41,50 +41,50 @@ async def test_secret_that_another_community_reads_as_well_stays_its_owners() ->
 
 async def test_forgotten_community_leaves_the_others_secrets_known() -> None:
     kube = FakeKube()
-    keep = Keep(kube, lambda: 0.0, 30)
+    secrets = Secrets(kube, lambda: 0.0, 30)
     for name in ("a", "b"):
-        await keep.ensure(_named(name))
-    keep.forget("uid-of-a")
+        await secrets.ensure(_named(name))
+    secrets.forget("uid-of-a")
     asked = len(kube.asked)
-    await keep.ensure(_named("b"))
+    await secrets.ensure(_named("b"))
     assert len(kube.asked) == asked
-    await keep.ensure(_named("a"))
+    await secrets.ensure(_named("a"))
     assert len(kube.asked) > asked
 
 
 async def test_secret_that_lost_its_owner_gets_it_back_with_its_values() -> None:
     kube = FakeKube()
     community = _named("c")
-    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    await Secrets(kube, lambda: 0.0, 30).ensure(community)
     live = kube.objects_by_key[SECRET]
     before = dict(live["data"])
     del live["metadata"]["ownerReferences"]
-    keep = Keep(kube, lambda: 0.0, 30)
-    assert not (await keep.ensure(community, create=False)).adopted  # a Community that is paused
-    assert (await keep.ensure(community)).adopted == [SECRET]
+    secrets = Secrets(kube, lambda: 0.0, 30)
+    assert not (await secrets.ensure(community, create=False)).adopted  # a Community that is paused
+    assert (await secrets.ensure(community)).adopted == [SECRET]
     owned = kube.objects_by_key[SECRET]
     assert (owned["data"], owned["metadata"]["ownerReferences"][0]["uid"]) == (before, community.uid)
     writes = len(kube.writes)
-    assert (await keep.ensure(community)).adopted == []
+    assert (await secrets.ensure(community)).adopted == []
     assert len(kube.writes) == writes
 
 
 async def test_secret_whose_owner_cannot_be_set_is_used_and_told_without_a_word_of_the_webhook() -> None:
     kube = FakeKube()
     community = _named("c")
-    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    await Secrets(kube, lambda: 0.0, 30).ensure(community)
     del kube.objects_by_key[SECRET]["metadata"]["ownerReferences"]
     kube.fails = lambda verb, _key: KubeError(403, "Forbidden", "it holds geheim") if verb == "merge" else None
-    keep = Keep(kube, lambda: 0.0, 30)
+    secrets = Secrets(kube, lambda: 0.0, 30)
     for _ in range(2):
-        kept = await keep.ensure(community)
+        kept = await secrets.ensure(community)
         assert ("c-mysql", "url") in kept.digests
         assert kept.adopted == []
         (told,) = kept.failed.values()
         assert told.message == 'Secret "c-mysql" failed and is tried again: its owner could not be set.'
     kube.fails = lambda verb, _key: KubeError(0, "NoAnswer", "refused") if verb == "merge" else None
     with pytest.raises(KubeError):
-        await keep.ensure(community)
+        await secrets.ensure(community)
 
 
 async def test_config_map_is_read_by_name_and_its_failure_holds_up_what_reads_it() -> None:
@@ -93,13 +93,13 @@ async def test_config_map_is_read_by_name_and_its_failure_holds_up_what_reads_it
     community = _named("c", api={"env": variables})
     data = {"data": {"level": "one"}, "binaryData": {"logo": "YQ=="}}
     kube = FakeKube({"kind": "ConfigMap", "metadata": {"name": "m", "namespace": "ns"}, **data})
-    kept = await Keep(kube, lambda: 0.0, 30).ensure(community)
+    kept = await Secrets(kube, lambda: 0.0, 30).ensure(community)
     assert {name: kept.digests["configmap/m", name] for name in ("level", "logo")} == {
         name: hashlib.sha256(value).hexdigest() for name, value in (("level", b"one"), ("logo", b"a"))
     }
     denied = KubeError(403, "Forbidden", "configmaps is forbidden")
     kube.fails = lambda _verb, key: denied if key.kind == "ConfigMap" else None
-    kept = await Keep(kube, lambda: 0.0, 30).ensure(community)
+    kept = await Secrets(kube, lambda: 0.0, 30).ensure(community)
     assert [key.kind for key in kept.failed] == ["ConfigMap"]
     held = {child.key.name for child in build.children(community, kept.digests) if child.missing}
     assert held == {"c-api-base", "c-api-burst"}
@@ -125,10 +125,10 @@ async def test_password_that_is_changed_alone_is_copied_into_the_keys_that_hold_
     name: str, changed: dict[str, str], followers: set[str]
 ) -> None:
     kube, community = FakeKube(), _named("c")
-    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    await Secrets(kube, lambda: 0.0, 30).ensure(community)
     before = _rotated(kube, name, **changed)
-    keep = Keep(kube, lambda: 0.0, 30)
-    kept = await keep.ensure(community)
+    secrets = Secrets(kube, lambda: 0.0, 30)
+    kept = await secrets.ensure(community)
     assert kept.renewed == [Key("Secret", "ns", name)]
     after = _rotated(kube, name)
     assert {key for key in after if after[key] != before[key]} == {
@@ -139,16 +139,16 @@ async def test_password_that_is_changed_alone_is_copied_into_the_keys_that_hold_
     assert all(after[key] == before[key].replace(old, "geheim1234") for key in followers)
     assert all((name, key) in kept.digests for key in after)
     writes = len(kube.writes)
-    assert (await keep.ensure(community)).renewed == []
+    assert (await secrets.ensure(community)).renewed == []
     assert len(kube.writes) == writes
 
 
 @pytest.mark.parametrize("password", ["geheim1234\n", "kurz", "geheim'1234", ""])
 async def test_password_that_could_not_stand_in_the_other_keys_is_told_and_reaches_no_pod(password: str) -> None:
     kube, community = FakeKube(), _named("c")
-    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    await Secrets(kube, lambda: 0.0, 30).ensure(community)
     _rotated(kube, "c-redis", password=password)
-    kept = await Keep(kube, lambda: 0.0, 30).ensure(community)
+    kept = await Secrets(kube, lambda: 0.0, 30).ensure(community)
     assert kept.withheld == [Key("Secret", "ns", "c-redis")]
     assert not [key for key in kept.digests if key[0] == "c-redis"]
     (fault,) = kept.faulty
@@ -159,34 +159,34 @@ async def test_password_that_could_not_stand_in_the_other_keys_is_told_and_reach
 
 async def test_secret_without_a_password_of_its_own_is_used_as_it_is() -> None:
     kube, community = FakeKube(), _named("c")
-    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    await Secrets(kube, lambda: 0.0, 30).ensure(community)
     del kube.objects_by_key[Key("Secret", "ns", "c-mysql")]["data"]["root-password"]
-    kept = await Keep(kube, lambda: 0.0, 30).ensure(community)
+    kept = await Secrets(kube, lambda: 0.0, 30).ensure(community)
     assert (kept.renewed, kept.withheld) == ([], [])
     assert ("c-mysql", "url") in kept.digests
 
 
 async def test_values_that_agree_are_never_touched_whatever_they_are() -> None:
     kube, community = FakeKube(), _named("c")
-    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    await Secrets(kube, lambda: 0.0, 30).ensure(community)
     mine = "g'heim@"
     _rotated(kube, "c-redis", password=mine, url=f"redis://:{mine}@elsewhere", **{"redis.conf": f"requirepass {mine}"})
-    kept = await Keep(kube, lambda: 0.0, 30).ensure(community)
+    kept = await Secrets(kube, lambda: 0.0, 30).ensure(community)
     assert (kept.renewed, kept.withheld) == ([], [])
 
 
 async def test_copies_that_a_webhook_refuses_or_a_pause_holds_up_reach_no_pod() -> None:
     kube, community = FakeKube(), _named("c")
-    await Keep(kube, lambda: 0.0, 30).ensure(community)
+    await Secrets(kube, lambda: 0.0, 30).ensure(community)
     _rotated(kube, "c-redis", password="geheim1234")
-    keep = Keep(kube, lambda: 0.0, 30)
-    paused = await keep.ensure(community, create=False)
+    secrets = Secrets(kube, lambda: 0.0, 30)
+    paused = await secrets.ensure(community, create=False)
     assert (paused.withheld, paused.failed) == ([Key("Secret", "ns", "c-redis")], {})
     kube.fails = lambda verb, _key: KubeError(403, "Forbidden", "it holds geheim1234") if verb == "merge" else None
-    kept = await keep.ensure(community)
+    kept = await secrets.ensure(community)
     assert not [key for key in kept.digests if key[0] == "c-redis"]
     (told,) = kept.failed.values()
     assert "its other keys could not be given the changed password" in told.message
     assert "geheim" not in told.message
     kube.fails = lambda _verb, _key: None
-    assert (await keep.ensure(community)).renewed
+    assert (await secrets.ensure(community)).renewed

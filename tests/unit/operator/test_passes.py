@@ -14,7 +14,7 @@ from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import Component
 from bapsang_operator.resource import parse
-from bapsang_operator.unwatched.secrets import Keep
+from bapsang_operator.unwatched.secrets import Secrets
 
 from .fake_kube import FakeKube
 from .world import NOW, Cluster, condition_of, resource
@@ -32,12 +32,12 @@ class Pass:
         self.store.listed.add(None)
         self.store.put(resource())
         self.now = 0.0
-        keep = Keep(self.kube, lambda: self.now, 30)
+        secrets = Secrets(self.kube, lambda: self.now, 30)
         self.later: list[float] = []
         self.reconciler = Reconciler(
             self.kube,
             self.store,
-            keep,
+            secrets,
             Metrics(),
             lambda _key, seconds: self.later.append(seconds),
             lambda: NOW,

@@ -94,7 +94,7 @@ async def test_pass_tells_who_refuses_the_pods_of_a_store_and_looks_again() -> N
     found = Pass()
     assert await found.run()
     assert found.condition("Degraded")["status"] == "False"
-    assert found.later == [refusals.LOOK_AGAIN_SECONDS]
+    assert found.later == [refusals.READ_AGAIN_SECONDS]
     message = f'create Pod c-redis-0 in StatefulSet c-redis failed error: pods "c-redis-0" is forbidden: {QUOTA}'
     found.kube.told[Key("StatefulSet", "ns", "c-redis")] = [_event(message)]
     assert await found.run()
@@ -117,4 +117,4 @@ async def test_apiserver_that_does_not_answer_ends_the_pass() -> None:
     kube.fails = lambda _verb, _key: KubeError(0, "NoAnswer", "refused")
     job = {"kind": "Job", "metadata": {"name": "j", "namespace": "ns"}}
     with pytest.raises(KubeError):
-        await refusals.look(kube, community(), [job], NOW)
+        await refusals.read(kube, community(), [job], NOW)

@@ -38,18 +38,18 @@ async def test_autoscaler_on_the_base_tier_is_named_and_looked_for_until_it_is_g
         _autoscaler("elsewhere", "c-api-base", namespace="other"),
     )
     rivals = Rivals(kube)
-    assert await rivals.look(UP.community, UP.plan()) == []
+    assert await rivals.read(UP.community, UP.plan()) == []
     assert kube.asked == []  # nobody has touched the count
-    (found,) = await rivals.look(UP.community, _edited(5))
+    (found,) = await rivals.read(UP.community, _edited(5))
     assert (found.reason, found.message.partition(" scales ")[0]) == (
         "AutoscalerConflict",
         'HorizontalPodAutoscaler "mine"',
     )
-    assert await rivals.look(UP.community, UP.plan()) == [found]
+    assert await rivals.read(UP.community, UP.plan()) == [found]
     await kube.delete(mine)
-    assert await rivals.look(UP.community, UP.plan()) == []
+    assert await rivals.read(UP.community, UP.plan()) == []
     asked = len(kube.asked)
-    assert await rivals.look(UP.community, UP.plan()) == []
+    assert await rivals.read(UP.community, UP.plan()) == []
     assert len(kube.asked) == asked
 
 
@@ -57,7 +57,7 @@ async def test_autoscalers_that_cannot_be_listed_hide_nothing_unless_nothing_ans
     kube = FakeKube()
     rivals = Rivals(kube)
     kube.fails = lambda _verb, _key: KubeError(403, "Forbidden", "no")
-    assert await rivals.look(UP.community, _edited(5)) == []
+    assert await rivals.read(UP.community, _edited(5)) == []
     kube.fails = lambda _verb, _key: KubeError(0, "NoAnswer", "refused")
     with pytest.raises(KubeError):
-        await rivals.look(UP.community, _edited(5))
+        await rivals.read(UP.community, _edited(5))
