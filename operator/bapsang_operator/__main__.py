@@ -29,7 +29,7 @@ from bapsang_operator.informer.queue import WorkQueue
 from bapsang_operator.informer.resync import close_gaps, resync
 from bapsang_operator.informer.scopes import Scopes
 from bapsang_operator.informer.store import CommunityKey, Store
-from bapsang_operator.informer.watch import Watches, heed, registry
+from bapsang_operator.informer.watch import Watches, install_signal_handlers, registry
 from bapsang_operator.kinds import COMMUNITY, WATCHED
 from bapsang_operator.manifest import Key
 from bapsang_operator.metrics import Metrics
@@ -124,7 +124,7 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
         await runner.setup()
         await web.TCPSite(runner, port=settings.admin_port).start()
         _log.info("started", extra={"namespaces": list(namespaces) or "all", "server": access.server})
-        heed(stop)
+        install_signal_handlers(stop)
         jobs: dict[str, Coroutine[Any, Any, None]] = {
             "lease": lead(),
             "watches": watches.run(),

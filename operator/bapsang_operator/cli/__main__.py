@@ -35,7 +35,7 @@ def _diff(cluster: Cluster, chosen: argparse.Namespace) -> int:
     if violations:
         sys.stdout.write("".join(f"! {violation}\n" for violation in violations))
         return 1
-    community = prewarm.warmed(parse(resource), datetime.now(UTC))
+    community = prewarm.with_windows(parse(resource), datetime.now(UTC))
     read = {ref.name for ref in wiring.api_values(community)} | set(secret.generators(community))
     live = cluster.children(chosen.name)
     # Which autoscaler there should be depends on what the operator may do and what is installed: take the one that is.

@@ -51,8 +51,8 @@ def condition(
     image = community.image
     if community.paused is not None:
         return Condition("False", Reason.BY_ANNOTATION, "Nothing is changed: see Paused.")
-    if plan.vanishing:
-        text = f"{plan.vanishing[0]} is still being deleted; it is created again afterwards."
+    if plan.terminating:
+        text = f"{plan.terminating[0]} is still being deleted; it is created again afterwards."
         return Condition("True", Reason.WAITING_FOR_DELETION, text)
     if causes := stopping(problems):
         text = f"The rollout of {image} cannot go on ({causes[0].reason}): see Degraded."

@@ -36,7 +36,7 @@ class Outcome:
     failed: set[Key] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     foreign: list[Key] = field(default_factory=list)
-    vanishing: list[Key] = field(default_factory=list)
+    terminating: list[Key] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
     rewritten: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
@@ -162,7 +162,7 @@ class Executor:
         if whose is Ownership.FOREIGN:
             outcome.foreign.append(key)
         else:
-            outcome.vanishing.append(key)
+            outcome.terminating.append(key)
         return False
 
     async def _apply(self, community: Community, apply: Apply, outcome: Outcome) -> drift.Baseline:

@@ -27,7 +27,7 @@ def observe(
     # The generated Secret of an earlier Community vanishes by itself; a foreign one is a problem of its own.
     unfit = {
         f"{wiring.CONFIG_MAP}{key.name}" if key.kind == "ConfigMap" else key.name
-        for key in (*secrets.foreign, *secrets.vanishing, *secrets.withheld, *secrets.failed)
+        for key in (*secrets.foreign, *secrets.terminating, *secrets.withheld, *secrets.failed)
     }
     faulty = {(fault.ref.name, fault.ref.key) for fault in secrets.faulty}
     missing = [

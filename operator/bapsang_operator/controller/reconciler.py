@@ -28,10 +28,10 @@ from bapsang_operator.planning.volumes import fitted
 from bapsang_operator.problem import Problem
 from bapsang_operator.problems import failures, host, spot
 from bapsang_operator.resource import Community, parse, validate
-from bapsang_operator.unwatched import refusals, scaled_object
+from bapsang_operator.unwatched import refused_pods, scaled_object
+from bapsang_operator.unwatched.autoscaler_conflicts import AutoscalerConflicts
 from bapsang_operator.unwatched.ingress_class import with_class
 from bapsang_operator.unwatched.nodes import Nodes
-from bapsang_operator.unwatched.rivals import Rivals
 from bapsang_operator.unwatched.secrets import Secrets
 
 #: Asks for a Community to be reconciled again in some seconds.
@@ -73,7 +73,7 @@ class Reconciler:
         self._sees_all = sees_all
         self._executor = Executor(kube, store, metrics)
         self._nodes = Nodes(kube, now)
-        self._rivals = Rivals(kube)
+        self._autoscaler_conflicts = AutoscalerConflicts(kube)
         self._reporter = Reporter(kube, store, now)
         self._uids: dict[CommunityKey, str] = {}
         self._settled: dict[CommunityKey, Basis] = {}
@@ -125,7 +125,7 @@ class Reconciler:
             )
             return "success"
         now = self._now()
-        community = prewarm.warmed(parse(resource), now)
+        community = prewarm.with_windows(parse(resource), now)
         change = prewarm.next_change(community, now)
         if change is not None:
             self._later(key, (change - now).total_seconds())
@@ -139,7 +139,7 @@ class Reconciler:
         live = self._store.children(key)
         children, problems = await self._desired(inputs, live)
         written = await self._write(inputs, children, live)
-        podless = refusals.without_pods(written.progress.job, written.live, self._now())
+        podless = refused_pods.without_pods(written.progress.job, written.live, self._now())
         problems = [*written.outcome.problems, *problems, *await self._read_problems(inputs, written, podless)]
         observed = observation.observe(inputs, children, written, problems, self._now(), sees_all=self._sees_all)
         new = status.compute(observed, inputs.status, self._now())
@@ -156,7 +156,7 @@ class Reconciler:
         if failed:
             return "error"
         # Objects without our label are not watched: no event will say that they are gone, so read them again soon.
-        return "waiting" if written.plan.vanishing else "success"
+        return "waiting" if written.plan.terminating else "success"
 
     async def _read(self, resource: Manifest, community: Community, key: CommunityKey, revision: int) -> Inputs:
         """Read what no watch holds: Secrets, which are created where they lack, and the ScaledObject."""
@@ -198,7 +198,7 @@ class Reconciler:
         planned = plan.make(community, children, live, rollout, self._store.applied, self._store.baselines)
         outcome = await self._executor.run(community, planned, lost) if community.paused is None else Outcome()
         planned.foreign += outcome.foreign
-        planned.vanishing += [*outcome.vanishing, *inputs.secrets.vanishing]
+        planned.terminating += [*outcome.terminating, *inputs.secrets.terminating]
         if planned.applies or planned.scales or planned.adjusts:
             live = self._store.children(key)
             rollout = progress.observe(community, children, live)
@@ -214,10 +214,10 @@ class Reconciler:
         if self._sees_all:  # nodes belong to no namespace: an operator of some namespaces may not read them
             staying = spot.must_stay(written.live.values())
             found += spot.of_nodes(community, staying, await self._nodes.labels(staying))
-        refused = await refusals.read(self._kube, community, podless, now)
+        refused = await refused_pods.read(self._kube, community, podless, now)
         if len(refused) < len(podless):
-            self._later(inputs.key, refusals.READ_AGAIN_SECONDS)
-        return [*found, *refused, *await self._rivals.read(community, written.plan)]
+            self._later(inputs.key, refused_pods.READ_AGAIN_SECONDS)
+        return [*found, *refused, *await self._autoscaler_conflicts.read(community, written.plan)]
 
     def _events(self, inputs: Inputs, outcome: Outcome) -> list[Event]:
         """Return the Events of what was put back, replaced or rewritten by a webhook."""
@@ -253,7 +253,7 @@ class Reconciler:
         uid = self._uids.pop(key, None)
         if uid is not None:
             self._secrets.forget(uid)
-            self._rivals.forget(uid)
+            self._autoscaler_conflicts.forget(uid)
 
 
 def _waiting(child: Child) -> Child:

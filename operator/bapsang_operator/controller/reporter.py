@@ -1,4 +1,4 @@
-"""What a pass leaves behind for people and tools: the status of a Community, and Events."""
+"""Writes the status of a Community, and posts Events about it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Reporter:
         self._told: dict[CommunityKey, dict[str, float]] = {}
 
     def fresh(self, key: CommunityKey, texts: list[str]) -> list[str]:
-        """Return the texts that were not told a short while ago: whoever undoes our work again and again must not fill
+        """Return the texts that no Event had a short while ago: whoever undoes our work again and again must not fill
         etcd with Events."""
         now = self._now().timestamp()
         recent = {text: at for text, at in self._told.get(key, {}).items() if now - at < _SAME_EVENT_SECONDS}

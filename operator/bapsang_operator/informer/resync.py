@@ -22,21 +22,21 @@ GAP_SECONDS: Final = 2.0
 ROUND: Final = 12
 
 
-async def resync(kube: Kube, store: Store, seconds: float, concern: Callable[[CommunityKey], None]) -> None:
+async def resync(kube: Kube, store: Store, seconds: float, enqueue: Callable[[CommunityKey], None]) -> None:
     """Name every Community again and again, evenly spread over a round of about `seconds`, longer when there are many."""
     turn = 0
     while True:
         keys = [key for key in store.communities() if store.is_listed(key.namespace)]
         length = seconds * random.uniform(0.8, 1.2)
         for key in keys:
-            concern(key)
+            enqueue(key)
             await asyncio.sleep(length / min(len(keys), ROUND))
         if not keys:
             await asyncio.sleep(length)
             continue
         turn += 1
         if turn % AUDIT_ROUNDS == 0:
-            await audit(kube, store, concern)
+            await audit(kube, store, enqueue)
 
 
 async def fill(kube: Kube, store: Store, scope: str | None, failed: Callable[[], None]) -> None:
@@ -59,7 +59,7 @@ async def fill(kube: Kube, store: Store, scope: str | None, failed: Callable[[],
 
 
 async def close_gaps(
-    kube: Kube, store: Store, listed_again: asyncio.Event, concern: Callable[[CommunityKey], None]
+    kube: Kube, store: Store, listed_again: asyncio.Event, enqueue: Callable[[CommunityKey], None]
 ) -> None:
     """Compare the store with fresh lists whenever a watch had a gap, instead of some rounds later."""
     while True:
@@ -67,10 +67,10 @@ async def close_gaps(
         # Several kinds are listed together when the apiserver was away; a watch that fails again and again waits as well.
         await asyncio.sleep(GAP_SECONDS)
         listed_again.clear()
-        await audit(kube, store, concern)
+        await audit(kube, store, enqueue)
 
 
-async def audit(kube: Kube, store: Store, concern: Callable[[CommunityKey], None]) -> None:
+async def audit(kube: Kube, store: Store, enqueue: Callable[[CommunityKey], None]) -> None:
     """Forget objects that are gone. When a watch must be opened anew (410 Gone), kopf lists what exists, and what was
     deleted meanwhile would live on in the store: the child would never be restored."""
     for kind in (COMMUNITY, *WATCHED):
@@ -82,4 +82,4 @@ async def audit(kube: Kube, store: Store, concern: Callable[[CommunityKey], None
                 continue
             for touched in store.prune(kind.name, scope, version, existing):
                 _log.warning("missed a deletion", extra={"kind": kind.name, "community": "/".join(touched)})
-                concern(touched)
+                enqueue(touched)

@@ -100,15 +100,15 @@ class Store:
     `listed` are the scopes (a namespace, or None for the whole cluster) of which every watched kind was listed, `awaited`
     those of which nothing is known yet.
     `applied` holds the manifests that were applied last, `baselines` what webhooks have made of them; a child without an
-    entry was not applied by this process yet. `hosts` are who claims which host; `concern` is told of each Community
+    entry was not applied by this process yet. `hosts` are who claims which host; `enqueue` receives each Community
     whose host may have become free or taken by what another one did.
     """
 
-    def __init__(self, concern: Callable[[CommunityKey], None] = lambda _: None) -> None:
+    def __init__(self, enqueue: Callable[[CommunityKey], None] = lambda _: None) -> None:
         self.listed: set[str | None] = set()
         self.awaited: set[str | None] = set()
         self.hosts = Hosts()
-        self._concern = concern
+        self._enqueue = enqueue
         self.applied = Packed()
         self.baselines: dict[Key, drift.Baseline] = {}
         self._objects = Packed()
@@ -129,7 +129,7 @@ class Store:
         if community is not None:
             self._by_community[community].add(key)
             self._revisions[community] += is_news
-        self._tell(self.hosts.put(key, resource, _key(community)))
+        self._enqueue_listed(self.hosts.put(key, resource, _key(community)))
 
     def drop(self, resource: Manifest, *, is_news: bool = True) -> None:
         """Forget an object that was deleted, unless another of its name exists by now."""
@@ -146,7 +146,7 @@ class Store:
         # Only of what was applied: a process that waits for the lease applies nothing, and would gather losses for ever.
         if community is not None and key in self.applied:
             self._lost[community].add(key)
-        self._tell(self.hosts.drop(key, _key(community)))
+        self._enqueue_listed(self.hosts.drop(key, _key(community)))
 
     def gone(self, key: Key) -> None:
         """Forget an object that was looked for and not found."""
@@ -246,10 +246,10 @@ class Store:
         if not keys:
             del self._by_community[community]
 
-    def _tell(self, communities: Iterable[Key]) -> None:
+    def _enqueue_listed(self, communities: Iterable[Key]) -> None:
         for key in communities:
             if self.is_listed(key.namespace):
-                self._concern(CommunityKey(key.namespace, key.name))
+                self._enqueue(CommunityKey(key.namespace, key.name))
 
 
 def _key(community: CommunityKey | None) -> Key | None:

@@ -26,8 +26,8 @@ from bapsang_operator.informer.store import CommunityKey, Store, community_of
 from bapsang_operator.kinds import COMMUNITY, WATCHED, Kind, key_of
 
 _log = logging.getLogger(__name__)
-#: Names a Community that is to be looked at, and within how many seconds.
-Concern = Callable[[CommunityKey, float], None]
+#: Asks for a Community to be reconciled, within some seconds.
+Enqueue = Callable[[CommunityKey, float], None]
 #: Seconds that kopf's tasks may take to end.
 _END_SECONDS: Final = 5.0
 
@@ -83,9 +83,9 @@ def settings() -> kopf.OperatorSettings:
 
 
 def registry(
-    credentials: Credentials, identity: str, trace: aiohttp.TraceConfig, store: Store, concern: Concern
+    credentials: Credentials, identity: str, trace: aiohttp.TraceConfig, store: Store, enqueue: Enqueue
 ) -> kopf.OperatorRegistry:
-    """Return the handlers: every kind fills the store, and `concern` hears of each Community that is touched."""
+    """Return the handlers: every kind fills the store, and `enqueue` receives each Community that an event concerns."""
     found = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=found)
@@ -93,20 +93,20 @@ def registry(
         return kopf.AiohttpSession(server=credentials.server, aiohttp_session=credentials.session(trace, identity))
 
     for kind in (COMMUNITY, *WATCHED):
-        _follow(found, kind, store, concern)
+        _follow(found, kind, store, enqueue)
     return found
 
 
-def _follow(found: kopf.OperatorRegistry, kind: Kind, store: Store, concern: Concern) -> None:
+def _follow(found: kopf.OperatorRegistry, kind: Kind, store: Store, enqueue: Enqueue) -> None:
     # No kopf.index: it would hold every listed object in memory until the last kind is listed, and wake all of them for
     # each (24 s of CPU and 100 MiB for 4,400 objects, in which the lease was hardly renewed). See `resync.fill`.
     @kopf.on.event(kind.group, kind.version, kind.plural, id=f"watch-{kind.plural}", registry=found)
     async def changed(event: kopf.RawEvent, **_: Any) -> None:
-        note(event, kind, store, concern)
+        note(event, kind, store, enqueue)
 
 
-def note(event: kopf.RawEvent, kind: Kind, store: Store, concern: Concern) -> None:
-    """Put what a watch tells into the store, and name the Community that is to be looked at for it, if any."""
+def note(event: kopf.RawEvent, kind: Kind, store: Store, enqueue: Enqueue) -> None:
+    """Put what a watch tells into the store, and enqueue the Community that is to be reconciled for it, if any."""
     # Items of a list come without their kind.
     resource = {**event["object"], "apiVersion": kind.api_version, "kind": kind.name}
     touched, is_gone = community_of(resource), event["type"] == "DELETED"
@@ -120,10 +120,10 @@ def note(event: kopf.RawEvent, kind: Kind, store: Store, concern: Concern) -> No
     else:
         store.put(resource, is_news=seconds is not None)
     if touched is not None and seconds is not None:
-        concern(touched, seconds)
+        enqueue(touched, seconds)
 
 
-def heed(stop: asyncio.Event) -> None:
+def install_signal_handlers(stop: asyncio.Event) -> None:
     """Let SIGTERM and SIGINT set `stop`."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -183,7 +183,7 @@ class Watches:
             namespaces=[scope for scope in self._scopes if scope is not None],
         )
         # In the place of kopf's own handlers: it takes its time to end its watches, and the lease must be released first.
-        heed(self._stop)
+        install_signal_handlers(self._stop)
         listed = asyncio.create_task(_check_kinds(insights), name="check of the kinds")
         waiting = {listed, *tasks}
         try:

@@ -70,7 +70,7 @@ class Plan:
 
     `adopts` have our labels and no owner: whoever deletes the Community would leave them behind.
     `replaces` are pods to delete so that their StatefulSet makes the next ones.
-    `held` children wait for a gate or a secret, `vanishing` ones for an earlier object to go, `foreign` ones have a
+    `held` children wait for a gate or a secret, `terminating` ones for an earlier object to go, `foreign` ones have a
     name that somebody else's object bears.
     """
 
@@ -81,7 +81,7 @@ class Plan:
     adopts: list[Manifest] = field(default_factory=list)
     replaces: list[Manifest] = field(default_factory=list)
     held: list[Child] = field(default_factory=list)
-    vanishing: list[Key] = field(default_factory=list)
+    terminating: list[Key] = field(default_factory=list)
     foreign: list[Key] = field(default_factory=list)
 
 
@@ -182,7 +182,7 @@ def _consider(
             plan.foreign.append(child.key)
             return
         if whose is Ownership.EARLIER or "deletionTimestamp" in live["metadata"]:
-            plan.vanishing.append(child.key)
+            plan.terminating.append(child.key)
             return
     if not _is_held(plan, child, live, found, progress):
         _compare(plan, child.manifest, child.digest, live, baseline)

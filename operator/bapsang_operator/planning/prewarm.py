@@ -52,7 +52,7 @@ def unusable(community: Community, now: datetime) -> list[str]:
     return [fault for window in community.prewarm if (fault := _fault(window, now)) is not None]
 
 
-def warmed(community: Community, now: datetime) -> Community:
+def with_windows(community: Community, now: datetime) -> Community:
     """Return the Community with the floor of its burst tier raised to what the open windows ask for."""
     api = community.api
     asked = [opening.window.replicas for opening in openings(community, now) if opening.is_open]

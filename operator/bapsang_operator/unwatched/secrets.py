@@ -1,7 +1,7 @@
 """Secrets: generates those that a Community needs, once, and knows digests of all that its pods read, ConfigMaps too.
 
-They are read by name and never listed or watched, so that the operator's rights stay small. Each is looked at again
-after the resync interval. Their values leave this module as digests only.
+They are read by name and never listed or watched, so that the operator's rights stay small. Each is read again after
+the resync interval. Their values leave this module as digests only.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _PATIENCE_SECONDS: Final = 10.0
 class EnsuredSecrets:
     """Digests of the secret values found that are fit for use; `faulty` are the URLs that are not.
 
-    `foreign` Secrets are somebody else's, `vanishing` ones belong to an earlier Community of this name and are about to
+    `foreign` Secrets are somebody else's, `terminating` ones belong to an earlier Community of this name and are about to
     go, `restored` ones were deleted by somebody and have been put back, `adopted` ones had no owner and have one again,
     in `renewed` ones a changed password was copied, `withheld` ones wait for that, `failed` ones could not be read or made.
     """
 
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
     foreign: list[Key] = field(default_factory=list)
-    vanishing: list[Key] = field(default_factory=list)
+    terminating: list[Key] = field(default_factory=list)
     restored: list[Key] = field(default_factory=list)
     adopted: list[Key] = field(default_factory=list)
     renewed: list[Key] = field(default_factory=list)
@@ -121,7 +121,7 @@ class Secrets:
                 if seen.ownerless and self._clock() < until:
                     await self._adopt(community, key, seen, ensured)
             case Ownership.EARLIER:
-                ensured.vanishing.append(key)
+                ensured.terminating.append(key)
             case Ownership.FOREIGN:
                 ensured.foreign.append(key)
 

@@ -89,7 +89,7 @@ def _specs(draw: st.DrawFn) -> Manifest:
 
 def _live(changes: Manifest, now: datetime) -> None:
     found = resource(**changes)
-    wanted = prewarm.warmed(parse(found), now)
+    wanted = prewarm.with_windows(parse(found), now)
     prewarm.next_change(wanted, now)
     cluster = Cluster(wanted)
     told = status_of(cluster, now=now)

@@ -48,8 +48,8 @@ def stages() -> Iterator[tuple[str, Manifest]]:
         down.at(kind, name)["status"] = {"observedGeneration": 1} if kind == "StatefulSet" else {}
         yield f"{name} down", status_of(down, up)
         down = copy.deepcopy(UP)
-    vanishing = Plan(vanishing=[Key("Service", "ns", "c-api")])
-    yield "a child vanishes", status_of(UP, up, planned=vanishing)
+    terminating = Plan(terminating=[Key("Service", "ns", "c-api")])
+    yield "a child vanishes", status_of(UP, up, planned=terminating)
     yield "suspended", status_of(_with(likeSync={"suspend": True}), up)
     asleep = _with(hibernate=True)
     yield "falling asleep", status_of(asleep, up)

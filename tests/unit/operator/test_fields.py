@@ -58,7 +58,7 @@ def _world(changes: Manifest) -> dict[str, Manifest]:
     """Return by name everything that a spec leads to: children, Secrets that are generated or read, and the status."""
     found = resource(**changes)
     assert validate(found["spec"]) == []
-    wanted = prewarm.warmed(parse(found), NOW)
+    wanted = prewarm.with_windows(parse(found), NOW)
     cluster = Cluster(wanted)
     made = {f"{child.key.kind} {child.key.name}": child.manifest for child in children(wanted)}
     made = {MIGRATE if name.startswith("Job c-migrate-") else name: one for name, one in made.items()}

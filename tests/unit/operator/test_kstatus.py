@@ -18,7 +18,7 @@ from .test_conditions import UP, stages
 from .world import NOW, condition_of, status_of
 
 STAGES = dict(stages())
-PENDING = Plan(vanishing=[Key("Service", "ns", "c-api")])
+PENDING = Plan(terminating=[Key("Service", "ns", "c-api")])
 
 
 def _told(found: Manifest) -> list[tuple[str, str, str]]:

@@ -40,7 +40,7 @@ SEEDS = range(max(1, COUNT // CHUNK))
 
 def _reconcile(resource: Manifest, now: datetime) -> None:
     """Do what passes over a new Community do, without a cluster, until nothing is left to do."""
-    wanted = prewarm.warmed(parse(resource), now)
+    wanted = prewarm.with_windows(parse(resource), now)
     prewarm.next_change(wanted, now)
     cluster = Cluster(wanted)
     found = [Problem(Reason.SECRET_MISSING, f"{resource['spec']}"), *prerequisites.of_drain(wanted)]

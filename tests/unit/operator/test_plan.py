@@ -41,7 +41,7 @@ def test_planning_against_what_was_applied_yields_nothing(changes: dict[str, Any
     cluster = Cluster(community(**changes))
     cluster.bring_up()
     made = cluster.plan()
-    assert (made.applies, made.deletes, made.held, made.vanishing, made.foreign) == ([], [], [], [], [])
+    assert (made.applies, made.deletes, made.held, made.terminating, made.foreign) == ([], [], [], [], [])
 
 
 def _leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -327,7 +327,7 @@ def test_ownership_is_told_by_controller_then_by_labels(metadata: Manifest, whos
     assert plan.ownership(community(), {"metadata": metadata}) is whose
 
 
-def test_foreign_and_vanishing_objects_are_left_alone() -> None:
+def test_foreign_and_terminating_objects_are_left_alone() -> None:
     cluster = copy.deepcopy(UP)
     cluster.at("Service", "c-api")["metadata"]["ownerReferences"] = [{**OWNER, "name": "d"}]
     cluster.at("Service", "c-redis")["metadata"]["ownerReferences"] = [OWNER]
@@ -335,7 +335,7 @@ def test_foreign_and_vanishing_objects_are_left_alone() -> None:
     made = cluster.plan()
     assert made.applies == made.deletes == []
     assert [key.name for key in made.foreign] == ["c-api"]
-    assert {key.name for key in made.vanishing} == {"c-redis", "c-mysql"}
+    assert {key.name for key in made.terminating} == {"c-redis", "c-mysql"}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def _community(*windows: dict[str, Any], **changes: Any) -> Community:
 
 
 def _floor(wanted: Community, now: datetime) -> int:
-    return prewarm.warmed(wanted, now).api.burst.min_replicas
+    return prewarm.with_windows(wanted, now).api.burst.min_replicas
 
 
 def _autoscaler(wanted: Community) -> Any:
@@ -49,7 +49,7 @@ def test_window_opens_and_shuts_to_the_minute(hour: int, minute: int, floor: int
     now = datetime(2026, 11, 23, hour, minute, tzinfo=SEOUL)
     wanted = _community(_window())
     assert _floor(wanted, now) == floor
-    assert _autoscaler(prewarm.warmed(wanted, now))["minReplicas"] == floor
+    assert _autoscaler(prewarm.with_windows(wanted, now))["minReplicas"] == floor
 
 
 def test_window_over_midnight_is_open_on_both_sides() -> None:
@@ -160,7 +160,7 @@ def test_window_that_cannot_be_followed_is_named_and_opens_never(fault: dict[str
 
 
 def _told(wanted: Community, now: datetime) -> Condition:
-    warmed = prewarm.warmed(wanted, now)
+    warmed = prewarm.with_windows(wanted, now)
     return prewarmed.of_windows(warmed, prewarm.openings(warmed, now))
 
 
@@ -178,7 +178,7 @@ def test_condition_says_which_window_and_until_when_in_its_own_time() -> None:
 def test_condition_does_not_claim_a_floor_that_the_live_autoscaler_does_not_have() -> None:
     wanted = _community(_window())
     opened = datetime(2026, 11, 23, 18, 0, tzinfo=SEOUL)
-    cluster = Cluster(prewarm.warmed(wanted, opened))
+    cluster = Cluster(prewarm.with_windows(wanted, opened))
     windows = prewarm.openings(cluster.community, opened)
 
     def told() -> Manifest:

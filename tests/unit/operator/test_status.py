@@ -421,7 +421,7 @@ def test_a_community_rests_when_nothing_is_to_be_done_and_nothing_waits_for_a_ti
     # After a minute it is a problem that a pod finds no node, and nobody tells of a minute.
     assert not rests([pod(Component.API, tier="burst", phase="Pending")])
     assert not rests([pod(Component.API, tier="burst")])
-    assert not rests(planned=Plan(vanishing=[Key("Service", "ns", "c-api")]))
+    assert not rests(planned=Plan(terminating=[Key("Service", "ns", "c-api")]))
     window = {
         **{"name": "dinner", "schedule": "30 17 * * *", "timeZone": "Asia/Seoul"},
         **{"duration": "2h", "replicas": 8},

@@ -9,7 +9,7 @@ import pytest
 
 from bapsang_operator.cluster.client import KubeError
 from bapsang_operator.planning.plan import Plan
-from bapsang_operator.unwatched.rivals import Rivals
+from bapsang_operator.unwatched.autoscaler_conflicts import AutoscalerConflicts
 
 from .fake_kube import FakeKube
 from .world import Cluster, community
@@ -37,7 +37,7 @@ async def test_autoscaler_on_the_base_tier_is_named_and_looked_for_until_it_is_g
         _autoscaler("of-a-set", "c-api-base", kind="StatefulSet"),
         _autoscaler("elsewhere", "c-api-base", namespace="other"),
     )
-    rivals = Rivals(kube)
+    rivals = AutoscalerConflicts(kube)
     assert await rivals.read(UP.community, UP.plan()) == []
     assert kube.asked == []  # nobody has touched the count
     (found,) = await rivals.read(UP.community, _edited(5))
@@ -55,7 +55,7 @@ async def test_autoscaler_on_the_base_tier_is_named_and_looked_for_until_it_is_g
 
 async def test_autoscalers_that_cannot_be_listed_hide_nothing_unless_nothing_answers() -> None:
     kube = FakeKube()
-    rivals = Rivals(kube)
+    rivals = AutoscalerConflicts(kube)
     kube.fails = lambda _verb, _key: KubeError(403, "Forbidden", "no")
     assert await rivals.read(UP.community, _edited(5)) == []
     kube.fails = lambda _verb, _key: KubeError(0, "NoAnswer", "refused")

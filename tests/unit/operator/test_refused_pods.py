@@ -10,7 +10,7 @@ from bapsang_operator import names
 from bapsang_operator.cluster.client import KubeError
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.unwatched import refusals
+from bapsang_operator.unwatched import refused_pods
 
 from .fake_kube import FakeKube
 from .test_passes import Pass
@@ -23,7 +23,7 @@ def _event(message: str, age: float = 5, **form: str | None) -> Manifest:
     at = (NOW - timedelta(seconds=age)).isoformat().replace("+00:00", "Z")
     old = (NOW - timedelta(days=1)).isoformat().replace("+00:00", "Z")
     return {
-        "reason": refusals.FAILED_CREATE,
+        "reason": refused_pods.FAILED_CREATE,
         "message": message,
         "metadata": {"creationTimestamp": old},
         **(form or {"lastTimestamp": at}),
@@ -39,27 +39,27 @@ def _event(message: str, age: float = 5, **form: str | None) -> Manifest:
     ],
 )
 def test_words_of_a_refusal_name_no_pod(message: str) -> None:
-    assert refusals.words(message) == QUOTA
+    assert refused_pods.words(message) == QUOTA
 
 
 def test_words_of_a_webhook_are_left_as_they_are() -> None:
     said = 'admission webhook "policy.example.com" denied the request: no'
-    assert refusals.words(f"Error creating: {said}") == said
+    assert refused_pods.words(f"Error creating: {said}") == said
 
 
 def test_latest_event_counts_in_either_form_and_only_while_it_is_repeated() -> None:
     since = NOW - timedelta(seconds=60)
-    assert refusals.latest([], None) == ""
-    assert refusals.latest([_event("old", 61)], since) == ""
-    assert refusals.latest([_event("old", 61)], None) == "old"
-    assert refusals.latest([_event("b", 9), _event("a", 3), _event("c", 50)], since) == "a"
+    assert refused_pods.latest([], None) == ""
+    assert refused_pods.latest([_event("old", 61)], since) == ""
+    assert refused_pods.latest([_event("old", 61)], None) == "old"
+    assert refused_pods.latest([_event("b", 9), _event("a", 3), _event("c", 50)], since) == "a"
     at = NOW.strftime("%Y-%m-%dT%H:%M:%S.000000Z")
-    assert refusals.latest([_event("new form", 0, eventTime=at, lastTimestamp=None)], since) == "new form"
+    assert refused_pods.latest([_event("new form", 0, eventTime=at, lastTimestamp=None)], since) == "new form"
 
 
 def _names(cluster: Cluster, now: datetime = NOW) -> set[str]:
     job = migration_key(cluster.community).name
-    return {one["metadata"]["name"] for one in refusals.without_pods(job, cluster.live, now)}
+    return {one["metadata"]["name"] for one in refused_pods.without_pods(job, cluster.live, now)}
 
 
 def test_stores_and_the_migration_have_no_pods_until_their_status_counts_one() -> None:
@@ -94,7 +94,7 @@ async def test_pass_tells_who_refuses_the_pods_of_a_store_and_looks_again() -> N
     found = Pass()
     assert await found.run()
     assert found.condition("Degraded")["status"] == "False"
-    assert found.later == [refusals.READ_AGAIN_SECONDS]
+    assert found.later == [refused_pods.READ_AGAIN_SECONDS]
     message = f'create Pod c-redis-0 in StatefulSet c-redis failed error: pods "c-redis-0" is forbidden: {QUOTA}'
     found.kube.told[Key("StatefulSet", "ns", "c-redis")] = [_event(message)]
     assert await found.run()
@@ -117,4 +117,4 @@ async def test_apiserver_that_does_not_answer_ends_the_pass() -> None:
     kube.fails = lambda _verb, _key: KubeError(0, "NoAnswer", "refused")
     job = {"kind": "Job", "metadata": {"name": "j", "namespace": "ns"}}
     with pytest.raises(KubeError):
-        await refusals.read(kube, community(), [job], NOW)
+        await refused_pods.read(kube, community(), [job], NOW)

@@ -1,5 +1,5 @@
-"""Somebody's autoscaler on the base tier, whose count the spec decides. It is not watched, since it has not our label: it is
-looked for once a count was changed, and then for as long as it is there."""
+"""Another autoscaler on the base tier, whose count the spec decides. It is not watched, since it does not have our label: the
+operator lists autoscalers once a count was changed, and in every pass for as long as one conflicts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bapsang_operator.resource import Community
 _HPA: Final = BY_NAME["HorizontalPodAutoscaler"]
 
 
-class Rivals:
+class AutoscalerConflicts:
     """Remembers the Communities whose base tier somebody else scales."""
 
     def __init__(self, kube: Kube) -> None:

@@ -20,7 +20,7 @@ from bapsang_operator.resource import Community
 _log = logging.getLogger(__name__)
 #: The reason of such an Event.
 FAILED_CREATE: Final = "FailedCreate"
-#: Seconds until what has just been made is looked at again: its pod takes a moment.
+#: Seconds until the Events of what has just been made are read again: its pod takes a moment.
 READ_AGAIN_SECONDS: Final = 10.0
 #: A controller that goes on trying repeats its Event at least every 1,000 s (the longest pause of client-go's queues).
 _FRESH: Final = timedelta(seconds=1200)
