@@ -73,7 +73,7 @@ CHILDREN: Final = (
 #: Kinds that scale the burst tier; of one Community, one of them at a time.
 AUTOSCALERS: Final = frozenset({"HorizontalPodAutoscaler", SCALED_OBJECT.name})
 
-#: Kinds that are watched beside Communities: the children, and their pods for what ails them.
+#: Kinds that are watched beside Communities: the children, and their pods for why they do not run.
 WATCHED: Final = (*CHILDREN, POD)
 
 BY_NAME: Final = {

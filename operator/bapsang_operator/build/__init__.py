@@ -50,5 +50,5 @@ def children(community: Community, digests: wiring.Digests, *, claim: str = "", 
 
 
 def secrets_read(community: Community) -> list[SecretRef]:
-    """Return the secrets that users provide and pods read; the operator looks after these by name."""
+    """Return the secrets that users provide and pods read; the operator reads them by name."""
     return [ref for ref in wiring.api_secrets(community) if ref.field]

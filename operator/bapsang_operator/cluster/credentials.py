@@ -62,7 +62,7 @@ class Credentials:
         return answer
 
     async def prepare(self) -> None:
-        """Ask a plugin for the first time, so that what is wrong with it is told at the start. Raises CredentialsError."""
+        """Ask a plugin for the first time, so that the operator does not start with a faulty one. Raises CredentialsError."""
         if self.plugin is not None:
             try:
                 await self.plugin.answer()

@@ -18,7 +18,7 @@ class Event:
     message: str
 
 
-def events(old: Manifest, new: Manifest) -> list[Event]:
+def transitions(old: Manifest, new: Manifest) -> list[Event]:
     """Return the Events that the change from `old` to `new` deserves: transitions only, never a state that lasts."""
     before, after = by_type(old), by_type(new)
     found = []

@@ -1,4 +1,4 @@
-"""Carries out a plan: deletes, applies and scales, and tells what came to light meanwhile."""
+"""Carries out a plan: deletes, applies and scales; returns what failed, was restored or was rewritten by a webhook."""
 
 from __future__ import annotations
 

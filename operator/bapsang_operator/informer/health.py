@@ -1,4 +1,4 @@
-"""The operator's health, judged by itself, and its admin port: /livez, /readyz, /metrics.
+"""The operator's own liveness check, and its admin port: /livez, /readyz, /metrics.
 
 kopf's own probe stays OK while its watches are dead. This one fails when the event loop crawls, a watch has not been
 opened for too long, or a worker is stuck; the kubelet then restarts the operator, which loses nothing.
@@ -111,8 +111,8 @@ class Health:
             self._opened.pop((plural, scope), None)
 
     async def refusal(self, scope: str | None) -> None:
-        """Wait until the apiserver refuses a list or watch of a namespace. Never returns for the whole cluster, which
-        leaves nothing else to look after: there, each watch tries again by itself."""
+        """Wait until the apiserver refuses a list or watch of a namespace. Never returns for the whole cluster, beside
+        which there is no other scope: there, each watch tries again by itself."""
         await self._refusals[scope].wait()
 
     @property

@@ -27,8 +27,8 @@ def backoff(failures: int, jitter: float) -> float:
 
 class Patience:
     """Pauses in seconds between attempts, without an end. kopf gives up after the last one of a list and ends, and with
-    it would end every replica at once, just because etcd had no leader for ten seconds. What never comes back is told
-    by /livez."""
+    it would end every replica at once, just because etcd had no leader for ten seconds. `/livez` reports a
+    watch that stays away."""
 
     _FIRST: Final = (0.5, 1.0, 2.0)
     _LASTING: Final = 5.0

@@ -1,4 +1,5 @@
-"""Looking again without being told: for Secrets, which are not watched, and for what a broken watch may have missed."""
+"""Resyncs: Secrets, which are not watched, are read again, and the store is compared with fresh lists, since a broken watch
+may have missed events."""
 
 from __future__ import annotations
 

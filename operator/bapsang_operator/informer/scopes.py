@@ -1,4 +1,4 @@
-"""The scopes that are looked after: each watched namespace by itself, or the whole cluster (None).
+"""The scopes of lists and watches: each watched namespace by itself, or the whole cluster (None).
 
 A namespace that the apiserver refuses (deleted, or without rights for the operator) is tried again, later and later. One
 that it refuses, or fails to list, keeps no other one waiting.

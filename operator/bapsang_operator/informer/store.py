@@ -34,8 +34,8 @@ def _version(resource: Manifest) -> int:
 
 
 def slim(resource: Manifest) -> Manifest:
-    """Return what the operator reads of an object; of pods, which are many, only what ails them and where they run,
-    and of Ingresses that are nobody's whom it knows, only that they are there."""
+    """Return what the operator reads of an object; of pods, which are many, only their condition and node, and of
+    Ingresses of no Community, only that they are there."""
     metadata = {key: value for key, value in resource["metadata"].items() if key != "managedFields"}
     if community_of(resource) is None:
         return {"kind": resource["kind"], "metadata": {key: metadata[key] for key in _IDENTITY}}

@@ -1,4 +1,4 @@
-"""The watches: kopf as an informer, and nothing else of it. Handlers only note what they see and name who is concerned.
+"""The watches: kopf as an informer, and nothing else of it. Handlers only fill the store and enqueue Communities.
 
 `on.event` handlers write nothing and need no finalizer, so a Community can be deleted while no operator runs.
 """

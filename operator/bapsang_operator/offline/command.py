@@ -22,7 +22,7 @@ def plan(files: Iterable[str]) -> int:
     """Print the plan of every Community in `files` to standard output.
 
     Returns 0 when all are planned, 1 when one is refused, 2 when a file cannot be read or none holds a Community; what
-    is wrong with a file is told on standard error.
+    is wrong with a file goes to standard error.
     """
     found: list[dict[str, Any]] = []
     unread = False

@@ -1,6 +1,6 @@
-"""What becomes of a Community resource, told without a cluster: its children, or why it is refused. Pure.
+"""What becomes of a Community resource, computed without a cluster: its children, or why it is refused. Pure.
 
-Judged as an apiserver judges it: unknown fields and nulls dropped, defaults filled in, structure, bounds and CEL rules of
+Validated as an apiserver does it: unknown fields and nulls dropped, defaults filled in, structure, bounds and CEL rules of
 the CRD, and what every object's metadata must be. Nothing depends on the clock or on chance: windows of `spec.prewarm`
 are taken as shut, and what only a cluster knows (uids, values of Secrets) is the same everywhere.
 """

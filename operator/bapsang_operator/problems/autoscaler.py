@@ -25,7 +25,7 @@ _ASLEEP: Final = "ScalingDisabled"
 
 def failures(community: Community, burst: Tier, live: Mapping[Key, Manifest], now: datetime) -> list[Problem]:
     """Return a problem for each autoscaler that does not scale, with the words of its controller. While no burst pod is
-    available nothing can be measured, and the cause is told elsewhere."""
+    available nothing can be measured, and another problem names the cause."""
     return [
         _problem(kind, names.api_burst(community.name), condition)
         for kind, condition in _failing(community, live)

@@ -1,4 +1,4 @@
-"""What is said of a container that has ended: sentences of the operator's own, chosen by a code of a fixed list. Pure.
+"""Why a container has ended: sentences of the operator's own, chosen by a code of a fixed list. Pure.
 
 A termination message is written by a program that was given secrets, so its text is never copied: part of a mistyped
 database password once stood in a condition, an Event and the log. What is not one of these codes is left out.

@@ -47,8 +47,8 @@ async def read(kube: Kube, community: Community, podless: list[Manifest], now: d
             _log.warning("events not read", extra={"community": str(community), "error": str(error)})
             continue
         since = now - _FRESH if job_condition(live, "Failed") is None else None
-        if told := latest(events, since):
-            found[_workload(community, live)] = words(told)
+        if message := latest(events, since):
+            found[_workload(community, live)] = words(message)
     return [
         Problem(Reason.PODS_REFUSED, f"{workload}: the apiserver refuses its pods: {text}")
         for workload, text in found.items()

@@ -75,7 +75,7 @@ class Secrets:
         self._generated: dict[tuple[str, Key], Manifest] = {}
 
     async def ensure(self, community: Community, *, create: bool = True) -> EnsuredSecrets:
-        """Create what is missing of the generated Secrets, if told so, and return the digests of all that are there.
+        """Create what is missing of the generated Secrets, with `create`, and return the digests of all that are there.
 
         Raises KubeError when no other request would fare better.
         """

@@ -117,7 +117,7 @@ def test_events_warn_of_trouble_and_of_nothing_else() -> None:
     opened = copy.deepcopy(told[-1])
     condition_of(opened, "Prewarmed")["status"] = "True"
     told.append(opened)
-    found = {(event.type, str(event.reason)) for old in told for new in told for event in events.events(old, new)}
+    found = {(event.type, str(event.reason)) for old in told for new in told for event in events.transitions(old, new)}
     assert {reason for kind, reason in found if kind == "Warning"} == {
         *("NotReady", "MigrationFailed", "InvalidSpec", "HostTaken"),
     }

@@ -96,7 +96,7 @@ def test_no_text_of_a_container_reaches_a_condition_an_event_or_a_report(last: s
     found = problem.ranked([*workloads.of_migration(FAILED.community, OBSERVED, pods), *seen])
     assert {str(one.reason) for one in found} >= {"MigrationFailed", "ContainerCrashing", "ContainerConfigError"}
     after = status_of(FAILED, BEFORE, found)
-    assert SECRET not in json.dumps([after, [event.message for event in events.events(BEFORE, after)]])
+    assert SECRET not in json.dumps([after, [event.message for event in events.transitions(BEFORE, after)]])
 
 
 def test_a_report_keeps_codes_and_hides_all_other_words_of_containers() -> None:

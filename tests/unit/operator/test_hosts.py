@@ -299,7 +299,7 @@ def test_community_whose_host_is_taken_serves_nobody_and_is_not_up_to_date() -> 
     found = status_of(cluster, before, [_of_taken(named("old"))])
     told = [condition_of(found, kind) for kind in ("Ready", "Progressing", "Degraded")]
     assert [(one["status"], one["reason"]) for one in told] == [(s, "HostTaken") for s in ("False", "False", "True")]
-    warnings = [str(event.reason) for event in events.events(before, found) if event.type == "Warning"]
+    warnings = [str(event.reason) for event in events.transitions(before, found) if event.type == "Warning"]
     assert warnings == ["NotReady", "HostTaken"]
     cluster.at("Deployment", "c-api-burst")["status"]["updatedReplicas"] = 0
     still = status_of(cluster, found, [_of_taken(named("old"))])

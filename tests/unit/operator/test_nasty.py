@@ -54,7 +54,7 @@ def _reconcile(resource: Manifest, now: datetime) -> None:
     assert settled.applies == []
     new = status_of(cluster, told, planned=settled, windows=prewarm.openings(wanted, now), now=now)
     assert core.validate(STATUS, new, "status") == []
-    events.events(told, new)
+    events.transitions(told, new)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -439,7 +439,7 @@ def test_status_of_a_newer_version_is_kept_by_an_older_one_that_refuses_the_spec
         assert new["conditions"][-1] == future
         assert condition_of(new, "Progressing")["reason"] == "Blocked"
         assert condition_of(new, "Degraded")["observedGeneration"] == 2
-        assert len(events.events(old, new)) == 1
+        assert len(events.transitions(old, new)) == 1
         assert "a secret" not in str(new)
 
 

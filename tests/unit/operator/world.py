@@ -164,4 +164,4 @@ def condition_of(found: Manifest, kind: str) -> Manifest:
 
 
 def reasons_of(old: Manifest, new: Manifest) -> list[str]:
-    return [str(event.reason) for event in events.events(old, new)]
+    return [str(event.reason) for event in events.transitions(old, new)]
