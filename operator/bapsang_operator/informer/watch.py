@@ -23,7 +23,8 @@ from bapsang_operator.informer import news
 from bapsang_operator.informer.health import SILENCE_SECONDS, WATCH_SECONDS
 from bapsang_operator.informer.queue import Patience
 from bapsang_operator.informer.store import CommunityKey, Store, community_of
-from bapsang_operator.kinds import COMMUNITY, WATCHED, Kind, key_of
+from bapsang_operator.kinds import COMMUNITY, WATCHED, Kind
+from bapsang_operator.manifest import key_of
 
 _log = logging.getLogger(__name__)
 #: Asks for a Community to be reconciled, within some seconds.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bapsang_operator import names, runs, watch
-from bapsang_operator.child import Manifest
+from bapsang_operator import names
+from bapsang_operator.informer import news, watch
+from bapsang_operator.informer.store import CommunityKey, Store
 from bapsang_operator.kinds import BY_NAME, COMMUNITY
+from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.store import CommunityKey, Store
 
 KEY = CommunityKey("ns", "c")
 WELL = [{"type": "Degraded", "status": "False"}, {"type": "LikeSyncHealthy", "status": "True"}]
@@ -55,7 +56,7 @@ def _run(watched: Watched, end: Manifest) -> list[float]:
 def test_a_run_that_goes_well_is_one_look_when_it_should_have_ended() -> None:
     watched = Watched()
     watched.tell("CronJob", "ADDED")
-    assert _run(watched, COMPLETE) == [runs.RUN_SECONDS]
+    assert _run(watched, COMPLETE) == [news.RUN_SECONDS]
 
 
 def test_a_failed_run_is_looked_at_at_once() -> None:
