@@ -23,6 +23,8 @@ LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
 LABEL_COMPONENT: Final = "app.kubernetes.io/component"
 #: Name of the Community an object belongs to. Not `app.kubernetes.io/instance`: Argo CD prunes by that one.
 LABEL_COMMUNITY: Final = "bapsang.dev/community"
+#: On volume claims and Secrets that outlive their Community (`spec.deletionPolicy: Retain`); its uid.
+LABEL_RETAINED: Final = "bapsang.dev/retained"
 #: `base` or `burst`: tells the two API Deployments apart in their selectors.
 LABEL_TIER: Final = "bapsang.dev/tier"
 
@@ -37,6 +39,8 @@ ANNOTATION_RECORD: Final = "bapsang.dev/applied"
 ANNOTATION_SECRETS: Final = "bapsang.dev/secrets-checksum"
 #: On an Ingress: its class is the cluster's default, not the spec's.
 ANNOTATION_DEFAULT_CLASS: Final = "bapsang.dev/default-class"
+#: On a retained signing key: the issuer of the tokens that it signed, which the status takes with it.
+ANNOTATION_ISSUER: Final = "bapsang.dev/issuer"
 #: On a Community: the operator leaves everything as it is. Any value but `false` will do, best the reason.
 ANNOTATION_PAUSED: Final = "bapsang.dev/paused"
 
@@ -203,6 +207,7 @@ class EventReason(StrEnum):
     CHILD_RESTORED = "ChildRestored"
     CHILD_REWRITTEN = "ChildRewritten"
     POD_REPLACED = "PodReplaced"
+    RETAINED_ADOPTED = "RetainedAdopted"
     RECOVERED = "Recovered"
     HIBERNATED = "Hibernated"
     WINDOW_OPENED = "WindowOpened"

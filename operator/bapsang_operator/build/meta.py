@@ -40,6 +40,16 @@ def owner(community: Community) -> Manifest:
     }
 
 
+def metadata_of_data(community: Community, name: str, component: Component) -> Manifest:
+    """Return the metadata of a child without which data would be lost or unreadable. With `spec.deletionPolicy: Retain`
+    it has no owner, so that garbage collection, which runs without the operator, leaves it."""
+    found = metadata(community, name, component)
+    if community.retains:
+        del found["ownerReferences"]
+        found["labels"][names.LABEL_RETAINED] = community.uid
+    return found
+
+
 def metadata(
     community: Community, name: str, component: Component, annotations: Mapping[str, str] | None = None
 ) -> Manifest:

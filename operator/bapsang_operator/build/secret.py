@@ -53,10 +53,18 @@ def manifest(community: Community, name: str, content: Content) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": meta.metadata(community, name, Component.API),
+        "metadata": metadata(community, name),
         "type": "Opaque",
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in content.items()},
     }
+
+
+def metadata(community: Community, name: str) -> Manifest:
+    """Return the metadata of a generated Secret. A retained key names the issuer: tokens of another one are refused."""
+    found = meta.metadata_of_data(community, name, Component.API)
+    if community.retains and name == names.signing_key(community.name):
+        found["annotations"] = {names.ANNOTATION_ISSUER: community.issuer}
+    return found
 
 
 def _password() -> str:

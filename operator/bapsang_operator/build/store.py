@@ -20,7 +20,8 @@ def claim(community: Community, name: str, component: Component, volume: Volume)
     """Return the volume claim.
 
     A child of the Community instead of a template of the StatefulSet: deleting the StatefulSet by hand then keeps the
-    data, deleting the Community removes it, and the size can grow (templates cannot change).
+    data, deleting the Community removes it unless `spec.deletionPolicy` says otherwise, and the size can grow (templates
+    cannot change).
     """
     spec: Manifest = {
         "accessModes": ["ReadWriteOnce"],
@@ -32,7 +33,7 @@ def claim(community: Community, name: str, component: Component, volume: Volume)
         {
             "apiVersion": "v1",
             "kind": "PersistentVolumeClaim",
-            "metadata": meta.metadata(community, name, component),
+            "metadata": meta.metadata_of_data(community, name, component),
             "spec": spec,
         }
     )

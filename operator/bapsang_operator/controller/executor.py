@@ -109,8 +109,14 @@ class Executor:
         _log.info("deleted", extra={"community": str(community), "child": str(key_of(live))})
 
     async def _adopt(self, community: Community, live: Manifest, outcome: Outcome) -> None:
-        key = key_of(live)
-        await self._unless_gone(self._kube.merge(live, plan.adoption(community, live)))
+        patch = plan.reowned(community, live)
+        if patch is None:
+            return
+        key, references = key_of(live), patch["metadata"]["ownerReferences"]
+        await self._unless_gone(self._kube.merge(live, patch))
+        if len(references) < len(live["metadata"].get("ownerReferences", ())):
+            _log.info("released", extra={"community": str(community), "child": str(key)})
+            return
         _log.info("adopted", extra={"community": str(community), "child": str(key)})
         outcome.restored.append(f"{key} had no owner and has one again.")
 

@@ -152,7 +152,7 @@ class Reconciler:
             self._settled[key] = inputs.basis
         else:
             self._settled.pop(key, None)
-        await self._reporter.report(resource, new, self._events(inputs, written.outcome))
+        await self._reporter.report(resource, new, self._events(inputs, written))
         if failed:
             return "error"
         # Objects without our label are not watched: no event will say that they are gone, so read them again soon.
@@ -161,6 +161,7 @@ class Reconciler:
     async def _read(self, resource: Manifest, community: Community, key: CommunityKey, revision: int) -> Inputs:
         """Read what no watch holds: Secrets, which are created where they lack, and the ScaledObject."""
         secrets = await self._secrets.ensure(community, create=community.paused is None)
+        community = replace(community, first_issuer=community.first_issuer or secrets.issuer)
         keda = await scaled_object.read(self._kube, community, has_rights=self._has_keda)
         if keda.live is not None:
             self._store.put(keda.live)
@@ -219,15 +220,19 @@ class Reconciler:
             self._later(inputs.key, refused_pods.READ_AGAIN_SECONDS)
         return [*found, *refused, *await self._autoscaler_conflicts.read(community, written.plan)]
 
-    def _events(self, inputs: Inputs, outcome: Outcome) -> list[Event]:
+    def _events(self, inputs: Inputs, written: Written) -> list[Event]:
         """Return the Events of what was put back, replaced or rewritten by a webhook."""
-        secrets = inputs.secrets
+        secrets, outcome = inputs.secrets, written.outcome
         restored = outcome.restored + [f"{secret} was deleted and has been put back." for secret in secrets.restored]
         restored += [f"{secret} had no owner and has one again." for secret in secrets.adopted]
         restored += [f"{secret}: its other keys follow the changed password." for secret in secrets.renewed]
+        live, community = written.live, inputs.community
+        kept = [one for one in written.plan.retained if one in live and not plan.is_inherited(community, live[one])]
+        adopted = [f"{one} of an earlier Community of this name is in use." for one in [*secrets.retained, *kept]]
         return [
             *(Event("Normal", EventReason.CHILD_REWRITTEN, text) for text in outcome.rewritten),
             *(Event("Normal", EventReason.POD_REPLACED, text) for text in outcome.replaced),
+            *(Event("Normal", EventReason.RETAINED_ADOPTED, text) for text in adopted),
             *(Event("Normal", EventReason.CHILD_RESTORED, text) for text in self._reporter.fresh(inputs.key, restored)),
         ]
 

@@ -39,6 +39,10 @@ class Ownership(StrEnum):
     FOREIGN = auto()
 
 
+#: Kinds without which data would be lost or unreadable.
+_OF_DATA: Final = frozenset({"PersistentVolumeClaim", "Secret"})
+
+
 @dataclass(frozen=True)
 class Apply:
     """One child to apply. `fields` are the edited paths of a drifted one."""
@@ -68,7 +72,8 @@ class Adjust:
 class Plan:
     """What to write, and what stands in the way.
 
-    `adopts` have our labels and no owner: whoever deletes the Community would leave them behind.
+    `adopts` go with the Community and should not, or the other way round: `reowned` has the patch. `retained` come from
+    an earlier Community of this name.
     `replaces` are pods to delete so that their StatefulSet makes the next ones.
     `held` children wait for a gate or a secret, `terminating` ones for an earlier object to go, `foreign` ones have a
     name that somebody else's object bears.
@@ -79,6 +84,7 @@ class Plan:
     scales: list[Scale] = field(default_factory=list)
     adjusts: list[Adjust] = field(default_factory=list)
     adopts: list[Manifest] = field(default_factory=list)
+    retained: list[Key] = field(default_factory=list)
     replaces: list[Manifest] = field(default_factory=list)
     held: list[Child] = field(default_factory=list)
     terminating: list[Key] = field(default_factory=list)
@@ -101,18 +107,30 @@ def ownership(community: Community, live: Manifest) -> Ownership:
     return Ownership.FOREIGN
 
 
-def is_ownerless(community: Community, live: Manifest) -> bool:
-    """Tell whether an object is ours by its labels alone: restored from a backup, or left by `--cascade=orphan`."""
+def reowned(community: Community, live: Manifest) -> Manifest | None:
+    """Return the patch after which an object of ours has the owner it is to have; None when it has.
+
+    An object may have lost its owner (restored from a backup, or left by `--cascade=orphan`). What holds data has none
+    where `spec.deletionPolicy` says so.
+    """
     metadata = live["metadata"]
-    has_controller = any(ref.get("controller") for ref in metadata.get("ownerReferences", ()))
-    return not has_controller and "deletionTimestamp" not in metadata and ownership(community, live) is Ownership.OURS
+    if "deletionTimestamp" in metadata or ownership(community, live) is not Ownership.OURS:
+        return None
+    references = metadata.get("ownerReferences", [])
+    others = [ref for ref in references if ref["uid"] != community.uid]
+    if community.retains and live["kind"] in _OF_DATA:
+        if others == references:
+            return None
+    elif any(ref.get("controller") for ref in references):
+        return None
+    else:
+        others.append(meta.owner(community))
+    return {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": others}}
 
 
-def adoption(community: Community, live: Manifest) -> Manifest:
-    """Return the patch that makes the Community the owner of an object that has none."""
-    metadata = live["metadata"]
-    references = [*metadata.get("ownerReferences", ()), meta.owner(community)]
-    return {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": references}}
+def is_inherited(community: Community, live: Manifest) -> bool:
+    """Tell whether an object of ours was retained when an earlier Community of this name was deleted."""
+    return bool(live["metadata"].get("labels", {}).get(names.LABEL_RETAINED, community.uid) != community.uid)
 
 
 def make(
@@ -143,8 +161,9 @@ def make(
     plan.adopts = [
         found
         for key, found in live.items()
-        if key not in applied_now and (key in wanted or _is_migration(found)) and is_ownerless(community, found)
+        if key not in applied_now and (key in wanted or _is_migration(found)) and reowned(community, found)
     ]
+    plan.retained = [key for key in applied_now if key in live and is_inherited(community, live[key])]
     plan.replaces = stuck_pods(
         {
             key: found

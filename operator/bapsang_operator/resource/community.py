@@ -21,6 +21,7 @@ from bapsang_operator.resource.nodes import (
     URL_RULE,
     array,
     boolean,
+    choice,
     integer,
     matches,
     object_name,
@@ -163,6 +164,15 @@ class Spec:
             False,
         ),
     ]
+    deletion_policy: Annotated[
+        str,
+        choice(
+            "What becomes of the volumes and generated Secrets when the Community is deleted. Retain: they stay, and a "
+            "Community of the same name goes on with them. A deleted namespace takes them along.",
+            ["Delete", "Retain"],
+            default="Delete",
+        ),
+    ]
     estate: Estate | None
     budget: Budget | None
 
@@ -199,6 +209,11 @@ class Community(Spec):
     def issuer(self) -> str:
         """Value of the claim `iss`: what `spec.auth` says, else the first URL, whatever the URL is now."""
         return self.auth.issuer or self.first_issuer or self.url
+
+    @property
+    def retains(self) -> bool:
+        """Whether data outlives it."""
+        return self.deletion_policy == "Retain"
 
     def __str__(self) -> str:
         return f"Community {self.namespace}/{self.name}"

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from bapsang_operator import names
 from bapsang_operator.build import secret, secrets_read, urls, wiring
 from bapsang_operator.build.urls import FaultyUrl, Form
 from bapsang_operator.cluster.client import Kube, KubeError
 from bapsang_operator.manifest import Key, Manifest
-from bapsang_operator.planning.plan import Ownership, adoption, is_ownerless, ownership
+from bapsang_operator.planning.plan import Ownership, is_inherited, ownership, reowned
 from bapsang_operator.problem import Problem
 from bapsang_operator.problems import failures
 from bapsang_operator.resource import Community, SecretRef
@@ -26,13 +27,15 @@ from bapsang_operator.resource import Community, SecretRef
 _PATIENCE_SECONDS: Final = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class EnsuredSecrets:
     """Digests of the secret values found that are fit for use; `faulty` are the URLs that are not.
 
     `foreign` Secrets are somebody else's, `terminating` ones belong to an earlier Community of this name and are about to
     go, `restored` ones were deleted by somebody and have been put back, `adopted` ones had no owner and have one again,
-    in `renewed` ones a changed password was copied, `withheld` ones wait for that, `failed` ones could not be read or made.
+    `retained` ones come from an earlier Community of this name, in `renewed` ones a changed password was copied,
+    `withheld` ones wait for that, `failed` ones could not be read or made. `issuer`: of the tokens that a retained key
+    has signed.
     """
 
     digests: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -40,24 +43,25 @@ class EnsuredSecrets:
     terminating: list[Key] = field(default_factory=list)
     restored: list[Key] = field(default_factory=list)
     adopted: list[Key] = field(default_factory=list)
+    retained: list[Key] = field(default_factory=list)
     renewed: list[Key] = field(default_factory=list)
     withheld: list[Key] = field(default_factory=list)
     failed: dict[Key, Problem] = field(default_factory=dict)
     faulty: list[FaultyUrl] = field(default_factory=list)
+    issuer: str | None = None
 
 
 @dataclass
 class _Seen:
     """One Secret as last read; digests of its values are all that the builders need. `faults`: by key, were it a URL.
-    `ownerless`: whether it is ours and has no owner. `copies`: keys of a generated one that must follow its password, or
-    why they cannot."""
+    `identity`: what of its metadata counts. `copies`: keys of a generated one that must follow its password, or why they
+    cannot."""
 
     at: float
     digests: dict[str, str]
     faults: dict[tuple[str, Form], str]
     whose: Ownership | None
     identity: Manifest
-    ownerless: bool
     copies: secret.Content | str
 
 
@@ -118,24 +122,36 @@ class Secrets:
                 if seen.copies:
                     seen = await self._renew(community, key, seen, ensured, until)
                 ensured.digests.update({(key.name, field): digest for field, digest in seen.digests.items()})
-                if seen.ownerless and self._clock() < until:
-                    await self._adopt(community, key, seen, ensured)
+                ensured.issuer = ensured.issuer or _annotations(seen).get(names.ANNOTATION_ISSUER)
+                if self._clock() < until:
+                    known = community.first_issuer or ensured.issuer
+                    await self._place(replace(community, first_issuer=known), key, seen, ensured)
             case Ownership.EARLIER:
                 ensured.terminating.append(key)
             case Ownership.FOREIGN:
                 ensured.foreign.append(key)
 
-    async def _adopt(self, community: Community, key: Key, seen: _Seen, ensured: EnsuredSecrets) -> None:
-        """Make the Community the owner of a Secret that has none."""
-        if await self._merge(key, seen, adoption(community, seen.identity), "its owner could not be set", ensured):
-            seen.ownerless = False
-            ensured.adopted.append(key)
+    async def _place(self, community: Community, key: Key, seen: _Seen, ensured: EnsuredSecrets) -> None:
+        """Let a Secret go or stay with its Community, as the spec says."""
+        if not seen.identity:
+            return
+        patch = reowned(community, seen.identity) or {}
+        marks = _marks(community, key.name, seen.identity["metadata"])
+        if not patch and not marks:
+            return
+        was_retained = names.LABEL_RETAINED in seen.identity["metadata"].get("labels", {})
+        metadata = {"resourceVersion": seen.identity["metadata"]["resourceVersion"]} | patch.get("metadata", {}) | marks
+        if await self._merge(key, seen, {"metadata": metadata}, "its owner could not be set", ensured):
+            if is_inherited(community, seen.identity):
+                ensured.retained.append(key)
+            elif patch and not (community.retains or was_retained):
+                ensured.adopted.append(key)
 
     async def _renew(self, community: Community, key: Key, seen: _Seen, ensured: EnsuredSecrets, until: float) -> _Seen:
         """Copy the password of a generated Secret into its other keys and return it as it is then. Until that is done, it
         has no values: a store and its clients would be given different ones."""
         ensured.withheld.append(key)
-        none = replace(seen, digests={}, ownerless=False)
+        none = replace(seen, digests={}, identity={})
         if isinstance(seen.copies, str):
             ensured.faulty.append(FaultyUrl(SecretRef(key.name, "password", ""), seen.copies))
             return none
@@ -196,7 +212,6 @@ class Secrets:
             },
             whose=ownership(community, live) if live is not None else None,
             identity=_identity(live) if live is not None else {},
-            ownerless=live is not None and is_ownerless(community, live),
             copies=_copies(community, key, values),
         )
         if live is not None and seen.whose is Ownership.OURS:
@@ -244,8 +259,27 @@ def _copies(community: Community, key: Key, values: dict[str, bytes]) -> secret.
 
 
 def _identity(live: Manifest) -> Manifest:
-    identity = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
-    return {
-        "kind": "Secret",
-        "metadata": {name: live["metadata"][name] for name in identity if name in live["metadata"]},
-    }
+    metadata = live["metadata"]
+    kept = ("name", "namespace", "uid", "resourceVersion", "ownerReferences", "labels", "deletionTimestamp")
+    found = {name: metadata[name] for name in kept if name in metadata}
+    issuer = metadata.get("annotations", {}).get(names.ANNOTATION_ISSUER)
+    # No other annotation: `kubectl apply` puts all values of a Secret into one.
+    return {"kind": "Secret", "metadata": found | {"annotations": {names.ANNOTATION_ISSUER: issuer} if issuer else {}}}
+
+
+def _annotations(seen: _Seen) -> Mapping[str, str]:
+    found: Mapping[str, str] = seen.identity.get("metadata", {}).get("annotations", {})
+    return found
+
+
+def _marks(community: Community, name: str, live: Manifest) -> Manifest:
+    """Return the labels and annotations that a Secret is to be given as one that is retained, or not any more."""
+    wanted = secret.metadata(community, name)
+    found: Manifest = {}
+    uid, issuer = wanted["labels"].get(names.LABEL_RETAINED), wanted.get("annotations", {}).get(names.ANNOTATION_ISSUER)
+    if live.get("labels", {}).get(names.LABEL_RETAINED) != uid:
+        found["labels"] = {names.LABEL_RETAINED: uid}
+    # The issuer is never taken off: until the status has it, nothing else tells it.
+    if issuer is not None and live["annotations"].get(names.ANNOTATION_ISSUER) != issuer:
+        found["annotations"] = {names.ANNOTATION_ISSUER: issuer}
+    return found

@@ -268,6 +268,13 @@ ROWS: dict[str, Row] = {
     "prewarm[].timeZone": Row("Asia/Seoul", {HPA: "spec.minReplicas", STATUS: "Prewarmed"}, WINDOW),
     "prewarm[].duration": Row("3h", {STATUS: "Prewarmed"}, WINDOW),
     "prewarm[].replicas": Row(6, {HPA: "spec.minReplicas", STATUS: "Prewarmed"}, WINDOW),
+    "deletionPolicy": Row(
+        "Retain",
+        {
+            **dict.fromkeys((f"PersistentVolumeClaim c-{store}" for store in ("redis", "mysql")), "metadata.labels"),
+            **dict.fromkeys((f"Secret c-{one}" for one in ("redis", "mysql", "signing-key")), "metadata.labels"),
+        },
+    ),
     "hibernate": Row(True, {BASE: "spec.replicas", SYNC: "spec.suspend", STATUS: "LikeSyncHealthy"}),
     **{
         f"estate.{name}": Row(value, COST, PRICED)

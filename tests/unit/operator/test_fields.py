@@ -62,7 +62,7 @@ def _world(changes: Manifest) -> dict[str, Manifest]:
     cluster = Cluster(wanted)
     made = {f"{child.key.kind} {child.key.name}": child.manifest for child in children(wanted)}
     made = {MIGRATE if name.startswith("Job c-migrate-") else name: one for name, one in made.items()}
-    made |= {f"Secret {name}": {"generated": True} for name in secret.generators(wanted)}
+    made |= {f"Secret {name}": secret.manifest(wanted, name, {}) for name in secret.generators(wanted)}
     made |= {f"Secret {ref.name}": {"read": True} for ref in build.secrets_read(wanted)}
     openings = prewarm.openings(wanted, NOW)
     so_far = progress.observe(wanted, children(wanted), cluster.live)

@@ -400,7 +400,9 @@ def test_what_has_no_owner_is_adopted_unless_it_is_applied_anyway() -> None:
     adopted = {key_of(live) for live in made.adopts}
     assert adopted >= {job, older, Key("Deployment", "ns", "c-api-base")}
     assert adopted.isdisjoint({run, theirs, *(key_of(apply.manifest) for apply in made.applies)})
-    patch = plan.adoption(cluster.community, {"metadata": {"resourceVersion": "7", "ownerReferences": [{"uid": "x"}]}})
+    with_other = copy.deepcopy(cluster.live[job])
+    with_other["metadata"] |= {"resourceVersion": "7", "ownerReferences": [{"uid": "x"}]}
+    patch = plan.reowned(cluster.community, with_other) or {}
     assert [ref["uid"] for ref in patch["metadata"]["ownerReferences"]] == ["x", cluster.community.uid]
     cluster.live[job]["metadata"]["deletionTimestamp"] = "2026-11-23T10:00:00Z"
     assert job not in {key_of(live) for live in cluster.plan().adopts}

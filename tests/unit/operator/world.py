@@ -89,7 +89,11 @@ class Cluster:
         key = key_of(manifest)
         live = drift.stamped(copy.deepcopy(manifest))
         before = self.live.get(key, {"metadata": {}})
-        live["metadata"] |= {"uid": f"uid-{key}", "generation": before["metadata"].get("generation", 0) + 1}
+        live["metadata"] |= {
+            "uid": f"uid-{key}",
+            "resourceVersion": "1",
+            "generation": before["metadata"].get("generation", 0) + 1,
+        }
         live["status"] = before.get("status", {})
         self.live[key] = live
         self.applied[key] = manifest
