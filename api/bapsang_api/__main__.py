@@ -121,7 +121,9 @@ def _moment(text: str) -> datetime:
 
 @app.command()
 def serve(
-    host: Annotated[str, typer.Option(help="address of both listeners")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="address of both listeners; 0.0.0.0 is every address, IPv6 too")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="public port")] = 8000,
     drain_seconds: Annotated[
         float | None,

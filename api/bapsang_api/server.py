@@ -31,6 +31,8 @@ BACKLOG: Final = 4096
 # libuv accepts one connection of each descriptor a turn of the event loop. Turns of a busy process are long: by one descriptor it
 # accepts a few connections a second, and the kernel turns clients away. Each accepted connection makes the turn longer, too.
 _DESCRIPTORS: Final = 4
+# Each means every address of the machine, in both families: operators give the first, and pods may have IPv6 addresses alone.
+_EVERY: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - what `--host` may name
 
 
 class ListenError(OSError):
@@ -144,11 +146,15 @@ def _listener(app: Any, protocol: type[BoundedProtocol]) -> _Listener:
 
 @contextlib.contextmanager
 def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    is_dual = host in _EVERY and socket.has_dualstack_ipv6()  # not where the kernel was started without IPv6
+    address = "::" if is_dual else host
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_dual:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         try:
-            listening.bind((host, port))
+            listening.bind((address, port))
         except OSError as error:
             raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         yield listening

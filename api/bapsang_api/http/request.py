@@ -49,7 +49,9 @@ class Request:
                 forwarded = forwarded + b"," + value
         entry = _entry(forwarded, hops) if forwarded and hops else ""
         client = scope.get("client")
-        self.address: str = entry[:_ADDRESS_LIMIT] if entry else str(client[0]) if client else ""
+        address: str = entry[:_ADDRESS_LIMIT] if entry else str(client[0]) if client else ""
+        # On a socket of both families an IPv4 address has the IPv6 form `::ffff:10.0.0.1`, which is the same sender.
+        self.address = address[7:] if address[:7] == "::ffff:" and "." in address else address
         self.sender = subject_of(self.address)  # by which it is limited
         self.route = "unmatched"  # for the metrics
 
