@@ -41,6 +41,8 @@ ANNOTATION_SECRETS: Final = "bapsang.dev/secrets-checksum"
 ANNOTATION_DEFAULT_CLASS: Final = "bapsang.dev/default-class"
 #: On a retained signing key: the issuer of the tokens that it signed, which the status takes with it.
 ANNOTATION_ISSUER: Final = "bapsang.dev/issuer"
+#: On a Job whose own containers have succeeded, however it ends for what a webhook has put beside them.
+ANNOTATION_SUCCEEDED: Final = "bapsang.dev/succeeded"
 #: On a Community: the operator leaves everything as it is. Any value but `false` will do, best the reason.
 ANNOTATION_PAUSED: Final = "bapsang.dev/paused"
 

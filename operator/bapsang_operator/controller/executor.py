@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from bapsang_operator import names
 from bapsang_operator.cluster.client import Kube, KubeError
 from bapsang_operator.informer.store import CommunityKey, Store
 from bapsang_operator.manifest import Key, Manifest, digest, key_of
@@ -17,6 +18,8 @@ from bapsang_operator.metrics import Metrics
 from bapsang_operator.planning import drift, fields, plan
 from bapsang_operator.planning.fields import Deviation
 from bapsang_operator.planning.plan import Adjust, Apply, Cause, Ownership, Plan, Scale
+from bapsang_operator.planning.progress import has_succeeded
+from bapsang_operator.planning.sidecars import Finished
 from bapsang_operator.problem import Problem
 from bapsang_operator.problems import failures
 from bapsang_operator.resource import Community
@@ -103,6 +106,8 @@ class Executor:
             yield key_of(live), partial(self._adopt, community, live, outcome)
         for pod in planned.replaces:
             yield key_of(pod), partial(self._replace, community, pod, outcome)
+        for run in planned.finished:
+            yield key_of(run.pod), partial(self._end, community, run)
 
     async def _delete(self, community: Community, live: Manifest) -> None:
         await self._kube.delete(live)
@@ -126,6 +131,15 @@ class Executor:
             f"{key_of(pod)} was deleted: it is of an older revision and was not ready, and its StatefulSet would have "
             "waited for it for ever."
         )
+
+    async def _end(self, community: Community, run: Finished) -> None:
+        """End the pod of a run that has succeeded. Noted before, because its Job fails where a sidecar does not exit with 0
+        when it is told to end."""
+        if not has_succeeded(run.job):
+            marked = {"metadata": {"annotations": {names.ANNOTATION_SUCCEEDED: "true"}}}
+            await self._unless_gone(self._kube.merge(run.job, marked))
+        await self._kube.delete(run.pod)
+        _log.info("run ended", extra={"community": str(community), "child": str(key_of(run.job))})
 
     async def _scale(self, community: Community, scale: Scale) -> None:
         await self._unless_gone(self._kube.scale(scale.live, scale.replicas))

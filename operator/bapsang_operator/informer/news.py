@@ -57,12 +57,15 @@ def _ails(pod: Manifest) -> bool:
     refused = {("PodScheduled", "False"), ("DisruptionTarget", "True")}
     if any((one["type"], one["status"]) in refused for one in status.get("conditions", ())):
         return True
-    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+    own = status.get("containerStatuses", ())
+    for container in (*status.get("initContainerStatuses", ()), *own):
         state = container.get("state", {})
         if (state.get("terminated") or {}).get("exitCode") or container.get("restartCount"):
             return True
         if state.get("waiting") and state["waiting"].get("reason") not in _STARTING:
             return True
+    if status.get("phase") == "Running" and any(one.get("state", {}).get("terminated") for one in own):
+        return True  # a container that a webhook has put beside it runs on
     return bool(status.get("phase") == "Failed")
 
 

@@ -19,6 +19,7 @@ from bapsang_operator.manifest import Key, Manifest, digest, key_of
 from bapsang_operator.names import Component
 from bapsang_operator.planning import drift
 from bapsang_operator.planning.progress import Live, MigrationState, Progress, stuck_pods
+from bapsang_operator.planning.sidecars import Finished, finished
 from bapsang_operator.resource import Community
 
 
@@ -74,7 +75,7 @@ class Plan:
 
     `adopts` go with the Community and should not, or the other way round: `reowned` has the patch. `retained` come from
     an earlier Community of this name.
-    `replaces` are pods to delete so that their StatefulSet makes the next ones.
+    `replaces` are pods to delete so that their StatefulSet makes the next ones, those of `finished` so that their Job ends.
     `held` children wait for a gate or a secret, `terminating` ones for an earlier object to go, `foreign` ones have a
     name that somebody else's object bears.
     """
@@ -86,6 +87,7 @@ class Plan:
     adopts: list[Manifest] = field(default_factory=list)
     retained: list[Key] = field(default_factory=list)
     replaces: list[Manifest] = field(default_factory=list)
+    finished: list[Finished] = field(default_factory=list)
     held: list[Child] = field(default_factory=list)
     terminating: list[Key] = field(default_factory=list)
     foreign: list[Key] = field(default_factory=list)
@@ -164,6 +166,7 @@ def make(
         if key not in applied_now and (key in wanted or _is_migration(found)) and reowned(community, found)
     ]
     plan.retained = [key for key in applied_now if key in live and is_inherited(community, live[key])]
+    plan.finished = finished(live)
     plan.replaces = stuck_pods(
         {
             key: found

@@ -143,6 +143,12 @@ def job_condition(job: Manifest, kind: str) -> Manifest | None:
     return None
 
 
+def has_succeeded(job: Manifest) -> bool:
+    """Tell whether a Job has done its work."""
+    marked = names.ANNOTATION_SUCCEEDED in job["metadata"].get("annotations", {})
+    return marked or job_condition(job, "Complete") is not None
+
+
 def _is_migration(manifest: Manifest) -> bool:
     is_job: bool = manifest["kind"] == "Job"
     return is_job and manifest["metadata"]["labels"][names.LABEL_COMPONENT] == Component.MIGRATE
@@ -178,7 +184,7 @@ def _database_ready(community: Community, store: Callable[[str], bool], live: Li
 def _migration(job: Manifest | None) -> MigrationState:
     if job is None:
         return MigrationState.PENDING
-    if job_condition(job, "Complete"):
+    if has_succeeded(job):
         return MigrationState.SUCCEEDED
     if job_condition(job, "Failed"):
         return MigrationState.FAILED

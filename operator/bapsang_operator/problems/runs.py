@@ -5,7 +5,7 @@ from __future__ import annotations
 from bapsang_operator import names
 from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component, Reason
-from bapsang_operator.planning.progress import Live, job_condition
+from bapsang_operator.planning.progress import Live, has_succeeded, job_condition
 from bapsang_operator.problem import Problem
 from bapsang_operator.problems import endings
 from bapsang_operator.resource import Community
@@ -14,7 +14,7 @@ from bapsang_operator.resource import Community
 def last_succeeded(live: Live, component: Component) -> bool | None:
     """Tell whether the run of a CronJob that ended last succeeded; None when none has ended."""
     last = _last(live, component)
-    return None if last is None else job_condition(last, "Complete") is not None
+    return None if last is None else has_succeeded(last)
 
 
 def failures(community: Community, live: Live) -> list[Problem]:

@@ -78,8 +78,10 @@ class Client:
         """Return the OpenAPI document of a group, such as `apis/apps/v1`."""
         return self._ok(self._http.get(f"/openapi/v3/{group}"))
 
-    def delete(self, kind: Kind, namespace: str | None, name: str, propagation: str = "Background") -> None:
-        body = {"propagationPolicy": propagation}
+    def delete(
+        self, kind: Kind, namespace: str | None, name: str, propagation: str = "Background", **options: Any
+    ) -> None:
+        body = {"propagationPolicy": propagation, **options}
         self._ok(self._http.request("DELETE", kind.path(namespace, name), json=body))
 
     def delete_if_there(self, kind: Kind, namespace: str | None, name: str) -> None:

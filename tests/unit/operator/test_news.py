@@ -45,6 +45,7 @@ TROUBLE = [
     _run("Pod", status={"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False"}]}),
     _run("Pod", status=EVICTED),
     _run("Pod", status=_terminated(exitCode=1)),
+    _run("Pod", status={"phase": "Running", **_terminated(exitCode=0)}),  # beside a sidecar that runs on
     _run("Pod", status={"phase": "Failed"}),
 ]
 

@@ -221,7 +221,7 @@ def test_jobs_of_the_cron_job_are_not_orphans() -> None:
     labels = {names.LABEL_COMPONENT: "like-sync"}
     cluster.live[key] = {
         "kind": "Job",
-        "metadata": {"name": key.name, "namespace": "ns", "labels": labels, "ownerReferences": [owner]},
+        "metadata": {"name": key.name, "namespace": "ns", "uid": "j", "labels": labels, "ownerReferences": [owner]},
     }
     assert not cluster.plan().deletes
 
