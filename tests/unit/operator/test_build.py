@@ -234,6 +234,17 @@ def test_url_is_issuer_and_own_origin(changes: dict[str, Any], url: str, issuer:
     assert env["BAPSANG_CORS_ORIGINS"].split(",")[0] == url
 
 
+@pytest.mark.parametrize(
+    ("api", "others"),
+    [({}, ["http://localhost:3000", "http://127.0.0.1:3000"]), ({"corsOrigins": []}, [])],
+    ids=["as the contract asks", "in production"],
+)
+def test_origins_of_development_are_allowed_unless_others_are_named(api: dict[str, Any], others: list[str]) -> None:
+    container = _by_key(api=api)["Deployment", "c-api-base"]["spec"]["template"]["spec"]["containers"][0]
+    env = {item["name"]: item.get("value") for item in container["env"]}
+    assert env["BAPSANG_CORS_ORIGINS"].split(",") == ["http://c.example.com", *others]
+
+
 @pytest.mark.parametrize("status", [{"issuer": "http://first"}, {"url": "http://first"}], ids=["this", "v0.0.1"])
 @pytest.mark.parametrize("changes", [{}, {"publicUrl": "https://second"}, {"ingress": {"tlsSecretName": "t"}}])
 def test_issuer_outlives_a_change_of_address(changes: dict[str, Any], status: dict[str, Any]) -> None:
