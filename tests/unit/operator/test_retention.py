@@ -9,6 +9,7 @@ import pytest
 from bapsang_operator import names
 from bapsang_operator.build import meta, secret
 from bapsang_operator.manifest import Key
+from bapsang_operator.offline.preview import preview
 from bapsang_operator.planning import plan
 from bapsang_operator.resource import Community, parse
 from bapsang_operator.unwatched.secrets import Secrets
@@ -47,6 +48,13 @@ def test_claim_of_an_earlier_community_is_told_only_where_it_was_retained() -> N
     cluster.community = _another("Retain")
     assert {key.name for key in cluster.plan().retained} == {"c-redis", "c-mysql"}
     assert {key.kind for key in cluster.plan().retained} == {"PersistentVolumeClaim"}
+
+
+def test_plan_shows_what_would_stay() -> None:
+    for policy, kinds in (("Delete", []), ("Retain", ["PersistentVolumeClaim"] * 2 + ["Secret"] * 3)):
+        children = preview(resource(deletionPolicy=policy)).children
+        assert [one["kind"] for one in children if "ownerReferences" not in one["metadata"]] == kinds
+        assert [one["kind"] for one in children if names.LABEL_RETAINED in one["metadata"]["labels"]] == kinds
 
 
 def _another(policy: str, host: str = "c.example.com") -> Community:
