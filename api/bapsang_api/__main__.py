@@ -25,6 +25,7 @@ from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.redis.client import EmbeddedRedisMissingError
 from bapsang_api.likes.sync import DEADLINE_SECONDS
 from bapsang_api.migrate import MigrationError, migrate
+from bapsang_api.preflight import require_verified
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import SeedError, require_meant, target_of
 from bapsang_api.settings import Settings, SettingsError, ignored
@@ -149,7 +150,9 @@ def migrate_schema(
     ] = 0.0,
 ) -> int:
     """Bring the database schema up to date."""
-    migrate(_settings().database_url, wait_seconds=wait)
+    settings = _settings()
+    require_verified(settings)
+    migrate(settings.database_url, wait_seconds=wait)
     return 0
 
 

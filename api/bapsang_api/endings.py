@@ -14,9 +14,10 @@ from typing import Final
 import redis.exceptions
 from sqlalchemy.exc import DBAPIError
 
+from bapsang_api.kit import tls
 from bapsang_api.kit.db.errors import RETRY_WRITE, code_of
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.kit.redis.client import EmbeddedRedisMissingError
+from bapsang_api.kit.redis.client import REDIS_CA, EmbeddedRedisMissingError
 
 TERMINATION_LOG: Final = "BAPSANG_TERMINATION_LOG"
 DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
@@ -24,7 +25,7 @@ DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
 _REFUSED: Final = frozenset({1044, 1045, 1049, 1142, 1143, 1227, 1251, 1396, 1698, 1820, 1862, 2059, 3118, 3159})
 # It has no connection, lock or time left for this one.
 _BUSY: Final = RETRY_WRITE | {1040, 1203, 1226, 3024}
-_UNREACHABLE: Final = frozenset({1053, 1130, *range(2000, 2059)})
+_UNREACHABLE: Final = frozenset({1053, 1129, 1130, *range(2000, 2059)})
 
 
 class Code(StrEnum):
@@ -32,12 +33,14 @@ class Code(StrEnum):
 
     SETTING_REFUSED = "SETTING_REFUSED"
     DATABASE_REFUSED = "DATABASE_REFUSED"
+    DATABASE_TLS = "DATABASE_TLS"
     DATABASE_UNREACHABLE = "DATABASE_UNREACHABLE"
     DATABASE_BUSY = "DATABASE_BUSY"
     DATABASE_FAILED = "DATABASE_FAILED"
     SCHEMA_BEHIND = "SCHEMA_BEHIND"
     SCHEMA_FOREIGN = "SCHEMA_FOREIGN"
     REDIS_REFUSED = "REDIS_REFUSED"
+    REDIS_TLS = "REDIS_TLS"
     REDIS_UNREACHABLE = "REDIS_UNREACHABLE"
     REDIS_FAILED = "REDIS_FAILED"
     STORAGE_FAILED = "STORAGE_FAILED"
@@ -49,7 +52,8 @@ class Code(StrEnum):
 
 @dataclass(frozen=True)
 class Ending:
-    """`number`: of MySQL's error or of the system's, 0 for none. `setting`: the variable that was refused, or empty."""
+    """`number`: of MySQL's error or of the system's, after `…_TLS` one of `kit.tls.WORDS`, 0 for none. `setting`: the
+    variable that was refused, or that the server was refused by; or empty."""
 
     code: Code
     number: int = 0
@@ -71,6 +75,9 @@ class EndingError(Exception):
 
 def of(error: BaseException) -> Ending:
     """Return how a process ends that `error` has ended: by the first of its causes that is on the list."""
+    if (refusal := tls.refusal_in(error)) is not None:  # whatever a driver has made of it
+        code = Code.REDIS_TLS if refusal.setting == REDIS_CA else Code.DATABASE_TLS
+        return Ending(code, refusal.number, refusal.setting)
     cause: BaseException | None = error
     is_outage = False
     while cause is not None:

@@ -168,7 +168,8 @@ async def administer(settings: Settings, *, act: Act, target: str, reason: str |
         target_id = await user_id_of(database, target) if act in _USER_ACTS else target
         await acts[act](Actor(None, reason), target_id)
     except (NotFound, Unavailable, *OUTAGE) as error:
-        log.error("admin.failed", extra={"act": act, "error": type(error).__name__})
+        found = type(error).__name__ if isinstance(error, NotFound) else describe(error)
+        log.error("admin.failed", extra={"act": act, "error": found})
         return False
     finally:
         await database.close()

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from bapsang_api import endings
 from bapsang_api.endings import Code, Ending, EndingError
+from bapsang_api.kit import tls
 from bapsang_api.kit.db.connections import Limits, open_engine, take_mysql_lock
 from bapsang_api.kit.db.errors import code_of
 from bapsang_api.kit.logs import describe
@@ -64,6 +65,8 @@ def _connect(engine: Engine, deadline: float, sleep: Callable[[float], None]) ->
             if connection is not None:
                 return connection
         except DBAPIError as error:
+            if tls.refusal_in(error) is not None:
+                raise  # waiting gives no server another certificate
             last, ending = describe(error), endings.of(error)
         if time.monotonic() >= deadline:
             raise MigrationError(ending, f"gave up waiting: {last}")

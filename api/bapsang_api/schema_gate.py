@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 PAUSE_SECONDS: Final = 1.0
 # A replica that is merely down is no reason to wait: the writer reads for it.
-_HOLDS_UP_FOR_REPLICA: Final = frozenset({Code.SCHEMA_BEHIND, Code.DATABASE_REFUSED})
+_HOLDS_UP_FOR_REPLICA: Final = frozenset({Code.SCHEMA_BEHIND, Code.DATABASE_REFUSED, Code.DATABASE_TLS})
 
 
 class UnfitDatabaseError(EndingError):
@@ -43,7 +43,8 @@ async def until_fit(database: Database) -> None:
     while (found := await _first_unfit(database)) is not None:
         if found != last:
             server, ending = found
-            log.warning("serve.database_unfit", extra={"server": server, "code": ending.code, "number": ending.number})
+            extra = {"server": server, "code": ending.code, "number": ending.number, "setting": ending.setting}
+            log.warning("serve.database_unfit", extra=extra)
             endings.write(ending)
         last = found
         await asyncio.sleep(PAUSE_SECONDS)

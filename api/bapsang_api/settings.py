@@ -25,10 +25,11 @@ from sqlalchemy.exc import ArgumentError
 
 from bapsang_api.endings import DEFAULT_TERMINATION_LOG, Code, Ending, EndingError
 from bapsang_api.http.ratelimit import DEFAULTS, Limit, Rate, rates_from
-from bapsang_api.kit.db.connections import DEFAULT_LIMITS, Limits
-from bapsang_api.kit.redis.client import EMBEDDED
+from bapsang_api.kit import tls
+from bapsang_api.kit.db.connections import DATABASE_CA, DEFAULT_LIMITS, Limits
+from bapsang_api.kit.redis.client import EMBEDDED, REDIS_CA
 from bapsang_api.uploads.bucket import Bucket
-from bapsang_api.urls import MYSQL_FORM, REDIS_FORM, is_http_url, is_origin, mysql_fault, redis_fault
+from bapsang_api.urls import MYSQL_FORM, REDIS_FORM, is_http_url, is_origin, mysql_fault, redis_fault, tls_fault
 
 PREFIX: Final = "BAPSANG_"
 # Before the name of a setting: ignored by an image that does not know it. A newer operator may set such ones; the operator
@@ -100,6 +101,13 @@ _REDIS = (
     _without(lambda text: None if text == EMBEDDED else redis_fault(text)),
     Refusal("is not the URL of a Redis", f"{REDIS_FORM}; or {EMBEDDED}"),
 )
+_AUTHORITY = (
+    Predicate(tls.is_authority),
+    Refusal(
+        "names no file with certificates",
+        f"give {tls.SYSTEM} for the authorities that this machine trusts, or the path of a file of others (PEM)",
+    ),
+)
 _HTTP = (
     Predicate(is_http_url),
     Refusal("is no http(s) URL", "give for example https://community.example.com"),
@@ -140,11 +148,13 @@ class Settings(BaseModel):
 
     database_url: Annotated[str, *_DATABASE] = "sqlite:///./bapsang.sqlite3"
     database_reader_url: Annotated[str | None, *_DATABASE] = None
+    database_tls_ca: Annotated[str | None, *_AUTHORITY] = None
     database_pool_size: Annotated[int, *_whole(1, 64)] = DEFAULT_LIMITS.connections
     database_queue_size: Annotated[int, *_whole(0, 1000)] = DEFAULT_LIMITS.queue
     database_connect_seconds: Annotated[int, *_whole(1, 10)] = DEFAULT_LIMITS.connect_seconds
     database_statement_seconds: Annotated[int, *_whole(3, 60)] = DEFAULT_LIMITS.statement_seconds
     redis_url: Annotated[str, *_REDIS] = EMBEDDED
+    redis_tls_ca: Annotated[str | None, *_AUTHORITY] = None
     redis_replica_ms: Annotated[int, *_whole(0, 800, "the milliseconds that a like may wait for a replica,")] = 0
     signing_key_file: Path | None = None
     issuer: Annotated[str, *_HTTP] = "http://localhost:8000"
@@ -226,7 +236,7 @@ class Settings(BaseModel):
                 "is not set",
                 "with MySQL give redis://:password@host:6379/0; replicas must share it",
             )
-        return settings
+        return settings.model_copy(update=_verified(settings))
 
 
 def ignored(environ: Mapping[str, str]) -> list[str]:
@@ -234,6 +244,23 @@ def ignored(environ: Mapping[str, str]) -> list[str]:
     return sorted(
         name for name in environ if name.startswith(OPTIONAL + PREFIX) and name[len(OPTIONAL) :] not in VARIABLES
     )
+
+
+def _verified(settings: Settings) -> dict[str, str]:
+    """Return the URLs whose servers are to be verified, with the option that says by what. Raises SettingsError."""
+    database = ("database_url", "database_reader_url") if not settings.local_database else ()
+    given = [(field, settings.database_tls_ca, DATABASE_CA) for field in database]
+    given += [("redis_url", settings.redis_tls_ca, REDIS_CA)] if not settings.embedded_redis else []
+    found = {}
+    for field, ca, setting in given:
+        url = getattr(settings, field)
+        if ca is None or url is None:
+            continue
+        if fault := tls_fault(url):
+            remedy = f"remove it, or {setting}, without which the URL alone says how TLS is done"
+            raise SettingsError(f"{PREFIX}{field.upper()}", fault, remedy)
+        found[field] = tls.verified_by(url, ca)
+    return found
 
 
 def _refused(error: ValidationError) -> SettingsError:

@@ -14,6 +14,7 @@ _OPTIONS: Final = rf"(?:\?[A-Za-z_]+=[^&#{_TEXT}]*(?:&[A-Za-z_]+=[^&#{_TEXT}]*)*
 _MYSQL: Final = re.compile(rf"mysql\+pymysql://(?:[^:/{_TEXT}]*(?::[^{_TEXT}]*)?@)?{_HOST}/[^/?#:%{_TEXT}]+{_OPTIONS}")
 # Here a slash, a question mark or a number sign would end the host's part before the password does.
 _REDIS: Final = re.compile(rf"rediss?://(?:[^:/?#{_TEXT}]*(?::[^/?#{_TEXT}]*)?@)?{_HOST}(?:/[0-9]{{0,5}})?{_OPTIONS}")
+_TLS_OPTION: Final = re.compile(r"(?:^|&)((?:ssl|tls)[a-z_]{0,30})=", re.IGNORECASE)
 _ORIGIN: Final = re.compile(rf"https?://{_HOST}")
 _HTTP: Final = re.compile(rf"https?://{_HOST}(?:/[^?#\x00-\x20\x7f]*)?")
 _ENCODED: Final = "with @ : / ? # % in user and password percent-encoded (@ is %40)"
@@ -29,6 +30,12 @@ def mysql_fault(text: str) -> str | None:
 def redis_fault(text: str) -> str | None:
     """Return what is wrong with the URL of a Redis, without any part of it; None when it is well-formed."""
     return _fault(_REDIS, text, "is not the URL of a Redis")
+
+
+def tls_fault(text: str) -> str | None:
+    """Return which option of a well-formed URL says how TLS is done, where a setting says it; None when none does."""
+    found = _TLS_OPTION.search(text.rpartition("@")[2].partition("?")[2])
+    return f"has the option {found[1]}, which has no say where its server is verified by TLS" if found else None
 
 
 def is_http_url(text: str) -> bool:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pymysql
 import pytest
 import redis
+from tests.certificates import Authority
+from tests.tls_servers import TlsServers
 
 from bapsang_local import engine as engines
 from bapsang_local.engine import Engine
@@ -87,12 +90,48 @@ def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}/0"
 
 
+@pytest.fixture(scope="session")
+def tls_servers(engine: Engine) -> Iterator[TlsServers]:
+    authority = Authority()
+    files = {"good": authority.certificate("127.0.0.1"), "authority": authority.pem}
+    secure = (
+        "--ssl-ca=/tmp/authority.pem",
+        "--ssl-cert=/tmp/good.pem",
+        "--ssl-key=/tmp/good.pem",
+        "--require-secure-transport=ON",
+    )
+    # Or it lets nobody in any more once a hundred clients have not liked its certificate.
+    secure += ("--max-connect-errors=1000000",)
+    redis_tls = "--port 0 --tls-port 6379 --tls-auth-clients no --tls-ca-cert-file /tmp/authority.pem"
+    start = f"{_writing(files)}exec redis-server {redis_tls} --tls-cert-file /tmp/good.pem --tls-key-file /tmp/good.pem"
+    options = '--save "" --appendonly no --protected-mode no'
+    given = [*_given(files), "--entrypoint", "sh", REDIS, "-c", f"{start} {options}"]
+    with _mysql(engine, "--skip-log-bin", *secure, files=files) as mysql, _container(engine, 6379, given) as found:
+        name, port, alive = found
+
+        def ping() -> None:
+            with redis.Redis(port=port, ssl=True, ssl_cert_reqs="none") as client:
+                client.ping()
+
+        _wait(ping, alive)
+        yield TlsServers(authority, engine, mysql.url, mysql.container, port, name)
+
+
+def _given(files: Mapping[str, str]) -> list[str]:
+    return [word for name, text in files.items() for word in ("--env", f"{name}={text}")]
+
+
+def _writing(files: Mapping[str, str]) -> str:
+    return "".join(f'printf %s "${name}" > /tmp/{name}.pem\n' for name in files)
+
+
 @dataclass(frozen=True)
 class _MySql:
     """A running server."""
 
     port: int  # on 127.0.0.1
     address: str  # for other containers
+    container: str
 
     @property
     def url(self) -> str:
@@ -100,16 +139,16 @@ class _MySql:
 
 
 @contextlib.contextmanager
-def _mysql(engine: Engine, *options: str) -> Iterator[_MySql]:
+def _mysql(engine: Engine, *options: str, files: Mapping[str, str] = types.MappingProxyType({})) -> Iterator[_MySql]:
     arguments = [*("--tmpfs", "/data:uid=999,gid=999,mode=700", "--user", "999:999", "--entrypoint", "sh")]
-    arguments += [MYSQL, "-c", MYSQL_START, "mysqld", *options]
+    arguments += [*_given(files), MYSQL, "-c", _writing(files) + MYSQL_START, "mysqld", *options]
     with _container(engine, 3306, arguments) as (name, port, alive):
         _wait(
             lambda: pymysql.connect(host="127.0.0.1", port=port, user="root", password="", connect_timeout=2).close(),
             alive,
         )
         networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        yield _MySql(port, engine.docker("container", "inspect", "--format", networks, name).strip())
+        yield _MySql(port, engine.docker("container", "inspect", "--format", networks, name).strip(), name)
 
 
 @contextlib.contextmanager

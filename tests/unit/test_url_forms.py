@@ -109,6 +109,22 @@ def test_no_setting_that_is_refused_is_repeated(variable: str, before: str, afte
         assert SENTINEL not in said
 
 
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [
+        ("mysql+pymysql://u:a?ssl_disabled=1@db/x", None),
+        ("mysql+pymysql://u:p@db/x?charset=utf8mb4&local_infile=0", None),
+        ("mysql+pymysql://u:p@db/x?charset=utf8mb4&ssl_verify_identity=0", "ssl_verify_identity"),
+        ("redis://db?ssl_ca_certs=x", "ssl_ca_certs"),
+        ("redis://db?db=1&tls_ca=x", "tls_ca"),
+    ],
+)
+def test_option_for_tls_is_found_by_operator_and_api(text: str, option: str | None) -> None:
+    said = api.tls_fault(text)
+    assert said == urls.tls_fault(text)
+    assert (said is not None and f"the option {option}," in said) is (option is not None)
+
+
 def _chained(error: Exception, cause: Exception) -> Exception:
     error.__cause__ = cause
     return error

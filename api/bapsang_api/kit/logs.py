@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sqlite3
+import ssl
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -52,12 +53,18 @@ class JsonFormatter(logging.Formatter):
 def describe(error: BaseException) -> str:
     """Return an error's type, its text unless that may quote input or hold a part of a URL, and its cause."""
     if isinstance(error, DBAPIError) and error.orig is not None:
-        return _driver_error(error.orig)  # the wrapper adds only the statement
+        # The wrapper adds only the statement; a cause is ours (`kit.tls`).
+        cause = error.orig.__cause__
+        return _driver_error(error.orig) + (f" <- {describe(cause)}" if cause is not None else "")
     text = type(error).__name__
     if isinstance(error, pymysql.err.Error):
         text = _driver_error(error)
     elif type(error).__module__.partition(".")[0] == _OURS:
         text += f": {error}" if str(error) else ""
+    elif isinstance(error, ssl.SSLError):
+        text += (
+            f" {error.reason}" if error.reason else ""
+        )  # its number is none of the system's, its text names the host
     elif isinstance(error, OSError):
         text += f" {error.errno}: {os.strerror(error.errno)}" if error.errno and error.errno > 0 else ""
     elif not isinstance(error, _QUOTES) and type(error).__module__.partition(".")[0] not in _FOREIGN and str(error):

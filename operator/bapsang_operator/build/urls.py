@@ -20,6 +20,7 @@ _OPTIONS: Final = rf"(?:\?[A-Za-z_]+=[^&#{_TEXT}]*(?:&[A-Za-z_]+=[^&#{_TEXT}]*)*
 _MYSQL: Final = re.compile(rf"mysql\+pymysql://(?:[^:/{_TEXT}]*(?::[^{_TEXT}]*)?@)?{_HOST}/[^/?#:%{_TEXT}]+{_OPTIONS}")
 # Here a slash, a question mark or a number sign would end the host's part before the password does.
 _REDIS: Final = re.compile(rf"rediss?://(?:[^:/?#{_TEXT}]*(?::[^/?#{_TEXT}]*)?@)?{_HOST}(?:/[0-9]{{0,5}})?{_OPTIONS}")
+_TLS_OPTION: Final = re.compile(r"(?:^|&)((?:ssl|tls)[a-z_]{0,30})=", re.IGNORECASE)
 # A line end goes into the environment as it is, and from there as %0A into each presigned URL.
 _KEY: Final = re.compile(r"[\x21-\x7e]+")
 KEY_FORM: Final = "give the access key alone, without a line end (printf %s KEY, not echo KEY)"
@@ -33,6 +34,8 @@ class Form(StrEnum):
 
     MYSQL = "mysql"
     REDIS = "redis"
+    VERIFIED_MYSQL = "mysql, verified"
+    VERIFIED_REDIS = "redis, verified"
     ACCESS_KEY = "access key"
 
 
@@ -49,8 +52,16 @@ def fault(form: Form, value: bytes) -> str | None:
     text = value.decode("utf-8", "replace")
     if form is Form.ACCESS_KEY:
         return None if _KEY.fullmatch(text) else f"holds a line end, a space or no text at all: {KEY_FORM}"
-    found = mysql_fault(text) if form is Form.MYSQL else redis_fault(text)
-    return f"{found}: {MYSQL_FORM if form is Form.MYSQL else REDIS_FORM}" if found else None
+    is_mysql = form in (Form.MYSQL, Form.VERIFIED_MYSQL)
+    found = mysql_fault(text) if is_mysql else redis_fault(text)
+    if found:
+        return f"{found}: {MYSQL_FORM if is_mysql else REDIS_FORM}"
+    option = tls_fault(text) if form in (Form.VERIFIED_MYSQL, Form.VERIFIED_REDIS) else None
+    return (
+        f"{option}: remove it, or set mode of spec.{'database' if is_mysql else 'redis'}.tls to from-url"
+        if option
+        else None
+    )
 
 
 def mysql_fault(text: str) -> str | None:
@@ -61,6 +72,12 @@ def mysql_fault(text: str) -> str | None:
 def redis_fault(text: str) -> str | None:
     """Return what is wrong with the URL of a Redis, without any part of it; None when it is well-formed."""
     return _fault(_REDIS, text, "is not the URL of a Redis")
+
+
+def tls_fault(text: str) -> str | None:
+    """Return which option of a well-formed URL says how TLS is done, where the spec says it; None when none does."""
+    found = _TLS_OPTION.search(text.rpartition("@")[2].partition("?")[2])
+    return f"has the option {found[1]}, which has no say where its server is verified by TLS" if found else None
 
 
 def _fault(pattern: re.Pattern[str], text: str, otherwise: str) -> str | None:

@@ -18,12 +18,14 @@ _MESSAGE: Final = re.compile(r"([A-Z_]{1,40})(?: ([0-9]{1,5}))?(?: (BAPSANG_[A-Z
 SENTENCES: Final[Mapping[str, str]] = {
     "SETTING_REFUSED": "a setting is not usable",
     "DATABASE_REFUSED": "the database refuses the user, the password or the database's name",
+    "DATABASE_TLS": "the database is not what spec.database.tls asks for",
     "DATABASE_UNREACHABLE": "the database cannot be reached",
     "DATABASE_BUSY": "the database had no connection or lock free in time",
     "DATABASE_FAILED": "a statement failed in the database",
     "SCHEMA_BEHIND": "the database lacks migrations that this image needs",
     "SCHEMA_FOREIGN": "the database is another program's",
     "REDIS_REFUSED": "Redis refuses the user or the password",
+    "REDIS_TLS": "Redis is not what spec.redis.tls asks for",
     "REDIS_UNREACHABLE": "Redis cannot be reached",
     "REDIS_FAILED": "Redis refused a command",
     "STORAGE_FAILED": "the bucket of images cannot be used",
@@ -32,6 +34,21 @@ SENTENCES: Final[Mapping[str, str]] = {
     "SYSTEM_ERROR": "the system refused a call",
     "INTERNAL_ERROR": "an error of the program",
 }
+_NO_AUTHORITY: Final = "its certificate is of no authority that is trusted"
+#: What is wrong with the TLS of a server, by the number after the code; as `bapsang_api.kit.tls` has it, which a test compares.
+TLS: Final[Mapping[int, str]] = {
+    2026: "it offers no TLS, or none that is accepted",
+    2: _NO_AUTHORITY,
+    7: _NO_AUTHORITY,
+    9: "its certificate is not valid yet",
+    10: "its certificate has expired",
+    18: _NO_AUTHORITY,
+    19: _NO_AUTHORITY,
+    20: _NO_AUTHORITY,
+    21: _NO_AUTHORITY,
+    62: "its certificate is for another host name",
+    64: "its certificate is for another address",
+}
 #: Of the variables that an API container is given; any other name is left out.
 SETTINGS: Final = frozenset(
     {
@@ -39,6 +56,7 @@ SETTINGS: Final = frozenset(
         *("BAPSANG_ISSUER", "BAPSANG_AUDIENCE", "BAPSANG_CORS_ORIGINS", "BAPSANG_ADMIN_PORT", "BAPSANG_LOG_LEVEL"),
         *("BAPSANG_S3_BUCKET", "BAPSANG_S3_REGION", "BAPSANG_S3_ENDPOINT", "BAPSANG_S3_UPLOAD_URL"),
         *("BAPSANG_S3_PUBLIC_URL", "BAPSANG_RATE_LIMITS", "BAPSANG_TRUSTED_HOPS", "BAPSANG_PUBLIC_URL"),
+        *("BAPSANG_DATABASE_TLS_CA", "BAPSANG_REDIS_TLS_CA"),
     }
 )
 #: What a container runtime and the kubelet say of themselves.
@@ -73,7 +91,8 @@ def told(message: str) -> str:
     if found is None or found[1] not in SENTENCES:
         return ""
     more = [part for part in (found[2], found[3] if found[3] in SETTINGS else None) if part]
-    return f"{SENTENCES[found[1]]} ({' '.join([found[1], *more])})"
+    why = f": {TLS.get(int(found[2]), 'its certificate is refused')}" if found[2] and found[1].endswith("_TLS") else ""
+    return f"{SENTENCES[found[1]]}{why} ({' '.join([found[1], *more])})"
 
 
 def hindrance(reason: str, message: str) -> str:

@@ -28,6 +28,7 @@ FUNCTIONS = {
     "http/ratelimit.py _known_key": "2,048 addresses or ids of at most 64 characters",
     "http/ratelimit.py _subject_of": "2,048 addresses of at most 64 characters",
     "likes/store.py of": "2,048 ids",
+    "kit/tls.py verifying": "what settings name, at most four",
 }
 ATTRIBUTES = {
     "auth/revocation.py _until": "sessions that existed, for half an hour: forgetting one would let its tokens in",

@@ -4,6 +4,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from tests.certificates import Authority
 
 from bapsang_api import endings
 from bapsang_api.http.ratelimit import DEFAULTS, Limit, Rate
@@ -67,6 +68,10 @@ def test_servers_are_taken_as_given() -> None:
         ("BAPSANG_DATABASE_STATEMENT_SECONDS", "5.5"),
         ("BAPSANG_REDIS_URL", "http://:secret@redis:6379"),
         ("BAPSANG_REDIS_URL", "redis://"),
+        ("BAPSANG_DATABASE_TLS_CA", "/nowhere/ca.pem"),
+        ("BAPSANG_DATABASE_TLS_CA", "/dev/null"),
+        ("BAPSANG_REDIS_TLS_CA", "off"),
+        ("BAPSANG_REDIS_TLS_CA", "/tmp"),
         ("BAPSANG_ISSUER", "community.example.com"),
         ("BAPSANG_CORS_ORIGINS", "*"),
         ("BAPSANG_CORS_ORIGINS", "https://a.example.com/path"),
@@ -206,3 +211,39 @@ def test_clients_and_pages_may_have_addresses_of_their_own() -> None:
     )
     assert (bucket.endpoint, bucket.upload_origin) == ("http://s3:7070", "https://a.example.com")
     assert bucket.url("public/post/x.jpg") == "https://cdn.example.com/i/public/post/x.jpg"
+
+
+def test_what_verifies_a_server_goes_into_each_of_its_urls(tmp_path: Path) -> None:
+    """So whoever connects by one of them verifies."""
+    ca = Authority().save(tmp_path)
+    reader = "mysql+pymysql://user:se?cret@replica/bapsang"
+    given = {**SERVERS, "BAPSANG_DATABASE_READER_URL": reader, "BAPSANG_DATABASE_TLS_CA": ca}
+    settings = Settings.from_environment({**given, "OPTIONAL_BAPSANG_REDIS_TLS_CA": "system"})
+    assert settings.database_url == f"{SERVERS['BAPSANG_DATABASE_URL']}&tls_ca={ca}"
+    assert settings.database_reader_url == f"{reader}?tls_ca={ca}"
+    assert settings.redis_url == f"{SERVERS['BAPSANG_REDIS_URL']}?tls_ca=system"
+    assert Settings.from_environment(SERVERS).database_url == SERVERS["BAPSANG_DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "option"),
+    [
+        ("BAPSANG_DATABASE_URL", "mysql+pymysql://user:secret@db/x?ssl_disabled=true", "ssl_disabled"),
+        (
+            "BAPSANG_DATABASE_READER_URL",
+            "mysql+pymysql://u:secret@db/x?a=b&ssl_check_hostname=false",
+            "ssl_check_hostname",
+        ),
+        ("BAPSANG_DATABASE_URL", "mysql+pymysql://user:secret@db/x?SSL=off", "SSL"),
+        ("BAPSANG_REDIS_URL", "rediss://:secret@redis/0?ssl_cert_reqs=none", "ssl_cert_reqs"),
+        ("BAPSANG_REDIS_URL", "redis://:secret@redis/0?tls_ca=system", "tls_ca"),
+    ],
+)
+def test_url_has_no_say_where_its_server_is_verified(variable: str, url: str, option: str) -> None:
+    """`ssl_disabled` would send the password in clear, with a setting beside it that forbids it."""
+    given = {**SERVERS, variable: url}
+    Settings.from_environment(given)
+    verified = {"BAPSANG_DATABASE_TLS_CA": "system", "BAPSANG_REDIS_TLS_CA": "system"}
+    with pytest.raises(SettingsError, match=f"^{variable} has the option {option}, ") as refused:
+        Settings.from_environment({**given, **verified})
+    assert "secret" not in str(refused.value)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bapsang_api import endings as api
+from bapsang_api.kit import tls
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_operator import problem
 from bapsang_operator.cli import view
@@ -34,6 +35,14 @@ def test_every_code_of_the_api_has_a_sentence() -> None:
     for code in api.Code:
         assert endings.told(str(api.Ending(code))) == f"{endings.SENTENCES[code]} ({code})"
         assert endings.told(str(api.Ending(code, 1045))).endswith(f"({code} 1045)")
+
+
+def test_what_is_wrong_with_a_certificate_is_said_in_the_words_of_the_api() -> None:
+    assert endings.TLS == tls.WORDS
+    refusal = tls.UnverifiedServerError("BAPSANG_REDIS_TLS_CA", 62)
+    said = "Redis is not what spec.redis.tls asks for: its certificate is for another host name"
+    assert endings.told(str(api.of(refusal))) == f"{said} (REDIS_TLS 62 BAPSANG_REDIS_TLS_CA)"
+    assert "its certificate is refused (DATABASE_TLS 99)" in endings.told("DATABASE_TLS 99")
 
 
 def _is_known(setting: str) -> bool:

@@ -11,6 +11,8 @@ import pymysql.connections
 from pymysql.constants import SERVER_STATUS
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
+from bapsang_api.kit import tls
+
 # Below the 8 hours after which MySQL closes an idle connection, and often enough to find a writer that moved.
 RECYCLE_SECONDS: Final = 1800
 # A session with a lock ends when it has asked nothing for so long. MySQL keeps that of a lost node for eight hours (wait_timeout),
@@ -46,12 +48,18 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+#: The setting that says what a database is verified by.
+DATABASE_CA: Final = "BAPSANG_DATABASE_TLS_CA"
 
 
 def open_engine(url: str, limits: Limits = DEFAULT_LIMITS) -> Engine:
-    """Return an engine with time-outs on everything. `url` is `mysql+pymysql://…` or `sqlite:///file`."""
+    """Return an engine with time-outs on everything. `url` is `mysql+pymysql://…` or `sqlite:///file`.
+
+    With `tls.OPTION` in it the server is verified, before it is told a user or a password.
+    """
+    given = make_url(url)
     # hide_parameters: errors must not carry e-mails or hashes into a log.
-    if make_url(url).get_backend_name() == "sqlite":
+    if given.get_backend_name() == "sqlite":
         engine = create_engine(
             url,
             pool_size=limits.connections,
@@ -63,13 +71,14 @@ def open_engine(url: str, limits: Limits = DEFAULT_LIMITS) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     engine = create_engine(
-        url,
+        given.difference_update_query([tls.OPTION]),
         pool_size=limits.connections,
         max_overflow=0,
         pool_timeout=limits.statement_seconds,
         pool_recycle=RECYCLE_SECONDS,
         hide_parameters=True,
         connect_args={
+            **_verified(given.query.get(tls.OPTION)),
             "autocommit": True,  # between transactions; see _begin_mysql
             "connect_timeout": limits.connect_seconds,
             # One more than the server's own limit: its answer that time is up costs the statement, not the connection.
@@ -103,6 +112,11 @@ def take_mysql_lock(engine: Engine, name: str, *, wait_seconds: int) -> Connecti
     return None
 
 
+def _verified(ca: str | tuple[str, ...] | None) -> dict[str, ssl.SSLContext]:
+    # With a context of its own the driver ends a connection to a server that offers no TLS before it has sent anything.
+    return {} if ca is None else {"ssl": tls.verifying(str(ca))}
+
+
 class _Connection(pymysql.connections.Connection):
     """A connection that shares what TLS needs with all others.
 
@@ -123,7 +137,10 @@ def _unverified() -> ssl.SSLContext:
 
 
 def _connect(_dialect: object, _record: object, _arguments: object, options: dict[str, Any]) -> _Connection:
-    return _Connection(**options)
+    try:
+        return _Connection(**options)
+    except pymysql.err.OperationalError as error:
+        raise error from tls.refused(error, DATABASE_CA)
 
 
 def _begin_mysql(connection: Connection) -> None:

@@ -12,12 +12,12 @@ from bapsang_api.kit.problem import Unavailable
 RETRY_WRITE: Final = frozenset({1205, 1213})
 OUT_OF_TIME: Final = 3024
 # What passes without a change of the program: cannot connect, gone away, lost, too many connections, shutting down, offline,
-# access denied or unknown database (a rotated password, a server still being set up), read-only (a failover), query out
-# of time.
+# no TLS, too many broken connections from here, access denied or unknown database (a rotated password, a server still being
+# set up), read-only (a failover), query out of time.
 # fmt: off
 _OUTAGE: Final = RETRY_WRITE | frozenset({
-    1040, 1042, 1044, 1045, 1049, 1053, 1158, 1159, 1160, 1161, 1203, 1290, 1317, 1836, 2002, 2003, 2006, 2013, 2055,
-    OUT_OF_TIME, 3032, 3169, 4031,
+    1040, 1042, 1044, 1045, 1049, 1053, 1129, 1158, 1159, 1160, 1161, 1203, 1290, 1317, 1836, 2002, 2003, 2006, 2013, 2026,
+    2055, OUT_OF_TIME, 3032, 3169, 4031,
 })
 # fmt: on
 _SQLITE_OUTAGE: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN})

@@ -1,16 +1,23 @@
 """Redis: how it is opened, which of its errors mean an outage, and where Lua scripts come from."""
 
+import asyncio
+import ssl
 from importlib.resources import files
 from typing import Any, ClassVar, Final
 
 import redis.exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import DefaultParser
+from redis.asyncio.connection import DefaultParser, SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
 
+from bapsang_api.kit import tls
+
 EMBEDDED: Final = "embedded://"
+#: The setting that says what a Redis is verified by.
+REDIS_CA: Final = "BAPSANG_REDIS_TLS_CA"
+_PLAIN_SECONDS: Final = 2.0
 
 
 class RefusedError(redis.exceptions.ResponseError):
@@ -47,6 +54,23 @@ class _Parser(DefaultParser):  # type: ignore[misc, valid-type]
     }
 
 
+class _VerifiedConnection(SSLConnection):
+    """A connection whose server is verified before it is sent a command, whatever the URL's scheme."""
+
+    def __init__(self, *, tls_context: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = tls_context
+
+    async def _connect(self) -> None:
+        try:
+            await super()._connect()  # type: ignore[no-untyped-call]
+        except OSError as error:
+            refusal = tls.refused(error, REDIS_CA)
+            if refusal is None:
+                raise
+            raise refusal from error  # the client makes it the cause of a ConnectionError
+
+
 class EmbeddedRedisMissingError(RuntimeError):
     """The library that stands in for Redis in development is not installed."""
 
@@ -58,21 +82,44 @@ def open_redis(url: str, *, seconds: float = 1.0, connections: int = 16) -> Redi
     on handshakes. Getting one has longer, because in a burst the waiting is for this process, not for Redis.
 
     Nothing is retried: a toggle whose answer was lost may have happened, and doing it again would undo it.
+
+    With `tls.OPTION` in the URL the server is verified, before it is sent a password.
     """
     if url == EMBEDDED:
         return _open_embedded()
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=3 * seconds,
-        socket_timeout=seconds,
-        socket_connect_timeout=3 * seconds,
-        decode_responses=True,
-        parser_class=_Parser,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
-    return Redis.from_pool(pool)
+    options: dict[str, Any] = {
+        "max_connections": connections,
+        "timeout": 3 * seconds,
+        "socket_timeout": seconds,
+        "socket_connect_timeout": 3 * seconds,
+        "decode_responses": True,
+        "parser_class": _Parser,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        **parse_url(url),
+    }
+    if (ca := options.pop(tls.OPTION, None)) is not None:
+        options |= {"connection_class": _VerifiedConnection, "tls_context": tls.verifying(ca)}
+    return Redis.from_pool(BlockingConnectionPool(**options))
+
+
+async def speaks_plainly(url: str) -> bool:
+    """Whether the server of `url` answers without TLS. It is sent no password.
+
+    The only way to know of a Redis that offers no TLS: it takes the beginning of a handshake for a line without an end, and
+    waits for the rest of it.
+    """
+    address = parse_url(url)
+    try:
+        async with asyncio.timeout(_PLAIN_SECONDS):
+            reader, writer = await asyncio.open_connection(address.get("host"), address.get("port", 6379))
+            try:
+                writer.write(b"PING\r\n")
+                return await reader.read(1) in {b"+", b"-"}
+            finally:
+                writer.close()
+    except OSError:
+        return False
 
 
 def _open_embedded() -> Redis:
