@@ -72,7 +72,9 @@ def test_older_image_understands_all_that_this_operator_gives_it(version: str) -
     )
     assert arguments <= {(name, option) for name, options in known["commands"].items() for option in options}
     # So the list above is long enough to mean something.
-    assert {name for name in given if name.startswith(names.OPTIONAL)} == {"OPTIONAL_BAPSANG_PUBLIC_URL"}
+    assert {name for name in given if name.startswith(names.OPTIONAL)} == {
+        *("OPTIONAL_BAPSANG_PUBLIC_URL", "OPTIONAL_BAPSANG_DATABASE_TLS_CA", "OPTIONAL_BAPSANG_REDIS_TLS_CA")
+    }
 
 
 def test_what_is_optional_is_a_setting_of_this_image() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from bapsang_operator import names
-from bapsang_operator.build import meta, placement, pod, template, wiring
+from bapsang_operator.build import meta, placement, pod, template, tls, wiring
 from bapsang_operator.build.child import Child, Gate
 from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
@@ -158,6 +158,7 @@ def _container(community: Community, resources: Resources) -> Manifest:
         "volumeMounts": [
             {"name": "signing-key", "mountPath": wiring.KEY_FOLDER, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+            *tls.mounts(community),
         ],
     }
 
@@ -167,6 +168,7 @@ def _volumes(community: Community) -> list[Manifest]:
     return [
         pod.secret_file("signing-key", key.name, key.key, wiring.KEY_FILE),
         pod.tmp(),
+        *tls.volumes(community),
     ]
 
 

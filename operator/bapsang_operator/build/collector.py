@@ -26,5 +26,5 @@ def image_collector(community: Community, digests: wiring.Digests) -> Child:
             ["image-collector", "--older-than", str(collector.grace_hours)],
             [*wiring.store_env(community), *wiring.storage_env(community)],
         ),
-        missing=wiring.missing([*wiring.job_secrets(community), *wiring.storage_secrets(community)], digests),
+        missing=wiring.missing([*wiring.job_values(community), *wiring.storage_secrets(community)], digests),
     )

@@ -6,7 +6,7 @@ import hashlib
 from typing import Final
 
 from bapsang_operator import names
-from bapsang_operator.build import meta, placement, pod, template
+from bapsang_operator.build import meta, placement, pod, template, tls
 from bapsang_operator.build.child import Child, Gate
 from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
@@ -46,12 +46,13 @@ def template_spec(community: Community, component: Component, args: list[str], e
         "resources": pod.resources(_RESOURCES),
         "securityContext": pod.container_security(),
         "terminationMessagePolicy": "File",
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a volume of the pod's own
+        # A volume of the pod's own.
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *tls.mounts(community)],  # noqa: S108
     }
     return pod.spec(
         pod.API_USER,
         [container],
-        [pod.tmp()],
+        [pod.tmp(), *tls.volumes(community)],
         serviceAccountName=names.api(community.name),
         restartPolicy="Never",
         **placement.on_demand(community),

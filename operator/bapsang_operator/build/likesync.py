@@ -32,7 +32,7 @@ def like_sync(community: Community, digests: wiring.Digests) -> Child:
             ["like-sync", "--batch-size", str(sync.batch_size), "--deadline", str(deadline(community))],
             wiring.store_env(community),
         ),
-        missing=wiring.missing(wiring.job_secrets(community), digests),
+        missing=wiring.missing(wiring.job_values(community), digests),
     )
 
 

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Mapping
 
 from bapsang_operator import names
-from bapsang_operator.build import pod
+from bapsang_operator.build import pod, tls
 from bapsang_operator.build.urls import Form
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.resource import Community, SecretRef
@@ -55,13 +55,26 @@ def user_secrets(community: Community) -> list[SecretRef]:
 
 
 def job_secrets(community: Community) -> list[SecretRef]:
-    """Return the secrets that migration and like-sync read."""
+    """Return the secrets of the stores, which all jobs read."""
     return [ref for ref in (database(community), redis(community)) if ref is not None]
 
 
 def api_values(community: Community) -> list[SecretRef]:
     """Return every key of a Secret or a ConfigMap that the pods of the API read."""
-    return [*api_secrets(community), *config_maps(community)]
+    return [*api_secrets(community), *config_maps(community), *authorities(community)]
+
+
+def job_values(community: Community) -> list[SecretRef]:
+    """Return every key of a Secret or a ConfigMap that all jobs read."""
+    return [*job_secrets(community), *authorities(community)]
+
+
+def authorities(community: Community) -> list[SecretRef]:
+    """Return the keys that hold the authorities by which stores are verified."""
+    return [
+        SecretRef(f"{CONFIG_MAP if bundle.kind == 'ConfigMap' else ''}{bundle.name}", bundle.key, bundle.field)
+        for bundle in tls.bundles(community)
+    ]
 
 
 def api_secrets(community: Community) -> list[SecretRef]:
@@ -84,9 +97,11 @@ def storage_secrets(community: Community) -> list[SecretRef]:
 def formed(community: Community) -> list[tuple[SecretRef, Form]]:
     """Return the secrets whose values have a form: URLs and access keys."""
     found = [(ref, Form.ACCESS_KEY) for ref in storage_secrets(community)]
-    found += [(ref, Form.MYSQL) for ref in (database(community), community.database.reader) if ref is not None]
+    mysql = Form.VERIFIED_MYSQL if community.database.verified else Form.MYSQL
+    found += [(ref, mysql) for ref in (database(community), community.database.reader) if ref is not None]
     cache = redis(community)
-    return [*found, (cache, Form.REDIS)] if cache is not None else found
+    form = Form.VERIFIED_REDIS if community.redis.verified else Form.REDIS
+    return [*found, (cache, form)] if cache is not None else found
 
 
 def config_maps(community: Community) -> list[SecretRef]:
@@ -136,7 +151,13 @@ def store_env(community: Community) -> list[Manifest]:
     else:
         env.append(pod.secret_env("BAPSANG_REDIS_URL", cache.name, cache.key))
     env.append({"name": "BAPSANG_LOG_LEVEL", "value": "info"})
-    return env
+    return env + tls.env(community)
+
+
+def reader_env(community: Community) -> list[Manifest]:
+    """Return the variable that names the replica; none where there is none."""
+    reader = community.database.reader
+    return [] if reader is None else [pod.secret_env("BAPSANG_DATABASE_READER_URL", reader.name, reader.key)]
 
 
 def storage_env(community: Community) -> list[Manifest]:
@@ -178,10 +199,8 @@ def api_env(community: Community) -> list[Manifest]:
     """Return the whole environment of an API container."""
     origins = dict.fromkeys((community.url, *community.api.cors_origins))
     env = store_env(community)
-    reader = community.database.reader
-    if reader is not None:
-        env.append(pod.secret_env("BAPSANG_DATABASE_READER_URL", reader.name, reader.key))
     env += [
+        *reader_env(community),
         {"name": "BAPSANG_SIGNING_KEY_FILE", "value": f"{KEY_FOLDER}/{KEY_FILE}"},
         {"name": "BAPSANG_ISSUER", "value": community.issuer},
         {"name": "BAPSANG_AUDIENCE", "value": community.auth.audience},

@@ -160,6 +160,8 @@ def _was_migrated(community: Community, children: list[Child], live: Live) -> bo
     Its Job is named by the image alone. Without this an upgrade of the operator would hold up every change until the
     same migration has run once more.
     """
+    if community.database.verified or community.redis.verified:
+        return False  # that Job has verified no server
     job = live.get(
         Key("Job", community.namespace, names.migration(community.name, migration.earlier_digest(community)))
     )

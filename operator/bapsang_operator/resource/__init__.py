@@ -7,13 +7,14 @@ from bapsang_operator.resource.core import Violation
 from bapsang_operator.resource.crd import custom_resource_definition
 from bapsang_operator.resource.estate import Budget, Estate
 from bapsang_operator.resource.scaling import Window
-from bapsang_operator.resource.shared import Resources, SecretRef, Volume
+from bapsang_operator.resource.shared import CaBundle, Resources, SecretRef, Volume
 from bapsang_operator.resource.status import STATUS
 
 __all__ = [
     "SPEC",
     "STATUS",
     "Budget",
+    "CaBundle",
     "Community",
     "Estate",
     "Keda",

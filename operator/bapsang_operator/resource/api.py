@@ -24,7 +24,7 @@ from bapsang_operator.resource.nodes import (
     string_map,
     text,
 )
-from bapsang_operator.resource.pods import template
+from bapsang_operator.resource.pods import AUTHORITIES, template
 from bapsang_operator.resource.shared import Resources
 
 _TOLERATION: Final = obj(
@@ -281,5 +281,6 @@ class Api:
         array("Additional environment of the API containers.", 64, _VARIABLE, key="name", default=[]),
     ]
     pod_template: Annotated[
-        Mapping[str, Any], template(("api",), ("/var/run/secrets/bapsang", "/tmp"), ("signing-key",))  # noqa: S108
+        Mapping[str, Any],
+        template(("api",), ("/var/run/secrets/bapsang", *AUTHORITIES[0], "/tmp"), ("signing-key", *AUTHORITIES[1])),  # noqa: S108
     ]

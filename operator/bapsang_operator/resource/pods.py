@@ -209,6 +209,8 @@ def template(
     )
 
 
+#: Folders and volumes with the authorities of stores (`build.tls`), in pods of the API and of jobs.
+AUTHORITIES: Final = (("/etc/bapsang/database-ca", "/etc/bapsang/redis-ca"), ("database-ca", "redis-ca"))
 #: Containers of the jobs; each job has one of them.
 JOBS: Final = ("migrate", "like-sync", "image-collector")
 
@@ -217,4 +219,4 @@ JOBS: Final = ("migrate", "like-sync", "image-collector")
 class Jobs:
     """The pods of all jobs: migration, like-sync and image collector."""
 
-    pod_template: Annotated[Mapping[str, Any], template(JOBS, ("/tmp",), ())]  # noqa: S108
+    pod_template: Annotated[Mapping[str, Any], template(JOBS, (*AUTHORITIES[0], "/tmp"), AUTHORITIES[1])]  # noqa: S108

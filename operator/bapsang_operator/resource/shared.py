@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from bapsang_operator.resource import quantity
 from bapsang_operator.resource.core import Schema, rule
 from bapsang_operator.resource.declare import Path, Wire, validations
-from bapsang_operator.resource.nodes import amount, obj, object_name, text
+from bapsang_operator.resource.nodes import amount, choice, obj, object_name, text
 
 Quantities = Mapping[str, str | int]
 
@@ -24,6 +24,42 @@ class SecretRef:
     name: Annotated[str, object_name("Name of the Secret, in the namespace of the Community.")]
     key: Annotated[str, text("Key within the Secret.", 253, minLength=1)]
     field: Annotated[str, Path()]
+
+
+@dataclass(frozen=True)
+class CaBundle:
+    """Certificates of the authorities (PEM) by which the server is verified, and by no other; those that the image trusts
+    when absent. One key of a ConfigMap or a Secret in the namespace of the Community."""
+
+    kind: Annotated[str, choice("Kind of the object.", ["ConfigMap", "Secret"], default="ConfigMap")]
+    name: Annotated[str, object_name("Name of the object.")]
+    key: Annotated[str, text("Key within it.", 253, minLength=1, default="ca.crt")]
+    field: Annotated[str, Path()]
+
+
+@validations(
+    rule(
+        "!has(self.caBundle) || self.mode == 'verified'",
+        lambda value, _old: "caBundle" not in value or value["mode"] == "verified",
+        "caBundle belongs to mode verified",
+        ".mode",
+    )
+)
+@dataclass(frozen=True)
+class Tls:
+    """How the external server is reached by TLS."""
+
+    mode: Annotated[
+        str,
+        choice(
+            "verified: by TLS alone, and only if certificate and host name are right; no password is sent before. "
+            "from-url: as the URL says, for servers without TLS or options of TLS in the URL; unless these ask for it, "
+            "nothing is verified.",
+            ["verified", "from-url"],
+            default="verified",
+        ),
+    ]
+    ca_bundle: CaBundle | None
 
 
 def _covers(name: str) -> Schema:

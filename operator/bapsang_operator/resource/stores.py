@@ -11,7 +11,7 @@ from bapsang_operator.resource.core import Schema, rule
 from bapsang_operator.resource.declare import Wire, of, validations
 from bapsang_operator.resource.nodes import PORT, choice, immutable, matches, rules, text
 from bapsang_operator.resource.pods import template
-from bapsang_operator.resource.shared import Resources, SecretRef, Volume
+from bapsang_operator.resource.shared import Resources, SecretRef, Tls, Volume
 
 
 def _image(what: str) -> Schema:
@@ -36,6 +36,12 @@ def _image(what: str) -> Schema:
         "url and secretRef belong to mode external",
         ".mode",
     ),
+    rule(
+        "self.mode != 'managed' || !has(self.tls)",
+        lambda value, _old: value["mode"] != "managed" or "tls" not in value,
+        "tls belongs to mode external",
+        ".tls",
+    ),
 )
 @dataclass(frozen=True)
 class Redis:
@@ -54,7 +60,8 @@ class Redis:
     url: Annotated[
         str | None,
         text(
-            "URL of the external Redis, without a password: redis://host:6379/0, or rediss:// for TLS.",
+            "URL of the external Redis, without a password: redis://host:6379/0 or rediss://host:6379/0, which mean the same "
+            "unless tls.mode is from-url.",
             300,
             **rules(
                 matches(
@@ -68,6 +75,7 @@ class Redis:
     secret_ref: Annotated[
         SecretRef | None, of(SecretRef, "Secret that holds the URL of the external Redis.", key="url")
     ]
+    tls: Annotated[Tls | None, of(Tls, "How the external Redis is reached by TLS; verified when absent.")]
     resources: Annotated[
         Resources,
         of(
@@ -86,6 +94,11 @@ class Redis:
         """Whether the operator runs it."""
         return self.mode == "managed"
 
+    @property
+    def verified(self) -> bool:
+        """Whether it must prove by TLS who it is."""
+        return not self.managed and (self.tls is None or self.tls.mode == "verified")
+
 
 @validations(
     rule(
@@ -101,6 +114,12 @@ class Redis:
         ),
         "writerSecretRef and readerSecretRef belong to mode external",
         ".mode",
+    ),
+    rule(
+        "self.mode != 'embedded' || !has(self.tls)",
+        lambda value, _old: value["mode"] != "embedded" or "tls" not in value,
+        "tls belongs to mode external",
+        ".tls",
     ),
 )
 @dataclass(frozen=True)
@@ -126,6 +145,9 @@ class Database:
         SecretRef | None,
         of(SecretRef, "Secret that holds the URL of a read replica.", key="url"),
         Wire("readerSecretRef"),
+    ]
+    tls: Annotated[
+        Tls | None, of(Tls, "How the external database, and its replica, are reached by TLS; verified when absent.")
     ]
     volume: Annotated[Volume, of(Volume, "Volume of the embedded MySQL.", size="5Gi"), Wire("storage")]
     resources: Annotated[
@@ -153,3 +175,8 @@ class Database:
     def embedded(self) -> bool:
         """Whether the operator runs it."""
         return self.mode == "embedded"
+
+    @property
+    def verified(self) -> bool:
+        """Whether it must prove by TLS who it is."""
+        return not self.embedded and (self.tls is None or self.tls.mode == "verified")

@@ -91,7 +91,7 @@ class Secrets:
                 await self._ensure(community, key, generate, ensured, until)
             except KubeError as error:
                 _fail(ensured, key, error)
-        for name in sorted({ref.name for ref in [*secrets_read(community), *wiring.config_maps(community)]}):
+        for name in sorted({ref.name for ref in _refs(community)}):
             key = wiring.holder(community, name)
             try:
                 seen = await self._read(community, key)
@@ -242,6 +242,10 @@ class Secrets:
             return
         if remembered is not None:
             ensured.restored.append(key)
+
+
+def _refs(community: Community) -> list[SecretRef]:
+    return [*secrets_read(community), *wiring.config_maps(community), *wiring.authorities(community)]
 
 
 def _fail(ensured: EnsuredSecrets, key: Key, error: KubeError) -> None:

@@ -42,6 +42,17 @@ BAD: dict[str, tuple[Spec, str]] = {
         {"redis": {"mode": "external", "url": "redis://a:6379/0", "secretRef": REF}},
         "spec.redis.secretRef",
     ),
+    "managed Redis with TLS": ({"redis": {"tls": {}}}, "spec.redis.tls"),
+    "embedded database with TLS": ({"database": {"tls": {"mode": "from-url"}}}, "spec.database.tls"),
+    "authorities of a server that nobody verifies": (
+        {
+            "database": {
+                **{"mode": "external", "writerSecretRef": REF},
+                "tls": {"mode": "from-url", "caBundle": {"name": "ca"}},
+            }
+        },
+        "spec.database.tls.mode",
+    ),
     "managed Redis with an address": ({"redis": {"url": "redis://a:6379/0"}}, "spec.redis.mode"),
     "Redis URL with a password": ({"redis": {"mode": "external", "url": "redis://:pw@a:6379/0"}}, "spec.redis.url"),
     "Redis URL with a port that does not exist": (
@@ -143,6 +154,10 @@ GOOD: dict[str, Spec] = {
     "everything external": {
         "redis": {"mode": "external", "url": "rediss://cache.example.com:6380/1"},
         "database": {"mode": "external", "writerSecretRef": REF, "readerSecretRef": {"name": "r", "key": "dsn"}},
+    },
+    "external and verified by authorities of its own": {
+        "redis": {"mode": "external", "url": "redis://r", "tls": {"caBundle": {"kind": "Secret", "name": "r"}}},
+        "database": {"mode": "external", "writerSecretRef": REF, "tls": {"mode": "from-url"}},
     },
     "schedules of all sorts": {"likeSync": {"schedule": "0,30 */2 1-15 jan-mar mon"}},
     "a schedule by name": {"likeSync": {"schedule": "@hourly"}},
@@ -310,9 +325,19 @@ _api = st.fixed_dictionaries(
         ),
     },
 )
+_tls = st.fixed_dictionaries(
+    {},
+    optional={
+        "mode": st.sampled_from(["verified", "from-url"]),
+        "caBundle": st.fixed_dictionaries(
+            {"name": _text}, optional={"kind": st.sampled_from(["ConfigMap", "Secret", "Pod"]), "key": _text}
+        ),
+    },
+)
 _redis = st.fixed_dictionaries(
     {},
     optional={
+        "tls": _tls,
         "mode": st.sampled_from(["managed", "external"]),
         "url": _text,
         "secretRef": _ref,
@@ -323,6 +348,7 @@ _redis = st.fixed_dictionaries(
 _database = st.fixed_dictionaries(
     {},
     optional={
+        "tls": _tls,
         "mode": st.sampled_from(["embedded", "external"]),
         "writerSecretRef": _ref,
         "readerSecretRef": _ref,

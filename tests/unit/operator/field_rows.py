@@ -66,6 +66,12 @@ EXTERNAL_DATABASE: Manifest = {"database": {"mode": "external", "writerSecretRef
 WITH_READER: Manifest = {
     "database": {"mode": "external", "writerSecretRef": {"name": "w"}, "readerSecretRef": {"name": "r"}}
 }
+BY_URL: Manifest = {"tls": {"mode": "from-url"}}
+REDIS_BY_URL: Manifest = {"redis": {**EXTERNAL_REDIS["redis"], **BY_URL}}
+DATABASE_BY_URL: Manifest = {"database": {**EXTERNAL_DATABASE["database"], **BY_URL}}
+BUNDLE: Manifest = {"tls": {"caBundle": {"name": "ca"}}}
+REDIS_BUNDLE: Manifest = {"redis": {**EXTERNAL_REDIS["redis"], **BUNDLE}}
+DATABASE_BUNDLE: Manifest = {"database": {**EXTERNAL_DATABASE["database"], **BUNDLE}}
 BUCKET: Manifest = {"storage": {"bucket": "media"}}
 KEYED: Manifest = {"storage": {"bucket": "media", "secretName": "s3"}}
 SERVED: Manifest = {"storage": {"bucket": "media", "secretName": "s3", "endpoint": "http://s3.storage.svc:7070"}}
@@ -83,6 +89,7 @@ KEDA: Manifest = {"api": {"autoscaling": {"keda": {"prometheusUrl": "http://p:90
 PRICED_CACHE: Manifest = PRICED | EXTERNAL_REDIS
 
 DATABASE_URL = "env[BAPSANG_DATABASE_URL].valueFrom.secretKeyRef"
+READER_URL = "env[BAPSANG_DATABASE_READER_URL].valueFrom.secretKeyRef"
 REDIS_URL = "env[BAPSANG_REDIS_URL]"
 
 
@@ -93,6 +100,17 @@ def _containers(path: str) -> dict[str, str]:
         BURST: f"{POD}.containers[api].{path}",
         SYNC: f"{CRON}[like-sync].{path}",
         MIGRATE: f"{POD}.containers[migrate].{path}",
+    }
+
+
+def _bundle(store: str, given: Manifest) -> dict[str, Row]:
+    """Rows of the authorities by which a store is verified."""
+    volume = f"volumes[{store}-ca]"
+    pods = dict.fromkeys((BASE, BURST, MIGRATE), f"{POD}.{volume}") | {SYNC: CRON.replace(".containers", f".{volume}")}
+    return {
+        "kind": Row("Secret", pods, given),
+        "name": Row("other", pods, given),
+        "key": Row("root.pem", {name: f"{path}.configMap.items[0].key" for name, path in pods.items()}, given),
     }
 
 
@@ -205,6 +223,8 @@ ROWS: dict[str, Row] = {
         REDIS_BY_SECRET,
     ),
     "redis.secretRef.key": Row("uri", _containers(f"{REDIS_URL}.valueFrom.secretKeyRef.key"), REDIS_BY_SECRET),
+    "redis.tls.mode": Row("verified", _containers("env[OPTIONAL_BAPSANG_REDIS_TLS_CA].value"), REDIS_BY_URL),
+    **_under("redis.tls.caBundle", _bundle("redis", REDIS_BUNDLE)),
     **_under("redis", _resources(REDIS, f"{POD}.containers[redis]")),
     "redis.image": Row("mirror.example:5000/redis@sha256:" + "a" * 64, {REDIS: f"{POD}.containers[redis].image"}),
     "redis.persistence.size": Row("2Gi", {"PersistentVolumeClaim c-redis": "spec.resources.requests.storage"}),
@@ -231,12 +251,17 @@ ROWS: dict[str, Row] = {
     "database.writerSecretRef.key": Row("uri", _containers(f"{DATABASE_URL}.key"), EXTERNAL_DATABASE),
     "database.readerSecretRef.name": Row(
         "v",
-        _api("env[BAPSANG_DATABASE_READER_URL].valueFrom.secretKeyRef.name") | {"Secret v": GONE, "Secret r": GONE},
+        _api(f"{READER_URL}.name")
+        | {MIGRATE: f"{POD}.containers[migrate].{READER_URL}.name"}
+        # The Job asks the replica, too, whether it can be verified.
+        | {"Secret v": GONE, "Secret r": GONE},
         WITH_READER,
     ),
     "database.readerSecretRef.key": Row(
-        "uri", _api("env[BAPSANG_DATABASE_READER_URL].valueFrom.secretKeyRef.key"), WITH_READER
+        "uri", _api(f"{READER_URL}.key") | {MIGRATE: f"{POD}.containers[migrate].{READER_URL}.key"}, WITH_READER
     ),
+    "database.tls.mode": Row("verified", _containers("env[OPTIONAL_BAPSANG_DATABASE_TLS_CA].value"), DATABASE_BY_URL),
+    **_under("database.tls.caBundle", _bundle("database", DATABASE_BUNDLE)),
     "database.image": Row("mirror.example/mysql:9.7.1", {MYSQL: f"{POD}.containers[mysql].image"}),
     "database.storage.size": Row("9Gi", {"PersistentVolumeClaim c-mysql": "spec.resources.requests.storage"}),
     "database.storage.storageClassName": Row("fast", {"PersistentVolumeClaim c-mysql": "spec.storageClassName"}),

@@ -223,12 +223,16 @@ class Generator:
         found: Manifest = self._object(SPEC, chance=0.6)
         # Both modes of the stores in half of the cases each: rules between fields refuse nearly all else.
         if self._random.random() < 0.5:
-            found["redis"] = {**self._some(found, "redis", "resources"), "mode": "external", **self._one_address()}
+            found["redis"] = {
+                **self._some(found, "redis", "resources", "tls"),
+                "mode": "external",
+                **self._one_address(),
+            }
         else:
             found["redis"] = self._some(found, "redis", "resources", "persistence")
         if self._random.random() < 0.5:
             refs = {"writerSecretRef": self._of("database.writerSecretRef"), "mode": "external"}
-            found["database"] = {**self._some(found, "database", "resources", "readerSecretRef"), **refs}
+            found["database"] = {**self._some(found, "database", "resources", "readerSecretRef", "tls"), **refs}
         else:
             found["database"] = self._some(found, "database", "resources", "storage")
         return found

@@ -35,6 +35,10 @@ STORAGE: dict[str, Any] = {"bucket": "media", "endpoint": "http://s3.storage.svc
 SHAPES: dict[str, dict[str, Any]] = {
     "all defaults": {},
     "everything external": EXTERNAL,
+    "own authorities": {
+        "redis": {**EXTERNAL["redis"], "tls": {"caBundle": {"name": "trusted"}}},
+        "database": {**EXTERNAL["database"], "tls": {"caBundle": {"kind": "Secret", "name": "db", "key": "ca"}}},
+    },
     "no host": {"host": None},
     "with storage": {"storage": STORAGE},
     "head room": {"api": {"burst": {"headroom": 3, "resources": {"requests": {"cpu": "700m"}}}}},
@@ -78,7 +82,7 @@ def test_every_pod_meets_the_restricted_level(shape: str) -> None:
         assert spec["securityContext"]["runAsUser"] > 0
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert {"hostNetwork", "hostPID", "hostIPC"}.isdisjoint(spec)
-        allowed = {"emptyDir", "secret", "persistentVolumeClaim"}
+        allowed = {"emptyDir", "secret", "configMap", "persistentVolumeClaim"}
         assert all(set(volume) - {"name"} <= allowed for volume in spec["volumes"])
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
             assert container["securityContext"] == {
