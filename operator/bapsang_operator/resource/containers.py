@@ -138,7 +138,7 @@ def container(own: tuple[str, ...], folders: tuple[str, ...], **more: Schema) ->
             "envFrom": array("Variables from Secrets and ConfigMaps.", 8, _ENV_FROM),
             "volumeMounts": array("Mounted volumes.", 16, _MOUNT, key="mountPath"),
             "resources": _RESOURCES,
-            "ports": array("Ports; of additional containers only.", 8, _PORT),
+            "ports": array("Ports; of additional containers only.", 8, _PORT, key="containerPort protocol"),
             "securityContext": obj(
                 "Of additional containers only; they get no privilege and no capability.",
                 {

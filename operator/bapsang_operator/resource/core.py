@@ -98,7 +98,8 @@ def _array(schema: Schema, value: list[Any], path: str) -> list[Violation]:
         found += _structural(schema["items"], item, f"{path}[{index}]")
     keys = schema.get("x-kubernetes-list-map-keys", ())
     if keys and not found:
-        seen = [tuple(item.get(key) for key in keys) for item in value]
+        defaults = {key: schema["items"]["properties"][key].get("default") for key in keys}
+        seen = [tuple(item.get(key, default) for key, default in defaults.items()) for item in value]
         found += [
             Violation(f"{path}[{index}]", "duplicates an earlier item")
             for index, identity in enumerate(seen)

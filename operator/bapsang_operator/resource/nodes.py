@@ -67,8 +67,8 @@ def choice(description: str, values: list[str], **more: Any) -> Schema:
 
 
 def array(description: str, max_items: int, items: Schema, *, key: str = "", **more: Any) -> Schema:
-    """Return the schema of a list of at most `max_items`; with `key`, the items are told apart by that field."""
-    by_key = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]} if key else {}
+    """Return the schema of a list of at most `max_items`; with `key`, the items are told apart by these fields."""
+    by_key = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": key.split()} if key else {}
     return {"type": "array", "description": description, "maxItems": max_items, **by_key, "items": items, **more}
 
 

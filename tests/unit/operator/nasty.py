@@ -275,7 +275,8 @@ class Generator:
                 count = chance.choice((0, 1, 1, 2, 3))
                 found = [self._value(node["items"]) for _ in range(count)]
                 keys = node.get("x-kubernetes-list-map-keys", ())
-                unique = {tuple(item[key] for key in keys): item for item in found} if keys else {}
+                default = {key: node["items"]["properties"][key].get("default") for key in keys}
+                unique = {tuple(item.get(key, default[key]) for key in keys): item for item in found}
                 return list(unique.values()) if keys else found
         return self._map(node) if "properties" not in node else self._object(node, chance=0.5)
 

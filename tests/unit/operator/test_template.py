@@ -110,6 +110,12 @@ REFUSED: dict[str, tuple[Manifest, str]] = {
         {"redis": {"podTemplate": {"metadata": {"annotations": {"bapsang.dev/secrets-checksum": "x"}}}}},
         "redis.podTemplate.metadata.annotations",
     ),
+    "port twice": (
+        _api(
+            containers=[{"name": "x", "image": "a", "ports": [{"containerPort": 1}, {"containerPort": 1, "name": "b"}]}]
+        ),
+        "api.podTemplate.spec.containers[0].ports[1]",
+    ),
     "volume of the host": (_api(volumes=[{"name": "v", "hostPath": {"path": "/"}}]), "api.podTemplate.spec.volumes[0]"),
     "volume of the operator": (
         {"redis": {"podTemplate": {"spec": {"volumes": [{"name": "data", "emptyDir": {}}]}}}},
