@@ -55,6 +55,15 @@ def test_scaled_object_counts_what_base_pods_leave_and_behaves_like_the_one_by_c
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (by_cpu["minReplicas"], by_cpu["maxReplicas"])
 
 
+@pytest.mark.parametrize("way", ["scaleUp", "scaleDown"])
+def test_pace_of_the_spec_reaches_either_autoscaler(way: str) -> None:
+    paced = {"api": {"autoscaling": {f"{way}Seconds": 77}}}
+    by_cpu = autoscale.autoscaler(community(**paced), has_keda=False).manifest["spec"]["behavior"]
+    assert by_cpu[way]["stabilizationWindowSeconds"] == 77
+    spec = autoscale.autoscaler(community(**merged(KEDA, paced)), has_keda=True).manifest["spec"]
+    assert spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"] == by_cpu
+
+
 def test_keda_leaves_a_community_that_sleeps_alone() -> None:
     assert scaled(hibernate=True)["metadata"]["annotations"] == {autoscale.PAUSED: "0"}
     assert "annotations" not in scaled()["metadata"]
