@@ -212,8 +212,13 @@ class Autoscaling:
         integer("CPU in percent of the request that is aimed at.", 10, 95, default=60),
         Wire("targetCPUUtilization"),
     ]
-    scale_up_seconds: Annotated[int, integer("Seconds of high load before pods are added.", 0, 3600, default=0)]
-    scale_down_seconds: Annotated[int, integer("Seconds of low load before pods are removed.", 0, 3600, default=300)]
+    scale_up_seconds: Annotated[
+        int, integer("Seconds of high load before pods are added (`stabilizationWindowSeconds`).", 0, 3600, default=0)
+    ]
+    scale_down_seconds: Annotated[
+        int,
+        integer("Seconds of low load before pods are removed (`stabilizationWindowSeconds`).", 0, 3600, default=300),
+    ]
     keda: Keda | None
 
 
