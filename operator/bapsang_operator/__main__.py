@@ -27,6 +27,7 @@ from bapsang_operator.informer import health
 from bapsang_operator.informer.health import Health
 from bapsang_operator.informer.queue import WorkQueue
 from bapsang_operator.informer.resync import close_gaps, resync
+from bapsang_operator.informer.routes import NO_RIGHTS, Routes
 from bapsang_operator.informer.scopes import Scopes
 from bapsang_operator.informer.store import CommunityKey, Store
 from bapsang_operator.informer.watch import Watches, install_signal_handlers, registry
@@ -88,12 +89,20 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
         lease = Lease(kube, gate, settings.namespace, identity, timing, fence.clock)
         # Slightly less than the interval, so that each resync really reads the Secrets again.
         secrets = Secrets(kube, clock, settings.resync_seconds * 0.75)
-        reconciler = Reconciler(
-            kube, store, secrets, metrics, queue.add_after, has_keda=settings.keda, sees_all=not namespaces
-        )
         # The watches run while another process leads, too: taking over then needs no listing.
         watches = Watches(registry(access, identity, signs.trace(), store, queue.add_after), stop)
         scopes = Scopes(kube, store, watches, signs, namespaces)
+        routes = Routes(kube, store, scopes.all, queue.add, settings.resync_seconds)
+        reconciler = Reconciler(
+            kube,
+            store,
+            secrets,
+            metrics,
+            queue.add_after,
+            has_keda=settings.keda,
+            outlook=routes.outlook if settings.gateway else lambda _namespace: NO_RIGHTS,
+            sees_all=not namespaces,
+        )
 
         async def lead() -> None:
             await lease.acquire()
@@ -104,6 +113,8 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
         async def work() -> None:
             await leading.wait()
             await scopes.are_tried.wait()
+            if settings.gateway:
+                await routes.are_tried.wait()
             await queue.work(reconciler)
 
         def refresh() -> None:
@@ -132,6 +143,7 @@ async def run(settings: Config, access: Credentials, namespaces: Sequence[str]) 
             "gaps": close_gaps(kube, store, signs.listed_again, queue.add),
             "event loop": signs.measure(),
             **{f"scope {scope or 'cluster'}": scopes.follow(scope) for scope in scopes.all},
+            **{f"routes {scope or 'cluster'}": routes.follow(scope) for scope in scopes.all if settings.gateway},
             **{f"worker {number}": work() for number in range(settings.workers)},
         }
         told = asyncio.create_task(stop.wait())

@@ -23,7 +23,7 @@ class Config:
     `workers`: how many Communities are reconciled at the same time. `namespace`: where the Lease is.
     `lease_seconds`: another process takes over when it has seen no renewal for this long; `lease_renew_seconds`: the
     holder stops writing when it could not renew for this long; `lease_retry_seconds`: how often it renews.
-    `keda`: whether the process has rights on KEDA's ScaledObjects.
+    `keda`, `gateway`: whether the process has rights on KEDA's ScaledObjects, on the Gateway API's HTTPRoutes.
     """
 
     admin_port: int = 9000
@@ -35,6 +35,7 @@ class Config:
     lease_renew_seconds: int = 10
     lease_retry_seconds: int = 2
     keda: bool = False
+    gateway: bool = False
 
     @property
     def write_seconds(self) -> float:
@@ -79,10 +80,11 @@ def _set(config: Config, variable: str, field: str, text: str) -> Config:
         if _NAMESPACE.fullmatch(text) is None:
             raise ConfigError(f"{variable} is {text!r}; set it to the name of the operator's namespace")
         return replace(config, namespace=text)
-    if field == "keda":
+    if field in ("keda", "gateway"):
         if text not in ("true", "false"):
             raise ConfigError(f"{variable} is {text!r}; set it to true or false")
-        return replace(config, keda=text == "true")
+        is_on = text == "true"
+        return replace(config, keda=is_on) if field == "keda" else replace(config, gateway=is_on)
     low, high = _RANGES[field]
     if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
         raise ConfigError(f"{variable} is {text!r}; set it to a whole number from {low} to {high}")

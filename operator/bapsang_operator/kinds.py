@@ -54,6 +54,10 @@ NODE: Final = Kind("Node", "", "v1", "nodes")
 #: KEDA's, which may be absent: applied and read by name where the spec asks for it, never watched.
 SCALED_OBJECT: Final = Kind("ScaledObject", "keda.sh", "v1alpha1", "scaledobjects", deletable=True)
 
+#: The Gateway API's, which may be absent: followed apart from the watches (`informer/routes.py`), which need every kind. Whoever made
+#: them, as Ingresses.
+HTTP_ROUTE: Final = Kind("HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes", deletable=True, everybodys=True)
+
 #: Kinds that the operator applies, in the order in which they are applied.
 CHILDREN: Final = (
     Kind("ServiceAccount", "", "v1", "serviceaccounts"),
@@ -73,9 +77,12 @@ CHILDREN: Final = (
 #: Kinds that scale the burst tier; of one Community, one of them at a time.
 AUTOSCALERS: Final = frozenset({"HorizontalPodAutoscaler", SCALED_OBJECT.name})
 
+#: Kinds by which users come in from outside; whoever has one for a host, has the host.
+WAYS_IN: Final = frozenset({"Ingress", HTTP_ROUTE.name})
+
 #: Kinds that are watched beside Communities: the children, and their pods for why they do not run.
 WATCHED: Final = (*CHILDREN, POD)
 
 BY_NAME: Final = {
-    kind.name: kind for kind in (COMMUNITY, CONFIG_MAP, SECRET, EVENT, POD, LEASE, SCALED_OBJECT, *CHILDREN)
+    kind.name: kind for kind in (COMMUNITY, CONFIG_MAP, SECRET, EVENT, POD, LEASE, SCALED_OBJECT, HTTP_ROUTE, *CHILDREN)
 }

@@ -141,6 +141,8 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     INTERNAL_ERROR = "InternalError"
     HOST_TAKEN = "HostTaken"
+    GATEWAY_API_MISSING = "GatewayApiMissing"
+    ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, no secret
     SECRET_INVALID = "SecretInvalid"  # noqa: S105 - a reason, no secret
     FOREIGN_OBJECT = "ForeignObject"
@@ -219,7 +221,8 @@ class EventReason(StrEnum):
 
 
 def api(community: str) -> str:
-    """Name of the Service, Ingress, ServiceAccount and NetworkPolicy of the API, and of the PodDisruptionBudget of base."""
+    """Name of the Service, Ingress, HTTPRoute, ServiceAccount and NetworkPolicy of the API, and of the PodDisruptionBudget
+    of base."""
     return f"{community}-api"
 
 

@@ -14,17 +14,25 @@ from bapsang_operator.build import (
     mysql,
     network,
     redis,
+    route,
     wiring,
 )
 from bapsang_operator.build.child import Child
 from bapsang_operator.resource import Community, SecretRef
 
 
-def children(community: Community, digests: wiring.Digests, *, claim: str = "", has_keda: bool = False) -> list[Child]:
+def children(
+    community: Community,
+    digests: wiring.Digests,
+    *,
+    claim: str = "",
+    has_keda: bool = False,
+    has_routes: bool = False,
+) -> list[Child]:
     """Return every child the Community should have now, Secrets aside, in the order of application.
 
     `claim`: uid of the embedded MySQL's volume claim, empty where there is none. `has_keda`: whether ScaledObjects can
-    be made, for a Community that asks for one.
+    be made, for a Community that asks for one; `has_routes`: the same of HTTPRoutes.
     """
     found = [api.service_account(community), *network.policies(community)]
     if community.redis.managed:
@@ -44,8 +52,10 @@ def children(community: Community, digests: wiring.Digests, *, claim: str = "", 
         found.append(headroom.headroom(community, community.api.burst.headroom))
     if community.storage is not None:
         found.append(collector.image_collector(community, digests))
-    if community.host is not None:
+    if community.host is not None and community.has_ingress:
         found.append(ingress.ingress(community, community.host))
+    if community.host is not None and community.gateway is not None and has_routes:
+        found.append(route.route(community, community.host, community.gateway))
     return found
 
 

@@ -14,6 +14,8 @@ from bapsang_operator.resource import Community, Resources, SecretRef
 
 #: The one container of a pod whose load the autoscaler counts.
 CONTAINER = "api"
+#: Port of the Service, called `http`.
+SERVICE_PORT = 80
 #: Seconds at the end of the drain in which the process knows of it: readiness fails and answers close their connections.
 CLOSING_SECONDS = 5
 
@@ -71,7 +73,7 @@ def service(community: Community) -> Child:
             "spec": {
                 "type": "ClusterIP",
                 "selector": meta.selector(community, Component.API),
-                "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
+                "ports": [{"name": "http", "port": SERVICE_PORT, "protocol": "TCP", "targetPort": "http"}],
             },
         }
     )

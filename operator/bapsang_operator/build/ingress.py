@@ -41,7 +41,7 @@ def needs_address(community: Community) -> bool:
 def seconds_until_silent(community: Community) -> int:
     """Return for how many seconds after its deletion began the load balancer may send to a pod; 0 where the annotations of
     the ingress say nothing about that."""
-    if community.host is None or not _is_alb(community):
+    if not community.has_ingress or not _is_alb(community):
         return 0
     pairs = (pair.partition("=") for pair in community.ingress.annotations.get(ATTRIBUTES, "").split(","))
     attributes = {name.strip(): value.strip() for name, _, value in pairs}

@@ -42,7 +42,7 @@ def _diff(cluster: Cluster, chosen: argparse.Namespace) -> int:
     has_keda = any(key.kind == SCALED_OBJECT.name for key in live)
     claim = progress.claim_uid(community, live)
     digests = cluster.digests({name: wiring.holder(community, name) for name in read})
-    children = build.children(community, digests, claim=claim, has_keda=has_keda)
+    children = build.children(community, digests, claim=claim, has_keda=has_keda, has_routes=True)
     text = view.differences(children, live)
     sys.stdout.write(text or "No difference.\n")
     return 1 if text else 0

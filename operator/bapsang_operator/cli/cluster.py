@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from bapsang_operator import names
 from bapsang_operator.build import wiring
-from bapsang_operator.kinds import BY_NAME, SCALED_OBJECT, WATCHED, Kind
+from bapsang_operator.kinds import BY_NAME, HTTP_ROUTE, SCALED_OBJECT, WATCHED, Kind
 from bapsang_operator.manifest import Key, Manifest, key_of
 
 #: Whatever a request to the apiserver may end with.
@@ -45,9 +45,10 @@ class Cluster:
         found: dict[Key, Manifest] = {}
         for kind in WATCHED:
             found |= self._labelled(kind, community)
-        # Not every cluster has KEDA, nor everybody rights on what it brings.
-        with contextlib.suppress(ResourceNotFoundError, ForbiddenError):
-            found |= self._labelled(SCALED_OBJECT, community)
+        # Not every cluster has KEDA or the Gateway API, nor everybody rights on what they bring.
+        for kind in (SCALED_OBJECT, HTTP_ROUTE):
+            with contextlib.suppress(ResourceNotFoundError, ForbiddenError):
+                found |= self._labelled(kind, community)
         return found
 
     def _labelled(self, kind: Kind, community: str) -> dict[Key, Manifest]:

@@ -82,6 +82,20 @@ class Kube:
                 return int(page["metadata"]["resourceVersion"]), found
             params["continue"] = page["metadata"]["continue"]
 
+    async def changes(
+        self, kind: Kind, namespace: str | None, version: int, seconds: int, silence: float
+    ) -> AsyncIterator[tuple[str, Manifest]]:
+        """Yield what happens to the objects of a kind after a version, as the events of a watch, until the apiserver ends
+        it after `seconds`. Raises KubeError, also after `silence` seconds without an event."""
+        params = {"watch": "true", "resourceVersion": str(version), "allowWatchBookmarks": "true"}
+        params |= {"timeoutSeconds": str(seconds)} | ({"labelSelector": kind.selector} if kind.selector else {})
+        async for event in self._request.lines(kind, kind.path(namespace), params, silence):
+            what, found = event.get("type"), event.get("object")
+            if what not in {"ADDED", "MODIFIED", "DELETED", "BOOKMARK"} or not isinstance(found, dict):
+                raise KubeError(0, "WatchEnded", f"the watch of {kind.plural} ended with {str(event)[:200]}")
+            if what != "BOOKMARK":
+                yield what, {**found, "apiVersion": kind.api_version, "kind": kind.name}
+
     async def apply(self, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         """Create or change an object by server-side apply and return it as it is now; `dry_run`: as it would be."""
         key = key_of(manifest)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -32,6 +33,32 @@ class Transport:
         self._metrics = metrics
         self._fence = fence
         self._write_seconds = write_seconds
+
+    async def lines(self, kind: Kind, path: str, params: dict[str, str], silence: float) -> AsyncIterator[Manifest]:
+        """Yield the JSON objects of an answer that goes on, one a line, until it ends. Raises KubeError, also after
+        `silence` seconds without a byte."""
+        code = "none"
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=silence)
+        try:
+            async with self._session.request(
+                "GET", URL(self._server + path, encoded=True), params=params, timeout=timeout
+            ) as response:
+                code = str(response.status)
+                if response.status >= 400:
+                    text = (await response.read()).decode(errors="replace")
+                    raise refused(response.status, "", _decode(text) or {}, text)
+                rest = b""
+                async for chunk in response.content.iter_any():
+                    *whole, rest = (rest + chunk).split(b"\n")
+                    for line in whole:
+                        found = _decode(line.decode(errors="replace"))
+                        if found is None:
+                            raise KubeError(0, "BadAnswer", f"GET {path}: a line of the watch is no JSON object")
+                        yield found
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+            raise KubeError(0, "NoAnswer", f"GET {path}: the watch was lost ({error!r})") from error
+        finally:
+            self._metrics.requests.labels("watch", kind.name, code).inc()
 
     async def __call__(
         self,

@@ -28,7 +28,8 @@ def compute(observed: Observation, old: Manifest, cost: Costing | None) -> dict[
     spec.estate."""
     community, progress, problems = observed.community, observed.progress, observed.problems
     stopping = progressing.stopping(problems)
-    is_host_taken = any(problem.reason is Reason.HOST_TAKEN for problem in problems)
+    reasons = {problem.reason for problem in problems}
+    is_host_taken = Reason.HOST_TAKEN in reasons
     rollout = progressing.condition(
         community,
         progress,
@@ -39,7 +40,12 @@ def compute(observed: Observation, old: Manifest, cost: Costing | None) -> dict[
     )
     found: dict[ConditionType, Condition | None] = {
         ConditionType.READY: ready.condition(
-            community, progress, has_served="image" in old, is_host_taken=is_host_taken
+            community,
+            progress,
+            observed.parents,
+            has_served="image" in old,
+            is_host_taken=is_host_taken,
+            is_route_missing=Reason.GATEWAY_API_MISSING in reasons,
         ),
         ConditionType.PROGRESSING: rollout,
         ConditionType.DEGRADED: degraded.condition(

@@ -10,10 +10,10 @@ from bapsang_operator.conditions.observation import Observation
 from bapsang_operator.controller.state import Inputs, Written
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.planning import prewarm
+from bapsang_operator.planning import prewarm, route
 from bapsang_operator.planning.plan import Plan
 from bapsang_operator.problem import Problem, ranked
-from bapsang_operator.problems import autoscaler, prerequisites, runs, spot, workloads
+from bapsang_operator.problems import autoscaler, gateway, prerequisites, runs, spot, workloads
 from bapsang_operator.resource import Community
 
 
@@ -51,8 +51,10 @@ def observe(
     found += [*prerequisites.of_drain(community), *spot.of_notice(community)]
     found += prerequisites.of_windows(prewarm.unusable(community, now))
     found += runs.failures(community, live)
+    parents = route.parents(community, children, live)
+    found += gateway.refusals(community, parents)
     windows = prewarm.openings(community, now)
-    return Observation(community, rollout, written.plan, ranked(found), last, windows, sees_all)
+    return Observation(community, rollout, written.plan, ranked(found), last, windows, sees_all, parents)
 
 
 def is_settled(community: Community, planned: Plan, live: dict[Key, Manifest]) -> bool:

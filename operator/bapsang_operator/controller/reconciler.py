@@ -18,15 +18,17 @@ from bapsang_operator.controller import observation
 from bapsang_operator.controller.executor import LONGEST_PAUSE, Executor, Outcome
 from bapsang_operator.controller.reporter import Reporter
 from bapsang_operator.controller.state import Basis, Inputs, Written
+from bapsang_operator.informer.routes import NO_RIGHTS, Outlook
 from bapsang_operator.informer.store import CommunityKey, Store
+from bapsang_operator.kinds import WAYS_IN
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.metrics import Metrics
 from bapsang_operator.names import EventReason, Reason
-from bapsang_operator.planning import plan, prewarm, progress
+from bapsang_operator.planning import plan, prewarm, progress, route
 from bapsang_operator.planning.progress import Live
 from bapsang_operator.planning.volumes import fitted
 from bapsang_operator.problem import Problem
-from bapsang_operator.problems import failures, host, spot
+from bapsang_operator.problems import failures, gateway, host, spot
 from bapsang_operator.resource import Community, parse, validate
 from bapsang_operator.unwatched import refused_pods, scaled_object
 from bapsang_operator.unwatched.autoscaler_conflicts import AutoscalerConflicts
@@ -61,6 +63,7 @@ class Reconciler:
         now: Callable[[], datetime] = _now,
         *,
         has_keda: bool = False,
+        outlook: Callable[[str], Outlook] = lambda _namespace: NO_RIGHTS,
         sees_all: bool = True,
     ) -> None:
         self._kube = kube
@@ -70,6 +73,7 @@ class Reconciler:
         self._later = later
         self._now = now
         self._has_keda = has_keda
+        self._outlook = outlook
         self._sees_all = sees_all
         self._executor = Executor(kube, store, metrics)
         self._nodes = Nodes(kube, now)
@@ -168,14 +172,20 @@ class Reconciler:
         elif keda.is_read:
             self._store.gone(keda.key)
         holder = self._store.hosts.holder(community)
-        basis = Basis(revision, secrets, keda.obstacle, self._now().date(), holder)
-        return Inputs(key, resource, community, secrets, keda, holder, basis)
+        outlook = self._outlook(community.namespace)
+        basis = Basis(revision, secrets, keda.obstacle, self._now().date(), holder, outlook)
+        return Inputs(key, resource, community, secrets, keda, holder, outlook, basis)
 
     async def _desired(self, inputs: Inputs, live: Live) -> tuple[list[Child], list[Problem]]:
         """Return the children that the Community should have now, and what of its spec they cannot follow."""
         community, keda = inputs.community, inputs.keda
-        claim, has_keda = progress.claim_uid(community, live), not keda.obstacle
-        children = build.children(community, inputs.secrets.digests, claim=claim, has_keda=has_keda)
+        children = build.children(
+            community,
+            inputs.secrets.digests,
+            claim=progress.claim_uid(community, live),
+            has_keda=not keda.obstacle,
+            has_routes=not inputs.outlook.lacking,
+        )
         children, problems = fitted(community, children, live)
         children = await with_class(self._kube, community, children, live)
         if keda.failure is not None and keda.key not in live:
@@ -185,9 +195,9 @@ class Reconciler:
             extra = {"community": str(community), "host": community.host, "by": inputs.holder.whose}
             _log.warning("host taken", extra=extra)
             children = self._store.hosts.give_way(community, children)
-        if self._store.awaited:
+        if self._store.awaited or inputs.outlook.unread:
             # The host may be served from a namespace of which nothing is known yet: what is live stays as it is.
-            children = [_waiting(child) if child.key.kind == "Ingress" else child for child in children]
+            children = [_waiting(child) if child.key.kind in WAYS_IN else child for child in children]
         self._store.remember(children)
         return children, problems
 
@@ -196,7 +206,8 @@ class Reconciler:
         community, key = inputs.community, inputs.key
         lost = self._store.take_lost(key)
         rollout = progress.observe(community, children, live)
-        planned = plan.make(community, children, live, rollout, self._store.applied, self._store.baselines)
+        spared = route.spared(community, live) if inputs.holder is None else frozenset()
+        planned = plan.make(community, children, live, rollout, self._store.applied, self._store.baselines, spared)
         outcome = await self._executor.run(community, planned, lost) if community.paused is None else Outcome()
         planned.foreign += outcome.foreign
         planned.terminating += [*outcome.terminating, *inputs.secrets.terminating]
@@ -206,12 +217,13 @@ class Reconciler:
         return Written(planned, outcome, rollout, live)
 
     async def _read_problems(self, inputs: Inputs, written: Written, podless: list[Manifest]) -> list[Problem]:
-        """Return what is wrong beyond the children: with KEDA, the host, nodes, Events and other autoscalers."""
+        """Return what is wrong beyond the children: with KEDA, HTTPRoutes, the host, nodes, Events and other autoscalers."""
         community, now = inputs.community, self._now()
         found = inputs.keda.problems(community)
+        found += gateway.missing(community, inputs.outlook.lacking)
         if inputs.holder is not None:
             found.append(host.problem(community, inputs.holder))
-        found += [host.uncompared(child.key) for child in written.plan.held if child.key.kind == "Ingress"]
+        found += [host.uncompared(child.key) for child in written.plan.held if child.key.kind in WAYS_IN]
         if self._sees_all:  # nodes belong to no namespace: an operator of some namespaces may not read them
             staying = spot.must_stay(written.live.values())
             found += spot.of_nodes(community, staying, await self._nodes.labels(staying))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bapsang_operator.controller.executor import Outcome
+from bapsang_operator.informer.routes import Outlook
 from bapsang_operator.informer.store import CommunityKey
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.planning.hosts import Claim
@@ -26,11 +27,13 @@ class Basis:
     obstacle: str
     day: date
     holder: Claim | None
+    outlook: Outlook
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a pass has read. `holder`: who keeps the Community from its host; None when it may have it."""
+    """What a pass has read. `holder`: who keeps the Community from its host; None when it may have it. `outlook`:
+    whether HTTPRoutes can be made."""
 
     key: CommunityKey
     resource: Manifest
@@ -38,6 +41,7 @@ class Inputs:
     secrets: EnsuredSecrets
     keda: ScaledObject
     holder: Claim | None
+    outlook: Outlook
     basis: Basis
 
     @property

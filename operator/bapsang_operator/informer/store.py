@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from bapsang_operator import names
 from bapsang_operator.build.child import Child
+from bapsang_operator.kinds import WAYS_IN
 from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.planning import drift, fields
 from bapsang_operator.planning.hosts import Hosts
@@ -35,7 +36,7 @@ def _version(resource: Manifest) -> int:
 
 def slim(resource: Manifest) -> Manifest:
     """Return what the operator reads of an object; of pods, which are many, only their condition and node, and of
-    Ingresses of no Community, only that they are there."""
+    Ingresses and HTTPRoutes of no Community, only that they are there."""
     metadata = {key: value for key, value in resource["metadata"].items() if key != "managedFields"}
     if community_of(resource) is None:
         return {"kind": resource["kind"], "metadata": {key: metadata[key] for key in _IDENTITY}}
@@ -180,10 +181,10 @@ class Store:
                 self._objects[child.key] = self._without_record(child.key, known)
 
     def leave(self, scope: str | None) -> None:
-        """Forget a scope that cannot be looked at any more, all but its Ingresses: what runs there may serve its host still,
-        and nobody else gets that because we do not see it. What only waited for a host holds up nobody."""
+        """Forget a scope that cannot be looked at any more, all but its Ingresses and HTTPRoutes: what runs there may serve
+        its host still, and nobody else gets that because we do not see it. What only waited for a host holds up nobody."""
         self.listed.discard(scope)
-        for key in [key for key in self._objects if scope in (None, key.namespace) and key.kind != "Ingress"]:
+        for key in [key for key in self._objects if scope in (None, key.namespace) and key.kind not in WAYS_IN]:
             self.drop(self._objects[key])
 
     def revision(self, community: CommunityKey) -> int:

@@ -64,7 +64,7 @@ def preview(resource: dict[str, Any]) -> Preview:
     dropped: list[str] = []
     found = admitted(resource, dropped)
     community = parse(found)
-    children = [child.manifest for child in build.children(community, _AllSecrets(), has_keda=True)]
+    children = [child.manifest for child in build.children(community, _AllSecrets(), has_keda=True, has_routes=True)]
     children += [
         secret.manifest(community, name, dict.fromkeys(keys, "")) for name, keys in secret.keys(community).items()
     ]

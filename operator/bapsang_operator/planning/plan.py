@@ -6,7 +6,7 @@ nothing; tests hold both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from typing import Final
@@ -142,10 +142,11 @@ def make(
     progress: Progress,
     applied: Mapping[Key, Manifest],
     baselines: Mapping[Key, drift.Baseline] | None = None,
+    spared: Collection[Key] = (),
 ) -> Plan:
     """Return the plan. `applied` holds what was applied last: while a change must wait, edits by hand are undone to
     that, so that a failed migration does not leave the running version unguarded. `baselines` hold what webhooks made
-    of it, which is left as it is."""
+    of it, which is left as it is. `spared` objects stay although they are not wanted any more."""
     plan = Plan()
     for child in children:
         _consider(plan, community, child, live, progress, applied, (baselines or {}).get(child.key))
@@ -156,7 +157,10 @@ def make(
     plan.deletes = [
         found
         for key, found in live.items()
-        if key not in wanted and key.name not in awaited and _is_orphan(community, key, found, progress)
+        if key not in wanted
+        and key not in spared
+        and key.name not in awaited
+        and _is_orphan(community, key, found, progress)
     ]
     plan.scales = _scales(community, live)
     applied_now = {key_of(apply.manifest) for apply in plan.applies}

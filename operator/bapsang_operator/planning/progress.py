@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -53,7 +53,8 @@ class Progress:
     """What the live objects show. `database_ready` and `redis_ready` are None where an external one is not observed.
 
     `floor`: the fewest burst pods that the live autoscaler allows; None when there is none.
-    `addressed`: whether the live Ingress has an address; None when there is to be no Ingress.
+    `addressed`: whether the live Ingress has an address; None when there is to be no Ingress, and none waits for the
+    HTTPRoute that takes its place.
     `unrolled`: the StatefulSets whose pod does not run, or has never been ready with, what was applied last.
     `job`: name of the migration Job. `migrated`: the database has what the image needs; also while the Job of an
     operator before this one vouches for it.
@@ -107,14 +108,14 @@ def observe(community: Community, children: list[Child], live: Live) -> Progress
         base=tier(names.api_base(community.name)),
         burst=tier(names.api_burst(community.name)),
         floor=_floor(community, live),
-        addressed=_addressed(wanted, live),
+        addressed=_addressed(community, wanted, live),
         unrolled=tuple(key for key in wanted if key.kind == "StatefulSet" and not _is_rolled_out(live.get(key))),
     )
 
 
-def _addressed(wanted: Iterable[Key], live: Live) -> bool | None:
-    key = next((key for key in wanted if key.kind == "Ingress"), None)
-    if key is None:
+def _addressed(community: Community, wanted: Collection[Key], live: Live) -> bool | None:
+    key = Key("Ingress", community.namespace, names.api(community.name))
+    if key not in wanted and (community.gateway is None or key not in live):
         return None
     return bool(live.get(key, {}).get("status", {}).get("loadBalancer", {}).get("ingress"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bapsang_operator.kinds import HTTP_ROUTE
 from bapsang_operator.manifest import Key
 from bapsang_operator.names import Reason
 from bapsang_operator.planning.hosts import Claim
@@ -17,14 +18,15 @@ def problem(community: Community, holder: Claim) -> Problem:
     whose = f'{key.kind} "{key.name}"'
     if key.namespace != community.namespace:
         whose = f"another namespace ({key.kind}; the operator's log names it)"
+    wanted = "Ingress" if community.gateway is None else HTTP_ROUTE.name
     return Problem(
         Reason.HOST_TAKEN,
-        f'spec.host "{community.host}" is taken by {whose}. This one gets no Ingress for it before that one is gone or '
+        f'spec.host "{community.host}" is taken by {whose}. This one gets no {wanted} for it before that one is gone or '
         "has another host. Set another host here or there.",
     )
 
 
 def uncompared(key: Key) -> Problem:
-    """Return the problem of an Ingress that waits until the hosts of all watched namespaces are known."""
+    """Return the problem of an Ingress or HTTPRoute that waits until the hosts of all watched namespaces are known."""
     text = "not every watched namespace could be listed yet, so its host was not compared with theirs"
     return of_failure(key, text)

@@ -6,6 +6,7 @@ from bapsang_operator.resource.community import SPEC, Community, parse, validate
 from bapsang_operator.resource.core import Violation
 from bapsang_operator.resource.crd import custom_resource_definition
 from bapsang_operator.resource.estate import Budget, Estate
+from bapsang_operator.resource.gateway import Gateway, ParentRef
 from bapsang_operator.resource.scaling import Window
 from bapsang_operator.resource.shared import CaBundle, Resources, SecretRef, Volume
 from bapsang_operator.resource.status import STATUS
@@ -17,7 +18,9 @@ __all__ = [
     "CaBundle",
     "Community",
     "Estate",
+    "Gateway",
     "Keda",
+    "ParentRef",
     "Resources",
     "SecretRef",
     "Spot",

@@ -15,6 +15,7 @@ from bapsang_operator.resource.api import Api
 from bapsang_operator.resource.core import Violation, rule
 from bapsang_operator.resource.declare import Wire, arguments, node_of, of, validations
 from bapsang_operator.resource.estate import Budget, Estate
+from bapsang_operator.resource.gateway import Gateway
 from bapsang_operator.resource.network import NetworkPolicy
 from bapsang_operator.resource.nodes import (
     HOST_PATTERN,
@@ -123,7 +124,7 @@ class Spec:
     host: Annotated[
         str | None,
         text(
-            "DNS name under which users reach the community. Without it there is no Ingress.",
+            "DNS name under which users reach the community. Without it there is neither Ingress nor HTTPRoute.",
             253,
             **rules(matches(HOST_PATTERN, "must be a DNS name in lower case, such as community.example.com")),
         ),
@@ -137,6 +138,7 @@ class Spec:
         ),
     ]
     ingress: Ingress
+    gateway: Gateway | None
     api: Api
     redis: Redis
     database: Database
@@ -203,7 +205,14 @@ class Community(Spec):
             return self.public_url
         if self.host is None:
             return f"http://{names.api(self.name)}.{self.namespace}.svc"
+        if self.gateway is not None:
+            return f"{self.gateway.scheme}://{self.host}"
         return f"{'https' if self.ingress.tls_secret else 'http'}://{self.host}"
+
+    @property
+    def has_ingress(self) -> bool:
+        """Whether the spec asks for an Ingress."""
+        return self.host is not None and (self.gateway is None or self.gateway.keep_ingress)
 
     @property
     def issuer(self) -> str:

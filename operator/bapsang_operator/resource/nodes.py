@@ -111,6 +111,12 @@ def object_name(description: str) -> Schema:
     return text(description, 253, **rules(_OBJECT_NAME_RULE))
 
 
+def namespace_name(description: str) -> Schema:
+    """Return the schema of the name of a namespace."""
+    rule = matches(f"^{_DNS_LABEL}$", "must be the name of a namespace: lower case letters, digits and -")
+    return text(description, 63, **rules(rule))
+
+
 def schedule(default: str) -> Schema:
     """Return the schema of when a CronJob runs."""
     return text(

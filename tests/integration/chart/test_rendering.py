@@ -38,6 +38,7 @@ CASES: dict[str, dict[str, Any]] = {
         "headroomPriorityClass": {"create": True},
         "aggregatedRoles": {"create": True},
         "keda": {"enabled": True},
+        "gateway": {"enabled": True},
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"key": "a", "operator": "Exists"}],
         "affinity": {"nodeAffinity": {}},

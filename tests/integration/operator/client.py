@@ -111,10 +111,10 @@ ROLES = Kind("Role", RBAC, "v1", "roles")
 BINDINGS = Kind("RoleBinding", RBAC, "v1", "rolebindings")
 
 
-def rules(namespaced: bool = False, *, keda: bool = False) -> list[Object]:
+def rules(namespaced: bool = False, *, keda: bool = False, gateway: bool = False) -> list[Object]:
     """Return the chart's rules in namespaces with Communities, or the ones in the operator's own namespace."""
     if not namespaced:
-        files = ["rules", "nodes", *(["keda"] if keda else [])]
+        files = ["rules", "nodes", *(["keda"] if keda else []), *(["gateway"] if gateway else [])]
         return [rule for name in files for rule in yaml.safe_load((CHART / f"files/{name}.yaml").read_text())]
     text = re.sub(r"(?m)^\s*\{\{-.*\}\}\s*$", "", (CHART / "templates/role.yaml").read_text())
     role: Object = yaml.safe_load(re.sub(r"\{\{.*?\}\}", "x", text))
@@ -125,7 +125,7 @@ def grant(client: Client) -> None:
     """Give the operator's account exactly the rights of the chart with everything on, in a namespace of the operator's own."""
     answer = client.create(NAMESPACE, {"metadata": {"name": OPERATOR_NAMESPACE}})
     assert answer.is_success, answer.text
-    bind(client, CLUSTER_ROLES, CLUSTER_BINDINGS, None, rules(keda=True))
+    bind(client, CLUSTER_ROLES, CLUSTER_BINDINGS, None, rules(keda=True, gateway=True))
     bind(client, ROLES, BINDINGS, OPERATOR_NAMESPACE, rules(namespaced=True))
 
 

@@ -96,13 +96,30 @@ def keda(control_plane: ControlPlane, client: Client, keda_crd: Path) -> Iterato
 
 
 @pytest.fixture(scope="session")
+def routes_crd() -> Path:
+    """The Gateway API's own definition of HTTPRoutes, of the standard channel."""
+    module = module_table()["gateway-api"]
+    folder = module_folder(module.module, module.version, from_environment())
+    return folder / "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"
+
+
+@pytest.fixture(scope="module")
+def gateway_api(client: Client, routes_crd: Path) -> Iterator[None]:
+    """HTTPRoutes are served until the end of the module; no controller of Gateways runs."""
+    install_crd(client, routes_crd)
+    yield
+    remove_crd(client, "httproutes.gateway.networking.k8s.io")
+
+
+@pytest.fixture(scope="session")
 def main_operator(
     control_plane: ControlPlane, client: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
     """An operator with exactly the rights of the chart, where a missing verb fails the tests; it does not run yet."""
     grant(client)
     log = tmp_path_factory.mktemp("operator") / "operator.log"
-    found = Operator(control_plane.operator, log, {"BAPSANG_KEDA": "true", "BAPSANG_RESYNC_SECONDS": "1"})
+    settings = {"BAPSANG_KEDA": "true", "BAPSANG_GATEWAY": "true", "BAPSANG_RESYNC_SECONDS": "1"}
+    found = Operator(control_plane.operator, log, settings)
     yield found
     found.rest()
 

@@ -98,6 +98,23 @@ BAD: dict[str, tuple[Spec, str]] = {
     },
     "TLS Secret with a bad name": ({"ingress": {"tlsSecretName": "a/b"}}, "spec.ingress.tlsSecretName"),
     "class that no IngressClass could be": ({"ingress": {"className": "ALB"}}, "spec.ingress.className"),
+    **{
+        f"Gateway {what}": ({"gateway": {"parentRefs": refs, **more}}, f"spec.gateway.{field}")
+        for what, refs, more, field in (
+            ("that is named nowhere", [], {}, "parentRefs"),
+            ("too many", [{"name": f"g{number}"} for number in range(17)], {}, "parentRefs"),
+            ("without a name", [{"namespace": "infra"}], {}, "parentRefs[0].name"),
+            ("with a name in capitals", [{"name": "Public"}], {}, "parentRefs[0].name"),
+            ("in a namespace with a dot", [{"name": "a", "namespace": "a.b"}], {}, "parentRefs[0].namespace"),
+            ("with a listener of no name", [{"name": "a", "sectionName": ""}], {}, "parentRefs[0].sectionName"),
+            ("at port 0", [{"name": "a", "port": 0}], {}, "parentRefs[0].port"),
+            ("named twice", [{"name": "a"}, {"name": "a", "port": 80}], {}, "parentRefs"),
+            ("with a listener twice", [{"name": "a", "sectionName": "b"}] * 2, {}, "parentRefs"),
+            ("and one of its listeners", [{"name": "a"}, {"name": "a", "sectionName": "b"}], {}, "parentRefs"),
+            ("by FTP", [{"name": "a"}], {"scheme": "ftp"}, "scheme"),
+            ("that waits for no time", [{"name": "a"}], {"requestTimeoutSeconds": 0}, "requestTimeoutSeconds"),
+        )
+    },
     "variable named twice": ({"api": {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}, "env[1]"),
     "variable without a value": ({"api": {"env": [{"name": "A"}]}}, "spec.api.env[0]"),
     "schedule of four fields": ({"likeSync": {"schedule": "* * * *"}}, "spec.likeSync.schedule"),
@@ -158,6 +175,15 @@ GOOD: dict[str, Spec] = {
     "external and verified by authorities of its own": {
         "redis": {"mode": "external", "url": "redis://r", "tls": {"caBundle": {"kind": "Secret", "name": "r"}}},
         "database": {"mode": "external", "writerSecretRef": REF, "tls": {"mode": "from-url"}},
+    },
+    "Gateways": {
+        "gateway": {
+            "parentRefs": [
+                {"name": "a", "sectionName": "https"},
+                {"name": "a", "sectionName": "http", "port": 80},
+                {"name": "a", "namespace": "infra"},
+            ]
+        }
     },
     "schedules of all sorts": {"likeSync": {"schedule": "0,30 */2 1-15 jan-mar mon"}},
     "a schedule by name": {"likeSync": {"schedule": "@hourly"}},
@@ -299,6 +325,14 @@ _env = st.lists(
     ),
     max_size=3,
 )
+_parent = st.fixed_dictionaries(
+    {"name": st.sampled_from(["a", "b", "A"])},
+    optional={
+        "namespace": st.sampled_from(["a", "a.b"]),
+        "sectionName": st.sampled_from(["a", "a.b", ""]),
+        "port": st.integers(0, 2),
+    },
+)
 _toleration = st.fixed_dictionaries(
     {}, optional={"key": _text, "operator": st.sampled_from(["Exists", "Equal", "In"]), "value": _text}
 )
@@ -386,6 +420,10 @@ _parts = {
     "imageCollector": st.fixed_dictionaries({}, optional={"schedule": _text, "graceHours": _number}),
     "serviceAccount": st.fixed_dictionaries({}, optional={"annotations": st.dictionaries(_text, _text | _number)}),
     "auth": st.fixed_dictionaries({}, optional={"issuer": _text, "audience": _text, "signingKeySecretRef": _ref}),
+    "gateway": st.fixed_dictionaries(
+        {"parentRefs": st.lists(_parent, max_size=3)},
+        optional={"scheme": st.sampled_from(["https", "ftp"]), "requestTimeoutSeconds": _number},
+    ),
     "ingress": st.fixed_dictionaries(
         {}, optional={"className": _text, "tlsSecretName": _text, "annotations": st.dictionaries(_text, _text)}
     ),

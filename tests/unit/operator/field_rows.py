@@ -14,6 +14,7 @@ HEADROOM = "Deployment c-headroom"
 SYNC, COLLECTOR = "CronJob c-like-sync", "CronJob c-image-collector"
 HPA, INGRESS = "HorizontalPodAutoscaler c-api-burst", "Ingress c-api"
 SCALED = "ScaledObject c-api-burst"
+ROUTE = "HTTPRoute c-api"
 REDIS, MYSQL = "StatefulSet c-redis", "StatefulSet c-mysql"
 MIGRATE = "Job c-migrate-*"
 POLICIES = {"NetworkPolicy c-api": "spec.egress", "NetworkPolicy c-jobs": "spec.egress"}
@@ -86,6 +87,7 @@ WINDOW: Manifest = {"prewarm": [OPEN]}
 SINGLE: Manifest = {"prewarm": [{"name": "w", "at": "2026-11-23T09:30:00Z", "duration": "2h", "replicas": 4}]}
 PRICED: Manifest = {"estate": {}, "budget": {"monthlyUSD": 500, "monthlyRevenueUSD": 5000}}
 KEDA: Manifest = {"api": {"autoscaling": {"keda": {"prometheusUrl": "http://p:9090", "requestsPerPod": 50}}}}
+GATEWAY: Manifest = {"gateway": {"parentRefs": [{"name": "public"}]}}
 PRICED_CACHE: Manifest = PRICED | EXTERNAL_REDIS
 
 DATABASE_URL = "env[BAPSANG_DATABASE_URL].valueFrom.secretKeyRef"
@@ -160,6 +162,14 @@ ROWS: dict[str, Row] = {
         "tls", {INGRESS: "spec.tls[0].secretName", STATUS: "url"} | _api("env[BAPSANG_ISSUER].value")
     ),
     "ingress.annotations": Row({"a": "b"}, {INGRESS: "metadata.annotations.a"}),
+    **{
+        f"gateway.parentRefs[].{name}": Row(to, {ROUTE: "spec.parentRefs"}, GATEWAY)
+        for name, to in {"name": "other", "namespace": "infra", "sectionName": "https", "port": 443}.items()
+    },
+    "gateway.scheme": Row("http", {STATUS: "url"} | _api("env[BAPSANG_ISSUER].value"), GATEWAY),
+    "gateway.requestTimeoutSeconds": Row(20, {ROUTE: "spec.rules[0].timeouts.request"}, GATEWAY),
+    "gateway.keepIngress": Row(True, {INGRESS: GONE}, GATEWAY),
+    "gateway.annotations": Row({"a": "b"}, {ROUTE: "metadata.annotations.a"}, GATEWAY),
     "api.base.replicas": Row(3, {BASE: "spec.replicas"}),
     **_under("api.base", _resources(BASE, f"{POD}.containers[api]")),
     "api.burst.minReplicas": Row(2, {HPA: "spec.minReplicas"}),

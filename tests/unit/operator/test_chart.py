@@ -18,6 +18,7 @@ from bapsang_operator.kinds import (
     COMMUNITY,
     CONFIG_MAP,
     EVENT,
+    HTTP_ROUTE,
     LEASE,
     NODE,
     POD,
@@ -75,6 +76,16 @@ def test_rights_on_scaled_objects_come_with_keda_alone() -> None:
         assert re.search(r"if \$?\.Values\.keda\.enabled \}\}\s+\{\{- \$?\.Files\.Get \"files/keda\.yaml\"", text), (
             template
         )
+
+
+def test_rights_on_routes_come_with_the_gateway_alone() -> None:
+    assert _rights("files/gateway.yaml") == {
+        (HTTP_ROUTE.group, HTTP_ROUTE.plural): {"get", "list", "watch", "create", "patch", "delete"}
+    }
+    for template in ("clusterrole", "watched"):
+        text = (CHART / f"templates/{template}.yaml").read_text()
+        file = r"\{\{- \$?\.Files\.Get \"files/gateway\.yaml\""
+        assert re.search(rf"if \$?\.Values\.gateway\.enabled \}}\}}\s+{file}", text), template
 
 
 def test_rights_on_nodes_are_to_read_one_and_only_where_the_whole_cluster_is_watched() -> None:

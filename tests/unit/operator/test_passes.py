@@ -9,6 +9,7 @@ import pytest
 from bapsang_operator import names
 from bapsang_operator.cluster.errors import KubeError, refused
 from bapsang_operator.controller.reconciler import Reconciler
+from bapsang_operator.informer.routes import NO_RIGHTS, Outlook
 from bapsang_operator.informer.store import CommunityKey, Store
 from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.metrics import Metrics
@@ -26,11 +27,13 @@ DENIED = 'admission webhook "policy.example.com" denied the request: no'
 class Pass:
     """One Community, the cluster that it is in, and the process that looks after it."""
 
-    def __init__(self, *, sees_all: bool = True) -> None:
-        self.kube = FakeKube(resource())
+    def __init__(self, given: Manifest | None = None, *, sees_all: bool = True) -> None:
+        self.resource = resource() if given is None else given
+        self.outlook = NO_RIGHTS
+        self.kube = FakeKube(self.resource)
         self.store = Store()
         self.store.listed.add(None)
-        self.store.put(resource())
+        self.store.put(self.resource)
         self.now = 0.0
         secrets = Secrets(self.kube, lambda: self.now, 30)
         self.later: list[float] = []
@@ -41,6 +44,7 @@ class Pass:
             Metrics(),
             lambda _key, seconds: self.later.append(seconds),
             lambda: NOW,
+            outlook=lambda _namespace: self.outlook,
             sees_all=sees_all,
         )
 
@@ -58,7 +62,7 @@ class Pass:
         raise AssertionError("it never settles")
 
     def _play_controllers(self) -> None:
-        played = Cluster(parse(resource()))
+        played = Cluster(parse(self.resource))
         played.live = copy.deepcopy(self.kube.objects_by_key)
         for live in played.live.values():
             live["metadata"].setdefault("generation", 1)
@@ -231,3 +235,37 @@ async def test_port_added_for_both_protocols_is_closed_for_both_and_no_webhook_i
 def test_error_of_a_proxy_is_an_error_like_any_other(answer: Manifest) -> None:
     error = refused(502, "9" * 5000, answer, "Bad gateway")
     assert (error.status, error.message, error.retry_after, error.ends_the_pass) == (502, "Bad gateway", 0, False)
+
+
+GATEWAY = {"parentRefs": [{"name": "public"}]}
+
+
+async def test_operator_without_the_rights_on_routes_says_what_to_switch_on() -> None:
+    found = Pass(resource(gateway=GATEWAY))
+    assert await found.run()
+    assert found.condition("Degraded")["reason"] == "GatewayApiMissing"
+    assert "gateway.enabled" in found.condition("Degraded")["message"]
+    assert Key("HTTPRoute", "ns", "c-api") not in {key for _, key in found.kube.asked}
+
+
+async def test_no_way_in_is_made_while_the_routes_are_not_known() -> None:
+    """One of them may serve the host, for another Community."""
+    found = Pass(resource(gateway={**GATEWAY, "keepIngress": True}))
+    found.outlook = Outlook(unread="the apiserver is out of order")
+    await found.settle()
+    ways = {Key(kind, "ns", "c-api") for kind in ("Ingress", "HTTPRoute")}
+    assert ways.isdisjoint(found.applied())
+    assert found.condition("Degraded")["reason"] == "ChildFailed"
+    found.outlook = Outlook()
+    await found.settle()
+    assert ways <= found.applied()
+
+
+async def test_route_of_a_kind_that_is_refused_later_is_left_as_it_is() -> None:
+    found = Pass(resource(gateway=GATEWAY))
+    found.outlook = Outlook()
+    await found.settle()
+    found.outlook = Outlook("the apiserver refuses HTTPRoutes: no")
+    await found.settle()
+    assert Key("HTTPRoute", "ns", "c-api") in found.kube.objects_by_key
+    assert found.condition("Degraded")["reason"] == "GatewayApiMissing"

@@ -12,7 +12,7 @@ from bapsang_operator.conditions import events, status
 from bapsang_operator.conditions.observation import Observation
 from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.names import Component
-from bapsang_operator.planning import drift, plan, progress
+from bapsang_operator.planning import drift, plan, progress, route
 from bapsang_operator.planning.plan import Plan
 from bapsang_operator.problem import Problem
 from bapsang_operator.resource import Community, parse
@@ -47,7 +47,7 @@ class AllDigests(dict[tuple[str, str], str]):
 
 
 def children(wanted: Community, digests: dict[tuple[str, str], str] | None = None) -> list[Child]:
-    return build.children(wanted, AllDigests() if digests is None else digests, has_keda=True)
+    return build.children(wanted, AllDigests() if digests is None else digests, has_keda=True, has_routes=True)
 
 
 def pod_templates(found: list[Child]) -> dict[str, Manifest]:
@@ -72,7 +72,8 @@ class Cluster:
     def plan(self, found: list[Child] | None = None, baselines: dict[Key, drift.Baseline] | None = None) -> Plan:
         found = children(self.community) if found is None else found
         seen = progress.observe(self.community, found, self.live)
-        return plan.make(self.community, found, self.live, seen, self.applied, baselines)
+        spared = route.spared(self.community, self.live)
+        return plan.make(self.community, found, self.live, seen, self.applied, baselines, spared)
 
     def step(self, found: list[Child] | None = None) -> Plan:
         """Plan and apply once."""
@@ -108,6 +109,10 @@ class Cluster:
                 live["status"] = {"observedGeneration": generation, **dict.fromkeys(counts, count)}
             elif key.kind == "Job":
                 self.end_job(key)
+            elif key.kind == "HTTPRoute":
+                accepted = [{"type": kind, "status": "True"} for kind in ("Accepted", "ResolvedRefs")]
+                refs = live["spec"]["parentRefs"]
+                live["status"] = {"parents": [{"parentRef": ref, "conditions": accepted} for ref in refs]}
             elif key.kind == "Ingress":
                 live["status"] = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
 
@@ -159,6 +164,7 @@ def status_of(
         more.get("like_sync"),
         more.get("windows", []),
         sees_all=more.get("sees_all", True),
+        parents=route.parents(cluster.community, wanted, cluster.live),
     )
     return status.compute(seen, old or {}, more.get("now", NOW))
 

@@ -21,7 +21,7 @@ Rights = set[tuple[str, str, str]]
 def _granted() -> Rights:
     return {
         (group, resource, verb)
-        for rule in [*rules(keda=True), *rules(namespaced=True)]
+        for rule in [*rules(keda=True, gateway=True), *rules(namespaced=True)]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
@@ -49,7 +49,7 @@ def _used(plane: ControlPlane, holder: str) -> Rights:
 def own(control_plane: ControlPlane, client: Client, namespace: Namespace, tmp_path: Path) -> Iterator[Operator]:
     """An operator that has done nothing yet, with a Lease of its own, which it has to create."""
     bind(client, ROLES, BINDINGS, namespace.name, rules(namespaced=True))
-    settings = {"BAPSANG_KEDA": "true", "BAPSANG_NAMESPACE": namespace.name}
+    settings = {"BAPSANG_KEDA": "true", "BAPSANG_GATEWAY": "true", "BAPSANG_NAMESPACE": namespace.name}
     found = Operator(control_plane.operator, tmp_path / "log", settings)
     found.lead()
     yield found
@@ -57,7 +57,7 @@ def own(control_plane: ControlPlane, client: Client, namespace: Namespace, tmp_p
 
 
 def test_every_right_is_used_and_every_use_is_a_right(
-    client: Client, namespace: Namespace, control_plane: ControlPlane, keda: None, own: Operator
+    client: Client, namespace: Namespace, control_plane: ControlPlane, keda: None, gateway_api: None, own: Operator
 ) -> None:
     holder = (client.get(LEASE, namespace.name, "bapsang-operator") or {})["spec"]["holderIdentity"]
     variable = {"name": "LEVEL", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "level"}}}
@@ -74,6 +74,10 @@ def test_every_right_is_used_and_every_use_is_a_right(
     eventually(lambda: namespace.get("ScaledObject", "c-api-burst"))
     namespace.patch("Community", "c", {"spec": {"api": {"autoscaling": {"keda": None}}}})
     eventually(lambda: namespace.get("ScaledObject", "c-api-burst") is None)
+    namespace.patch("Community", "c", {"spec": {"gateway": {"parentRefs": [{"name": "public"}]}}})
+    eventually(lambda: namespace.get("HTTPRoute", "c-api"))
+    namespace.patch("Community", "c", {"spec": {"gateway": None}})
+    eventually(lambda: namespace.get("HTTPRoute", "c-api") is None)
     namespace.patch("Secret", "c-redis", {"metadata": {"ownerReferences": None}})
     eventually(lambda: "ownerReferences" in (namespace.get("Secret", "c-redis") or {})["metadata"])
     namespace.hold_up("c-redis")

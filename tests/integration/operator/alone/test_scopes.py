@@ -30,7 +30,7 @@ def away() -> str:
 @pytest.fixture(scope="module")
 def here(client: Client) -> Iterator[Namespace]:
     found = Namespace(client)
-    for one in (rules(), rules(namespaced=True)):
+    for one in (rules(gateway=True), rules(namespaced=True)):
         bind(client, ROLES, BINDINGS, found.name, one, NAMESPACED_USER)
     yield found
     found.leave()
@@ -41,7 +41,7 @@ def narrow(here: Namespace, away: str, proxy: Proxy, tmp_path_factory: pytest.Te
     """An operator of `here` and of `away`."""
     folder = tmp_path_factory.mktemp("narrow")
     # Rarely enough that no look by the clock repairs what nobody watches.
-    settings = {"BAPSANG_NAMESPACE": here.name, "BAPSANG_RESYNC_SECONDS": "600"}
+    settings = {"BAPSANG_NAMESPACE": here.name, "BAPSANG_RESYNC_SECONDS": "600", "BAPSANG_GATEWAY": "true"}
     chosen = ("--namespace", away, "--namespace", here.name)
     found = Operator(proxy.kubeconfig(folder / "kubeconfig"), folder / "log", settings, chosen)
     found.start()
@@ -68,7 +68,7 @@ def test_operator_of_some_namespaces_works_in_those_that_it_may_and_only_there(
     eventually(lambda: f"refuses namespace {away}" in narrow.admin("/readyz").text)
     back = Namespace(client, away)
     try:
-        bind(client, ROLES, BINDINGS, away, rules(), NAMESPACED_USER)
+        bind(client, ROLES, BINDINGS, away, rules(gateway=True), NAMESPACED_USER)
         back.community()
         namespace.community()
         eventually(lambda: back.get("Service", "c-api"), 60, "the namespace is looked after once it is there")
@@ -82,7 +82,7 @@ def test_operator_of_some_namespaces_works_in_those_that_it_may_and_only_there(
         up.delete("Service", "c-api")
         eventually(lambda: up.get("Service", "c-api"), what="the other one is looked after")
         back.delete("Service", "c-api")
-        bind(client, ROLES, BINDINGS, away, rules(), NAMESPACED_USER)
+        bind(client, ROLES, BINDINGS, away, rules(gateway=True), NAMESPACED_USER)
         eventually(lambda: back.get("Service", "c-api"), 60, "it is looked after again")
         assert narrow.admin("/livez").text == "ok\n"
     finally:
@@ -100,4 +100,11 @@ def test_an_operator_without_the_rights_on_keda_says_what_to_switch_on(
     assert "keda.enabled" in up.wait_for("Degraded", "True", "KedaMissing")["message"]
     assert up.get("HorizontalPodAutoscaler", "c-api-burst")
     assert up.get("ScaledObject", "c-api-burst") is None
+    _assert_forbidden_only(narrow, away)
+
+
+def test_routes_are_followed_in_each_namespace_by_itself(narrow: Operator, up: Namespace, away: str) -> None:
+    up.patch("Community", "c", {"spec": {"gateway": {"parentRefs": [{"name": "public"}]}}})
+    up.wait_for("Degraded", "True", "GatewayApiMissing", saying=("install the Gateway API",))
+    assert up.get("Ingress", "c-api")
     _assert_forbidden_only(narrow, away)
