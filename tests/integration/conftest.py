@@ -8,6 +8,7 @@ import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pymysql
 import pytest
@@ -157,10 +158,7 @@ def _container(engine: Engine, port: int, arguments: list[str]) -> Iterator[tupl
 
     Yields its name, its port on 127.0.0.1 and a function that returns its log once it has ended.
     """
-    name = engine.docker(
-        "run", "--detach", "--label", "dev.bapsang.test=1", "--publish", f"127.0.0.1::{port}", *arguments
-    ).strip()
-    try:
+    with running_container(engine, "--publish", f"127.0.0.1::{port}", *arguments) as name:
         published = engine.docker("port", name, f"{port}/tcp").split()[0]
 
         def alive() -> str:
@@ -168,6 +166,14 @@ def _container(engine: Engine, port: int, arguments: list[str]) -> Iterator[tupl
             return "" if running == "true" else engine.docker("logs", name)
 
         yield name, int(published.rpartition(":")[2]), alive
+
+
+@contextlib.contextmanager
+def running_container(engine: Engine, *arguments: str | Path) -> Iterator[str]:
+    """Run a container that is gone afterwards, and yield its name."""
+    name = engine.docker("run", "--detach", "--label", "dev.bapsang.test=1", *arguments).strip()
+    try:
+        yield name
     finally:
         engine.docker("rm", "--force", "--volumes", name)
 
