@@ -12,7 +12,7 @@ from bapsang_operator.problem import Problem
 from bapsang_operator.problems import failures
 
 from .test_conditions import UP, stages
-from .world import NOW, condition_of, status_of
+from .world import NOW, Cluster, community, condition_of, status_of
 
 STAGES = dict(stages())
 WANTED = {
@@ -68,3 +68,14 @@ def test_a_generation_that_the_operator_cannot_act_on_is_degraded() -> None:
 def test_a_problem_that_stops_nothing_is_degraded() -> None:
     told = status_of(UP, found=[Problem(Reason.LIKE_SYNC_FAILED, "Likes gather.")])
     assert health(_community(told)) == ("Degraded", "Likes gather.")
+
+
+def test_route_that_nobody_has_taken_yet_is_progressing_and_one_that_is_refused_degraded() -> None:
+    cluster = Cluster(community(gateway={"parentRefs": [{"name": "public"}]}))
+    cluster.bring_up()
+    assert health(_community(status_of(cluster)))[0] == "Healthy"
+    cluster.at("HTTPRoute", "c-api")["status"] = {}
+    told = status_of(cluster, {"image": "before"})
+    assert health(_community(told)) == ("Progressing", condition_of(told, "Ready")["message"])
+    refused = status_of(cluster, {"image": "before"}, [Problem(Reason.ROUTE_NOT_ACCEPTED, "Not allowed.")])
+    assert health(_community(refused)) == ("Degraded", "Not allowed.")

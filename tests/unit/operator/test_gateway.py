@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bapsang_operator import build
+from bapsang_operator import build, names
 from bapsang_operator.conditions import ready as readiness
 from bapsang_operator.conditions.condition import Condition
 from bapsang_operator.manifest import Key, Manifest, key_of
@@ -240,6 +240,15 @@ def test_live_route_counts_as_a_live_ingress_does() -> None:
     both = (route_of(newer, created=LATE), ingress_of(older, created=LATER))
     assert _holder(newer, older, *both) is None
     assert _holder(older, newer, *both) == "Community ns/new"
+
+
+def test_route_that_somebody_makes_with_the_label_of_an_older_community_takes_no_host() -> None:
+    waits, serving = named("waits", namespace="a"), named("serving", LATER, namespace="b", gateway=ONE)
+    theirs = foreign(ALL)
+    theirs["metadata"] |= {"namespace": "a", "labels": {names.LABEL_COMMUNITY: "waits"}}
+    mine = route_of(serving, created=LATER)
+    assert _holder(serving, waits, mine, theirs) is None
+    assert _holder(waits, serving, mine, theirs) == "Community b/serving"
 
 
 def test_community_whose_host_is_taken_makes_no_route_and_keeps_that_of_its_former_host() -> None:
