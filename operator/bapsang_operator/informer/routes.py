@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Final
 
 from bapsang_operator.cluster.client import Kube, KubeError
 from bapsang_operator.informer.health import SILENCE_SECONDS, WATCH_SECONDS
-from bapsang_operator.informer.queue import Patience
+from bapsang_operator.informer.queue import backoff
 from bapsang_operator.informer.store import CommunityKey, Store, community_of
 from bapsang_operator.kinds import HTTP_ROUTE
 from bapsang_operator.manifest import Manifest
@@ -71,18 +72,19 @@ class Routes:
 
     async def follow(self, scope: str | None) -> None:
         """List and watch a scope for ever."""
+        failures = 0
         while True:
-            for pause in Patience():
-                try:
-                    await self._once(scope)
-                    break
-                except KubeError as error:
-                    _log.warning("routes not followed", extra={"namespace": scope or "all", "error": str(error)})
-                    if error.is_refusal:
-                        self._become(scope, Outlook(f"the apiserver refuses HTTPRoutes: {error.message}"))
-                    elif self._outlooks[scope] == _NOT_YET:
-                        self._become(scope, Outlook(unread=error.message))
-                await asyncio.sleep(pause)
+            try:
+                await self._once(scope)
+                failures = 0
+            except KubeError as error:
+                failures += 1
+                _log.warning("routes not followed", extra={"namespace": scope or "all", "error": str(error)})
+                if error.is_refusal:
+                    self._become(scope, Outlook(f"the apiserver refuses HTTPRoutes: {error.message}"))
+                elif self._outlooks[scope] == _NOT_YET:
+                    self._become(scope, Outlook(unread=error.message))
+                await asyncio.sleep(backoff(failures, random.random()))
 
     async def _once(self, scope: str | None) -> None:
         """List and watch once, until the watch ends. Raises KubeError."""

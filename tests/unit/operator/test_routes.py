@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -98,7 +97,7 @@ async def until(probe: Callable[[], object]) -> None:
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "Patience", lambda: itertools.repeat(0.01))
+    monkeypatch.setattr(routes, "backoff", lambda _failures, _jitter: 0.01)
     monkeypatch.setattr(routes, "_PAUSE_SECONDS", 0.01)
 
 
