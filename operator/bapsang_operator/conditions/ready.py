@@ -76,7 +76,7 @@ def _of_route(
         reason, text = Reason.GATEWAY_API_MISSING, "there is no HTTPRoute: see Degraded."
     if addressed is not None:
         found = _of_address(community, addressed)
-        return replace(found, message=f"{found.message} By the Ingress, since {text}")
+        return replace(found, message=f"{found.message} So far by the Ingress alone: {text}")
     return Condition("False", reason, f"The pods serve, but {text}")
 
 

@@ -135,6 +135,22 @@ def test_report_holds_the_children_and_no_secret(plugin: Plugin, up: Namespace) 
             assert value not in answer.stdout
 
 
+def test_a_route_is_told_of_as_every_other_child(plugin: Plugin, up: Namespace, gateway_api: None) -> None:
+    up.settle()
+    gateway = {"parentRefs": [{"name": "public"}], "scheme": "http", "keepIngress": True}
+    up.patch("Community", "c", {"spec": {"gateway": gateway}})
+    eventually(lambda: up.get("HTTPRoute", "c-api"))
+    eventually(lambda: "HTTPRoute c-api" in plugin("status").stdout)
+    eventually(lambda: plugin("diff").stdout == "No difference.\n")
+    up.patch("Community", "c", {"metadata": {"annotations": {"bapsang.dev/paused": "x"}}})
+    up.wait_for("Paused", "True")
+    up.delete("HTTPRoute", "c-api")
+    assert plugin("diff").stdout == "+ HTTPRoute c-api: does not exist\n"
+    up.patch("Community", "c", {"metadata": {"annotations": {"bapsang.dev/paused": None}}})
+    up.patch("Community", "c", {"spec": {"gateway": None}})
+    up.settle()
+
+
 def test_refusals_are_told_in_one_line_with_code_3(plugin: Plugin) -> None:
     answer = plugin("status", "none-such")
     assert answer.returncode == 3

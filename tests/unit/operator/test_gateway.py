@@ -145,7 +145,7 @@ def test_ingress_stays_until_a_gateway_has_accepted_the_route() -> None:
         assert planned == plan.Plan(), "and nothing is written again and again"
         status, _, message = ready(cluster)
         assert status == "True"
-        assert "By the Ingress, since no" in message
+        assert "by the Ingress alone: no" in message
     cluster, _ = moving(told(PUBLIC, *YES))
     assert INGRESS not in cluster.live
     assert ready(cluster)[2] == "Users are served at http://c.example.com."
