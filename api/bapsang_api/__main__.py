@@ -1,6 +1,6 @@
-"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin | recount | reindex | erase-user | seed | openapi`.
+"""The command line: `bapsang-api serve | migrate | like-sync | image-collector | admin | recount | reindex | …` (`--help`).
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or settings. A command is a function; its docstring is its help.
+Exit codes: 0 done, 1 failed (or refused), 2 wrong usage or settings. A command is a function; its docstring is its help.
 """
 
 import asyncio
@@ -24,6 +24,8 @@ from bapsang_api.kit.clock import from_wire
 from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.redis.client import EmbeddedRedisMissingError
 from bapsang_api.likes.sync import DEADLINE_SECONDS
+from bapsang_api.media import command
+from bapsang_api.media.verdict import Use
 from bapsang_api.migrate import MigrationError, migrate
 from bapsang_api.preflight import require_verified
 from bapsang_api.seed.plan import Sizes
@@ -180,6 +182,20 @@ def print_openapi(
     else:
         out.write_text(text, "utf-8")
     return 0
+
+
+@app.command()
+def check_image(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE", help="the upload")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, metavar="FOLDER", help="write what would be published there")
+    ] = None,
+    use: Annotated[Use, typer.Option(help="what the picture is for")] = Use.POST,
+) -> int:
+    """Print as JSON what would become of an upload: 0 accepted, 1 refused, 3 undecided. Needs no server and no settings."""
+    return command.check_image(file, use, out)
 
 
 @app.command()

@@ -22,6 +22,7 @@ NEEDED = {
     "admin": ["grant", "a@example.com"],
     "recount": ["--all"],
     "erase-user": ["a@example.com", "--yes"],
+    "check-image": ["/etc/hostname"],
 }
 Asked = list[tuple[str, dict[str, Any]]]
 
@@ -110,7 +111,7 @@ def test_wrong_usage_does_nothing_and_exits_2_with_one_line_that_names_it(
     assert named in err
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"check-image"}))  # which has none
 def test_every_command_refuses_a_wrong_setting_first(
     command: str, asked: Asked, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
