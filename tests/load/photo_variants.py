@@ -1,7 +1,7 @@
 """What decides how photos are decoded: two libraries, with and without AVIF, and a process a photo. Prints tables; saves JSON.
 
-`python -m tests.load.photo_variants [--rounds 5] [--out docs/benchmarks/photos.json]`. Every measurement is a process of its
-own, candidates take turns, and what counts are ratios: the machine has other work. Needs the `dev` packages.
+`PYTHONPATH=manifests/local python -m tests.load.photo_variants [--rounds 5] [--out FILE]`, saved as docs/benchmarks/photos.json.
+Every measurement is a process of its own, candidates take turns, and what counts are ratios: the machine has other work.
 """
 
 from __future__ import annotations

@@ -2,10 +2,12 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.bombs import BOMBS, png_of
@@ -13,7 +15,7 @@ from tests.examined import Examining, examining
 from tests.hostile import FILES
 from tests.photos import scene, written
 
-from bapsang_api.media import process
+from bapsang_api.media import confinement, process
 from bapsang_api.media.confinement import MIB, Limits
 from bapsang_api.media.process import LIMITS, Outcome, examine, memory_file
 from bapsang_api.media.verdict import Photo, Reason, Refused, Undecided, Use, Verdict, to_wire
@@ -68,6 +70,38 @@ def test_a_confined_process_can_compute_and_nothing_else() -> None:
 
 def test_what_it_cannot_do_others_can() -> None:
     assert attempted("free") == [*FORBIDDEN, "run a thread"]
+
+
+def decided(program: list[bytes], architecture: int, number: int, flags: int = 0) -> int:
+    """Interpret a filter (classic BPF) for one call, as the kernel does, and return what it says."""
+    data = {0: number, 4: architecture, 16: flags}
+    loaded, at = 0, 0
+    while True:
+        code, if_true, if_false, value = struct.unpack("HBBI", program[at])
+        at += 1
+        match code:
+            case 0x20:
+                loaded = data[value]
+            case 0x15:
+                at += if_true if loaded == value else if_false
+            case 0x45:
+                at += if_true if loaded & value else if_false
+            case _:
+                assert code == 0x06
+                return int(value)
+
+
+@pytest.mark.parametrize("machine", confinement._MACHINES.values(), ids=confinement._MACHINES)
+def test_the_filter_of_either_processor_lets_the_listed_calls_pass_and_new_threads(machine: Any) -> None:
+    """The processor that runs the tests is one of two; the other's filter is interpreted here."""
+    program, allow, eperm, enosys = confinement._program(machine), 0x7FFF0000, 0x00050001, 0x00050026
+    said = {number: decided(program, machine.audit, number) for number in (*range(600), 1 << 30)}
+    assert {number for number, one in said.items() if one == allow} == machine.calls
+    assert {number for number, one in said.items() if one == enosys} == {435}
+    assert set(said.values()) == {allow, eperm, enosys}
+    assert decided(program, machine.audit, machine.clone, flags=0x3D0F00) == allow  # as pthread_create calls it
+    assert decided(program, machine.audit, machine.clone, flags=0x1200011) == eperm  # as fork does
+    assert decided(program, machine.audit ^ 1, min(machine.calls)) == 0x80000000
 
 
 def run_instead(monkeypatch: pytest.MonkeyPatch, program: str, limits: Limits = LIMITS) -> Outcome:
