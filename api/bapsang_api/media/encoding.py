@@ -11,7 +11,7 @@ from bapsang_api.media import sizes, thumbhash
 from bapsang_api.media.sizes import Size
 from bapsang_api.media.verdict import Use, Variant
 
-# AVIF would take four times the CPU of WebP (docs/decisions/0012-photo-variants.md).
+# AVIF would take four times the CPU of WebP (docs/decisions/0013-photo-variants.md).
 _FORMATS: Final[dict[str, tuple[str, str, dict[str, Any]]]] = {
     "webp": ("WEBP", "image/webp", {"quality": 80, "method": 4}),
     "jpg": ("JPEG", "image/jpeg", {"quality": 80, "progressive": True, "optimize": True}),
