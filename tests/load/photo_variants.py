@@ -104,9 +104,8 @@ print(json.dumps({{"cpu": usage.ru_utime + usage.ru_stime, "mib": peak / 1024, *
 
 def measured(body: str, content: bytes = b"") -> dict[str, float] | None:
     """Run a program on a file and return what it took; None where the library cannot read the file."""
-    ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FRAME.format(body=body)], input=content, capture_output=True
-    )
+    command = [sys.executable, "-W", "ignore", "-c", FRAME.format(body=body)]
+    ended = subprocess.run(command, input=content, capture_output=True, timeout=600)
     if ended.returncode != 0:
         return None
     told: dict[str, float] = json.loads(ended.stdout)
@@ -129,7 +128,7 @@ def start_cost(rounds: int) -> dict[str, float]:
     for name, program in programs.items():
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         for _ in range(rounds):
-            subprocess.run([sys.executable, "-P", "-s", "-c", program], check=True)
+            subprocess.run([sys.executable, "-P", "-s", "-c", program], check=True, timeout=600)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         cost[name] = round((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / rounds, 4)
     return cost
