@@ -15,16 +15,19 @@ _COMPONENTS: Final = frozenset({Component.LIKE_SYNC, Component.IMAGE_COLLECTOR})
 _STARTING: Final = frozenset({"ContainerCreating", "PodInitializing"})
 
 
-def delay(resource: Manifest, known: Manifest | None, community: Manifest | None) -> float | None:
-    """Return the seconds that a Community may wait before it is looked at for what was seen of an object; None when it
-    need not be looked at.
+def is_of_run(resource: Manifest) -> bool:
+    """Tell whether an object is a CronJob, a run of it, or the pod of one."""
+    return resource["metadata"].get("labels", {}).get(names.LABEL_COMPONENT) in _COMPONENTS
+
+
+def delay(resource: Manifest, known: Manifest | None, *, is_well: bool) -> float | None:
+    """Return the seconds that a Community may wait before it is reconciled for what was seen of an object; None when it
+    need not be.
 
     0 but for a scheduled run that goes well while nothing ails the Community: of such a run only the beginning counts, and
     not before it should have ended. `known` is the object as seen before, None when it is new.
     """
-    if resource["metadata"].get("labels", {}).get(names.LABEL_COMPONENT) not in _COMPONENTS:
-        return 0.0
-    if community is None or not _is_well(community):
+    if not (is_well and is_of_run(resource)):
         return 0.0
     match resource["kind"]:
         case "CronJob":
@@ -39,11 +42,21 @@ def delay(resource: Manifest, known: Manifest | None, community: Manifest | None
             return 0.0
 
 
+def is_well(community: Manifest) -> bool:
+    """Tell whether nothing ails a Community, its last like-sync included, as its status says."""
+    told = {one["type"]: one["status"] for one in community.get("status", {}).get("conditions", ())}
+    return (told.get("Degraded"), told.get("LikeSyncHealthy")) == ("False", "True")
+
+
 def _is_asked(cron: Manifest) -> Manifest:
     """Return what somebody may have changed of a CronJob, as opposed to its controller."""
     metadata = cron["metadata"]
-    asked = {name: metadata.get(name) for name in ("uid", "generation", "labels", "annotations", "ownerReferences")}
-    return {**asked, "deleted": metadata.get("deletionTimestamp")}
+    asked = {
+        name: metadata.get(name) for name in ("uid", "generation", "labels", "ownerReferences", "deletionTimestamp")
+    }
+    # The store keeps the record of what was applied elsewhere (`Store.remember`).
+    kept = {name: text for name, text in metadata.get("annotations", {}).items() if name != names.ANNOTATION_RECORD}
+    return {**asked, "annotations": kept}
 
 
 def _has_failed(job: Manifest) -> bool:
@@ -67,8 +80,3 @@ def _ails(pod: Manifest) -> bool:
     if status.get("phase") == "Running" and any(one.get("state", {}).get("terminated") for one in own):
         return True  # a container that a webhook has put beside it runs on
     return bool(status.get("phase") == "Failed")
-
-
-def _is_well(community: Manifest) -> bool:
-    told = {one["type"]: one["status"] for one in community.get("status", {}).get("conditions", ())}
-    return (told.get("Degraded"), told.get("LikeSyncHealthy")) == ("False", "True")

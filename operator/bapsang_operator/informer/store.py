@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from bapsang_operator import names
 from bapsang_operator.build.child import Child
+from bapsang_operator.informer import news
 from bapsang_operator.kinds import WAYS_IN
 from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.planning import drift, fields
@@ -116,6 +117,7 @@ class Store:
         self._by_community: dict[CommunityKey, set[Key]] = defaultdict(set)
         self._lost: dict[CommunityKey, set[Key]] = defaultdict(set)
         self._revisions: Counter[CommunityKey] = Counter()
+        self._well: set[CommunityKey] = set()
 
     def put(self, resource: Manifest, *, is_news: bool = True) -> None:
         """Remember an object unless a newer version of it is known. What is no news asks for no other pass."""
@@ -130,6 +132,8 @@ class Store:
         if community is not None:
             self._by_community[community].add(key)
             self._revisions[community] += is_news
+            if resource["kind"] == names.KIND:
+                (self._well.add if news.is_well(resource) else self._well.discard)(community)
         self._enqueue_listed(self.hosts.put(key, resource, _key(community)))
 
     def drop(self, resource: Manifest, *, is_news: bool = True) -> None:
@@ -162,6 +166,7 @@ class Store:
     def forget(self, community: CommunityKey) -> None:
         """Forget what is remembered for a Community that is gone."""
         self._lost.pop(community, None)
+        self._well.discard(community)
         self._revisions.pop(community, None)
         in_namespace = [key for key in self.applied if key.namespace == community.namespace]
         for key in [key for key in in_namespace if community_of(self.applied[key]) == community]:
@@ -190,6 +195,10 @@ class Store:
     def revision(self, community: CommunityKey) -> int:
         """Return a number that changes with all news of a Community, its children, their Jobs and their pods."""
         return self._revisions[community]
+
+    def is_well(self, community: CommunityKey) -> bool:
+        """Tell whether nothing ails a Community, as its status says."""
+        return community in self._well
 
     def community(self, key: CommunityKey) -> Manifest | None:
         """Return a Community as last seen."""

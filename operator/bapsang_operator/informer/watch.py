@@ -111,11 +111,11 @@ def note(event: kopf.RawEvent, kind: Kind, store: Store, enqueue: Enqueue) -> No
     # Items of a list come without their kind.
     resource = {**event["object"], "apiVersion": kind.api_version, "kind": kind.name}
     touched, is_gone = community_of(resource), event["type"] == "DELETED"
-    seconds = news.delay(
-        resource,
-        None if is_gone and kind.name == "CronJob" else store.find(key_of(resource)),
-        None if touched is None else store.community(touched),
-    )
+    seconds: float | None = 0.0
+    if touched is not None and news.is_of_run(resource):
+        # Of a pod its own words are enough; a CronJob that is gone is news, whatever was known of it.
+        known = None if kind.name == "Pod" or (is_gone and kind.name == "CronJob") else store.find(key_of(resource))
+        seconds = news.delay(resource, known, is_well=store.is_well(touched))
     if is_gone:
         store.drop(resource, is_news=seconds is not None)
     else:

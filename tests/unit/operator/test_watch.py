@@ -8,7 +8,7 @@ from bapsang_operator import names
 from bapsang_operator.informer import news, watch
 from bapsang_operator.informer.store import CommunityKey, Store
 from bapsang_operator.kinds import BY_NAME, COMMUNITY
-from bapsang_operator.manifest import Manifest
+from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component
 
 KEY = CommunityKey("ns", "c")
@@ -32,6 +32,9 @@ class Watched:
         labels = {names.LABEL_COMMUNITY: "c", names.LABEL_COMPONENT: str(Component.LIKE_SYNC)}
         metadata: Manifest = {"name": name, "namespace": "ns", "uid": name, "resourceVersion": str(self.version)}
         metadata |= {"labels": labels, "generation": generation}
+        if kind == "CronJob":  # as it is once it was applied: the store keeps the record elsewhere
+            self.store.applied[Key(kind, "ns", name)] = {}
+            metadata["annotations"] = {"bapsang.dev/applied": "record"}
         found: list[float] = []
         event: Any = {"type": change, "object": {"metadata": metadata, **parts}}
         kind_of = COMMUNITY if kind == names.KIND else BY_NAME[kind]
