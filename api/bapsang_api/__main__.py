@@ -186,12 +186,8 @@ def print_openapi(
 
 @app.command()
 def check_image(
-    file: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="FILE", help="the upload")
-    ],
-    out: Annotated[
-        Path | None, typer.Option(file_okay=False, metavar="FOLDER", help="write what would be published there")
-    ] = None,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="the upload")],
+    out: Annotated[Path | None, typer.Option(file_okay=False, metavar="FOLDER", help="for what is published")] = None,
     use: Annotated[Use, typer.Option(help="what the picture is for")] = Use.POST,
 ) -> int:
     """Print as JSON what would become of an upload: 0 accepted, 1 refused, 3 undecided. Needs no server and no settings."""

@@ -124,7 +124,9 @@ def run_instead(monkeypatch: pytest.MonkeyPatch, program: str, limits: Limits = 
 def test_how_the_process_ends_decides_who_is_blamed(
     ended_by: str, kind: type[Verdict], reason: Reason, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = f"import os, resource, signal; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); os.kill(os.getpid(), signal.{ended_by})"
+    # Whoever runs the tests by nohup lets them inherit that SIGHUP is ignored.
+    prepared = "resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+    program = f"import os, resource, signal; {prepared}; os.kill(os.getpid(), signal.{ended_by})"
     verdict = run_instead(monkeypatch, program).verdict
     assert (type(verdict), getattr(verdict, "reason", None)) == (kind, reason)
 
