@@ -19,7 +19,7 @@ OPTION: Final = "tls_ca"
 #: The server offers no TLS, or none that this client takes: MySQL's number for it.
 NO_TLS: Final = CR.CR_SSL_CONNECTION_ERROR
 _NO_AUTHORITY: Final = "its certificate is of no authority that is trusted"
-#: What is wrong, by OpenSSL's number for a certificate. The operator has the same words (`bapsang_operator.endings`).
+#: What is wrong, by OpenSSL's number for a certificate; `bapsang_operator.problems.endings` has the same, which a test compares.
 WORDS: Final = {
     NO_TLS: "it offers no TLS, or none that is accepted",
     2: _NO_AUTHORITY,

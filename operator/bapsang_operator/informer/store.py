@@ -117,7 +117,7 @@ class Store:
         self._by_community: dict[CommunityKey, set[Key]] = defaultdict(set)
         self._lost: dict[CommunityKey, set[Key]] = defaultdict(set)
         self._revisions: Counter[CommunityKey] = Counter()
-        self._well: set[CommunityKey] = set()
+        self._healthy: set[CommunityKey] = set()
 
     def put(self, resource: Manifest, *, is_news: bool = True) -> None:
         """Remember an object unless a newer version of it is known. What is no news asks for no other pass."""
@@ -133,7 +133,7 @@ class Store:
             self._by_community[community].add(key)
             self._revisions[community] += is_news
             if resource["kind"] == names.KIND:
-                (self._well.add if news.is_well(resource) else self._well.discard)(community)
+                (self._healthy.add if news.is_healthy(resource) else self._healthy.discard)(community)
         self._enqueue_listed(self.hosts.put(key, resource, _key(community)))
 
     def drop(self, resource: Manifest, *, is_news: bool = True) -> None:
@@ -166,7 +166,7 @@ class Store:
     def forget(self, community: CommunityKey) -> None:
         """Forget what is remembered for a Community that is gone."""
         self._lost.pop(community, None)
-        self._well.discard(community)
+        self._healthy.discard(community)
         self._revisions.pop(community, None)
         in_namespace = [key for key in self.applied if key.namespace == community.namespace]
         for key in [key for key in in_namespace if community_of(self.applied[key]) == community]:
@@ -196,9 +196,9 @@ class Store:
         """Return a number that changes with all news of a Community, its children, their Jobs and their pods."""
         return self._revisions[community]
 
-    def is_well(self, community: CommunityKey) -> bool:
-        """Tell whether nothing ails a Community, as its status says."""
-        return community in self._well
+    def is_healthy(self, community: CommunityKey) -> bool:
+        """Tell whether a Community is healthy, by its status."""
+        return community in self._healthy
 
     def community(self, key: CommunityKey) -> Manifest | None:
         """Return a Community as last seen."""

@@ -115,7 +115,7 @@ def note(event: kopf.RawEvent, kind: Kind, store: Store, enqueue: Enqueue) -> No
     if touched is not None and news.is_of_run(resource):
         # Of a pod its own words are enough; a CronJob that is gone is news, whatever was known of it.
         known = None if kind.name == "Pod" or (is_gone and kind.name == "CronJob") else store.find(key_of(resource))
-        seconds = news.delay(resource, known, is_well=store.is_well(touched))
+        seconds = news.delay(resource, known, is_healthy=store.is_healthy(touched))
     if is_gone:
         store.drop(resource, is_news=seconds is not None)
     else:

@@ -102,7 +102,7 @@ def _workload(community: Community, migration: str, pod: Manifest) -> str | None
 def _of_pod(community: Community, workload: str, pod: Manifest, now: datetime) -> Iterator[Problem]:
     where = f"-n {community.namespace}"
     kind, _, name = workload.partition(" ")
-    for container in _containers(pod):
+    for container in container_statuses(pod):
         waiting = container.get("state", {}).get("waiting", {})
         reason = waiting.get("reason")
         if reason in _PULL:
@@ -136,7 +136,8 @@ def _unschedulable(workload: str, pod: Manifest, now: datetime) -> Iterator[Prob
             yield Problem(Reason.UNSCHEDULABLE, f"{workload}: no node can take its pods: {text}")
 
 
-def _containers(pod: Manifest) -> Iterator[Manifest]:
+def container_statuses(pod: Manifest) -> Iterator[Manifest]:
+    """Yield the statuses of a pod's containers, init containers first."""
     status = pod.get("status", {})
     yield from status.get("initContainerStatuses", ())
     yield from status.get("containerStatuses", ())
@@ -152,7 +153,7 @@ def _crashed(container: Manifest) -> Manifest | None:
 
 
 def _ended(pod: Manifest) -> Iterator[str]:
-    for container in _containers(pod):
+    for container in container_statuses(pod):
         ended = container.get("state", {}).get("terminated")
         if ended and ended.get("exitCode"):
             yield endings.sentence(ended)

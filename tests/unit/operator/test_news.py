@@ -52,27 +52,27 @@ TROUBLE = [
 
 @pytest.mark.parametrize("seen", CALM)
 def test_run_that_goes_well_is_no_news(seen: Manifest) -> None:
-    assert news.delay(seen, seen, is_well=True) is None
+    assert news.delay(seen, seen, is_healthy=True) is None
 
 
 def test_run_that_begins_is_looked_at_when_it_should_have_ended() -> None:
-    assert news.delay(_run("Job"), None, is_well=True) == news.RUN_SECONDS
+    assert news.delay(_run("Job"), None, is_healthy=True) == news.RUN_SECONDS
 
 
 @pytest.mark.parametrize("seen", TROUBLE)
 def test_trouble_of_a_run_is_looked_at_at_once(seen: Manifest) -> None:
-    assert news.delay(seen, None, is_well=True) == 0
+    assert news.delay(seen, None, is_healthy=True) == 0
 
 
 @pytest.mark.parametrize("told", [_well(Degraded="True"), _well(LikeSyncHealthy="Unknown"), {}])
 def test_while_something_ails_a_community_every_run_is_looked_at_at_once(told: Manifest) -> None:
-    assert news.delay(CALM[0], CALM[0], is_well=news.is_well(told)) == 0
+    assert news.delay(CALM[0], CALM[0], is_healthy=news.is_healthy(told)) == 0
 
 
 def test_other_pods_and_jobs_are_looked_at_at_once() -> None:
     migration = _run("Job", metadata={"labels": {names.LABEL_COMPONENT: Component.MIGRATE}})
-    assert news.delay(migration, None, is_well=True) == 0
-    assert news.delay({"kind": "Pod", "metadata": {}}, None, is_well=True) == 0
+    assert news.delay(migration, None, is_healthy=True) == 0
+    assert news.delay({"kind": "Pod", "metadata": {}}, None, is_healthy=True) == 0
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_other_pods_and_jobs_are_looked_at_at_once() -> None:
     ],
 )
 def test_of_a_cronjob_only_what_its_controller_writes_is_no_news(change: Manifest, seconds: float | None) -> None:
-    assert news.delay(_run("CronJob", **change), _run("CronJob"), is_well=True) == seconds
+    assert news.delay(_run("CronJob", **change), _run("CronJob"), is_healthy=True) == seconds
 
 
 def test_a_new_cronjob_is_looked_at_at_once() -> None:
-    assert news.delay(_run("CronJob"), None, is_well=True) == 0
+    assert news.delay(_run("CronJob"), None, is_healthy=True) == 0
