@@ -1,4 +1,5 @@
-"""Looks at uploads from a small process, and says what that took: the kernel counts a child's memory from its fork on.
+"""Decodes uploads from a small process, and says what that took: the kernel counts a child's memory from its fork on.
+The first look is left out, which would keep most hostile files from the decoder.
 
 As a program it reads a line of JSON for each file (path, use, limits) and answers with one. `Examining` is its side in a test.
 """
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from bapsang_api.media.confinement import Limits
-from bapsang_api.media.process import LIMITS, examine
+from bapsang_api.media.kinds import kind_of
+from bapsang_api.media.process import LIMITS, decode
 from bapsang_api.media.verdict import Use, to_wire
 
 
@@ -64,7 +66,9 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         with Path(asked["path"]).open("rb") as upload:
-            outcome = examine(upload, Use(asked["use"]), Limits(**asked["limits"]))
+            kind = kind_of(upload.read(512))
+            assert kind is not None
+            outcome = decode(upload, kind, Use(asked["use"]), Limits(**asked["limits"]))
         sys.stdout.write(json.dumps({"verdict": to_wire(outcome.verdict), **asdict(outcome.cost)}) + "\n")
         sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""What runs in the process that decodes: `python -m bapsang_api.media.child USE MEMORY CPU_SECONDS ANSWER`.
+"""What runs in the process that decodes: `python -m bapsang_api.media.child USE KIND MEMORY CPU_SECONDS ANSWER`.
 
 The upload is its standard input; its standard output is a line of JSON (`verdict.to_wire`), then the variants in that order,
 end to end. It ends with 0 and a verdict, by a signal, or with another code for a bug.
@@ -13,23 +13,19 @@ from typing import Final, NoReturn
 from bapsang_api.media import decoding, encoding
 from bapsang_api.media.confinement import ConfinementError, Limits, confine, limit
 from bapsang_api.media.decoding import RefusedError
-from bapsang_api.media.kinds import kind_of
+from bapsang_api.media.kinds import Kind
 from bapsang_api.media.verdict import Photo, Reason, Refused, Use, Verdict, to_wire
 
 UNCONFINED: Final = 70  # exit code
-_KINDS: Final = "JPEG, PNG, WebP, GIF, AVIF, HEIC"
 
 
 def main(arguments: Sequence[str]) -> None:
     """Decode what is on standard input; ends the process."""
-    use = Use(arguments[0])
-    memory, cpu_seconds, answer = map(int, arguments[1:])
+    use, kind = Use(arguments[0]), Kind(arguments[1])
+    memory, cpu_seconds, answer = map(int, arguments[2:])
     limit(Limits(memory, cpu_seconds, answer=answer))
     with open(0, "rb", closefd=False) as upload:
         content = upload.read()
-    kind = kind_of(content)
-    if kind is None:
-        _answer(Refused(Reason.NOT_A_PICTURE, f"it begins as none of {_KINDS}"))
     try:
         opened = decoding.opener(kind)
         confine()

@@ -14,11 +14,9 @@ from typing import Any, Final
 from PIL import ExifTags, Image, ImageCms, ImageFile, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from bapsang_api.media.kinds import Kind
-from bapsang_api.media.sizes import Size
+from bapsang_api.media.sizes import MOST_PIXELS, Size
 from bapsang_api.media.verdict import Reason, Refused
 
-#: 12,000 x 9,000, the largest that phones write, and the decoder's memory: 4 bytes a pixel where it cannot shrink on load.
-MOST_PIXELS: Final = 108_000_000
 #: Calls of `read` on the file: 3 to 4 for a segment or chunk. 10 MiB of PNG in chunks of 1 KiB take 31,000.
 MOST_READS: Final = 65_536
 UPRIGHT: Final = 1

@@ -3,6 +3,11 @@
 from enum import StrEnum
 from typing import Final
 
+#: Of an upload.
+MOST_BYTES: Final = 10 * 1024 * 1024
+#: Of an upload that is looked at first.
+HEAD: Final = 256 * 1024
+
 
 class Kind(StrEnum):
     """The kinds that are accepted."""
@@ -18,7 +23,6 @@ class Kind(StrEnum):
 _AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS: Final = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _HEIF_BRANDS: Final = frozenset({b"mif1", b"msf1", b"mif2"})  # the container; a compatible brand says what is in it
-_HEAD: Final = 256 * 1024
 # Google's XMP, its older form, and Samsung's trailer.
 _FILM: Final = (b"MotionPhoto", b"MicroVideo")
 
@@ -38,7 +42,7 @@ def kind_of(content: bytes) -> Kind | None:
 
 def carries_film(head: bytes) -> bool:
     """Whether a photo with this beginning says that a film follows it (a motion photo, a live photo in one file)."""
-    return any(mark in head[:_HEAD] for mark in _FILM)
+    return any(mark in head[:HEAD] for mark in _FILM)
 
 
 def _container(content: bytes) -> Kind | None:

@@ -18,12 +18,11 @@ from typing import IO, Final
 
 import bapsang_api
 from bapsang_api.media.confinement import Limits
-from bapsang_api.media.kinds import carries_film
+from bapsang_api.media.kinds import HEAD, Kind
+from bapsang_api.media.look import look
 from bapsang_api.media.verdict import Photo, Reason, Refused, Undecided, Use, Verdict, of_wire
-from bapsang_api.uploads.rules import MOST_BYTES
 
 LIMITS: Final = Limits()
-_HEAD: Final = 256 * 1024
 _MOST_JSON: Final = 64 * 1024
 # Nothing of this process's environment: it holds credentials.
 _ENVIRONMENT: Final = {
@@ -55,17 +54,20 @@ class Outcome:
 
 
 def examine(upload: IO[bytes], use: Use, limits: Limits = LIMITS) -> Outcome:
-    """Decode the open file `upload` in a process of its own and return what came of it. Blocks for up to `limits.wall_seconds`."""
-    size = os.fstat(upload.fileno()).st_size
+    """Look at the open file `upload`, then decode it, and return what came of it. Blocks for up to `limits.wall_seconds`."""
     upload.seek(0)
-    if size > MOST_BYTES:
-        return Outcome(_too_large(upload.read(_HEAD), size))
+    looked = look(upload.read(HEAD), os.fstat(upload.fileno()).st_size)
+    return Outcome(looked) if isinstance(looked, Refused) else decode(upload, looked.kind, use, limits)
+
+
+def decode(upload: IO[bytes], kind: Kind, use: Use, limits: Limits = LIMITS) -> Outcome:
+    """Decode the open file `upload`, which passed the first look, in a process of its own and return what came of it."""
     os.lseek(upload.fileno(), 0, os.SEEK_SET)
     with memory_file() as answer:
         numbers = (limits.memory, limits.cpu_seconds, limits.answer)
         begun = time.monotonic()
         child = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
-            [*_COMMAND, use, *map(str, numbers)],
+            [*_COMMAND, use, kind, *map(str, numbers)],
             stdin=upload,
             stdout=answer,
             stderr=subprocess.DEVNULL,
@@ -131,12 +133,3 @@ def _parsed(answer: IO[bytes]) -> tuple[Verdict, dict[str, bytes]]:
     if any(len(files[variant.name]) != variant.size for variant in variants) or answer.read(1):
         raise ValueError("files")
     return verdict, files
-
-
-def _too_large(head: bytes, size: int) -> Refused:
-    if carries_film(head):
-        detail = (
-            f"it has {size} bytes, of {MOST_BYTES} at most: a motion photo; cut its film off, or save it as a still"
-        )
-        return Refused(Reason.MOTION_PHOTO, detail)
-    return Refused(Reason.TOO_LARGE, f"it has {size} bytes, of {MOST_BYTES} at most")

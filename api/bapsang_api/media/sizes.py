@@ -1,9 +1,11 @@
-"""How large the variants of a photo are. Pure."""
+"""How large a photo may be, and how large its variants are. Pure."""
 
 from typing import Final
 
 from bapsang_api.media.verdict import Use
 
+#: 12,000 x 9,000, the largest that phones write, and the decoder's memory: 4 bytes a pixel where it cannot shrink on load.
+MOST_PIXELS: Final = 108_000_000
 #: Nominal widths in pixels: lists on phones of 1x and 2x, details, zoom.
 WIDTHS: Final = (320, 640, 1080, 1600)
 #: Sides of profile pictures, which are squares.

@@ -17,7 +17,9 @@ from tests.photos import scene, written
 
 from bapsang_api.media import confinement, process
 from bapsang_api.media.confinement import MIB, Limits
-from bapsang_api.media.process import LIMITS, Outcome, examine, memory_file
+from bapsang_api.media.kinds import HEAD, Kind
+from bapsang_api.media.look import look
+from bapsang_api.media.process import LIMITS, Outcome, decode, examine, memory_file
 from bapsang_api.media.verdict import Photo, Reason, Refused, Undecided, Use, Verdict, to_wire
 from bapsang_api.uploads.rules import MOST_BYTES
 
@@ -107,7 +109,7 @@ def test_the_filter_of_either_processor_lets_the_listed_calls_pass_and_new_threa
 def run_instead(monkeypatch: pytest.MonkeyPatch, program: str, limits: Limits = LIMITS) -> Outcome:
     monkeypatch.setattr(process, "_COMMAND", (sys.executable, "-c", program))
     with memory_file(b"an upload") as upload:
-        return examine(upload, Use.POST, limits)
+        return decode(upload, Kind.JPEG, Use.POST, limits)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_nothing_is_decoded_where_the_system_does_not_allow_the_confinement(tmp_
         program = f"import platform, sys; from bapsang_api.media import child, confinement; {spoiled}; child.main(sys.argv[1:])"
         (tmp_path / "photo").write_bytes(written(scene(40, 30), "PNG"))
         with (tmp_path / "photo").open("rb") as upload:
-            command = [sys.executable, "-c", program, Use.POST, str(LIMITS.memory), "10", str(LIMITS.answer)]
+            command = [sys.executable, "-c", program, Use.POST, Kind.PNG, str(LIMITS.memory), "10", str(LIMITS.answer)]
             ended = subprocess.run(command, stdin=upload, capture_output=True, env=process._ENVIRONMENT, timeout=60)
         assert (ended.returncode, ended.stdout) == (70, b"")
 
@@ -218,6 +220,8 @@ def test_what_was_made_to_cost_much_is_ended_within_the_limits(name: str, small:
     assert len(content) <= MOST_BYTES
     examined = small.look_at(content, Limits(cpu_seconds=4))
     assert examined.said in BOMBS[name].said, examined.verdict
+    if isinstance(look(content[:HEAD], len(content)), Refused):
+        assert examined.said != "ACCEPTED"
     assert examined.cpu_seconds < 5
     assert examined.peak_bytes <= 600 * MIB
 
