@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -17,15 +17,12 @@ import typer
 import uvloop
 from typer.main import get_command
 
-from bapsang_api import endings, erasing, jobs, openapi, server
+from bapsang_api import arguments, endings, erasing, jobs, openapi, photos, server
 from bapsang_api.app import ROUTERS
 from bapsang_api.kit import logs
-from bapsang_api.kit.clock import from_wire
-from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.redis.client import EmbeddedRedisMissingError
 from bapsang_api.likes.sync import DEADLINE_SECONDS
 from bapsang_api.media import command
-from bapsang_api.media.verdict import Use
 from bapsang_api.migrate import MigrationError, migrate
 from bapsang_api.preflight import require_verified
 from bapsang_api.seed.plan import Sizes
@@ -102,26 +99,6 @@ def _confirm(yes: bool, question: str) -> None:
         raise DeclinedError("nothing was done")
 
 
-def _post_id(text: str) -> str:
-    if not is_ulid(text):
-        raise typer.BadParameter(f"{text} is not the id of a post")
-    return text
-
-
-def _user(text: str) -> str:
-    if "@" not in text and not is_ulid(text):
-        raise typer.BadParameter(f"{text} is neither an id nor an e-mail")
-    return text
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return from_wire(text)
-    except ValueError as error:
-        hint = f"{text} is not a time such as 2026-11-01T00:00:00"
-        raise typer.BadParameter(hint, param_hint="'--until'") from error
-
-
 @app.command()
 def serve(
     host: Annotated[
@@ -184,14 +161,26 @@ def print_openapi(
     return 0
 
 
+app.command()(command.check_image)
+
+
 @app.command()
-def check_image(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="the upload")],
-    out: Annotated[Path | None, typer.Option(file_okay=False, metavar="FOLDER", help="for what is published")] = None,
-    use: Annotated[Use, typer.Option(help="what the picture is for")] = Use.POST,
+def media(
+    host: Annotated[str, typer.Option(help="address of the listener for probes and metrics")] = "127.0.0.1",
 ) -> int:
-    """Print as JSON what would become of an upload: 0 accepted, 1 refused, 3 undecided. Needs no server and no settings."""
-    return command.check_image(file, use, out)
+    """Make the variants of uploaded photos, one at a time, until SIGTERM."""
+    return _code_of(photos.work(_settings(), host=host))
+
+
+@app.command()
+def variants(
+    every: Annotated[bool, typer.Option("--all", help="of every image that has none yet")] = False,
+) -> int:
+    """Have variants made of photos that were published before there were any. `media` makes them; says how far it is."""
+    settings = _settings()
+    if not every:
+        raise typer.TyperException("--all is required")
+    return _code_of(photos.fill_back(settings))
 
 
 @app.command()
@@ -219,10 +208,10 @@ def admin(
 def recount(
     every: Annotated[bool, typer.Option("--all", help="every post, in batches")] = False,
     posts: Annotated[
-        list[str] | None, typer.Option(parser=_post_id, metavar="POST ...", help="these posts, by id")
+        list[str] | None, typer.Option(parser=arguments.post_id, metavar="POST ...", help="these posts, by id")
     ] = None,
     # An option takes one value here, so the second post of `--posts A B` comes as an argument.
-    more: Annotated[list[str] | None, typer.Argument(parser=_post_id, metavar="POST", hidden=True)] = None,
+    more: Annotated[list[str] | None, typer.Argument(parser=arguments.post_id, metavar="POST", hidden=True)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only report; exit code 1 when anything differs")] = False,
 ) -> int:
     """Compare the counters of posts and comments with their rows and correct them."""
@@ -242,7 +231,7 @@ def reindex() -> int:
 
 @app.command()
 def erase_user(
-    user: Annotated[str, typer.Argument(parser=_user, metavar="USER", help="id or e-mail")],
+    user: Annotated[str, typer.Argument(parser=arguments.user, metavar="USER", help="id or e-mail")],
     posts: Annotated[
         Literal["keep", "erase"], typer.Option(help="keep posts and comments, without the name, or erase them too")
     ] = "keep",
@@ -283,7 +272,7 @@ def seed(
     """Fill an empty database with a made-up community."""
     if append and wipe:
         raise typer.BadParameter("not allowed with --append", param_hint="'--wipe'")
-    end = _moment(until)
+    end = arguments.moment(until)
     settings = _settings()
     require_meant(settings.database_url, into)
     try:

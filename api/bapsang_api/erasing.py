@@ -39,7 +39,7 @@ class _Tools:
 @asynccontextmanager
 async def _tools(settings: Settings) -> AsyncIterator[_Tools]:
     clock = SystemClock()
-    redis = open_redis(settings.redis_url)
+    redis = open_redis(settings.shared_redis)
     pipeline = Pipeline(redis)
     database = Database(settings.database_url, PATIENT)
     database.publish = ChangeFeed(database, SOURCE, redis, pipeline).publish

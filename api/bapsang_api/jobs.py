@@ -89,7 +89,7 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
             "BAPSANG_REDIS_URL", "is embedded://", "`serve` writes back by itself there; nothing else can"
         )
     clock = SystemClock()
-    redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
+    redis = open_redis(settings.shared_redis, seconds=5.0, connections=4)
     await require_suitable_redis(settings, redis)
     database = Database(settings.database_url, PATIENT)
     pipeline = Pipeline(redis)
@@ -126,7 +126,11 @@ async def collect_images(settings: Settings, *, grace: timedelta, dry_run: bool)
         raise SettingsError("BAPSANG_S3_BUCKET", "is not set", "give the name of the bucket that holds the images")
     database = Database(settings.database_url, PATIENT)
     storage = Storage(settings.bucket)
-    collector = ImageCollector(database, storage, SystemClock(), references=(profile_images, post_images), grace=grace)
+    originals = timedelta(days=settings.originals_days)
+    references = profile_images, post_images
+    collector = ImageCollector(
+        database, storage, SystemClock(), references=references, grace=grace, originals=originals
+    )
     try:
         # First of all: an image that this database does not know counts as unused, and is deleted.
         await require_fit(database)
@@ -147,7 +151,7 @@ async def administer(settings: Settings, *, act: Act, target: str, reason: str |
     Redis need not take it: servers read ended sessions from the database.
     """
     clock = SystemClock()
-    redis = open_redis(settings.redis_url)
+    redis = open_redis(settings.shared_redis)
     pipeline = Pipeline(redis)
     database = Database(settings.database_url, Limits(connections=1))
     database.publish = ChangeFeed(database, SOURCE, redis, pipeline).publish
@@ -186,7 +190,7 @@ async def recount(settings: Settings, *, post_ids: Sequence[str] | None, dry_run
     alone, so there only the database is compared.
     """
     database = Database(settings.database_url, PATIENT)
-    redis = open_redis(settings.redis_url, seconds=5.0, connections=4)
+    redis = open_redis(settings.shared_redis, seconds=5.0, connections=4)
     try:
         counting = Recount(database, None if settings.embedded_redis else RecountStore(redis, SystemClock()))
         report = await counting.run(post_ids, dry_run=dry_run)
@@ -222,7 +226,7 @@ async def seed(settings: Settings, sizes: Sizes, *, wipe: bool, append: bool) ->
     if settings.local_database:
         await asyncio.to_thread(migrate, settings.database_url)
     passwords = Passwords(threads=1)
-    redis = open_redis(settings.redis_url, seconds=5.0, connections=1)
+    redis = open_redis(settings.shared_redis, seconds=5.0, connections=1)
     seeder = Seeder(settings.database_url, METADATA.sorted_tables)
     try:
         if wipe:

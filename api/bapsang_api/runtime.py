@@ -47,6 +47,7 @@ from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import images_in_use as post_images
+from bapsang_api.posts.store import picture_changed as post_changed
 from bapsang_api.posts.views import ViewStore
 from bapsang_api.posts.writeback import write_back_views
 from bapsang_api.privacy.journal import Journal
@@ -62,13 +63,17 @@ from bapsang_api.upkeep.store import RecountStore
 from bapsang_api.uploads.service import ImageService, UploadService
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.uploads.takedown import Takedown
+from bapsang_api.uploads.worker import Worker
 from bapsang_api.users.consent import Versions
 from bapsang_api.users.numbers import UserNumbers
 from bapsang_api.users.service import UserService
 from bapsang_api.users.store import images_in_use as profile_images
+from bapsang_api.users.store import picture_changed as user_changed
 
 log = logging.getLogger(__name__)
 
+#: Whom a worker tells that what is known of an image has changed.
+CHANGED: Final = (post_changed, user_changed)
 LOCAL_SYNC_SECONDS: Final = 5.0
 CHORES_SECONDS: Final = 2.0  # takedown of pictures, journal of erasures, exports
 
@@ -102,7 +107,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     """
     clock = clock or SystemClock()
     keys = signing_keys(settings)
-    redis = open_redis(settings.redis_url)
+    redis = open_redis(settings.shared_redis)
     await require_suitable_redis(settings, redis)
     ids, metrics, lifecycle = Ids(clock), Metrics(), Lifecycle()
     if settings.local_database:
@@ -124,7 +129,9 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     images = ImageService(database, storage, clock, ids)
     exports = ExportService(database, storage, clock, ids)
     takedown = None
-    pages = Pages(operator=settings.operator_name, contact=settings.contact_email)
+    pages = Pages(
+        operator=settings.operator_name, contact=settings.contact_email, originals_days=settings.originals_days
+    )
     versions = Versions(pages.terms_version, pages.privacy_version)
     users = UserService(database, images, clock, ids, feed, versions)
     auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
@@ -183,6 +190,9 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     background.start("poll", feed.follow_database, ends=settings.local_database)  # there is nothing to poll on SQLite
     background.start("warm_up", posts.warm_up, ends=True)
     background.start("shedding", shedder.follow)
+    if storage is not None and settings.local_database:
+        # Nobody else works on the queue there.
+        background.start("photos", Worker(database, storage, clock, CHANGED).run)
     if storage is not None:
         takedown, journal = (
             Takedown(database, storage, clock, (profile_images, post_images)),

@@ -55,10 +55,10 @@ async def serve(settings: Settings, *, host: str, port: int, drain_seconds: floa
     then those in flight get up to 10 s to finish. A second signal ends at once.
     """
     # Bound before anything else: a taken port should not first migrate a database.
-    with _bound(host, port) as public_socket, _bound(host, settings.admin_port) as admin_socket:
+    with bound(host, port) as public_socket, bound(host, settings.admin_port) as admin_socket:
         async with running(settings) as runtime:
-            public = _listener(runtime.app, GatewayProtocol)
-            admin = _listener(runtime.admin, BoundedProtocol)
+            public = listener(runtime.app, GatewayProtocol)
+            admin = listener(runtime.admin, BoundedProtocol)
             stop, hurry = asyncio.Event(), asyncio.Event()
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -126,7 +126,8 @@ def _on_signal(stop: asyncio.Event, hurry: asyncio.Event) -> None:
     stop.set()
 
 
-def _listener(app: Any, protocol: type[BoundedProtocol]) -> _Listener:
+def listener(app: Any, protocol: type[BoundedProtocol]) -> _Listener:
+    """Return a listener, still without a socket; the process ends it by `should_exit`."""
     config = uvicorn.Config(
         app,
         backlog=BACKLOG,
@@ -145,7 +146,8 @@ def _listener(app: Any, protocol: type[BoundedProtocol]) -> _Listener:
 
 
 @contextlib.contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """Yield a socket that is bound but does not listen yet. Raises ListenError."""
     is_dual = host in _EVERY and socket.has_dualstack_ipv6()  # not where the kernel was started without IPv6
     address = "::" if is_dual else host
     family = socket.AF_INET6 if ":" in address else socket.AF_INET

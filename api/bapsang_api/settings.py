@@ -173,6 +173,7 @@ class Settings(BaseModel):
     s3_endpoint: Annotated[str | None, *_ORIGIN] = None
     s3_upload_url: Annotated[str | None, *_ORIGIN] = None
     s3_public_url: Annotated[str | None, *_HTTP] = None
+    originals_days: Annotated[int, *_whole(1, 3650, "the days for which uploads are kept as they were,")] = 30
     termination_log: str = DEFAULT_TERMINATION_LOG  # `endings` reads it: it is needed where settings are refused, too
 
     @property
@@ -189,6 +190,17 @@ class Settings(BaseModel):
     def embedded_redis(self) -> bool:
         """Whether Redis is the stand-in inside this process."""
         return self.redis_url == EMBEDDED
+
+    @property
+    def shared_redis(self) -> str:
+        """The URL of Redis, for those that need one. Raises SettingsError when it would be this process's own beside MySQL."""
+        if self.embedded_redis and not self.local_database:
+            raise SettingsError(
+                "BAPSANG_REDIS_URL",
+                "is not set",
+                "with MySQL give redis://:password@host:6379/0; replicas must share it",
+            )
+        return self.redis_url
 
     @property
     def database_limits(self) -> Limits:
@@ -229,12 +241,6 @@ class Settings(BaseModel):
         if reader and (settings.local_database or reader.startswith("sqlite")):
             raise SettingsError(
                 "BAPSANG_DATABASE_READER_URL", "needs MySQL on both sides", "remove it, or give MySQL for both"
-            )
-        if settings.embedded_redis and not settings.local_database:
-            raise SettingsError(
-                "BAPSANG_REDIS_URL",
-                "is not set",
-                "with MySQL give redis://:password@host:6379/0; replicas must share it",
             )
         return settings.model_copy(update=_verified(settings))
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field
 from bapsang_api.http.paging import Cursor
 from bapsang_api.http.validation import at_most, text_between
 from bapsang_api.http.wire import Wire, WireTime
+from bapsang_api.uploads.schemas import ShownPhoto
 
 Content = Annotated[
     str,
@@ -34,6 +35,7 @@ class CommentAuthor(Wire):
 
     nickname: str
     author_profile_image_url: str | None
+    author_profile_image: ShownPhoto | None
 
 
 class CommentItem(Wire):

@@ -26,6 +26,8 @@ from bapsang_api.kit.db.database import note
 from bapsang_api.kit.db.keyset import Keyset, newest_first, oldest_first
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
 from bapsang_api.posts.models import Post
+from bapsang_api.uploads.photo import Photo
+from bapsang_api.uploads.store import photo_of
 from bapsang_api.users.models import User
 from bapsang_api.users.store import author_name
 
@@ -49,6 +51,7 @@ class CommentRow:
     reply_count: int
     author_nickname: str
     author_image_key: str | None
+    author_photo: Photo | None
     author_id: str
 
 
@@ -79,6 +82,7 @@ _COLUMNS: Final[tuple[ColumnElement[Any], ...]] = (  # in the order of CommentRo
     comments.c.reply_count,
     author_name.label("author"),
     users.c.profile_image_key,
+    photo_of(users.c.profile_image_key, of=users).label("author_photo"),
     comments.c.user_id,
 )
 _NODE = select(

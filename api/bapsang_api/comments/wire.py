@@ -1,23 +1,17 @@
 """Comments on the wire: answers from rows."""
 
-from typing import Final, Protocol
+from typing import Final
 
 from bapsang_api.comments.schemas import CommentAuthor, CommentItem, CommentPage
 from bapsang_api.comments.threads import Page, Thread
 from bapsang_api.http.paging import Cursor
 from bapsang_api.kit.clock import to_wire
+from bapsang_api.uploads.service import PERSON_WIDTH, ImageService
 
 _NOTICES: Final = {"DELETED": "삭제된 댓글입니다.", "HIDDEN": "관리자가 숨긴 댓글입니다."}
 
 
-class Urls(Protocol):
-    """What makes a URL of an image's key."""
-
-    def url(self, key: str | None) -> str | None:
-        """Return the URL at which the image is loaded, None without one."""
-
-
-def page_of(page: Page, images: Urls) -> CommentPage:
+def page_of(page: Page, images: ImageService) -> CommentPage:
     return CommentPage(
         items=[item_of(thread, images) for thread in page.threads],
         next_cursor=Cursor.of(page.following),
@@ -25,10 +19,15 @@ def page_of(page: Page, images: Urls) -> CommentPage:
     )
 
 
-def item_of(thread: Thread, images: Urls) -> CommentItem:
+def item_of(thread: Thread, images: ImageService) -> CommentItem:
     row = thread.comment
     notice = _NOTICES.get(row.status)
-    author = CommentAuthor(nickname=row.author_nickname, author_profile_image_url=images.url(row.author_image_key))
+    key, photo = row.author_image_key, row.author_photo
+    author = CommentAuthor(
+        nickname=row.author_nickname,
+        author_profile_image_url=images.url(key, photo, PERSON_WIDTH),
+        author_profile_image=images.shown(key, photo, PERSON_WIDTH),
+    )
     return CommentItem(
         comment_id=row.comment_id,
         parent_id=row.parent_id,

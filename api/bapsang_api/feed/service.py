@@ -9,7 +9,8 @@ from bapsang_api.feed import atom, store
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.concurrency import SingleFlight
 from bapsang_api.kit.db.database import Database
-from bapsang_api.uploads.service import ImageService
+from bapsang_api.uploads.photo import JPEG
+from bapsang_api.uploads.service import DETAIL_WIDTH, ImageService
 
 LENGTH: Final = 50
 # Readers may keep it for as long, too: what is deleted goes from the feed after at most two of these.
@@ -49,7 +50,7 @@ class FeedService:
                 content=row.content,
                 author=row.post.nickname,
                 tags=row.post.tags,
-                image_url=self._images.url(row.post.image_key),
+                image_url=self._images.url(row.post.image_key, row.post.photo, DETAIL_WIDTH, JPEG),
                 created_at=row.post.created_at,
                 updated_at=row.updated_at or row.post.created_at,
             )

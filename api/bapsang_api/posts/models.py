@@ -45,6 +45,8 @@ class Post(SQLModel, table=True):
     changed_at: datetime | None = Field(default=None, sa_column=changed_at())
     # Grows with each change of the post's comments, so that the change feed tells which pages of them are outdated.
     comment_version: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))
+    # Grows when the variants of one of its pictures are made, or refused: what is kept of the post is outdated then.
+    picture_version: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))
 
 
 class PostContent(SQLModel, table=True):

@@ -27,6 +27,7 @@ from bapsang_api.readmodel.feed import Answer, Polled, PostChange, Source
 from bapsang_api.search import store as texts
 from bapsang_api.search.query import Query
 from bapsang_api.tags import store as tags
+from bapsang_api.uploads.store import photo_of
 
 _FIRST_SECONDS: Final = 5  # that the first poll looks back
 # What is told of a changed row: of a post whether it is in no list, in those of all posts alone, in those of tags too.
@@ -74,7 +75,12 @@ _OF_NEWEST: Final = _NEWEST.subquery("newest")
 _NEWEST_AT_ONCE: Final = select(func.json_arrayagg(func.concat(_OF_NEWEST.c.created_at, " ", _OF_NEWEST.c.id)))
 _THESE: Final[BindParameter[str]] = bindparam("post_ids", expanding=True)
 _PICTURES: Final = (
-    select(post_images.c.post_id, post_images.c.object_key, post_images.c.alt)
+    select(
+        post_images.c.post_id,
+        post_images.c.object_key,
+        post_images.c.alt,
+        photo_of(post_images.c.object_key, of=post_images).label("photo"),
+    )
     .where(post_images.c.post_id.in_(_THESE))
     .order_by(post_images.c.post_id, post_images.c.position)
 )
@@ -226,6 +232,6 @@ def _pictures_of_all(connection: Connection, post_ids: Collection[str]) -> dict[
         return {}
     rows = connection.execute(_PICTURES, {"post_ids": list(post_ids)})
     return {
-        post_id: tuple(Picture(row.object_key, row.alt) for row in pictures)
+        post_id: tuple(Picture(row.object_key, row.alt, row.photo) for row in pictures)
         for post_id, pictures in itertools.groupby(rows, lambda row: row.post_id)
     }

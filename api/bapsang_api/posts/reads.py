@@ -251,8 +251,9 @@ def _shows_the_same(before: Post, post: Post) -> bool:
 
 
 def _number_of(version: PostVersion) -> int:
-    """Return when the post and its author were last changed in one number: 20,000 of them are kept."""
-    return _micros(version.updated_at) << 64 | _micros(version.author_updated_at)
+    """Return when the post, its author and its pictures were last changed in one number: 20,000 of them are kept."""
+    times = _micros(version.updated_at) << 64 | _micros(version.author_updated_at)
+    return times << 32 | version.picture_version
 
 
 def _micros(moment: datetime | None) -> int:

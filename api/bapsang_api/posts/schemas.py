@@ -8,7 +8,7 @@ from bapsang_api.http.paging import Cursor
 from bapsang_api.http.validation import empty_as_absent, text_between
 from bapsang_api.http.wire import Wire, WireTime, WireTimeOrNull
 from bapsang_api.tags.schemas import TagNames
-from bapsang_api.uploads.schemas import ObjectKey
+from bapsang_api.uploads.schemas import ObjectKey, ShownPhoto
 
 Title = Annotated[
     str,
@@ -82,6 +82,7 @@ class Author(Wire):
 
     nickname: str
     author_profile_url: str | None
+    author_profile: ShownPhoto | None
 
 
 class Stats(Wire):
@@ -105,6 +106,7 @@ class PostItem(Wire):
     title: str
     created_at: WireTime
     thumbnail_url: str | None
+    thumbnail: ShownPhoto | None
     author: Author
     stats: Stats
     tags: list[str] = Field(examples=[["집밥", "된장찌개"]])
@@ -118,12 +120,14 @@ class PostPage(Wire):
     has_more: bool
 
 
-class ShownImage(Wire):
-    """A picture of a post. `key` names it when its author changes the post."""
+class ShownImage(ShownPhoto):
+    """A picture of a post. `key` names it when its author changes the post; `message` says why it is REFUSED."""
 
     key: str
-    url: str
+    url: str | None
+    jpeg_url: str | None = Field(description="The same as JPEG, for what shows no WebP.")
     alt: str | None
+    message: str | None
 
 
 class ContentDetail(Wire):
@@ -131,6 +135,7 @@ class ContentDetail(Wire):
 
     content: str
     post_image_url: str | None
+    post_image: ShownPhoto | None
     images: list[ShownImage]
 
 

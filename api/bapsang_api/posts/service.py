@@ -32,7 +32,8 @@ from bapsang_api.readmodel.entry import Bounds, Usage
 from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.search.query import Query
 from bapsang_api.uploads.rules import Category
-from bapsang_api.uploads.service import ImageService, attach, detach, restore, withhold
+from bapsang_api.uploads.service import ImageService
+from bapsang_api.uploads.usage import attach, detach, restore, withhold
 
 log = logging.getLogger(__name__)
 

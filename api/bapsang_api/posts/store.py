@@ -61,6 +61,14 @@ def set_pictures(connection: Connection, post_id: str, pictures: Sequence[Pictur
     connection.execute(update(post_contents).where(post_contents.c.id == post_id).values(post_image_key=first))
 
 
+def picture_changed(connection: Connection, _owner_id: str, object_key: str, _now: datetime) -> None:
+    """Have the posts that show an image read anew: what is known of it has changed."""
+    shown_by = select(post_images.c.post_id).where(post_images.c.object_key == object_key)
+    ids = list(connection.scalars(shown_by))
+    connection.execute(update(posts).where(posts.c.id.in_(ids)).values(picture_version=posts.c.picture_version + 1))
+    note(connection, *ids)
+
+
 def images_in_use(connection: Connection, images: Sequence[UnusedImage]) -> set[str]:
     """Return those of these images, by their object keys, that a post shows or, hidden, may show again."""
     return set(

@@ -1,12 +1,14 @@
 """What readers see of posts, by named columns. A field that is added here and to its schema is read, kept and shown."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final
 
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.db.views import looked_up
 from bapsang_api.posts.models import Post, PostContent, PostImage
+from bapsang_api.uploads.photo import Photo
+from bapsang_api.uploads.store import photo_of
 from bapsang_api.users.models import User
 from bapsang_api.users.store import author_name
 
@@ -22,6 +24,7 @@ class Picture:
 
     object_key: str
     alt: str | None
+    photo: Photo | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class PostItemView:
     created_at: Annotated[datetime, posts.c.created_at]
     nickname: Annotated[str, author_name]
     author_image_key: Annotated[str | None, users.c.profile_image_key]
+    author_photo: Annotated[Photo | None, photo_of(users.c.profile_image_key, of=users)]
     image_key: Annotated[str | None, looked_up(post_contents.c.post_image_key, post_contents.c.id == posts.c.id, posts)]
+    photo: Annotated[Photo | None, photo_of(post_contents.c.post_image_key, post_contents.c.id == posts.c.id, of=posts)]
     like_count: Annotated[int, posts.c.like_count]
     comment_count: Annotated[int, posts.c.comment_count]
     view_count: Annotated[int, posts.c.view_count]
@@ -48,6 +53,7 @@ class PostDetailView(PostItemView):
     content: Annotated[str, post_contents.c.content]
     author_id: Annotated[str, posts.c.user_id]
     author_updated_at: Annotated[datetime | None, users.c.updated_at]
+    picture_version: Annotated[int, posts.c.picture_version]
     pictures: tuple[Picture, ...]  # rows of their own
 
 
@@ -62,6 +68,7 @@ class PostVersion:
     view_count: Annotated[int, posts.c.view_count]
     updated_at: Annotated[datetime | None, posts.c.updated_at]
     author_updated_at: Annotated[datetime | None, users.c.updated_at]
+    picture_version: Annotated[int, posts.c.picture_version]
 
     @classmethod
     def of(cls, view: PostDetailView) -> "PostVersion":

@@ -6,7 +6,7 @@ describe the answers in the OpenAPI document, so there is one truth about them.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from bapsang_api.http.paging import Cursor
 from bapsang_api.http.wire import Wire
@@ -21,18 +21,14 @@ from bapsang_api.posts.schemas import (
     ShownImage,
     Stats,
 )
-from bapsang_api.posts.view import PostDetailView, PostItemView
+from bapsang_api.posts.view import Picture, PostDetailView, PostItemView
+from bapsang_api.uploads.photo import JPEG
+from bapsang_api.uploads.refusals import message_of
+from bapsang_api.uploads.service import DETAIL_WIDTH, LIST_WIDTH, PERSON_WIDTH, ZOOM_WIDTH, ImageService
 
 M = TypeVar("M", bound=Wire)
 # Quotes within a text are escaped, so this is found in its place only.
 _COUNTS: Final = b'"stats":{"likeCount":0,"commentCount":0,"viewCount":0'
-
-
-class Urls(Protocol):
-    """What makes a URL of an image's key."""
-
-    def url(self, key: str | None) -> str | None:
-        """Return the URL at which the image is loaded, None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +57,36 @@ class Rendered:
         return form % (self.head, likes, comments, views, is_liked, self.tail)
 
 
-def item_of(view: PostItemView, images: Urls) -> PostItem:
+def item_of(view: PostItemView, images: ImageService) -> PostItem:
     return _shown(
         PostItem,
         view,
-        thumbnail_url=images.url(view.image_key),
+        thumbnail_url=images.url(view.image_key, view.photo, LIST_WIDTH),
+        thumbnail=images.shown(view.image_key, view.photo, DETAIL_WIDTH),
         author=_author(view, images),
         stats=_shown(Stats, view),
     )
 
 
-def detail_of(view: PostDetailView, images: Urls, *, is_liked: bool) -> PostDetail:
-    shown = ((picture, images.url(picture.object_key)) for picture in view.pictures)
-    pictures = [
-        ShownImage(key=picture.object_key, url=url, alt=picture.alt) for picture, url in shown if url is not None
-    ]
-    content = _shown(ContentDetail, view, post_image_url=images.url(view.image_key), images=pictures)
+def detail_of(view: PostDetailView, images: ImageService, *, is_liked: bool) -> PostDetail:
+    pictures = [_image(picture, images) for picture in view.pictures] if images.on else []
+    content = _shown(
+        ContentDetail,
+        view,
+        post_image_url=images.url(view.image_key, view.photo, DETAIL_WIDTH),
+        post_image=images.shown(view.image_key, view.photo, ZOOM_WIDTH),
+        images=pictures,
+    )
     stats = _shown(DetailStats, view, is_liked=is_liked)
     return _shown(PostDetail, view, content_detail=content, author=_author(view, images), stats=stats)
 
 
-def page_of(views: Iterable[PostItemView], following: Following | None, images: Urls) -> PostPage:
+def page_of(views: Iterable[PostItemView], following: Following | None, images: ImageService) -> PostPage:
     items = [item_of(view, images) for view in views]
     return PostPage(items=items, next_cursor=Cursor.of(following), has_more=following is not None)
 
 
-def rendered(view: PostDetailView, images: Urls) -> Rendered:
+def rendered(view: PostDetailView, images: ImageService) -> Rendered:
     """Return the parts of a post; its counts do not matter."""
     view = replace(view, like_count=0, comment_count=0, view_count=0)
     item_head, item_tail = _cut(item_of(view, images), b"}")
@@ -104,8 +104,24 @@ def page_bytes(items: Iterable[bytes], following: Following | None) -> bytes:
     return b'{"items":[%b],"nextCursor":%b,"hasMore":%b}' % (b",".join(items), shown, more)
 
 
-def _author(view: PostItemView, images: Urls) -> Author:
-    return _shown(Author, view, author_profile_url=images.url(view.author_image_key))
+def _author(view: PostItemView, images: ImageService) -> Author:
+    key, photo = view.author_image_key, view.author_photo
+    url, profile = images.url(key, photo, PERSON_WIDTH), images.shown(key, photo, PERSON_WIDTH)
+    return _shown(Author, view, author_profile_url=url, author_profile=profile)
+
+
+def _image(picture: Picture, images: ImageService) -> ShownImage:
+    key, photo = picture.object_key, picture.photo
+    shown = images.shown(key, photo, ZOOM_WIDTH)
+    assert shown is not None  # noqa: S101 - it has a key
+    return ShownImage(
+        **shown.model_dump(),
+        key=key,
+        url=images.url(key, photo, DETAIL_WIDTH),
+        jpeg_url=images.url(key, photo, DETAIL_WIDTH, JPEG),
+        alt=picture.alt,
+        message=None if photo is None or photo.reason is None else message_of(photo.reason),
+    )
 
 
 def _shown(model: type[M], view: PostItemView, **more: Any) -> M:

@@ -11,10 +11,13 @@ _HERE: Final = files("bapsang_api.terms")
 
 
 class Pages:
-    """Both pages and their style sheet, ready to be sent. `operator` and `contact` are who runs this community."""
+    """Both pages and their style sheet, ready to be sent.
 
-    def __init__(self, *, operator: str, contact: str) -> None:
-        self._names = {"operator": escape(operator), "contact": escape(contact)}
+    `operator` and `contact` are who runs this community, `originals_days` for how long it keeps what people have uploaded.
+    """
+
+    def __init__(self, *, operator: str, contact: str, originals_days: int) -> None:
+        self._names = {"operator": escape(operator), "contact": escape(contact), "originals": str(originals_days)}
         self.terms_of_service = self._render("terms-of-service", "이용약관")
         self.privacy_policy = self._render("privacy-policy", "개인정보 처리방침")
         # A version is named by the day from which it is in force.

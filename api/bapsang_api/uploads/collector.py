@@ -34,6 +34,7 @@ class Report:
     """What a run has collected, or, dry, would have."""
 
     uploads: int = 0
+    originals: int = 0
     images: int = 0
     kept: int = 0  # noted as unused, yet something refers to them
 
@@ -45,17 +46,27 @@ class ImageCollector:
     """Runs once. Doing it again, twice at a time or after a crash halfway is harmless."""
 
     def __init__(
-        self, database: Database, storage: Storage, clock: Clock, *, references: Sequence[References], grace: timedelta
+        self,
+        database: Database,
+        storage: Storage,
+        clock: Clock,
+        *,
+        references: Sequence[References],
+        grace: timedelta,
+        originals: timedelta,
     ) -> None:
+        """`originals`: for how long uploads that were used are kept as they were."""
         self._database, self._storage, self._clock = database, storage, clock
-        self._references, self._grace = references, grace
+        self._references, self._grace, self._originals = references, grace, originals
 
     async def run(self, *, dry_run: bool) -> Report:
         """Collect everything unused for longer than the grace. Raises Unavailable when the database or S3 is down."""
         report, before = Report(), self._clock.now() - self._grace
         await self._collect_images(report, before, dry_run=dry_run)
         for prefix in (rules.TEMP_PREFIX, rules.USERS_PREFIX, rules.CHECKED_PREFIX):
-            await self._collect_uploads(prefix, report, before, dry_run=dry_run)
+            report.uploads += await self._collect_below(prefix, before, dry_run=dry_run)
+        before = self._clock.now() - self._originals
+        report.originals += await self._collect_below(rules.ORIGINALS_PREFIX, before, dry_run=dry_run)
         return report
 
     async def _collect_images(self, report: Report, before: datetime, *, dry_run: bool) -> None:
@@ -70,7 +81,9 @@ class ImageCollector:
             report.kept += len(batch) - len(unused)
             if not dry_run:
                 # The row goes last: after a crash in between, the next run comes here again.
-                await self._storage.run(partial(self._storage.remove, [image.object_key for image in unused]))
+                for image in unused:
+                    below = rules.folder_of(image.object_key), rules.original_key(image.image_id)
+                    await self._storage.run(partial(self._storage.remove_below, *below))
                 await self._database.write(partial(store.forget, image_ids=[image.image_id for image in unused]))
 
     def _condemn(
@@ -80,7 +93,7 @@ class ImageCollector:
 
         Under the lock that `attach` takes: who attached before is seen here, who comes later finds it collected.
         """
-        batch = store.unused(connection, before, after, BATCH, lock=not dry_run)
+        batch = store.unused(connection, before, after, BATCH, self._clock.now(), lock=not dry_run)
         used = in_use(connection, batch, self._references)
         unused = [image for image in batch if image.object_key not in used]
         if not dry_run:
@@ -88,11 +101,13 @@ class ImageCollector:
             store.collect(connection, [image.image_id for image in unused], self._clock.now())
         return batch, unused
 
-    async def _collect_uploads(self, prefix: str, report: Report, before: datetime, *, dry_run: bool) -> None:
-        """Delete old uploads. Nothing refers to them, used or not, so there are never more than the grace brings."""
+    async def _collect_below(self, prefix: str, before: datetime, *, dry_run: bool) -> int:
+        """Delete old objects, which nothing refers to; return how many. There are never more than the time brings."""
+        found = 0
         pages = self._storage.pages(prefix)
         while (page := await self._storage.run(partial(next, pages, None))) is not None:
             old = [item.key for item in page if item.uploaded_at < before]
-            report.uploads += len(old)
+            found += len(old)
             if not dry_run:
                 await self._storage.run(partial(self._storage.remove, old))
+        return found

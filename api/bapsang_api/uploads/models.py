@@ -3,16 +3,17 @@
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import Column, Index
+from sqlalchemy import Column, Index, Integer
 from sqlmodel import Field, SQLModel
 
 from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
+from bapsang_api.uploads.photo import Photo, PhotoColumn
 
 
 class Image(SQLModel, table=True):
-    """An image that was checked and published under `object_key`, or is about to be.
+    """An image whose variants are published below `object_key`, or are about to be; the row is also the job that makes them.
 
-    The row is there before the object, so that no object is ever without one. No foreign key to the owner: the picture
+    The row is there before the objects, so that no object is ever without one. No foreign key to the owner: the picture
     of a sign-up comes before the account.
     """
 
@@ -21,6 +22,8 @@ class Image(SQLModel, table=True):
         Index("ix_images_upload", "upload_key"),
         Index("ix_images_unused", "unused_since", "id"),
         Index("ix_images_settle", "settle_at", "id"),
+        Index("ix_images_object", "object_key"),
+        Index("ix_images_due", "due_at", "id"),
         TABLE_OPTIONS,
     )
 
@@ -39,3 +42,12 @@ class Image(SQLModel, table=True):
     withheld_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     # When it was last decided that the object has to go, be withheld or come back; null once that is done.
     settle_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    # What is known of it; null for one that was published before there were variants.
+    photo: Photo | None = Field(default=None, sa_column=Column(PhotoColumn()))
+    # The upload's, as it was copied: variants that were made of the same bytes ahead of time are found by it.
+    etag: str | None = Field(default=None, sa_column=Column(ascii_text(64)))
+    # When its variants are to be made, or, while somebody makes them, when that is given up; null when there is nothing to do.
+    due_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    # Until when somebody may write its objects; null when nobody does.
+    leased_until: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    attempts: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))

@@ -64,6 +64,11 @@ def _invalidate(paths: list[str], message_ids: list[str]) -> None:
 
 
 def _removed(body: str) -> list[str]:
-    """Return the paths of the pictures that a message of S3 says were removed. Raises what `events` does."""
+    """Return the paths of the images that a message of S3 says were removed, all variants in one. Raises what `events` does."""
     removed = (event.key for event in events(body) if "ObjectRemoved" in event.name)
-    return [f"/{quote(key)}" for key in removed if key.startswith(rules.PUBLIC_PREFIX)]
+    return [f"/{quote(_image_of(key))}*" for key in removed if key.startswith(rules.PUBLIC_PREFIX)]
+
+
+def _image_of(key: str) -> str:
+    """Return what the keys of an image's objects begin with: `public/post/{id}` of `public/post/{id}/640.webp`."""
+    return rules.folder_of("/".join(key.split("/")[:3]))

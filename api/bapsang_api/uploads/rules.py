@@ -10,8 +10,9 @@ from typing import Final
 
 from bapsang_api.kit import text
 from bapsang_api.kit.ids import is_ulid
+from bapsang_api.media.kinds import MOST_BYTES
+from bapsang_api.media.verdict import Use
 
-MOST_BYTES: Final = 10 * 1024 * 1024
 URL_SECONDS: Final = 600
 _LONGEST_NAME: Final = 255
 # Clients know `image/jpg`, which is no registered type; what they name is what they send, so that is what is signed.
@@ -40,9 +41,10 @@ _FOLDERS: Final[Mapping[Category, str]] = {
 }
 USERS_PREFIX: Final = "users/"
 TEMP_PREFIX: Final = "temp/"
-PUBLIC_PREFIX: Final = "public/"  # only the API writes there
-WITHHELD_PREFIX: Final = "withheld/"  # pictures of hidden posts, which nobody but the API can read
-CHECKED_PREFIX: Final = "checked/"  # only the check function writes there, and nobody is shown it
+ORIGINALS_PREFIX: Final = "originals/"  # uploads that were used, as they were; nobody is shown them
+PUBLIC_PREFIX: Final = "public/"  # variants; only the API and c-media write there
+WITHHELD_PREFIX: Final = "withheld/"  # variants of hidden posts, which nobody but the API can read
+CHECKED_PREFIX: Final = "checked/"  # variants made ahead of time by the check function; nobody is shown them
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def prefix_of(category: Category, user_id: str | None) -> str:
 def is_upload(key: str, category: Category, user_id: str | None) -> bool:
     """Whether `key` is one that `plan` makes for this category and user."""
     prefix = prefix_of(category, user_id)
-    return key.startswith(prefix) and _id_in(key.removeprefix(prefix)) is not None
+    name = key.removeprefix(prefix)
+    return key.startswith(prefix) and "." in name and _id_in(name) is not None
 
 
 def is_any_upload(key: str) -> bool:
@@ -112,31 +115,48 @@ def is_any_upload(key: str) -> bool:
     return is_ulid(user_id) and any(is_upload(key, category, user_id) for category in _FOLDERS)
 
 
-def checked_key(upload_key: str) -> str:
-    """Return where an upload lies once it was checked: the picture alone, without its metadata."""
-    return f"{CHECKED_PREFIX}{upload_key}"
+def original_key(image_id: str) -> str:
+    """Return where the upload of an image is kept as it was."""
+    return f"{ORIGINALS_PREFIX}{image_id}"
+
+
+def checked_folder(upload_key: str, etag: str) -> str:
+    """Return where the variants of an upload with that content lie that were made ahead of time."""
+    return f"{CHECKED_PREFIX}{upload_key}/{etag}"
 
 
 def withheld_key(object_key: str) -> str:
-    """Return where a published picture lies while nobody may load it."""
+    """Return where a published object lies while nobody may load it."""
     return f"{WITHHELD_PREFIX}{object_key}"
 
 
-def public_key(category: Category, image_id: str, content_type: str) -> str:
-    """Return where an image is published that was uploaded for `category`."""
-    return f"{_public_prefix(category)}{image_id}.{_EXTENSIONS[content_type]}"
+def public_key(category: Category, image_id: str) -> str:
+    """Return the key of an image that was uploaded for `category`; its variants are published below it."""
+    return f"{_public_prefix(category)}{image_id}"
 
 
 def public_id(key: str, category: Category) -> str | None:
-    """Return the id in a key that `public_key` makes for this category, None for any other key."""
+    """Return the id in the key of an image of this category, None for any other key."""
     prefix = _public_prefix(category)
     return _id_in(key.removeprefix(prefix)) if key.startswith(prefix) else None
 
 
-def content_type_of(key: str) -> str:
-    """Return the type that the extension of a key stands for."""
-    extension = key.rpartition(".")[2]
-    return next(kind for kind, named in _EXTENSIONS.items() if named == extension)
+def folder_of(object_key: str) -> str:
+    """Return what the keys of all published objects of an image begin with, and of no other image."""
+    return object_key.partition(".")[0]
+
+
+def image_id_of(object_key: str) -> str:
+    """Return the id in the key of an image."""
+    return folder_of(object_key).rpartition("/")[2]
+
+
+def use_of(key: str) -> Use | None:
+    """Return what the image of an upload's or a published key is for, None for what is never published."""
+    folder = key.rpartition("/")[0].rpartition("/")[2]
+    if key.startswith(TEMP_PREFIX) or folder == _FOLDERS[Category.PROFILE_IMAGE]:
+        return Use.PROFILE
+    return Use.POST if folder == _FOLDERS[Category.POST_IMAGE] else None
 
 
 def _public_prefix(category: Category) -> str:
@@ -146,8 +166,8 @@ def _public_prefix(category: Category) -> str:
 
 
 def _id_in(name: str) -> str | None:
-    stem, _, extension = name.partition(".")
-    return stem if is_ulid(stem) and extension in _EXTENSIONS.values() else None
+    stem, dot, extension = name.partition(".")
+    return stem if is_ulid(stem) and (not dot or extension in _EXTENSIONS.values()) else None
 
 
 def _one_of(value: object, allowed: tuple[Category, ...]) -> Category:

@@ -18,25 +18,31 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 2
 READ_SECONDS: Final = 5
 MULTIPART_BYTES: Final = 5 * 1024 * 1024  # S3 takes no smaller part but the last
-# A day, for browsers and for the edge, where the time at the edge counts: whatever else fails, a picture that was taken down
-# is gone everywhere then.
-CACHED_SECONDS: Final = 86_400
-_CACHING: Final = f"public, max-age={CACHED_SECONDS}"
+# A name never gets other bytes. How long the edge keeps them is its own matter (a day at most): whatever else fails, a picture
+# that was taken down is gone there then.
+CACHED_SECONDS: Final = 365 * 86_400
+_CACHING: Final = f"public, max-age={CACHED_SECONDS}, immutable"
 # HEAD has no body, so its answer has no other code than the status.
 _ABSENT: Final = frozenset({"NoSuchKey", "404"})
 _TAKEN: Final = frozenset({"PreconditionFailed", "412"})
+_NOTHING: Final = _ABSENT | {"InvalidRange"}  # a range of an empty object
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An object as it was uploaded."""
+    """An object, or its beginning: `size` is that of the whole in bytes, `etag` tells its content from any other."""
 
     content: bytes
-    content_type: str
+    size: int
+    etag: str
 
 
 class TooLargeError(Exception):
     """The object is larger than it may be."""
+
+
+class ChangedError(Exception):
+    """The object is no longer the one that was looked at."""
 
 
 def open_client(session: Session, bucket: Bucket, origin: str | None, *, connections: int = 1) -> "S3Client":
@@ -102,25 +108,39 @@ class Objects:
     def __init__(self, name: str, client: "S3Client") -> None:
         self._bucket, self._client = name, client
 
-    def read(self, key: str, *, most: int) -> Stored | None:
-        """Return an object, None when there is none. Raises TooLargeError for one of more than `most` bytes."""
+    def read(self, key: str, *, most: int, etag: str | None = None) -> Stored | None:
+        """Return an object, None when there is none. Raises TooLargeError for one of more than `most` bytes, ChangedError for
+        one that has another `etag` than the one given.
+        """
+        only: Any = {} if etag is None else {"IfMatch": f'"{etag}"'}
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=key)
-        except self._client.exceptions.NoSuchKey:
-            return None
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, **only)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _TAKEN:
+                raise ChangedError from error
+            if error.response["Error"]["Code"] in _ABSENT:
+                return None
+            raise
         with answer["Body"] as body:
-            if answer["ContentLength"] > most:
+            size = answer["ContentLength"]
+            if size > most:
                 raise TooLargeError
-            return Stored(body.read(), answer["ContentType"])
+            return Stored(body.read(), size, _tag(answer["ETag"]))
 
-    def write(self, key: str, content: bytes, content_type: str) -> None:
-        """Write an object that is never changed again."""
-        self._client.put_object(
-            Bucket=self._bucket, Key=key, Body=content, ContentType=content_type, CacheControl=_CACHING
-        )
+    def read_head(self, key: str, *, most: int) -> Stored | None:
+        """Return the first `most` bytes of an object, None when there is none, or one without content."""
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes=0-{most - 1}")
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _NOTHING:
+                return None
+            raise
+        with answer["Body"] as body:
+            size = int(answer["ContentRange"].rpartition("/")[2])
+            return Stored(body.read(), size, _tag(answer["ETag"]))
 
     def create(self, key: str, content: bytes, content_type: str) -> bool:
-        """Write an object unless there is one; False when there is, also when somebody writes it at this moment."""
+        """Write an object that is never changed again, unless there is one; False then, also when somebody writes it at this moment."""
         return _unless(
             _TAKEN,
             self._client.put_object,
@@ -154,6 +174,20 @@ class Objects:
             raise
         return size
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the keys that begin with `prefix`, at most 1,000."""
+        listed = self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix)
+        return [item["Key"] for item in listed.get("Contents", ())]
+
+    def etag_of(self, key: str) -> str | None:
+        """Return what tells the content of an object from any other; None when there is no such object."""
+        try:
+            return _tag(self._client.head_object(Bucket=self._bucket, Key=key)["ETag"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _ABSENT:
+                return None
+            raise
+
     def exists(self, key: str) -> bool:
         return _unless(_ABSENT, self._client.head_object, Bucket=self._bucket, Key=key)
 
@@ -161,6 +195,17 @@ class Objects:
         """Copy an object with its type and caching, within S3; False when there is none."""
         whence: Any = {"Bucket": self._bucket, "Key": source}
         return _unless(_ABSENT, self._client.copy_object, Bucket=self._bucket, Key=key, CopySource=whence)
+
+    def copy_unchanged(self, source: str, key: str, etag: str) -> None:
+        """Copy an object that had this `etag`. Raises ChangedError when it is another by now, or gone."""
+        whence: Any = {"Bucket": self._bucket, "Key": source}
+        what: Any = {"Bucket": self._bucket, "Key": key, "CopySource": whence, "CopySourceIfMatch": f'"{etag}"'}
+        if not _unless(_ABSENT | _TAKEN, self._client.copy_object, **what):
+            raise ChangedError
+
+
+def _tag(header: str) -> str:
+    return header.strip('"')
 
 
 def _unless(codes: frozenset[str], operation: Callable[..., Any], **arguments: Any) -> bool:

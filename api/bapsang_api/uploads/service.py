@@ -1,35 +1,42 @@
 """Use cases of uploads: allowing one, and making a picture that was uploaded one that can be shown.
 
-What is uploaded is never shown itself: its presigned URL goes on working for minutes after it was checked. The API
-writes the checked picture, without its metadata, under a key of its own, and only that one is referred to.
+What is uploaded is never shown itself. When it is used, it is looked at, copied to where nobody can change it, and put into the
+queue of those that make variants of it (`worker`); pages load those.
 """
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Final
-
-from sqlalchemy import Connection
 
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import FieldError, InvalidInput, Unavailable
-from bapsang_api.uploads import checking, pictures, rules, store
+from bapsang_api.media import look
+from bapsang_api.media.kinds import HEAD
+from bapsang_api.media.verdict import Refused, Use
+from bapsang_api.uploads import photo, queries, refusals, rules, store
 from bapsang_api.uploads.models import Image
+from bapsang_api.uploads.photo import Photo, State
 from bapsang_api.uploads.rules import Category, Upload
-from bapsang_api.uploads.s3 import Objects, TooLargeError
+from bapsang_api.uploads.s3 import ChangedError, Objects
+from bapsang_api.uploads.schemas import ShownPhoto
 from bapsang_api.uploads.storage import Storage
 
 log = logging.getLogger(__name__)
 
+#: Widths that the older fields of answers show, which know one URL alone: of lists, of details, of people.
+LIST_WIDTH: Final = 640
+DETAIL_WIDTH: Final = 1080
+ZOOM_WIDTH: Final = 1600
+PERSON_WIDTH: Final = 256
+#: For how long a request waits for the verdict on its images.
+WAIT_SECONDS: Final = 2.0
+_ASK_SECONDS: Final = 0.1
 _UNCONFIRMED: Final = "업로드가 확인되지 않은 이미지입니다."
-_NOT_A_PICTURE: Final = "올바른 이미지 파일이 아닙니다."
-_TOO_LARGE: Final = f"{rules.MOST_BYTES} 바이트 이하여야 합니다."
-_TOO_MANY_PIXELS: Final = f"{pictures.MOST_PIXELS:,} 화소 이하여야 합니다."
 _OFF_RETRY_SECONDS: Final = 3600
 
 
@@ -50,10 +57,12 @@ class Named:
 
 
 @dataclass(frozen=True)
-class _Refused:
-    """Why an upload cannot be shown."""
+class _Looked:
+    """An upload as its first look finds it."""
 
-    message: str
+    key: str
+    etag: str
+    photo: Photo
 
 
 class UploadService:
@@ -75,18 +84,52 @@ class UploadService:
 class ImageService:
     """Publishes what was uploaded. `storage` is None where uploads are off: then no image can be named."""
 
-    def __init__(self, database: Database, storage: Storage | None, clock: Clock, ids: Ids) -> None:
-        self._database, self._storage, self._clock, self._ids = database, storage, clock, ids
+    def __init__(
+        self, database: Database, storage: Storage | None, clock: Clock, ids: Ids, *, wait: float = WAIT_SECONDS
+    ) -> None:
+        self._database, self._storage, self._clock, self._ids, self._wait = database, storage, clock, ids, wait
 
-    def url(self, key: str | None) -> str | None:
-        """Return the URL of a published image. It never changes and needs no signature."""
-        return None if key is None or self._storage is None else self._storage.bucket.url(key)
+    @property
+    def on(self) -> bool:
+        """Whether there is a bucket."""
+        return self._storage is not None
+
+    def url(self, key: str | None, known: Photo | None, width: int, form: str = photo.WEBP) -> str | None:
+        """Return the URL of a published image in a width, at least; None while there is none. It never changes."""
+        if key is None or self._storage is None:
+            return None
+        if known is None:
+            return self._storage.bucket.url(key)
+        size = known.size_for(width)
+        return None if size is None else self._url(key, size, form)
+
+    def shown(self, key: str | None, known: Photo | None, most: int) -> ShownPhoto | None:
+        """Return how an image is loaded in all widths up to `most`; None without an image."""
+        if key is None or self._storage is None:
+            return None
+        if known is None:
+            return ShownPhoto(state=State.READY, width=None, height=None, placeholder=None, color=None, srcset=None)
+        sizes = (size for size in known.sizes if size.nominal <= most)
+        srcset = ", ".join(f"{self._url(key, size, photo.WEBP)} {size.width}w" for size in sizes)
+        return ShownPhoto(
+            state=known.state,
+            width=known.width,
+            height=known.height,
+            placeholder=known.placeholder,
+            color=known.colour,
+            srcset=srcset or None,
+        )
+
+    def _url(self, key: str, size: photo.Size, form: str) -> str:
+        assert self._storage is not None  # noqa: S101 - who calls has looked
+        return self._storage.bucket.url(f"{rules.folder_of(key)}/{size.nominal}.{form}")
 
     async def publish(self, named: Sequence[Named], *, owner_id: str, category: Category) -> list[str]:
         """Return the keys under which these images are published, in their order, for `attach` within an hour.
 
-        Accepts keys of the owner's own uploads of the category, and of images published from such before. Raises
-        InvalidInput naming each field whose image cannot be used, Unavailable when S3 does not answer.
+        Accepts keys of the owner's own uploads of the category, and of images published from such before. Waits for the
+        verdict on new ones, but not for long: it may come later. Raises InvalidInput naming each field whose image cannot be
+        used, Unavailable when S3 does not answer.
         """
         if not named:
             return []
@@ -96,20 +139,21 @@ class ImageService:
         if foreign:
             raise InvalidInput(*(FieldError(image.field, _UNCONFIRMED) for image in foreign))
         keys = list(dict.fromkeys(image.key for image in named))
-        known = await self._known(keys, owner_id, category)
-        new = [key for key in keys if key not in known]
-        usable = known | await self._publish(self._storage, new, owner_id, category)
-        errors = [
-            FieldError(image.field, reason.message)
-            for image in named
-            if isinstance(reason := usable[image.key], _Refused)
-        ]
-        if errors:
-            raise InvalidInput(*errors)
-        return [str(usable[image.key]) for image in named]
+        known, refused = await self._known(keys, owner_id, category)
+        new = [key for key in keys if key not in known and key not in refused]
+        looks = await self._looked_at(self._storage, new)
+        refused |= {key: found for key, found in looks.items() if isinstance(found, str)}
+        _require_none(named, refused)
+        looked = [found for found in looks.values() if isinstance(found, _Looked)]
+        made = await self._publish(self._storage, looked, owner_id, category)
+        _require_none(named, await self._refused(made))
+        return [(known | made)[image.key] for image in named]
 
-    async def _known(self, keys: Sequence[str], owner_id: str, category: Category) -> dict[str, str | _Refused]:
-        """Return what was published before: an upload is looked at once, whatever it is overwritten with later.
+    async def _known(
+        self, keys: Sequence[str], owner_id: str, category: Category
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Return what was published before by key, and why others cannot be used: an upload is looked at once, whatever
+        it is overwritten with later.
 
         What another has published is refused, also a picture that another has signed up with.
         """
@@ -117,85 +161,101 @@ class ImageService:
         found = await self._database.read(
             partial(store.published, upload_keys=[key for key in keys if key not in ids], image_ids=list(ids.values()))
         )
-        known: dict[str, str | _Refused] = dict.fromkeys(ids, _Refused(_UNCONFIRMED))
+        known: dict[str, str] = {}
+        refused = dict.fromkeys(ids, _UNCONFIRMED)
         for image in found:
-            own = image.object_key if image.owner_id == owner_id else _Refused(_UNCONFIRMED)
-            known |= {key: own for key in (image.upload_key, image.object_key) if key in keys}
-        return known
+            for key in {image.upload_key, image.object_key}.intersection(keys):
+                if image.owner_id == owner_id:
+                    known[key] = image.object_key
+                    refused.pop(key, None)
+                else:
+                    refused[key] = _UNCONFIRMED
+        return known, refused
+
+    @staticmethod
+    async def _looked_at(storage: Storage, keys: Sequence[str]) -> dict[str, _Looked | str]:
+        """Return of each upload what its first look finds, or why it is refused."""
+        jobs = [storage.run(partial(_look_at, storage.objects, key)) for key in keys]
+        return dict(zip(keys, await asyncio.gather(*jobs), strict=True))
 
     async def _publish(
-        self, storage: Storage, keys: Sequence[str], owner_id: str, category: Category
-    ) -> dict[str, str | _Refused]:
-        """Publish uploads that were not used before; return the key of each, or why it is refused."""
-        if not keys:
+        self, storage: Storage, looked: Sequence[_Looked], owner_id: str, category: Category
+    ) -> dict[str, str]:
+        """Copy uploads to where they stay as they are, have their variants made, and return the key of each."""
+        if not looked:
             return {}
         now = self._clock.now()
         rows = []
-        for key in keys:
+        for one in looked:
             image_id = self._ids.new()
-            object_key = rules.public_key(category, image_id, rules.content_type_of(key))
             rows.append(
                 Image(
                     id=image_id,
                     owner_id=owner_id,
-                    upload_key=key,
-                    object_key=object_key,
+                    upload_key=one.key,
+                    object_key=rules.public_key(category, image_id),
                     created_at=now,
                     unused_since=now,
+                    photo=one.photo,
+                    etag=one.etag,
                 )
             )
         # Before anything is written to S3: whatever happens from here on, the collector knows of it.
         await self._database.write(partial(store.add, rows=rows))
-        jobs = [storage.run(partial(_publish, storage.objects, row.upload_key, row.object_key)) for row in rows]
-        return dict(zip(keys, await asyncio.gather(*jobs), strict=True))
+        jobs = [storage.run(partial(_keep, storage.objects, row)) for row in rows]
+        await asyncio.gather(*jobs)
+        await self._database.write(partial(queries.enqueue, image_ids=[row.id for row in rows], now=now))
+        await self._until_made([row.id for row in rows])
+        return {row.upload_key: row.object_key for row in rows}
+
+    async def _until_made(self, image_ids: Sequence[str]) -> None:
+        """Wait until the variants of these images are made or refused, but no longer than a request may."""
+        try:
+            async with asyncio.timeout(self._wait):
+                while await self._database.read(partial(queries.waiting, image_ids=image_ids)):  # noqa: ASYNC110 - of others
+                    await asyncio.sleep(_ASK_SECONDS)
+        except TimeoutError:
+            log.info("uploads.pending", extra={"images": len(image_ids)})
+
+    async def _refused(self, made: dict[str, str]) -> dict[str, str]:
+        """Return by key of the upload why those of them are refused of which that is known."""
+        if not made:
+            return {}
+        by_id = {rules.image_id_of(object_key): upload_key for upload_key, object_key in made.items()}
+        known = await self._database.read(partial(queries.photos, image_ids=list(by_id)))
+        return {
+            by_id[image_id]: refusals.message_of(found.reason)
+            for image_id, found in known.items()
+            if found is not None and found.reason is not None
+        }
 
 
-def attach(connection: Connection, keys: Iterable[str], *, owner_id: str, now: datetime) -> None:
-    """Keep published images for good; within the transaction that refers to them. Raises Unavailable.
-
-    That is when the collector took one that was unused for a day in this very moment; sent again, the request finds
-    that out in time.
-    """
-    if (image_ids := _ids_of(keys)) and not store.claim(connection, owner_id, image_ids, now):
-        raise Unavailable
-
-
-def detach(connection: Connection, keys: Iterable[str], now: datetime) -> None:
-    """Note that something ceased to refer to these images; within the transaction in which it does.
-
-    Those that nothing else refers to are taken down within seconds (`Takedown`).
-    """
-    store.release(connection, _ids_of(keys), now)
+def _look_at(objects: Objects, key: str) -> _Looked | str:
+    """Look at the beginning of an upload; return what it says, or why it is refused."""
+    stored = objects.read_head(key, most=HEAD)
+    if stored is None:
+        return _UNCONFIRMED
+    found = look.look(stored.content, stored.size)
+    if isinstance(found, Refused):
+        log.info("uploads.refused", extra={"upload_key": key, "reason": found.reason, "error": found.detail})
+        return refusals.message_of(found.reason)
+    use = rules.use_of(key)
+    return _Looked(key, stored.etag, photo.pending(found.width, found.height, use or Use.POST))
 
 
-def withhold(connection: Connection, keys: Iterable[str], now: datetime) -> None:
-    """Keep everybody from loading these images; within the transaction that hides what shows them."""
-    store.withhold(connection, _ids_of(keys), now, now)
-
-
-def restore(connection: Connection, keys: Iterable[str], now: datetime) -> None:
-    """Let everybody load these images again; within the transaction that shows what they belong to."""
-    store.withhold(connection, _ids_of(keys), None, now)
-
-
-def _publish(objects: Objects, upload_key: str, object_key: str) -> str | _Refused:
-    """Write what is to be shown of an upload, in one go: its bytes are held by one thread, and no longer."""
+def _keep(objects: Objects, row: Image) -> None:
+    """Copy the upload of an image to where its owner cannot change it any more. Raises Unavailable when it was just changed."""
     try:
-        published = checking.publish(objects, upload_key, object_key)
-    except TooLargeError:
-        return _Refused(_TOO_LARGE)
-    except pictures.TooManyPixelsError:
-        return _Refused(_TOO_MANY_PIXELS)
-    except pictures.NotAPictureError as error:
-        log.info("uploads.refused", extra={"upload_key": upload_key, "error": str(error)})
-        return _Refused(_NOT_A_PICTURE)
-    return object_key if published else _Refused(_UNCONFIRMED)
+        objects.copy_unchanged(row.upload_key, rules.original_key(row.id), row.etag or "")
+    except ChangedError as error:
+        raise Unavailable from error
+
+
+def _require_none(named: Sequence[Named], refused: dict[str, str]) -> None:
+    """Raise InvalidInput with the reason for each field whose image is refused."""
+    if errors := [FieldError(image.field, refused[image.key]) for image in named if image.key in refused]:
+        raise InvalidInput(*errors)
 
 
 def _may_use(key: str, category: Category, owner_id: str) -> bool:
     return rules.is_upload(key, category, owner_id) or rules.public_id(key, category) is not None
-
-
-def _ids_of(keys: Iterable[str]) -> Collection[str]:
-    """Return the ids in keys of published images."""
-    return {key.rpartition("/")[2].partition(".")[0] for key in keys}

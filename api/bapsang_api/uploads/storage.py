@@ -17,7 +17,7 @@ from bapsang_api.uploads.s3 import Objects, Signer, open_client
 
 T = TypeVar("T")
 
-# Their number bounds the memory: each holds up to 30 MiB (an upload of 10 MiB, its copy, an unpacked colour profile).
+# Their number bounds the memory: each holds the first 256 KiB of an upload, or a part of an export.
 THREADS: Final = 2
 QUEUE: Final = 32
 QUEUE_SECONDS: Final = 5
@@ -79,6 +79,11 @@ class Storage:
             left = [error["Key"] for error in answer.get("Errors", ())]
         if left:
             raise Unavailable
+
+    def remove_below(self, *prefixes: str) -> None:
+        """Delete the objects whose keys begin with one of these, of which there are few. Raises Unavailable if one stays."""
+        if keys := [key for prefix in prefixes for key in self.objects.names(prefix)]:
+            self.remove(keys)
 
     async def close(self) -> None:
         await self._pool.close()

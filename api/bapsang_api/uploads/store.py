@@ -3,13 +3,20 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, or_, select, update
 
 from bapsang_api.kit.db.columns import table_of
+from bapsang_api.kit.db.views import looked_up
 from bapsang_api.uploads.models import Image
 
 images = table_of(Image)
+
+
+def photo_of(key: ColumnElement[Any], *where: ColumnElement[bool], of: Any) -> ColumnElement[Any]:
+    """Return what is known of the image that the column `key` names, for each row of the table `of`."""
+    return looked_up(images.c.photo, and_(images.c.object_key == key, *where), of)
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class DueImage:
 
 
 def add(connection: Connection, rows: Sequence[Image]) -> None:
-    connection.execute(insert(images), [row.model_dump() for row in rows])
+    connection.execute(insert(images), [{**row.model_dump(), "photo": row.photo} for row in rows])
 
 
 def published(
@@ -99,8 +106,11 @@ def withhold(connection: Connection, image_ids: Iterable[str], since: datetime |
         connection.execute(update(images).where(images.c.id == image_id).values(withheld_at=since, settle_at=now))
 
 
-def due(connection: Connection, limit: int) -> list[DueImage]:
-    """Return and lock images whose objects are not where they belong, those that were decided on first."""
+def due(connection: Connection, limit: int, now: datetime) -> list[DueImage]:
+    """Return and lock images whose objects are not where they belong, those that were decided on first.
+
+    Not those that somebody is writing: what is moved or deleted now would be there again a moment later.
+    """
     rows = connection.execute(
         select(
             images.c.id,
@@ -110,7 +120,7 @@ def due(connection: Connection, limit: int) -> list[DueImage]:
             images.c.withheld_at,
             images.c.settle_at,
         )
-        .where(images.c.settle_at.is_not(None))
+        .where(images.c.settle_at.is_not(None), _is_free(now))
         .order_by(images.c.settle_at, images.c.id)
         .limit(limit)
         .with_for_update()
@@ -118,9 +128,13 @@ def due(connection: Connection, limit: int) -> list[DueImage]:
     return [DueImage(*row) for row in rows]
 
 
-def any_due(connection: Connection) -> bool:
-    """Return whether some object is not where it belongs."""
-    return bool(connection.scalar(select(exists().where(images.c.settle_at.is_not(None)))))
+def any_due(connection: Connection, now: datetime) -> bool:
+    """Return whether some object is not where it belongs, and nobody is writing it."""
+    return bool(connection.scalar(select(exists().where(images.c.settle_at.is_not(None), _is_free(now)))))
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    return or_(images.c.leased_until.is_(None), images.c.leased_until < now)
 
 
 def settled(connection: Connection, these: Iterable[DueImage], again_at: datetime | None) -> None:
@@ -137,7 +151,7 @@ def settled(connection: Connection, these: Iterable[DueImage], again_at: datetim
 
 
 def unused(
-    connection: Connection, before: datetime, after: UnusedImage | None, limit: int, *, lock: bool
+    connection: Connection, before: datetime, after: UnusedImage | None, limit: int, now: datetime, *, lock: bool
 ) -> list[UnusedImage]:
     """Return images unused since before a moment, in the order of that time, those that come after `after`.
 
@@ -146,7 +160,7 @@ def unused(
     """
     statement = (
         select(images.c.id, images.c.owner_id, images.c.object_key, images.c.unused_since)
-        .where(images.c.unused_since < before)
+        .where(images.c.unused_since < before, _is_free(now))
         .order_by(images.c.unused_since, images.c.id)
         .limit(limit)
     )
@@ -163,8 +177,8 @@ def keep(connection: Connection, image_ids: Collection[str]) -> None:
 
 
 def collect(connection: Connection, image_ids: Collection[str], now: datetime) -> None:
-    """End the use of these images for good."""
-    connection.execute(update(images).where(images.c.id.in_(image_ids)).values(collected_at=now))
+    """End the use of these images for good; their variants need not be made any more."""
+    connection.execute(update(images).where(images.c.id.in_(image_ids)).values(collected_at=now, due_at=None))
 
 
 def forget(connection: Connection, image_ids: Collection[str]) -> None:

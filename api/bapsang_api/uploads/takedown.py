@@ -37,7 +37,7 @@ class Takedown:
         Returns 0 at once while another process does.
         """
         done = 0
-        if not await self._database.read(store.any_due):
+        if not await self._database.read(partial(store.any_due, now=self._clock.now())):
             return done
         async with self._database.exclusive(LOCK) as lane:
             while lane is not None and (batch := await lane.write(self._decide)):
@@ -53,7 +53,7 @@ class Takedown:
 
     def _decide(self, connection: Connection) -> list[DueImage]:
         """Return a batch of what is due, after ending for good the use of what nothing refers to."""
-        batch = store.due(connection, BATCH)
+        batch = store.due(connection, BATCH, self._clock.now())
         released = [image.as_unused for image in batch if image.unused_since is not None]
         used = in_use(connection, released, self._references)
         store.keep(connection, [image.image_id for image in released if image.object_key in used])
@@ -70,11 +70,18 @@ class Takedown:
 
     def _settle(self, image: DueImage) -> None:
         """Bring one object to where it belongs. Doing it again is harmless."""
-        public, withheld = image.object_key, rules.withheld_key(image.object_key)
+        public = rules.folder_of(image.object_key)
+        withheld = rules.withheld_key(public)
         if image.unused_since is not None:
-            self._storage.remove([public, withheld])
+            self._storage.remove_below(public, withheld, rules.original_key(image.image_id))
         elif image.withheld_at is not None:
-            self._storage.objects.copy(public, withheld)
-            self._storage.remove([public])
-        elif self._storage.objects.copy(withheld, public):
-            self._storage.remove([withheld])
+            self._move(public, "", rules.WITHHELD_PREFIX)
+        else:
+            self._move(withheld, rules.WITHHELD_PREFIX, "")
+
+    def _move(self, below: str, old: str, new: str) -> None:
+        """Give the objects below a prefix keys that begin otherwise."""
+        objects = self._storage.objects
+        for key in objects.names(below):
+            objects.copy(key, f"{new}{key.removeprefix(old)}")
+        self._storage.remove_below(below)

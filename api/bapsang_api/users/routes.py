@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from bapsang_api.http.access import TOKEN_NEEDED, CurrentPrincipal, provided
 from bapsang_api.http.wire import API, JsonRoute, json_response, problems
-from bapsang_api.uploads.service import ImageService, Named
+from bapsang_api.uploads.service import PERSON_WIDTH, ImageService, Named
 from bapsang_api.users.schemas import MyProfile, ProfileChange
 from bapsang_api.users.service import UserService
 
@@ -20,9 +20,13 @@ Users = Annotated[UserService, provided(UserService)]
 async def read_me(principal: CurrentPrincipal, users: Users, images: Images) -> Response:
     """Return the caller's own profile."""
     profile = await users.profile(principal.user_id)
-    image_url = images.url(profile.image_key)
     return json_response(
-        MyProfile(nickname=profile.nickname, email=profile.email, presigned_profile_image_url=image_url)
+        MyProfile(
+            nickname=profile.nickname,
+            email=profile.email,
+            presigned_profile_image_url=images.url(profile.image_key, profile.photo, PERSON_WIDTH),
+            profile_image=images.shown(profile.image_key, profile.photo, PERSON_WIDTH),
+        )
     )
 
 

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from bapsang_api.http.validation import matching, spelled
 from bapsang_api.http.wire import Wire
-from bapsang_api.uploads.schemas import ObjectKey
+from bapsang_api.uploads.schemas import ObjectKey, ShownPhoto
 
 LONGEST_EMAIL: Final = 254
 LONGEST_PASSWORD: Final = 20
@@ -55,3 +55,4 @@ class MyProfile(Wire):
     nickname: str
     email: str
     presigned_profile_image_url: str | None
+    profile_image: ShownPhoto | None

@@ -18,7 +18,8 @@ from bapsang_api.readmodel.cache import Cache, Read
 from bapsang_api.readmodel.entry import Bounds, Loaded, Usage
 from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.uploads.rules import Category
-from bapsang_api.uploads.service import ImageService, Named, attach, detach
+from bapsang_api.uploads.service import ImageService, Named
+from bapsang_api.uploads.usage import attach, detach
 from bapsang_api.users import store
 from bapsang_api.users.consent import Consent, Versions
 from bapsang_api.users.models import STATUS_DELETED, Erasure, Extent, User, UserAuth, UserConsent

@@ -24,7 +24,8 @@ from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.db.database import note
 from bapsang_api.kit.db.views import columns_of
 from bapsang_api.kit.text import folded
-from bapsang_api.uploads.store import UnusedImage
+from bapsang_api.uploads.photo import Photo
+from bapsang_api.uploads.store import UnusedImage, photo_of
 from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, Erasure, User, UserAuth, UserConsent, UserNumber
 
 users = table_of(User)
@@ -64,6 +65,7 @@ class Profile:
     nickname: Annotated[str, users.c.nickname]
     email: Annotated[str, user_auth.c.email]
     image_key: Annotated[str | None, users.c.profile_image_key]
+    photo: Annotated[Photo | None, photo_of(users.c.profile_image_key, of=users)]
 
 
 _INSERT: Final = insert(users)
@@ -188,6 +190,13 @@ def change_profile(connection: Connection, user_id: str, changes: dict[str, Any]
 def image_of(connection: Connection, user_id: str) -> str | None:
     """Return the key of a user's picture, which nobody changes until the end of the transaction."""
     return connection.scalar(select(users.c.profile_image_key).where(users.c.id == user_id).with_for_update())
+
+
+def picture_changed(connection: Connection, owner_id: str, object_key: str, now: datetime) -> None:
+    """Have whatever shows this user read anew, if the image is theirs: what is known of it has changed."""
+    theirs = users.c.id == owner_id, users.c.profile_image_key == object_key
+    connection.execute(update(users).where(*theirs).values(updated_at=now))
+    note(connection, owner_id)
 
 
 def images_in_use(connection: Connection, images: Sequence[UnusedImage]) -> set[str]:

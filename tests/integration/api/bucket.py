@@ -1,5 +1,6 @@
 """A bucket on a real S3 server, and photos to put into it."""
 
+import asyncio
 import contextlib
 import functools
 import io
@@ -8,7 +9,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,12 +22,15 @@ from PIL import Image
 from tests.waiting import eventually
 
 from bapsang_api.posts.store import images_in_use as post_images
+from bapsang_api.runtime import CHANGED
 from bapsang_api.uploads.collector import ImageCollector, Report
 from bapsang_api.uploads.storage import Storage
+from bapsang_api.uploads.worker import Worker
 from bapsang_api.users.store import images_in_use as profile_images
 from bapsang_local.settings import from_environment
 
 from .world import API, Backend, Person, World, open_world
+from .world import eventually as until
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -168,6 +172,22 @@ class PhotoWorld:
         detail: dict[str, Any] = answer.json()
         return detail
 
+    @property
+    def origin(self) -> str:
+        """Where everybody loads what is published."""
+        return f"{self.bucket.environment['BAPSANG_S3_ENDPOINT']}/{self.bucket.name}"
+
+    async def until_shown(self, post_id: str, state: str = "READY") -> str:
+        """Return the URL of a post's first picture once it is in this state, "" without one."""
+        seen: dict[str, Any] = {}
+
+        async def is_shown() -> bool:
+            seen.update((await self.world.http.get(f"{API}/posts/{post_id}")).json()["contentDetail"])
+            return bool(seen["images"][0]["state"] == state)
+
+        await until(is_shown)
+        return seen["postImageUrl"] or ""
+
     async def loads(self, url: str) -> bool:
         """Whether everybody can load the image."""
         return (await self.s3.get(url)).status_code == 200
@@ -175,9 +195,28 @@ class PhotoWorld:
 
 @asynccontextmanager
 async def open_photo_world(backend: Backend, bucket: Bucket, **environment: str) -> AsyncIterator[PhotoWorld]:
+    """Run a service with a bucket, and somebody who makes the variants of what is published."""
     chosen = Backend(backend.name, {**backend.environment, **bucket.environment, **environment})
-    async with open_world(chosen) as world, httpx.AsyncClient(verify=False) as s3:  # noqa: S501 - it is plain HTTP
+    needed = nullcontext() if chosen.settings.local_database else None
+    async with open_world(chosen) as world, httpx.AsyncClient(verify=False) as s3, needed or working(world, bucket):  # noqa: S501 - it is plain HTTP
         yield PhotoWorld(world, bucket, s3)
+
+
+@asynccontextmanager
+async def working(world: World, bucket: Bucket) -> AsyncIterator[Worker]:
+    """Run a worker, as `c-media` does."""
+    settings = Backend("", bucket.environment).settings
+    assert settings.bucket is not None
+    storage = Storage(settings.bucket)
+    worker = Worker(world.runtime.database, storage, world.clock, CHANGED)
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.run(stop))
+    try:
+        yield worker
+    finally:
+        stop.set()
+        await task
+        await storage.close()
 
 
 async def collect(photos: PhotoWorld, *, dry_run: bool = False, **environment: str) -> Report:
@@ -187,7 +226,12 @@ async def collect(photos: PhotoWorld, *, dry_run: bool = False, **environment: s
     storage = Storage(settings.bucket)
     world = photos.world
     collector = ImageCollector(
-        world.runtime.database, storage, world.clock, references=(profile_images, post_images), grace=DAY
+        world.runtime.database,
+        storage,
+        world.clock,
+        references=(profile_images, post_images),
+        grace=DAY,
+        originals=30 * DAY,
     )
     try:
         return await collector.run(dry_run=dry_run)

@@ -13,7 +13,8 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.uploads import store as images
 from bapsang_api.uploads.collector import Report
 from bapsang_api.uploads.rules import Category
-from bapsang_api.uploads.service import ImageService, Named, attach
+from bapsang_api.uploads.service import ImageService, Named
+from bapsang_api.uploads.usage import attach
 
 from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, collect, open_photo_world, photo
 from .process import log_lines, run

@@ -91,8 +91,12 @@ class Nothing:
     async def unwritten(self, post_ids: list[str]) -> dict[str, Any]:
         return {}
 
-    def url(self, key: str | None) -> str | None:
+    on = True
+
+    def url(self, key: str | None, *_: object) -> str | None:
         return key
+
+    def shown(self, *_: object) -> None: ...
 
 
 class Likes:
@@ -140,7 +144,9 @@ def _views(on: Snapshot, post_ids: Collection[str]) -> list[PostDetailView]:
             created_at=row.created_at,
             nickname=on.state.authors[row.author_id].nickname,
             author_image_key=None,
+            author_photo=None,
             image_key=None,
+            photo=None,
             like_count=0,
             comment_count=row.comments,
             view_count=0,
@@ -149,6 +155,7 @@ def _views(on: Snapshot, post_ids: Collection[str]) -> list[PostDetailView]:
             content=row.content,
             author_id=row.author_id,
             author_updated_at=on.state.authors[row.author_id].updated_at,
+            picture_version=0,
             pictures=(),
         )
         for row in rows

@@ -166,8 +166,9 @@ def test_a_sqlite_file_has_no_replica() -> None:
 
 
 def test_mysql_with_the_embedded_redis_is_refused() -> None:
+    settings = Settings.from_environment({"BAPSANG_DATABASE_URL": SERVERS["BAPSANG_DATABASE_URL"]})
     with pytest.raises(SettingsError, match="BAPSANG_REDIS_URL is not set"):
-        Settings.from_environment({"BAPSANG_DATABASE_URL": SERVERS["BAPSANG_DATABASE_URL"]})
+        _ = settings.shared_redis
 
 
 @pytest.mark.parametrize("name", HTTP)

@@ -5,6 +5,7 @@ from boto3.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bapsang_api.media.verdict import Use
 from bapsang_api.uploads import rules
 from bapsang_api.uploads.bucket import Bucket
 from bapsang_api.uploads.rules import CONTENT_TYPES, Category, Upload
@@ -47,7 +48,14 @@ def test_nothing_but_a_planned_key_is_one(tail: str, category: Category) -> None
 def test_upload_of_anybody_is_recognised(category: Category) -> None:
     key = planned(category, ALICE)
     assert rules.is_any_upload(key)
-    for other in (rules.checked_key(key), f"/{key}", f"{key}/", key.replace(ID, "x"), key.replace(".png", ".html")):
+    for other in (
+        rules.checked_folder(key, "e"),
+        rules.original_key(ID),
+        f"/{key}",
+        f"{key}/",
+        key.replace(ID, "x"),
+        key.replace(".png", ".html"),
+    ):
         assert not rules.is_any_upload(other)
     assert not rules.is_any_upload(f"users/{ID[:-1]}/post/{ID}.png")
     assert not rules.is_any_upload(f"public/post/{ID}.png")
@@ -61,17 +69,20 @@ def test_no_other_key_is_taken_for_an_upload(tail: str) -> None:
 
 
 def test_published_key_tells_its_image_and_what_it_is_for() -> None:
-    key = rules.public_key(Category.POST_IMAGE, ID, "image/jpeg")
-    assert key == f"public/post/{ID}.jpg"
-    assert rules.public_id(key, Category.POST_IMAGE) == ID
-    assert rules.public_id(key, Category.PROFILE_IMAGE) is None
-    assert rules.public_key(Category.TEMP_PROFILE_IMAGE, ID, "image/png") == f"public/profile/{ID}.png"
+    key = rules.public_key(Category.POST_IMAGE, ID)
+    assert key == f"public/post/{ID}"
+    for published in (key, f"{key}.jpg"):  # the second before there were variants
+        assert rules.public_id(published, Category.POST_IMAGE) == rules.image_id_of(published) == ID
+        assert rules.public_id(published, Category.PROFILE_IMAGE) is None
+        assert (rules.folder_of(published), rules.use_of(published)) == (key, Use.POST)
+    assert rules.public_key(Category.TEMP_PROFILE_IMAGE, ID) == f"public/profile/{ID}"
 
 
-@pytest.mark.parametrize("content_type", CONTENT_TYPES)
-def test_extension_tells_the_type_again(content_type: str) -> None:
-    told = rules.content_type_of(planned(Category.POST_IMAGE, ALICE, content_type))
-    assert told == {"image/jpg": "image/jpeg"}.get(content_type, content_type)
+def test_key_tells_what_a_picture_is_for() -> None:
+    used = {category: rules.use_of(planned(category, ALICE)) for category in Category}
+    profile = Category.PROFILE_IMAGE, Category.TEMP_PROFILE_IMAGE
+    assert used == {**dict.fromkeys(profile, Use.PROFILE), Category.POST_IMAGE: Use.POST, Category.OTHER: None}
+    assert rules.use_of(rules.public_key(Category.PROFILE_IMAGE, ID)) is Use.PROFILE
 
 
 def test_url_for_aws_names_the_regions_own_host(monkeypatch: pytest.MonkeyPatch) -> None:

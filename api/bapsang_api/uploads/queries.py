@@ -1,0 +1,124 @@
+"""The queue of images whose variants are to be made, in SQL: the rows of images are its jobs.
+
+A job is claimed by a lease, and `attempts` tells the claim from any later one. Who loses the lease, or is killed, leaves a job
+that is due again when the lease ends.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, func, select, update
+
+from bapsang_api.kit.db.columns import table_of
+from bapsang_api.uploads.models import Image
+from bapsang_api.uploads.photo import Photo
+
+images = table_of(Image)
+
+
+@dataclass(frozen=True)
+class Job:
+    """An image whose variants are to be made, as claimed."""
+
+    image_id: str
+    owner_id: str
+    upload_key: str
+    object_key: str
+    etag: str | None  # None: it was published before there were variants, and is made of what is published
+    photo: Photo | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How many jobs there are, and since when the oldest that could be worked on is due."""
+
+    jobs: int
+    oldest: datetime | None
+
+
+def enqueue(connection: Connection, image_ids: Collection[str], now: datetime) -> None:
+    """Have the variants of these images made."""
+    connection.execute(update(images).where(images.c.id.in_(image_ids)).values(due_at=now, attempts=0))
+
+
+def claim(connection: Connection, now: datetime, until: datetime) -> Job | None:
+    """Claim the job that is due for the longest time until a moment; None when none is due.
+
+    Two that claim at the same moment get different jobs. What is withheld, or about to be deleted, is left alone.
+    """
+    row = connection.execute(
+        select(
+            images.c.id,
+            images.c.owner_id,
+            images.c.upload_key,
+            images.c.object_key,
+            images.c.etag,
+            images.c.photo,
+            images.c.attempts + 1,
+        )
+        .where(images.c.due_at <= now, images.c.withheld_at.is_(None), images.c.collected_at.is_(None))
+        .where(images.c.settle_at.is_(None))
+        .order_by(images.c.due_at, images.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).one_or_none()
+    if row is None:
+        return None
+    job = Job(*row)
+    values = {"due_at": until, "leased_until": until, "attempts": job.attempts}
+    connection.execute(update(images).where(images.c.id == job.image_id).values(values))
+    return job
+
+
+def finish(connection: Connection, job: Job, photo: Photo | None) -> bool:
+    """Note what became of a job; False when it is no longer the caller's: then nothing is changed."""
+    return _update(connection, job, photo=photo, due_at=None, leased_until=None)
+
+
+def postpone(connection: Connection, job: Job, due_at: datetime, *, attempts: int) -> bool:
+    """Give a job back, to be claimed again from a moment on; False when it is no longer the caller's."""
+    return _update(connection, job, due_at=due_at, leased_until=None, attempts=attempts)
+
+
+def _update(connection: Connection, job: Job, **values: object) -> bool:
+    mine = images.c.id == job.image_id, images.c.attempts == job.attempts, images.c.leased_until.is_not(None)
+    return connection.execute(update(images).where(*mine).values(values)).rowcount == 1
+
+
+def exists(connection: Connection, image_id: str) -> bool:
+    """Return whether there still is an image of this id."""
+    return connection.scalar(select(images.c.id).where(images.c.id == image_id)) is not None
+
+
+def photos(connection: Connection, image_ids: Collection[str]) -> dict[str, Photo | None]:
+    """Return what is known of these images."""
+    rows = connection.execute(select(images.c.id, images.c.photo).where(images.c.id.in_(image_ids)))
+    return {row.id: row.photo for row in rows}
+
+
+def backlog(connection: Connection) -> Backlog:
+    return Backlog(
+        *connection.execute(select(func.count(), func.min(images.c.due_at)).where(images.c.due_at.is_not(None))).one()
+    )
+
+
+def waiting(connection: Connection, image_ids: Collection[str]) -> int:
+    """Return how many of these are still to be made."""
+    return connection.scalar(select(func.count()).where(images.c.id.in_(image_ids), images.c.due_at.is_not(None))) or 0
+
+
+def without_variants(connection: Connection, after: str, limit: int) -> list[str]:
+    """Return up to `limit` ids after `after` of images in use that were published before there were variants."""
+    return list(connection.scalars(select(images.c.id).where(*_old(after)).order_by(images.c.id).limit(limit)))
+
+
+def count_without_variants(connection: Connection, after: str) -> int:
+    """Return how many such images come after `after`."""
+    return connection.scalar(select(func.count()).where(*_old(after))) or 0
+
+
+def _old(after: str) -> tuple[ColumnElement[bool], ...]:
+    in_use = images.c.confirmed_at.is_not(None), images.c.collected_at.is_(None), images.c.withheld_at.is_(None)
+    return images.c.id > after, images.c.photo.is_(None), *in_use

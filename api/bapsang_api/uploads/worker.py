@@ -1,0 +1,146 @@
+"""The worker of `c-media`: takes uploads that were used from the queue, one at a time, and has their variants made.
+
+Whatever ends it, at whatever step, each photo ends with all its variants or refused, once: the row says so in one transaction,
+after the objects are there, and only for who still holds the lease.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+from sqlalchemy import Connection
+
+from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.logs import describe
+from bapsang_api.kit.problem import Unavailable
+from bapsang_api.media.process import Outcome
+from bapsang_api.media.verdict import Photo, Reason, Refused, Undecided
+from bapsang_api.uploads import making, photo, queries, rules
+from bapsang_api.uploads.queries import Job
+from bapsang_api.uploads.storage import Storage
+
+log = logging.getLogger(__name__)
+
+#: For how long a job is its worker's: the decoder's minute, and S3 at its slowest for ten objects.
+LEASE: Final = timedelta(seconds=180)
+IDLE_SECONDS: Final = 0.2
+#: A file that ends its worker each time is refused after this: nobody else can tell it from bad luck.
+MOST_ATTEMPTS: Final = 5
+_FIRST_PAUSE: Final = 2.0  # seconds, doubled with each attempt
+# Tells a domain that what is known of an image has changed: by its owner and object key, within the transaction.
+Changed = Callable[[Connection, str, str, datetime], None]
+
+
+@dataclass
+class Tally:
+    """What a worker has done since it started."""
+
+    jobs: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("ready", "refused", "postponed", "lost"), 0))
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+class Worker:
+    """Makes variants. Any number of them may run at a time."""
+
+    def __init__(self, database: Database, storage: Storage, clock: Clock, changed: Sequence[Changed]) -> None:
+        self._database, self._storage, self._clock, self._changed = database, storage, clock, changed
+        self.tally = Tally()
+
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Work until `stop`; what was begun is ended first."""
+        while stop is None or not stop.is_set():
+            try:
+                found = await self.work_once()
+            except Unavailable as error:
+                log.warning("photos.delayed", extra={"error": describe(error.__cause__ or error)})
+                found = False
+            if not found:
+                await _pause(stop, IDLE_SECONDS)
+
+    async def work_once(self) -> bool:
+        """Do the next job, if there is one; return whether there was. Raises Unavailable: the job is due again then."""
+        now = self._clock.now()
+        job = await self._database.write(partial(queries.claim, now=now, until=now + LEASE))
+        if job is None:
+            return False
+        try:
+            outcome = await asyncio.to_thread(self._made, job)
+        except (BotoCoreError, ClientError) as error:
+            outcome = Outcome(Undecided(Reason.BROKEN, f"S3 does not do it: {describe(error)}"))
+        self.tally.cpu_seconds += outcome.cost.cpu_seconds
+        self.tally.peak_bytes = max(self.tally.peak_bytes, outcome.cost.peak_bytes)
+        what = await self._note(job, outcome)
+        self.tally.jobs[what] += 1
+        told = {"image_id": job.image_id, "attempt": job.attempts, "cpu_seconds": round(outcome.cost.cpu_seconds, 3)}
+        if not isinstance(outcome.verdict, Photo):
+            told |= {"reason": outcome.verdict.reason, "error": outcome.verdict.detail}
+        log.info(f"photos.{what}", extra=told)
+        return True
+
+    def _made(self, job: Job) -> Outcome:
+        objects, folder = self._storage.objects, rules.folder_of(job.object_key)
+        use = rules.use_of(job.object_key)
+        assert use is not None, job.object_key  # noqa: S101 - nothing else is ever published
+        if job.etag is None:
+            source = job.object_key
+        else:
+            source = rules.original_key(job.image_id)
+            ahead = making.copied(objects, rules.checked_folder(job.upload_key, job.etag), folder)
+            if ahead is not None:
+                return ahead
+        outcome = making.made(objects, source, folder, use)
+        return outcome or Outcome(Undecided(Reason.BROKEN, "its original is not there"))
+
+    async def _note(self, job: Job, outcome: Outcome) -> str:
+        """Write down what became of a job; return the same in a word."""
+        verdict = outcome.verdict
+        if isinstance(verdict, Undecided) and job.attempts < MOST_ATTEMPTS:
+            due_at = self._clock.now() + timedelta(seconds=_FIRST_PAUSE * 2 ** (job.attempts - 1))
+            postpone = partial(queries.postpone, job=job, due_at=due_at, attempts=job.attempts)
+            return "postponed" if await self._database.write(postpone) else await self._lost(job)
+        known, now = self._known(job, verdict), self._clock.now()
+
+        def finish(connection: Connection) -> bool:
+            if not queries.finish(connection, job, known):
+                return False
+            if known is not job.photo:
+                for tell in self._changed:
+                    tell(connection, job.owner_id, job.object_key, now)
+            return True
+
+        if not await self._database.write(finish):
+            return await self._lost(job)
+        return "ready" if isinstance(verdict, Photo) else "refused"
+
+    @staticmethod
+    def _known(job: Job, verdict: Photo | Refused | Undecided) -> photo.Photo | None:
+        if isinstance(verdict, Photo):
+            use = rules.use_of(job.object_key)
+            assert use is not None  # noqa: S101 - as above
+            return photo.ready(verdict, use)
+        # What was published before there were variants stays as it is.
+        return None if job.etag is None else photo.refused(job.photo, verdict.reason)
+
+    async def _lost(self, job: Job) -> str:
+        """Take away what was written for an image that is gone. Another's claim is left alone: it writes the same."""
+        if not await self._database.read(partial(queries.exists, image_id=job.image_id)):
+            await self._storage.run(partial(self._storage.remove_below, rules.folder_of(job.object_key)))
+        return "lost"
+
+
+async def _pause(stop: asyncio.Event | None, seconds: float) -> None:
+    if stop is None:
+        await asyncio.sleep(seconds)
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass
