@@ -129,7 +129,7 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, Storage]]
 
 
 def _admin_app(worker: Worker, database: Database, clock: Clock, ready: asyncio.Event) -> Starlette:
-    registry, photos = CollectorRegistry(), _Photos(worker.tally, clock)
+    registry, photos = CollectorRegistry(), Photos(worker.tally, clock)
     ProcessCollector(registry=registry)
     registry.register(photos)
 
@@ -148,7 +148,7 @@ def _admin_app(worker: Worker, database: Database, clock: Clock, ready: asyncio.
     return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", expose)])
 
 
-class _Photos(Collector):
+class Photos(Collector):
     """What this process has done, and what is left to do for all."""
 
     def __init__(self, tally: Tally, clock: Clock) -> None:

@@ -78,10 +78,11 @@ class Worker:
         self.tally.peak_bytes = max(self.tally.peak_bytes, outcome.cost.peak_bytes)
         what = await self._note(job, outcome)
         self.tally.jobs[what] += 1
-        told = {"image_id": job.image_id, "attempt": job.attempts, "cpu_seconds": round(outcome.cost.cpu_seconds, 3)}
+        told = {"image_id": job.image_id, "outcome": what, "attempt": job.attempts}
+        told |= {"cpu_seconds": round(outcome.cost.cpu_seconds, 3)}
         if not isinstance(outcome.verdict, Photo):
             told |= {"reason": outcome.verdict.reason, "error": outcome.verdict.detail}
-        log.info(f"photos.{what}", extra=told)
+        log.info("photos.done", extra=told)
         return True
 
     def _made(self, job: Job) -> Outcome:
