@@ -69,6 +69,22 @@ def test_everything_else_is_refused_to_strangers(settings: Settings, name: str, 
     assert anonymous(settings, "GET", f"/public/{name}").body == b"not much"
 
 
+def test_pages_of_development_may_upload_and_those_of_others_get_no_cors_headers(settings: Settings, name: str) -> None:
+    asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
+
+    def allowed(method: str, target: str, origin: str, **headers: str) -> str | None:
+        client = Client(settings.ingress_port)
+        answer = client.call(method, f"/{s3.BUCKET}{target}", None, Origin=origin, **headers)
+        return answer.headers.get("access-control-allow-origin")
+
+    for origin in (settings.url, *s3.DEVELOPMENT_ORIGINS):
+        assert allowed("OPTIONS", "/users/someone/new.png", origin, **asked) == origin
+        assert allowed("GET", f"/public/{name}", origin) == origin
+    for other in ("https://evil.example", "http://localhost:3001", "null"):
+        assert allowed("OPTIONS", "/users/someone/new.png", other, **asked) is None
+        assert allowed("GET", f"/public/{name}", other) is None
+
+
 @pytest.mark.parametrize(
     ("content", "content_type"),
     [(smoke.photo() + b"!", "image/png"), (smoke.photo()[:-1], "image/png"), (smoke.photo(), "image/webp")],

@@ -1,4 +1,7 @@
-"""The local S3 server: its credentials, its bucket, and who may read what. Requests are signed here (SigV4): no client is needed."""
+"""The local S3 server: its credentials, its bucket, who may read what, and pages of which origins.
+
+Requests are signed here (SigV4): no client is needed.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ import hmac
 import http.client
 import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from xml.sax.saxutils import escape
 
 from .cluster import Cluster
 from .failure import Failure
@@ -21,6 +26,8 @@ REGION = "ap-northeast-2"
 BUCKET = "media"
 ROOT_SECRET = "s3-root"  # noqa: S105  # names of Secrets
 COMMUNITY_SECRET = "media-credentials"  # noqa: S105
+#: Where the contract expects a web client that is being worked on, beside the site's own origin.
+DEVELOPMENT_ORIGINS = ("http://localhost:3000", "http://127.0.0.1:3000")
 # Published images are for everyone; uploads (users/, temp/) are for the API alone, and nobody lists.
 POLICY = {
     "Version": "2012-10-17",
@@ -69,13 +76,34 @@ def credentials(cluster: Cluster) -> Credentials:
 
 
 def ensure_bucket(cluster: Cluster) -> None:
-    """Create the bucket unless it is there, and set its policy. Raises Failure."""
-    given = credentials(cluster)
+    """Prepare the bucket of the cluster's server. Raises Failure."""
     with cluster.forwarded(NAMESPACE, "service/s3", PORT) as port:
-        place = f"<LocationConstraint>{REGION}</LocationConstraint>"
-        wanted = f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>".encode()
-        _call(port, given, f"/{BUCKET}", wanted, (200, 409))  # 409: there already
-        _call(port, given, f"/{BUCKET}?policy=", json.dumps(POLICY).encode(), (200, 204))
+        try:
+            prepare_bucket(port, credentials(cluster), (cluster.settings.url, *DEVELOPMENT_ORIGINS))
+        except Failure as failure:
+            advice = f"`kubectl logs -n {NAMESPACE} deployment/s3` may tell more."
+            raise Failure(failure.problem, advice) from failure
+
+
+def prepare_bucket(port: int, given: Credentials, origins: Iterable[str]) -> None:
+    """Create the bucket unless it is there, and set its policy and its CORS rule. `port`: of 127.0.0.1. Raises Failure."""
+    place = f"<LocationConstraint>{REGION}</LocationConstraint>"
+    wanted = f"<CreateBucketConfiguration>{place}</CreateBucketConfiguration>".encode()
+    _call(port, given, f"/{BUCKET}", wanted, (200, 409))  # 409: there already
+    _call(port, given, f"/{BUCKET}?policy=", json.dumps(POLICY).encode(), (200, 204))
+    _call(port, given, f"/{BUCKET}?cors=", cors(origins).encode(), (200, 204))
+
+
+def cors(origins: Iterable[str]) -> str:
+    """Return the CORS configuration: pages of these origins may upload by presigned URL, and read pictures they load.
+
+    Answers to pages of any other origin have no CORS headers, and a preflight of theirs is a 403.
+    """
+    named = "".join(f"<AllowedOrigin>{escape(origin)}</AllowedOrigin>" for origin in origins)
+    methods = "".join(f"<AllowedMethod>{method}</AllowedMethod>" for method in ("GET", "HEAD", "PUT"))
+    headers = "<AllowedHeader>content-type</AllowedHeader><ExposeHeader>ETag</ExposeHeader>"
+    rule = f"<CORSRule>{named}{methods}{headers}<MaxAgeSeconds>3600</MaxAgeSeconds></CORSRule>"
+    return f'<CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{rule}</CORSConfiguration>'
 
 
 def signed(
@@ -100,6 +128,8 @@ def signed(
 
 def _call(port: int, given: Credentials, target: str, body: bytes, expected: tuple[int, ...]) -> None:
     headers = signed(given, REGION, f"127.0.0.1:{port}", "PUT", target, body, datetime.now(UTC))
+    # PutBucketCors is refused without it.
+    headers["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("PUT", target, body=body, headers=headers)
@@ -108,10 +138,7 @@ def _call(port: int, given: Credentials, target: str, body: bytes, expected: tup
     finally:
         connection.close()
     if answer.status not in expected:
-        raise Failure(
-            f"The S3 server answers {answer.status} to PUT {target}: {text[:300]}",
-            f"`kubectl logs -n {NAMESPACE} deployment/s3` may tell more.",
-        )
+        raise Failure(f"The S3 server answers {answer.status} to PUT {target}: {text[:300]}")
 
 
 def _secret(namespace: str, name: str, given: Credentials) -> bytes:

@@ -116,6 +116,17 @@ def test_outputs_are_what_the_sample_community_takes() -> None:
     assert spec["auth"] == {"issuer": LEAN["Issuer"], "audience": "bapsang"}
 
 
+@pytest.mark.parametrize("name", ["dev", "ha", "lean"])
+def test_pages_that_may_call_the_api_may_upload_to_the_bucket(name: str) -> None:
+    sample = list(yaml.safe_load_all((template.ROOT.parent / "samples/community-eks.yaml").read_text()))
+    spec = next(one for one in sample if one["kind"] == "Community")["spec"]
+    chosen = render(TEMPLATES, template.parameters(template.ROOT / f"params/{name}.json"))
+    media = next(one for one in chosen.resources if one.address == "Media.Media")
+    assert [rule["AllowedOrigins"] for rule in media.properties["CorsConfiguration"]["CorsRules"]] == [
+        spec["api"]["corsOrigins"]
+    ]
+
+
 def test_check_reports_every_set(capsys: pytest.CaptureFixture[str]) -> None:
     paths = [str(path) for path in sorted((template.ROOT / "params").glob("*.json"))]
     assert __main__.main(["check", *paths]) == 0

@@ -1,14 +1,17 @@
-"""Requests to the S3 server are signed as AWS documents it, and its policy opens nothing but published images."""
+"""Requests to the S3 server are signed as AWS documents it; its policy opens published images alone, its CORS rule known origins."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
 
+from bapsang_api.settings import Settings
+from bapsang_aws import template
 from bapsang_local import s3
 from bapsang_local.settings import HOST, LOCAL
 
@@ -50,6 +53,36 @@ def test_anyone_may_read_published_images_and_nothing_else() -> None:
         assert not _anyone_may("s3:GetObject", key), key
     for action in ("s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectAcl"):
         assert not _anyone_may(action, "/public/01J/photo.webp"), action
+
+
+def _rule(*origins: str) -> dict[str, list[str]]:
+    """Return the one CORS rule by CloudFormation's names."""
+    (rule,) = ElementTree.fromstring(s3.cors(origins))  # noqa: S314  # our own text
+    names = {"ExposeHeader": "ExposedHeader", "MaxAgeSeconds": "MaxAge"}
+    found: dict[str, list[str]] = {}
+    for one in rule:
+        name = one.tag.rpartition("}")[2]
+        found.setdefault(names.get(name, name), []).append(one.text or "")
+    return found
+
+
+def test_origins_of_development_are_those_of_the_api() -> None:
+    assert Settings.model_fields["cors_origins"].default == s3.DEVELOPMENT_ORIGINS
+
+
+def test_pages_may_do_what_the_bucket_in_the_cloud_lets_them_do_and_read_pictures() -> None:
+    media = template.load(template.ROOT / "50-media.yaml")["Resources"]["Media"]["Properties"]  # type: ignore[index,call-overload]
+    (cloud,) = media["CorsConfiguration"]["CorsRules"]  # type: ignore[index,call-overload]
+    rule = _rule("https://a.example.com", "http://b:81")
+    assert rule["AllowedOrigin"] == ["https://a.example.com", "http://b:81"]
+    assert {*rule["AllowedMethod"]} == {*cloud["AllowedMethods"], "GET", "HEAD"}
+    assert (rule["AllowedHeader"], rule["ExposedHeader"]) == (cloud["AllowedHeaders"], cloud["ExposedHeaders"])
+    assert rule["MaxAge"] == [str(cloud["MaxAge"])]
+
+
+def test_an_origin_cannot_add_another_rule() -> None:
+    spoiled = "http://a</AllowedOrigin><AllowedOrigin>*"
+    assert _rule(spoiled)["AllowedOrigin"] == [spoiled]
 
 
 def _one(kind: str) -> Any:
