@@ -12,6 +12,8 @@ PYTEST := $(BIN)/pytest
 # tests on one and the operator's on the other, which wait most of the time.
 TWO := -n 2 --no-loadscope-reorder
 IN_ORDER = tests/unit tests/faults tests/integration/api tests/e2e $(filter-out %/api/ %/__pycache__/,$(wildcard tests/integration/*/))
+# Of `make dev`.
+S3_PORT ?= 8001
 # Where `make up` keeps its logs, too.
 LOGS := $(or $(BAPSANG_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bapsang)/logs
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
@@ -61,9 +63,9 @@ kubeconfig: ## Print the path of the local cluster's kubeconfig
 run: $(VENV)/ready ## The operator of this checkout in place of the cluster's (KUBECONFIG, or the local one) until Ctrl-C
 	@PYTHONPATH=manifests/local $(BIN)/python -m bapsang_local run
 
-dev: $(VENV)/ready ## The API alone, on SQLite and an embedded Redis, at http://127.0.0.1:8000/docs
-	@echo "The API: http://127.0.0.1:8000/docs  (Ctrl-C ends it; data in bapsang.sqlite3)"
-	@env $$(compgen -e BAPSANG_ | grep -E '^BAPSANG_(HOME|CONTEXT|INGRESS_PORT|IMAGES|MIRROR|NODE_IMAGE)$$' | sed 's/^/-u /') $(BIN)/bapsang-api serve --host 127.0.0.1 --port 8000 --drain-seconds 0
+dev: $(VENV)/ready ## The API alone, on SQLite, an embedded Redis and an S3 server of its own, at http://127.0.0.1:8000/docs
+	@echo "The API: http://127.0.0.1:8000/docs  (Ctrl-C ends it; data in bapsang.sqlite3, photos in bapsang.objects)"
+	@PYTHONPATH="manifests/local$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m bapsang_local dev 8000 $(S3_PORT)
 
 # The cluster comes up beside linters and the first tests; those of tests/e2e wait for it.
 test: ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests

@@ -1,4 +1,4 @@
-"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|run|tilt|browser|kubeconfig|images|test-tools`: what the Makefile calls."""
+"""`python -m bapsang_local up|cluster|down|purge|smoke|seed|run|dev|tilt|browser|kubeconfig|images|test-tools`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from . import (
     browser,
     deploy,
+    dev,
     engine,
     images,
     kubectl,
@@ -40,8 +41,8 @@ PACKAGE_SOURCES = ("https://pypi.org/", "https://proxy.golang.org/", "http://deb
 def main() -> int:
     """Run one command. Exit codes: 0 done, 1 something is wrong and was explained, 2 usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="bapsang_local", description="The local Bapsang cluster.")
-    parser.add_argument("command", choices=[*_COMMANDS, "run", "tilt", "browser", "kubeconfig"])
-    parser.add_argument("arguments", nargs="*", help="of `tilt up`")
+    parser.add_argument("command", choices=[*_COMMANDS, "run", "dev", "tilt", "browser", "kubeconfig"])
+    parser.add_argument("arguments", nargs="*", help="of `tilt up`; the two ports of `dev`")
     parsed = parser.parse_args()
     command: str = parsed.command
     try:
@@ -51,6 +52,8 @@ def main() -> int:
             return 0
         if command == "run":  # for hours, beside which others work on the cluster
             return stand_in.run(settings)
+        if command == "dev":  # which has nothing to do with the cluster
+            dev.run(settings, parsed.arguments)
         if command == "tilt":
             tilt = tilting.program()
             with lock.alone(settings):

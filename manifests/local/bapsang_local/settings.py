@@ -17,6 +17,10 @@ HOST = "bapsang.localhost"
 COMMUNITY_NAMESPACE = "community"
 COMMUNITY = "bapsang"
 OPERATOR_NAMESPACE = "bapsang-system"
+#: Variables of this tool, which API and operator would refuse.
+OWN_VARIABLES = frozenset(
+    f"BAPSANG_{name}" for name in ("HOME", "CONTEXT", "INGRESS_PORT", "IMAGES", "MIRROR", "NODE_IMAGE")
+)
 
 
 @dataclass(frozen=True, slots=True)

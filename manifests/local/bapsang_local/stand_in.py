@@ -18,13 +18,11 @@ from typing import Any
 from . import shell
 from .failure import Failure
 from .progress import say
-from .settings import OPERATOR_NAMESPACE, Settings
+from .settings import OPERATOR_NAMESPACE, OWN_VARIABLES, Settings
 
 #: How many replicas the Deployment had: whoever comes after a run that was killed puts these back.
 BEFORE = "bapsang.dev/replicas-before-run"
 SELECTOR = "app.kubernetes.io/name=bapsang-operator"
-#: Variables of this tool, which the operator would refuse.
-_TOOL = ("HOME", "CONTEXT", "INGRESS_PORT", "IMAGES", "MIRROR", "NODE_IMAGE")
 #: What the pod's environment says of the pod and not of the operator.
 _OF_THE_POD = frozenset({"BAPSANG_ADMIN_PORT", "BAPSANG_NAMESPACE"})
 
@@ -53,7 +51,7 @@ def run(settings: Settings, environ: Mapping[str, str] = os.environ) -> int:
             config = Path(folder) / "kubeconfig"
             config.touch(0o600)
             config.write_text(kubectl("config", "view", "--raw", "--minify", "--flatten"))
-        environment = {name: text for name, text in environ.items() if name not in {f"BAPSANG_{one}" for one in _TOOL}}
+        environment = {name: text for name, text in environ.items() if name not in OWN_VARIABLES}
         given, arguments = _as_in_the_cluster(deployment)
         return _child(
             [sys.executable, "-m", "bapsang_operator", *arguments],
