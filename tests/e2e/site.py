@@ -1,8 +1,11 @@
-"""The page in `web/`, served through the ingress at the community's own origin, and the browser that opens it."""
+"""The pages in `web/`, at the community's own origin or at that of a web client in development, and the browser that opens them."""
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +18,8 @@ from bapsang_local import browser
 from bapsang_local.cluster import Cluster
 from bapsang_local.settings import HOST
 
+#: A port of `s3.DEVELOPMENT_ORIGINS`: no other origin may upload.
+DEVELOPMENT_PORT = 3000
 WEB = Path(__file__).parent / "web"
 # Nothing but the page under test is loaded, and nothing is looked for on the network.
 QUIET = ("--disable-gpu", "--disable-quic", "--disable-component-update", "--disable-sync", "--no-proxy-server")
@@ -72,6 +77,27 @@ def serving_web(cluster: Cluster, namespace: str, image: str) -> Iterator[str]:
         yield f"/{namespace}/"
     finally:
         cluster.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+
+
+class _Pages(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving_in_development() -> Iterator[str]:
+    """Serve `web/` as a web client's own server does while it is being worked on; yields the origin."""
+    pages = functools.partial(_Pages, directory=WEB)
+    try:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", DEVELOPMENT_PORT), pages)
+    except OSError as error:
+        pytest.fail(f"Port {DEVELOPMENT_PORT} of 127.0.0.1, whose origin may upload, is taken: {error}")
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://localhost:{DEVELOPMENT_PORT}"
+        finally:
+            server.shutdown()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 "use strict";
 // How a web client speaks to the API: the access token stays in memory, the refresh token in a cookie that no script sees.
 
-const API = "/api/v1";
+// A page of another origin names the API's in its own address: `?api=http://bapsang.localhost:8880`.
+const API = (new URLSearchParams(location.search).get("api") ?? "") + "/api/v1";
 const client = { token: null };
 
 class Refused extends Error {
