@@ -4,6 +4,7 @@ import random
 import struct
 import time
 from collections.abc import Callable
+from functools import cache, partial
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from tests.photos import KINDS, SIZE, scene, written
 from bapsang_api.media.headers import MOST_PARTS, MOST_SCANS
 from bapsang_api.media.kinds import HEAD, MOST_BYTES, Kind
 from bapsang_api.media.look import Looked, look
+from bapsang_api.media.messages import MESSAGES
 from bapsang_api.media.sizes import MOST_PIXELS
 from bapsang_api.media.verdict import Reason, Refused
 
@@ -32,6 +34,11 @@ BEGINNINGS = {
 }
 
 
+@cache
+def made(name: str) -> bytes:
+    return KINDS[name].make()
+
+
 def looked(content: bytes) -> Looked | Refused:
     return look(content[:HEAD], len(content))
 
@@ -44,7 +51,7 @@ def refused(content: bytes, reason: Reason) -> bool:
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_tells_its_size_the_right_way_up(name: str) -> None:
     """That the decoder finds the same: test_photos.py."""
-    assert looked(KINDS[name].make()) == Looked(Kind(KINDS[name].kind), *((None, None) if name in UNTOLD else SIZE))
+    assert looked(made(name)) == Looked(Kind(KINDS[name].kind), *((None, None) if name in UNTOLD else SIZE))
 
 
 @pytest.mark.parametrize("name", {**FILES, **BOMBS})
@@ -56,7 +63,7 @@ def test_what_is_accepted_passes(name: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_file_that_is_cut_off_anywhere_is_the_decoders_to_judge(name: str) -> None:
-    content = KINDS[name].make()
+    content = made(name)
     draw = random.Random(name)
     for end in (*range(12, 400), *(draw.randrange(400, len(content)) for _ in range(50))):
         found = look(content[:end], end)
@@ -78,7 +85,7 @@ def test_what_phones_take_is_small_enough(width: int, height: int) -> None:
     assert looked(resized_jpeg(width, height)) == Looked(Kind.JPEG, width, height)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     assert looked(photos.png((b"IHDR", header), (b"IDAT", b"x"))) == Looked(Kind.PNG, width, height)
-    assert looked(boxed(photos.heic, width, height)) == Looked(Kind.HEIC, width, height)
+    assert looked(boxed(partial(made, "heic"), width, height)) == Looked(Kind.HEIC, width, height)
 
 
 def test_more_pixels_are_too_many() -> None:
@@ -86,8 +93,8 @@ def test_more_pixels_are_too_many() -> None:
     for width, height in ((12_000, 9_001), (65_535, 65_535)):
         assert refused(resized_jpeg(width, height), Reason.TOO_MANY_PIXELS)
         assert refused(resized_jpeg(width, height, progressive=True), Reason.TOO_MANY_PIXELS)
-        assert refused(boxed(photos.heic, width, height), Reason.TOO_MANY_PIXELS)
-        assert refused(boxed(KINDS["avif"].make, width, height), Reason.TOO_MANY_PIXELS)
+        assert refused(boxed(partial(made, "heic"), width, height), Reason.TOO_MANY_PIXELS)
+        assert refused(boxed(partial(made, "avif"), width, height), Reason.TOO_MANY_PIXELS)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +103,7 @@ def test_more_pixels_are_too_many() -> None:
         resized_jpeg(0, 10),
         resized_jpeg(10, 0),
         photos.png((b"IHDR", struct.pack(">IIBBBBB", 0, 1, 8, 2, 0, 0, 0)), (b"IDAT", b"x")),
-        boxed(photos.heic, 0, 4),
+        boxed(partial(made, "heic"), 0, 4),
         b"RIFF\x1e\0\0\0WEBPVP8 \x0a\0\0\0\x10\0\0\x9d\x01\x2a\0\0\4\0",
         b"GIF89a" + bytes(7) + b"," + bytes(10),
     ],
@@ -186,6 +193,26 @@ def test_an_upload_over_the_limit_says_when_a_film_is_why() -> None:
         assert found.reason is reason
 
 
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        *((Reason.NOT_A_PICTURE, word) for word in ("JPEG", "PNG", "WebP", "HEIC", "AVIF", "GIF")),
+        (Reason.DAMAGED, "손상"),
+        (Reason.TOO_MANY_PIXELS, "108,000,000 화소 이하"),
+        (Reason.TOO_LARGE, "10485760 바이트 이하"),
+        (Reason.MOTION_PHOTO, "동영상을 잘라"),
+        *((reason, "다시 올려") for reason in (Reason.TIMED_OUT, Reason.KILLED, Reason.BROKEN)),
+    ],
+)
+def test_users_are_told_what_is_wrong_and_what_helps(reason: Reason, word: str) -> None:
+    assert word in MESSAGES[reason]
+
+
+def test_every_reason_has_its_words() -> None:
+    assert MESSAGES.keys() == set(Reason)
+    assert all(message.endswith(("주세요.", "이하여야 합니다.")) for message in MESSAGES.values())
+
+
 @pytest.mark.parametrize("kind", Kind)
 @given(tail=st.binary(max_size=300))
 def test_whatever_follows_a_beginning_is_an_answer(kind: Kind, tail: bytes) -> None:
@@ -197,15 +224,12 @@ def test_whatever_follows_a_beginning_is_an_answer(kind: Kind, tail: bytes) -> N
 @pytest.mark.parametrize("name", KINDS)
 @given(data=st.data())
 def test_a_spoiled_picture_gets_an_answer(name: str, data: st.DataObject) -> None:
-    content = bytearray(KINDS_MADE[name])
+    content = bytearray(made(name))
     places = st.integers(0, min(len(content), 1_200) - 1)
     for at, value in data.draw(st.lists(st.tuples(places, st.binary(min_size=1, max_size=8)), min_size=1, max_size=6)):
         content[at : at + data.draw(st.sampled_from((0, len(value))))] = value
     found = look(bytes(content[:HEAD]), len(content))
     assert isinstance(found, Looked | Refused)
-
-
-KINDS_MADE = {name: KINDS[name].make() for name in KINDS}
 
 
 def meta(*properties: bytes, given_: bytes) -> bytes:
