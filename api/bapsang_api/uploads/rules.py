@@ -21,8 +21,14 @@ _EXTENSIONS: Final[Mapping[str, str]] = {
     "image/jpeg": "jpg",
     "image/jpg": "jpg",
     "image/webp": "webp",
+    "image/heic": "heic",
+    "image/heif": "heif",
+    "image/avif": "avif",
+    "image/gif": "gif",
 }
 CONTENT_TYPES: Final = tuple(_EXTENSIONS)
+# What makes a photo of a phone so large is the film behind it, which its page can cut off.
+_FILM_ADVICE: Final = "모션 포토는 동영상을 잘라 내고 사진만 올려 주세요."
 
 
 class Category(StrEnum):
@@ -71,7 +77,8 @@ def checked_content_type(value: object) -> str:
 def checked_size(value: object) -> int:
     """Return the length of the file in bytes. Raises ValueError."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_BYTES:
-        raise ValueError(f"1 이상 {MOST_BYTES} 이하의 정수여야 합니다.")
+        advice = f" {_FILM_ADVICE}" if isinstance(value, int) and value > MOST_BYTES else ""
+        raise ValueError(f"1 이상 {MOST_BYTES} 이하의 정수여야 합니다.{advice}")
     return value
 
 

@@ -29,6 +29,33 @@ def test_key_is_good_for_its_user_and_category_only(category: Category, content_
     assert not key.startswith(rules.PUBLIC_PREFIX)
 
 
+def test_phones_types_may_be_uploaded_under_their_own_extensions() -> None:
+    assert {kind: planned(Category.POST_IMAGE, ALICE, kind).rpartition(".")[2] for kind in CONTENT_TYPES} == {
+        **{"image/png": "png", "image/jpeg": "jpg", "image/jpg": "jpg", "image/webp": "webp"},
+        **{"image/heic": "heic", "image/heif": "heif", "image/avif": "avif", "image/gif": "gif"},
+    }
+
+
+@pytest.mark.parametrize(
+    "value", ["image/svg+xml", "image/tiff", "image/HEIC", "video/mp4", "", None, 1, ["image/png"]]
+)
+def test_a_type_that_may_not_be_uploaded_is_told_those_that_may(value: object) -> None:
+    with pytest.raises(ValueError, match="중 하나여야 합니다") as told:
+        rules.checked_content_type(value)
+    assert all(kind in str(told.value) for kind in CONTENT_TYPES)
+
+
+@pytest.mark.parametrize(
+    ("value", "advised"),
+    [(rules.MOST_BYTES + 1, True), (10**12, True), (0, False), (-1, False), (1.5, False), (True, False), ("9", False)],
+)
+def test_whoever_uploads_too_much_is_told_of_motion_photos(value: object, advised: bool) -> None:
+    """P15."""
+    with pytest.raises(ValueError, match="10485760 이하의 정수여야 합니다") as told:
+        rules.checked_size(value)
+    assert ("모션 포토" in str(told.value)) is advised
+
+
 @pytest.mark.parametrize("category", OWN)
 def test_only_a_signup_uploads_without_a_user(category: Category) -> None:
     with pytest.raises(ValueError, match="without a user"):
