@@ -1,4 +1,4 @@
-"""Files by thousands: spoiled ones, and those that Pillow's own tests use, each looked at as an upload is."""
+"""Files by thousands: spoiled ones, and those that Pillow's own tests use. What the first look says of each is what the decoder says."""
 
 import random
 import subprocess
@@ -14,15 +14,22 @@ import pyvips
 from tests.likeness import difference, resized, ssim
 from tests.photos import DISPLAY_P3, exif, scene, written
 
-from bapsang_api.media.kinds import kind_of
-from bapsang_api.media.process import Outcome, examine, memory_file
+from bapsang_api.media.kinds import HEAD, kind_of
+from bapsang_api.media.look import Looked, look
+from bapsang_api.media.process import Outcome, decode, examine, memory_file
 from bapsang_api.media.verdict import Photo, Reason, Refused, Undecided, Use
 from bapsang_api.uploads.rules import MOST_BYTES
 
 
 def looked_at(content: bytes) -> Outcome:
+    """Decode it, and require of the first look that it refuses no more than the decoder, and tells no other size."""
+    kind, looked = kind_of(content), look(content[:HEAD], len(content))
     with memory_file(content) as upload:
-        return examine(upload, Use.POST)
+        outcome = decode(upload, kind, Use.POST) if kind else examine(upload, Use.POST)
+    if isinstance(outcome.verdict, Photo):
+        assert isinstance(looked, Looked), looked
+        assert (looked.width, looked.height) in {(outcome.verdict.width, outcome.verdict.height), (None, None)}
+    return outcome
 
 
 def seeds() -> list[bytes]:
