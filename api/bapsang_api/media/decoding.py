@@ -4,7 +4,6 @@ Runs in the child only. Whatever goes wrong within the library is the file's fau
 """
 
 import io
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,15 +12,15 @@ from typing import Any, Final
 
 from PIL import ExifTags, Image, ImageCms, ImageFile, JpegImagePlugin, TiffImagePlugin, WebPImagePlugin
 
+from bapsang_api.media import lenient, wholeness
 from bapsang_api.media.kinds import Kind
 from bapsang_api.media.sizes import MOST_PIXELS, Size
 from bapsang_api.media.verdict import Reason, Refused
+from bapsang_api.media.wholeness import Opener
 
 #: Calls of `read` on the file: 3 to 4 for a segment or chunk. 10 MiB of PNG in chunks of 1 KiB take 31,000.
 MOST_READS: Final = 65_536
 UPRIGHT: Final = 1
-# Within a scan 0xFF is followed by 0, a restart marker or a fill byte.
-_SCAN_END: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -41,8 +40,6 @@ _PLUGINS: Final = {
     Kind.HEIC: ("pi_heif", "HeifImageFile"),
 }
 _COLOUR_SPACES: Final = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
-
-Opener = Callable[[io.BytesIO], ImageFile.ImageFile]
 
 
 class RefusedError(Exception):
@@ -69,6 +66,7 @@ def opener(kind: Kind) -> Opener:
     """Import what decodes this kind, and what it would import later, when nothing can be any more."""
     module, name = _PLUGINS[kind]
     plugin: Any = import_module(module)
+    lenient.pass_over(kind, plugin)
     if kind is Kind.AVIF:
         plugin.DEFAULT_MAX_THREADS = 1
     if kind is Kind.HEIC:
@@ -95,7 +93,7 @@ def decoded(content: bytes, kind: Kind, opened: Opener, most: Callable[[Size], S
             image.draft(None, needed)
         image.load()
         _require_moderate(image.size)
-        if kind is Kind.JPEG and _ends_grey(image) and not _is_whole(content, scan, opened):
+        if not _is_whole(image, content, kind, scan, opened):
             raise RefusedError(Reason.DAMAGED, "it is cut off: the rest of the picture is missing")
         shown = _in_srgb(_opaque(_plain(image), needed), image.info.get("icc_profile"))
     return (shown.transpose(_TURNS[upright]) if upright in _TURNS else shown), original
@@ -162,29 +160,10 @@ def _require_moderate(size: Size) -> None:
         raise RefusedError(Reason.TOO_MANY_PIXELS, f"it is {width} x {height} pixels, of {MOST_PIXELS} at most")
 
 
-def _ends_grey(image: Image.Image) -> bool:
-    """Whether the last pixel is mid-grey, which decoders put where data is missing (127 once CMYK is inverted)."""
-    pixel = image.getpixel((image.width - 1, image.height - 1))
-    values = pixel if isinstance(pixel, tuple) else (pixel,)
-    return all(value in (127, 128) for value in values)
-
-
-def _is_whole(content: bytes, scan: int, opened: Opener) -> bool:
-    """Whether the first scan of a JPEG needs no more data: then bytes added at its end change nothing.
-
-    libjpeg fills what is missing with grey and says so in a warning only, which no binding passes on. Of a progressive
-    picture the first scan is the one without which there is nothing to see.
-    """
-    found = _SCAN_END.search(content, scan)
-    end = found.start() if found else len(content)
-    seen = []
-    for added in (b"", b"\x5a\xc3\x96" * 1_000):
-        image = opened(_Counted(content[:end] + added + content[end:] + b"\xff\xd9"))
-        image.decodermaxblock = len(content) + 4_096
-        image.draft(None, (1, 1))
-        image.load()
-        seen.append(image.tobytes())
-    return seen[0] == seen[1]
+def _is_whole(image: Image.Image, content: bytes, kind: Kind, scan: int, opened: Opener) -> bool:
+    if kind is Kind.JPEG:
+        return wholeness.is_whole_jpeg(image, content, scan, opened)
+    return kind is not Kind.PNG or wholeness.is_whole_png(image, content)
 
 
 def _plain(image: Image.Image) -> Image.Image:

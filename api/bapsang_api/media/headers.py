@@ -30,7 +30,7 @@ class Header:
 
 
 class HeaderError(Exception):
-    """No decoder of ours reads this, or it would cost one too much."""
+    """No browser shows this, or it would cost a decoder too much."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -66,8 +66,9 @@ def _counted(parts: Iterable[_Part]) -> Iterator[_Part]:
 _MARKER: Final = re.compile(rb"\xff[^\x00\xff]")
 _BARE: Final = frozenset({0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)})  # without a length
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_HIERARCHICAL: Final = frozenset({0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF})
-_ARITHMETIC_LOSSLESS: Final = 0xCB
+# Baseline, extended, progressive; the last two with arithmetic coding. The others are lossless, which no browser shows and
+# whose size no decoder reduces, or hierarchical, which nobody has.
+_SHOWN: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 _EOI, _SOS, _APP1 = 0xD9, 0xDA, 0xE1
 _EXIF: Final = b"Exif\0\0"
 
@@ -77,10 +78,8 @@ def _jpeg(head: bytes) -> Header:
     exif: list[bytes] = []
     for marker, body, end in _counted(_segments(head)):
         if marker in _FRAMES and len(body) > 5:
-            if body[0] != 8 or marker in _HIERARCHICAL or marker == _ARITHMETIC_LOSSLESS:
-                raise HeaderError(
-                    Reason.DAMAGED, f"a JPEG of {body[0]} bits and process {marker - 0xC0} has no decoder"
-                )
+            if body[0] != 8 or marker not in _SHOWN:
+                raise HeaderError(Reason.DAMAGED, f"it is a JPEG of {body[0]} bits and process {marker - 0xC0}")
             size = int.from_bytes(body[3:5]), int.from_bytes(body[1:3])
         elif marker == _APP1 and body.startswith(_EXIF):
             exif.append(body if not exif else body[len(_EXIF) :])  # the next ones continue the first
@@ -115,7 +114,7 @@ def _require_few_scans(head: bytes, first: int) -> None:
 
 def _png(head: bytes) -> Header:
     size, exif = None, b""
-    for name, body in _counted(_chunks(head)):
+    for name, body in _counted(chunks(head)):
         if name == b"IHDR" and len(body) >= 13:
             size = int.from_bytes(body[:4]), int.from_bytes(body[4:8])
         elif name == b"eXIf":
@@ -127,14 +126,15 @@ def _png(head: bytes) -> Header:
     return Header(size)
 
 
-def _chunks(head: bytes) -> Iterator[tuple[bytes, bytes]]:
+def chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the body of each chunk of a PNG that is whole; of IDAT also what there is."""
     at = 8
-    while at + 8 <= len(head):
-        end = at + 8 + int.from_bytes(head[at : at + 4])
-        name = head[at + 4 : at + 8]
-        if end > len(head) and name != b"IDAT":
+    while at + 8 <= len(content):
+        end = at + 8 + int.from_bytes(content[at : at + 4])
+        name = content[at + 4 : at + 8]
+        if end > len(content) and name != b"IDAT":
             return
-        yield name, head[at + 8 : end]
+        yield name, content[at + 8 : end]
         at = end + 4
 
 
