@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from bapsang_api.http.paging import Cursor
 from bapsang_api.http.wire import Wire
 from bapsang_api.kit.db.keyset import Following
+from bapsang_api.media.messages import MESSAGES
 from bapsang_api.posts.schemas import (
     Author,
     ContentDetail,
@@ -23,7 +24,6 @@ from bapsang_api.posts.schemas import (
 )
 from bapsang_api.posts.view import Picture, PostDetailView, PostItemView
 from bapsang_api.uploads.photo import JPEG
-from bapsang_api.uploads.refusals import message_of
 from bapsang_api.uploads.service import DETAIL_WIDTH, LIST_WIDTH, PERSON_WIDTH, ZOOM_WIDTH, ImageService
 
 M = TypeVar("M", bound=Wire)
@@ -120,7 +120,7 @@ def _image(picture: Picture, images: ImageService) -> ShownImage:
         url=images.url(key, photo, DETAIL_WIDTH),
         jpeg_url=images.url(key, photo, DETAIL_WIDTH, JPEG),
         alt=picture.alt,
-        message=None if photo is None or photo.reason is None else message_of(photo.reason),
+        message=None if photo is None or photo.reason is None else MESSAGES[photo.reason],
     )
 
 

@@ -17,8 +17,9 @@ from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import FieldError, InvalidInput, Unavailable
 from bapsang_api.media import look
 from bapsang_api.media.kinds import HEAD
+from bapsang_api.media.messages import MESSAGES
 from bapsang_api.media.verdict import Refused, Use
-from bapsang_api.uploads import photo, queries, refusals, rules, store
+from bapsang_api.uploads import photo, queries, rules, store
 from bapsang_api.uploads.models import Image
 from bapsang_api.uploads.photo import Photo, State
 from bapsang_api.uploads.rules import Category, Upload
@@ -84,10 +85,8 @@ class UploadService:
 class ImageService:
     """Publishes what was uploaded. `storage` is None where uploads are off: then no image can be named."""
 
-    def __init__(
-        self, database: Database, storage: Storage | None, clock: Clock, ids: Ids, *, wait: float = WAIT_SECONDS
-    ) -> None:
-        self._database, self._storage, self._clock, self._ids, self._wait = database, storage, clock, ids, wait
+    def __init__(self, database: Database, storage: Storage | None, clock: Clock, ids: Ids) -> None:
+        self._database, self._storage, self._clock, self._ids = database, storage, clock, ids
 
     @property
     def on(self) -> bool:
@@ -211,7 +210,7 @@ class ImageService:
     async def _until_made(self, image_ids: Sequence[str]) -> None:
         """Wait until the variants of these images are made or refused, but no longer than a request may."""
         try:
-            async with asyncio.timeout(self._wait):
+            async with asyncio.timeout(WAIT_SECONDS):
                 while await self._database.read(partial(queries.waiting, image_ids=image_ids)):  # noqa: ASYNC110 - of others
                     await asyncio.sleep(_ASK_SECONDS)
         except TimeoutError:
@@ -224,7 +223,7 @@ class ImageService:
         by_id = {rules.image_id_of(object_key): upload_key for upload_key, object_key in made.items()}
         known = await self._database.read(partial(queries.photos, image_ids=list(by_id)))
         return {
-            by_id[image_id]: refusals.message_of(found.reason)
+            by_id[image_id]: MESSAGES[found.reason]
             for image_id, found in known.items()
             if found is not None and found.reason is not None
         }
@@ -238,7 +237,7 @@ def _look_at(objects: Objects, key: str) -> _Looked | str:
     found = look.look(stored.content, stored.size)
     if isinstance(found, Refused):
         log.info("uploads.refused", extra={"upload_key": key, "reason": found.reason, "error": found.detail})
-        return refusals.message_of(found.reason)
+        return MESSAGES[found.reason]
     use = rules.use_of(key)
     return _Looked(key, stored.etag, photo.pending(found.width, found.height, use or Use.POST))
 

@@ -23,6 +23,7 @@ from tests.waiting import eventually
 
 from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.runtime import CHANGED
+from bapsang_api.uploads import service
 from bapsang_api.uploads.collector import ImageCollector, Report
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.uploads.worker import Worker
@@ -195,11 +196,16 @@ class PhotoWorld:
 
 @asynccontextmanager
 async def open_photo_world(backend: Backend, bucket: Bucket, **environment: str) -> AsyncIterator[PhotoWorld]:
-    """Run a service with a bucket, and somebody who makes the variants of what is published."""
+    """Run a service with a bucket, and somebody who makes the variants of what is published.
+
+    Requests wait for them as long as a busy machine takes, not two seconds.
+    """
     chosen = Backend(backend.name, {**backend.environment, **bucket.environment, **environment})
     needed = nullcontext() if chosen.settings.local_database else None
     async with open_world(chosen) as world, httpx.AsyncClient(verify=False) as s3, needed or working(world, bucket):  # noqa: S501 - it is plain HTTP
-        yield PhotoWorld(world, bucket, s3)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(service, "WAIT_SECONDS", 60.0)
+            yield PhotoWorld(world, bucket, s3)
 
 
 @asynccontextmanager

@@ -168,7 +168,7 @@ def test_pages_of_development_and_of_the_api_may_upload_and_read(dev: Dev, origi
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:30001", "https://localhost:3000", "null"])
-def test_another_origin_gets_no_cors_headers(dev: Dev, origin: str) -> None:
+def test_a_page_elsewhere_cannot_use_the_bucket(dev: Dev, origin: str) -> None:
     for answer in (
         dev.preflight("users/a/post/b.jpg", origin=origin),
         dev.preflight("public/a.jpg", origin=origin, method="GET"),
