@@ -94,6 +94,7 @@ class Component(StrEnum):
     MIGRATE = "migrate"
     LIKE_SYNC = "like-sync"
     IMAGE_COLLECTOR = "image-collector"
+    MEDIA = "media"
     HEADROOM = "headroom"
 
 
@@ -133,6 +134,7 @@ class Reason(StrEnum):
     MIGRATING = "Migrating"
     ROLLING_OUT_BASE = "RollingOutBase"
     ROLLING_OUT_BURST = "RollingOutBurst"
+    ROLLING_OUT_MEDIA = "RollingOutMedia"
     WAITING_FOR_DELETION = "WaitingForDeletion"
     BLOCKED = "Blocked"
     HIBERNATING = "Hibernating"
@@ -158,6 +160,7 @@ class Reason(StrEnum):
     VOLUME_NOT_AS_SPECIFIED = "VolumeNotAsSpecified"
     AUTOSCALER_FAILED = "AutoscalerFailed"
     AUTOSCALER_CONFLICT = "AutoscalerConflict"
+    MEDIA_UNAVAILABLE = "MediaUnavailable"
     LIKE_SYNC_FAILED = "LikeSyncFailed"
     WINDOW_NEVER_OPENS = "WindowNeverOpens"
     KEDA_MISSING = "KedaMissing"
@@ -259,6 +262,11 @@ def like_sync(community: str) -> str:
 def image_collector(community: str) -> str:
     """Name of the CronJob that deletes images nobody refers to."""
     return f"{community}-image-collector"
+
+
+def media(community: str) -> str:
+    """Name of the Deployment of photo workers, of its autoscaler and of its NetworkPolicy."""
+    return f"{community}-media"
 
 
 def headroom(community: str) -> str:

@@ -10,6 +10,7 @@ from bapsang_operator.build import (
     headroom,
     ingress,
     likesync,
+    media,
     migration,
     mysql,
     network,
@@ -51,7 +52,11 @@ def children(
     if community.api.burst.headroom and not community.hibernate:
         found.append(headroom.headroom(community, community.api.burst.headroom))
     if community.storage is not None:
-        found.append(collector.image_collector(community, digests))
+        found += [
+            collector.image_collector(community, digests),
+            media.media(community, digests),
+            autoscale.of_media(community),
+        ]
     if community.host is not None and community.has_ingress:
         found.append(ingress.ingress(community, community.host))
     if community.host is not None and community.gateway is not None and has_routes:

@@ -16,6 +16,12 @@ from bapsang_operator.resource import Community, Resources, SecretRef
 CONTAINER = "api"
 #: Port of the Service, called `http`.
 SERVICE_PORT = 80
+#: Never fewer pods than before: a new pod must be ready before an old one goes.
+ROLLOUT: Manifest = {
+    "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+    "progressDeadlineSeconds": 300,
+    "revisionHistoryLimit": 3,
+}
 #: Seconds at the end of the drain in which the process knows of it: readiness fails and answers close their connections.
 CLOSING_SECONDS = 5
 
@@ -109,10 +115,7 @@ def _deployment(
         "metadata": meta.metadata(community, name, Component.API),
         "spec": {
             "selector": {"matchLabels": meta.selector(community, Component.API) | {names.LABEL_TIER: tier}},
-            # Never fewer pods than before: a new pod must be ready before an old one goes.
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
-            "progressDeadlineSeconds": 300,
-            "revisionHistoryLimit": 3,
+            **ROLLOUT,
             "template": template.overlaid(
                 {
                     "metadata": {
@@ -149,9 +152,7 @@ def _container(community: Community, resources: Resources) -> Manifest:
             {"name": "http", "containerPort": wiring.HTTP_PORT, "protocol": "TCP"},
             {"name": "admin", "containerPort": wiring.ADMIN_PORT, "protocol": "TCP"},
         ],
-        "startupProbe": _probe("/readyz", period=1, failures=60),
-        "readinessProbe": _probe("/readyz", period=2, failures=2),
-        "livenessProbe": _probe("/livez", period=10, failures=3),
+        **pod.probes(),
         "lifecycle": {"preStop": {"sleep": {"seconds": pre_stop}}},
         "resources": pod.resources(resources),
         "securityContext": pod.container_security(),
@@ -172,12 +173,3 @@ def _volumes(community: Community) -> list[Manifest]:
         pod.tmp(),
         *tls.volumes(community),
     ]
-
-
-def _probe(path: str, *, period: int, failures: int) -> Manifest:
-    return {
-        "httpGet": {"path": path, "port": "admin", "scheme": "HTTP"},
-        "periodSeconds": period,
-        "timeoutSeconds": 2,
-        "failureThreshold": failures,
-    }

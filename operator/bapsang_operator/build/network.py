@@ -18,9 +18,10 @@ _POD_IDENTITY = ("169.254.170.23/32", "fd00:ec2::23/128")
 
 
 def policies(community: Community) -> list[Child]:
-    """Return the policies of API, jobs and, where the operator runs them, Redis and MySQL."""
+    """Return the policies of API, jobs and, where there are any, photo workers, Redis and MySQL."""
     name = community.name
     egress = _egress(community)
+    clients = [Component.API, *_JOBS]
     found = [
         _policy(
             community,
@@ -33,15 +34,20 @@ def policies(community: Community) -> list[Child]:
         _policy(community, names.jobs(name), list(_JOBS), ingress=[], egress=egress),
     ]
     if community.redis.managed:
-        found.append(_store(community, names.redis(name), Component.REDIS, redis.PORT))
+        found.append(_store(community, names.redis(name), Component.REDIS, redis.PORT, clients))
+    if community.storage is not None:
+        clients = [*clients, Component.MEDIA]
+        ingress = [{"ports": _ports(wiring.ADMIN_PORT)}]
+        egress = _egress(community, uses_redis=False)
+        found.append(_policy(community, names.media(name), [Component.MEDIA], ingress=ingress, egress=egress))
     if community.database.embedded:
-        found.append(_store(community, names.mysql(name), Component.MYSQL, mysql.PORT))
+        found.append(_store(community, names.mysql(name), Component.MYSQL, mysql.PORT, clients))
     return found
 
 
-def _store(community: Community, name: str, component: Component, port: int) -> Child:
-    clients = {"podSelector": _pods(community, [Component.API, *_JOBS])}
-    return _policy(community, name, [component], ingress=[{"from": [clients], "ports": _ports(port)}], egress=[])
+def _store(community: Community, name: str, component: Component, port: int, clients: list[Component]) -> Child:
+    ingress = [{"from": [{"podSelector": _pods(community, clients)}], "ports": _ports(port)}]
+    return _policy(community, name, [component], ingress=ingress, egress=[])
 
 
 def _policy(
@@ -78,12 +84,12 @@ def _ports(*ports: int) -> list[Manifest]:
     return [{"protocol": "TCP", "port": port} for port in ports]
 
 
-def _egress(community: Community) -> list[Manifest]:
+def _egress(community: Community, *, uses_redis: bool = True) -> list[Manifest]:
     found: list[Manifest] = [{"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}]
     outside = set()
-    if community.redis.managed:
+    if uses_redis and community.redis.managed:
         found.append(_to(community, Component.REDIS, redis.PORT))
-    else:
+    elif uses_redis:
         outside |= {443, redis.PORT, _explicit_port(community.redis.url)}
     if community.database.embedded:
         found.append(_to(community, Component.MYSQL, mysql.PORT))

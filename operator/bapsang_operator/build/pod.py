@@ -73,6 +73,24 @@ def tmp() -> Manifest:
     return {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}
 
 
+def probes() -> Manifest:
+    """Return the probes of a process of our own image that lasts."""
+    return {
+        "startupProbe": _probe("/readyz", period=1, failures=60),
+        "readinessProbe": _probe("/readyz", period=2, failures=2),
+        "livenessProbe": _probe("/livez", period=10, failures=3),
+    }
+
+
+def _probe(path: str, *, period: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "admin", "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 2,
+        "failureThreshold": failures,
+    }
+
+
 def secret_env(variable: str, secret: str, key: str) -> Manifest:
     """Return an environment variable that is read from a Secret."""
     return {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

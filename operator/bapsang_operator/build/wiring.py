@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bapsang_operator import names
 from bapsang_operator.build import pod, tls
@@ -17,6 +17,11 @@ HTTP_PORT = 8000
 ADMIN_PORT = 9000
 KEY_FOLDER = "/var/run/secrets/bapsang"
 KEY_FILE = "signing-key.pem"
+_LOG_LEVEL: Manifest = {"name": "BAPSANG_LOG_LEVEL", "value": "info"}
+_ADMIN_PORT: Manifest = {"name": "BAPSANG_ADMIN_PORT", "value": str(ADMIN_PORT)}
+
+#: Stores that photo workers use, beside the bucket.
+MEDIA_STORES = ("database",)
 
 #: Stands before the name of a ConfigMap among the digests.
 CONFIG_MAP = "configmap/"
@@ -69,11 +74,16 @@ def job_values(community: Community) -> list[SecretRef]:
     return [*job_secrets(community), *authorities(community)]
 
 
-def authorities(community: Community) -> list[SecretRef]:
+def media_values(community: Community) -> list[SecretRef]:
+    """Return every key of a Secret or a ConfigMap that the photo workers read: of the database and the storage."""
+    return [database(community), *storage_secrets(community), *authorities(community, MEDIA_STORES)]
+
+
+def authorities(community: Community, stores: Sequence[str] = tls.STORES) -> list[SecretRef]:
     """Return the keys that hold the authorities by which stores are verified."""
     return [
         SecretRef(f"{CONFIG_MAP if bundle.kind == 'ConfigMap' else ''}{bundle.name}", bundle.key, bundle.field)
-        for bundle in tls.bundles(community)
+        for bundle in tls.bundles(community, stores)
     ]
 
 
@@ -144,14 +154,29 @@ def missing(refs: list[SecretRef], digests: Digests) -> tuple[SecretRef, ...]:
 
 def store_env(community: Community) -> list[Manifest]:
     """Return the variables that name database and Redis."""
-    writer, cache = database(community), redis(community)
-    env = [pod.secret_env("BAPSANG_DATABASE_URL", writer.name, writer.key)]
+    cache = redis(community)
+    env = [_database_env(community)]
     if cache is None:
         env.append({"name": "BAPSANG_REDIS_URL", "value": community.redis.url})
     else:
         env.append(pod.secret_env("BAPSANG_REDIS_URL", cache.name, cache.key))
-    env.append({"name": "BAPSANG_LOG_LEVEL", "value": "info"})
-    return env + tls.env(community)
+    return [*env, _LOG_LEVEL, *tls.env(community)]
+
+
+def media_env(community: Community) -> list[Manifest]:
+    """Return the whole environment of a photo worker, which asks Redis nothing."""
+    return [
+        _database_env(community),
+        _LOG_LEVEL,
+        *tls.env(community, MEDIA_STORES),
+        _ADMIN_PORT,
+        *storage_env(community),
+    ]
+
+
+def _database_env(community: Community) -> Manifest:
+    writer = database(community)
+    return pod.secret_env("BAPSANG_DATABASE_URL", writer.name, writer.key)
 
 
 def reader_env(community: Community) -> list[Manifest]:
@@ -205,7 +230,7 @@ def api_env(community: Community) -> list[Manifest]:
         {"name": "BAPSANG_ISSUER", "value": community.issuer},
         {"name": "BAPSANG_AUDIENCE", "value": community.auth.audience},
         {"name": "BAPSANG_CORS_ORIGINS", "value": ",".join(origins)},
-        {"name": "BAPSANG_ADMIN_PORT", "value": str(ADMIN_PORT)},
+        _ADMIN_PORT,
         *storage_env(community),
         *_rate_limits(community),
         *_hops(community),

@@ -63,9 +63,16 @@ def _design(community: Community, estate: Estate) -> Design:
 
 
 def _most_nodes(community: Community, design: Design) -> int:
-    """Return the burst nodes that burst.maxReplicas pods fill, by their requests."""
-    each = nodes.burst_room(design.burst_type).holds(nodes.requested(community.api.burst.resources.requests))
-    return math.ceil(community.api.burst.max_replicas / max(1, each))
+    """Return the burst nodes that burst.maxReplicas pods fill, by their requests, and media.maxReplicas photo workers
+    beside them, as far as these leave room."""
+    room, burst = nodes.burst_room(design.burst_type), nodes.requested(community.api.burst.resources.requests)
+    each = max(1, room.holds(burst))
+    filled = math.ceil(community.api.burst.max_replicas / each)
+    if community.storage is None:
+        return filled
+    worker = nodes.requested(community.media.resources.requests)
+    left = community.media.max_replicas - filled * room.less(burst, each).holds(worker)
+    return filled + math.ceil(max(0, left) / max(1, room.holds(worker)))
 
 
 def _usd(amount: float) -> str:

@@ -46,7 +46,8 @@ def observe(
         *workloads.of_pods(community, rollout.job, pods, now),
         *workloads.of_rollout(community, rollout),
         *workloads.of_refused_pods(live.values()),
-        *autoscaler.failures(community, rollout.burst, live, now),
+        *workloads.of_media(community, live, now),
+        *autoscaler.failures(community, rollout.burst, rollout.media, live, now),
     ]
     found += [*prerequisites.of_drain(community), *spot.of_notice(community)]
     found += prerequisites.of_windows(prewarm.unusable(community, now))
@@ -59,7 +60,8 @@ def observe(
 
 def is_settled(community: Community, planned: Plan, live: dict[Key, Manifest]) -> bool:
     """Tell whether another pass over the same would find the same: nothing was to be done, and nothing waits for a time."""
-    waits = community.prewarm or any(
+    waits = bool(community.prewarm) or any(
         found.get("status", {}).get("phase", "Pending") == "Pending" for key, found in live.items() if key.kind == "Pod"
     )
+    waits = waits or workloads.unavailable_media(community, live) is not None
     return not waits and not autoscaler.is_failing(community, live) and planned == Plan()

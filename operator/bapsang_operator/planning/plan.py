@@ -182,14 +182,19 @@ def make(
 
 
 def _scales(community: Community, live: Live) -> list[Scale]:
-    """Return how the burst tier is put to sleep and woken: an autoscaler leaves a Deployment of no pods alone."""
-    burst = live.get(Key("Deployment", community.namespace, names.api_burst(community.name)))
-    if burst is None or ownership(community, burst) is not Ownership.OURS or "deletionTimestamp" in burst["metadata"]:
-        return []
-    is_asleep = burst["spec"].get("replicas", 1) == 0
-    if is_asleep == community.hibernate:
-        return []
-    return [Scale(burst, 0 if community.hibernate else community.api.burst.min_replicas)]
+    """Return how the burst tier and the photo workers are put to sleep and woken: an autoscaler leaves a Deployment of no
+    pods alone."""
+    scaled = {names.api_burst(community.name): community.api.burst.min_replicas}
+    if community.storage is not None:
+        scaled[names.media(community.name)] = community.media.min_replicas
+    found = []
+    for name, fewest in scaled.items():
+        one = live.get(Key("Deployment", community.namespace, name))
+        if one is None or ownership(community, one) is not Ownership.OURS or "deletionTimestamp" in one["metadata"]:
+            continue
+        if (one["spec"].get("replicas", 1) == 0) != community.hibernate:
+            found.append(Scale(one, 0 if community.hibernate else fewest))
+    return found
 
 
 def _consider(

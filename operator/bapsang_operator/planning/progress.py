@@ -29,7 +29,7 @@ class MigrationState(StrEnum):
 
 @dataclass(frozen=True)
 class Tier:
-    """One API Deployment.
+    """One Deployment: a tier of the API, or the photo workers.
 
     `current`: it was given the wanted manifest. `replaced`: no pod of an older template is left. `rolled_out`: and all
     of them are available, as `kubectl rollout status` has it. `stuck`: the rollout ran out of time. `pods`: the number
@@ -52,6 +52,7 @@ class Tier:
 class Progress:
     """What the live objects show. `database_ready` and `redis_ready` are None where an external one is not observed.
 
+    `media`: the photo workers; None without storage.
     `floor`: the fewest burst pods that the live autoscaler allows; None when there is none.
     `addressed`: whether the live Ingress has an address; None when there is to be no Ingress, and none waits for the
     HTTPRoute that takes its place.
@@ -67,6 +68,7 @@ class Progress:
     migrated: bool
     base: Tier
     burst: Tier
+    media: Tier | None = None
     floor: int | None = None
     addressed: bool | None = None
     unrolled: tuple[Key, ...] = ()
@@ -107,6 +109,7 @@ def observe(community: Community, children: list[Child], live: Live) -> Progress
         or (state is not MigrationState.FAILED and _was_migrated(community, children, live)),
         base=tier(names.api_base(community.name)),
         burst=tier(names.api_burst(community.name)),
+        media=tier(names.media(community.name)) if community.storage is not None else None,
         floor=_floor(community, live),
         addressed=_addressed(community, wanted, live),
         unrolled=tuple(key for key in wanted if key.kind == "StatefulSet" and not _is_rolled_out(live.get(key))),

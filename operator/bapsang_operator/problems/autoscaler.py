@@ -1,4 +1,4 @@
-"""What keeps the autoscaler of the burst tier from scaling, as its own conditions tell it. Pure."""
+"""What keeps the autoscalers from scaling, as their own conditions tell it. Pure."""
 
 from __future__ import annotations
 
@@ -23,13 +23,19 @@ _AMBIGUOUS: Final = "AmbiguousSelector"
 _ASLEEP: Final = "ScalingDisabled"
 
 
-def failures(community: Community, burst: Tier, live: Mapping[Key, Manifest], now: datetime) -> list[Problem]:
-    """Return a problem for each autoscaler that does not scale, with the words of its controller. While no burst pod is
-    available nothing can be measured, and another problem names the cause."""
+def failures(
+    community: Community, burst: Tier, media: Tier | None, live: Mapping[Key, Manifest], now: datetime
+) -> list[Problem]:
+    """Return a problem for each autoscaler that does not scale, with the words of its controller. While no pod that it
+    scales is available nothing can be measured, and another problem names the cause."""
+    available = {
+        names.api_burst(community.name): burst.available,
+        names.media(community.name): media.available if media is not None else 0,
+    }
     return [
-        _problem(kind, names.api_burst(community.name), condition)
-        for kind, condition in _failing(community, live)
-        if condition.get("reason") == _AMBIGUOUS or (burst.available and _lasts(condition, now))
+        _problem(community, key, condition)
+        for key, condition in _failing(community, live)
+        if condition.get("reason") == _AMBIGUOUS or (available[key.name] and _lasts(condition, now))
     ]
 
 
@@ -38,17 +44,20 @@ def is_failing(community: Community, live: Mapping[Key, Manifest]) -> bool:
     return any(True for _ in _failing(community, live))
 
 
-def _failing(community: Community, live: Mapping[Key, Manifest]) -> Iterator[tuple[str, Manifest]]:
+def _failing(community: Community, live: Mapping[Key, Manifest]) -> Iterator[tuple[Key, Manifest]]:
     if community.hibernate:
         return
-    for kind, types in (
-        ("HorizontalPodAutoscaler", ("AbleToScale", "ScalingActive")),
-        (SCALED_OBJECT.name, ("Ready",)),
+    burst, media = names.api_burst(community.name), names.media(community.name)
+    for kind, name, types in (
+        ("HorizontalPodAutoscaler", burst, ("AbleToScale", "ScalingActive")),
+        (SCALED_OBJECT.name, burst, ("Ready",)),
+        ("HorizontalPodAutoscaler", media, ("AbleToScale", "ScalingActive")),
     ):
-        found = live.get(Key(kind, community.namespace, names.api_burst(community.name)), {})
+        key = Key(kind, community.namespace, name)
+        found = live.get(key, {})
         for condition in found.get("status", {}).get("conditions") or ():
             if condition["type"] in types and condition["status"] == "False" and condition.get("reason") != _ASLEEP:
-                yield kind, condition
+                yield key, condition
 
 
 def _lasts(condition: Manifest, now: datetime) -> bool:
@@ -56,7 +65,7 @@ def _lasts(condition: Manifest, now: datetime) -> bool:
     return since is None or now - datetime.fromisoformat(since) >= TOLD_AFTER
 
 
-def _problem(kind: str, name: str, condition: Manifest) -> Problem:
+def _problem(community: Community, key: Key, condition: Manifest) -> Problem:
     reason, message = condition.get("reason", ""), str(condition.get("message", ""))
     # The controller names the autoscalers in another order each time: the status would be written at each round.
     listed = re.search(r"\[(.*)\]$", message) if reason == _AMBIGUOUS else None
@@ -64,7 +73,8 @@ def _problem(kind: str, name: str, condition: Manifest) -> Problem:
         message = f"{message[: listed.start()]}{', '.join(sorted(listed[1].split()))}. Delete all but this one"
     elif reason.startswith("FailedGet") and "metrics" in message:
         message = f"{message}. See that metrics-server runs: kubectl top pods"
+    scaled = "the burst tier" if key.name == names.api_burst(community.name) else "the photo workers"
     return Problem(
         Reason.AUTOSCALER_FAILED,
-        f"{kind} {name} does not scale the burst tier ({reason}): {shorten(message).removesuffix('.')}.",
+        f"{key} does not scale {scaled} ({reason}): {shorten(message).removesuffix('.')}.",
     )

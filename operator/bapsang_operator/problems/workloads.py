@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from bapsang_operator import names
-from bapsang_operator.manifest import Manifest
+from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component, Reason
 from bapsang_operator.planning.progress import MigrationState, Progress, job_condition
 from bapsang_operator.problem import Problem, shorten
@@ -16,6 +16,9 @@ from bapsang_operator.resource import Community
 
 #: A pod that waits for its volume is unschedulable for a moment: it is a problem only after this time.
 UNSCHEDULABLE_AFTER: Final = timedelta(seconds=30)
+
+#: A worker that moves to a node which has yet to start is away for two minutes.
+UNAVAILABLE_AFTER: Final = timedelta(minutes=3)
 
 _PULL: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
@@ -56,8 +59,12 @@ def of_pods(community: Community, job: str, pods: Iterable[Manifest], now: datet
 
 
 def of_rollout(community: Community, progress: Progress) -> list[Problem]:
-    """Return a problem for each tier whose new pods did not become ready in time."""
-    tiers = ((names.api_base(community.name), progress.base), (names.api_burst(community.name), progress.burst))
+    """Return a problem for each Deployment whose new pods did not become ready in time."""
+    tiers = (
+        (names.api_base(community.name), progress.base),
+        (names.api_burst(community.name), progress.burst),
+        (names.media(community.name), progress.media),
+    )
     return [
         Problem(
             Reason.ROLLOUT_STUCK,
@@ -65,8 +72,40 @@ def of_rollout(community: Community, progress: Progress) -> list[Problem]:
             f"Read kubectl -n {community.namespace} describe deployment {name}.",
         )
         for name, tier in tiers
-        if tier.stuck
+        if tier is not None and tier.stuck
     ]
+
+
+def of_media(community: Community, live: Mapping[Key, Manifest], now: datetime) -> list[Problem]:
+    """Return the problem of photo workers of which none has been available for minutes."""
+    found = unavailable_media(community, live)
+    since = next(
+        (
+            datetime.fromisoformat(one["lastTransitionTime"])
+            for one in (found or {}).get("status", {}).get("conditions", ())
+            if one["type"] == "Available" and one["status"] == "False" and "lastTransitionTime" in one
+        ),
+        now,
+    )
+    if now - since < UNAVAILABLE_AFTER:
+        return []
+    name, where = names.media(community.name), f"-n {community.namespace}"
+    return [
+        Problem(
+            Reason.MEDIA_UNAVAILABLE,
+            f"Deployment {name}: no pod is available, so photos of new posts stay PENDING. "
+            f"Read kubectl {where} describe deployment {name} and kubectl {where} logs deployment/{name}.",
+        )
+    ]
+
+
+def unavailable_media(community: Community, live: Mapping[Key, Manifest]) -> Manifest | None:
+    """Return the Deployment of photo workers while none of them is available, be it for a moment; None while one is, or
+    none is to be there."""
+    if community.storage is None or community.hibernate:
+        return None
+    found = live.get(Key("Deployment", community.namespace, names.media(community.name)))
+    return found if found is not None and not found.get("status", {}).get("availableReplicas") else None
 
 
 def of_refused_pods(live: Iterable[Manifest]) -> list[Problem]:
@@ -86,6 +125,8 @@ def _workload(community: Community, migration: str, pod: Manifest) -> str | None
     match labels.get(names.LABEL_COMPONENT):
         case Component.API:
             return f"Deployment {community.name}-api-{labels.get(names.LABEL_TIER)}"
+        case Component.MEDIA:
+            return f"Deployment {names.media(community.name)}"
         case Component.REDIS | Component.MYSQL as component:
             return f"StatefulSet {community.name}-{component}"
         case Component.MIGRATE:

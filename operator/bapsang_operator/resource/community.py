@@ -16,6 +16,7 @@ from bapsang_operator.resource.core import Violation, rule
 from bapsang_operator.resource.declare import Wire, arguments, node_of, of, validations
 from bapsang_operator.resource.estate import Budget, Estate
 from bapsang_operator.resource.gateway import Gateway
+from bapsang_operator.resource.media import Media
 from bapsang_operator.resource.network import NetworkPolicy
 from bapsang_operator.resource.nodes import (
     HOST_PATTERN,
@@ -147,6 +148,7 @@ class Spec:
     network_policy: NetworkPolicy
     like_sync: LikeSync
     image_collector: ImageCollector
+    media: Media
     service_account: ServiceAccount
     auth: Auth
     prewarm: Annotated[
@@ -162,7 +164,8 @@ class Spec:
     hibernate: Annotated[
         bool,
         boolean(
-            "Stop every pod of the API and suspend the jobs, for nights and staging. Redis and MySQL keep running.",
+            "Stop every pod of the API and the photo workers and suspend the jobs, for nights and staging. Redis and MySQL "
+            "keep running.",
             False,
         ),
     ]

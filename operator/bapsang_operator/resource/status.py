@@ -46,7 +46,9 @@ _COST: Final = obj(
                 "staticPeakPercent": _count("Against a fleet for the peak that never shrinks."),
             },
         ),
-        "forecastAtMaxReplicasUSD": text("The sum if burst.maxReplicas pods ran all month.", 20),
+        "forecastAtMaxReplicasUSD": text(
+            "The sum if burst.maxReplicas pods and media.maxReplicas photo workers ran all month.", 20
+        ),
         "priceBook": text("Region of the price book.", 32),
         "asOf": text("Date of the oldest price.", 10),
         "rows": {

@@ -194,6 +194,8 @@ class Namespace:
         self.finish_job(job)
         self.finish_rollout(names.api_base(name))
         self.finish_rollout(names.api_burst(name))
+        if "storage" in (self.get("Community", name) or {})["spec"]:
+            self.finish_rollout(names.media(name))
         self.wait_for("Progressing", "False", "UpToDate", name)
         return job
 

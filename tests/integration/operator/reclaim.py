@@ -93,7 +93,12 @@ class World:
         burst |= {"minReplicas": self.burst, "headroom": HEADROOM}
         spec["api"] |= here | self.changes
         # With stores of the operator's own, which a reclaim must not touch either.
-        spec |= {"redis": {"mode": "managed", **here}, "database": {"mode": "embedded", **here}, "jobs": here}
+        spec |= {
+            "redis": {"mode": "managed", **here},
+            "database": {"mode": "embedded", **here},
+            "jobs": here,
+            "media": here,
+        }
         spec |= {"host": f"{self.name}.example.com", "publicUrl": f"https://{self.name}.example.com"}
         made["metadata"]["namespace"] = self.name
         for group, count in (("base", 2), ("spot", 7)):

@@ -164,7 +164,7 @@ def test_merge_is_the_apiservers_own_strategic_merge(client: Client, namespace: 
 
 def test_community_that_uses_every_field_settles_and_is_left_alone(namespace: Namespace, operator: Operator) -> None:
     network = {"networkPolicy": {"extraEgress": EGRESS}}
-    namespace.community(**FULL, **network, storage={"bucket": "media"})
+    namespace.community(**FULL, **network)
     namespace.bring_up()
     assert namespace.condition("Degraded")["status"] == "False"
     eventually(lambda: namespace.events("RolloutCompleted"))

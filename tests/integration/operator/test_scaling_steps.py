@@ -148,6 +148,8 @@ def sample(namespace: str, **autoscaling: Any) -> Community:
 def install(site: Site, community: Community) -> Manifest:
     """Create both tiers and the autoscaler that KEDA or the operator makes; return the autoscaler as the spec has it."""
     for child in build.children(community, AllDigests(), has_keda=True):
+        if child.key.name not in {BASE, BURST}:
+            continue
         if child.key.kind in {"Deployment", "HorizontalPodAutoscaler"}:
             manifest = child.manifest | {"metadata": {**child.manifest["metadata"], "ownerReferences": []}}
             answer = site.client.create(BY_NAME[child.key.kind], manifest)

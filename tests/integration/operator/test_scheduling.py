@@ -149,7 +149,8 @@ def test_pods_of_the_old_revision_do_not_draw_the_new_ones_onto_one_node(world: 
 def test_pods_of_the_eks_sample_find_room_on_its_nodes_in_a_rollout_too(world: World) -> None:
     sample = next(one for one in yaml.safe_load_all(SAMPLE.read_text()) if one["kind"] == "Community")
     estate, api = sample["spec"]["estate"], sample["spec"]["api"]
-    world.take({**sample, "metadata": {**sample["metadata"], "namespace": world.name}})
+    made = {**sample, "metadata": {**sample["metadata"], "namespace": world.name}}
+    world.take(made)
     arm: dict[str, str] = {"kubernetes.io/arch": "arm64"}
     for group, labels, taints in (("base", arm, []), ("burst", arm | SPOT["eks"], [TAINTS["eks"]])):
         wanted = estate[f"{group}Nodes"]
@@ -163,10 +164,16 @@ def test_pods_of_the_eks_sample_find_room_on_its_nodes_in_a_rollout_too(world: W
         world.other(name, *SYSTEM[name.rpartition("-")[0]])
     base, burst = api["base"]["replicas"], api["burst"]["maxReplicas"]
     pods = {f"base-{number}": "base" for number in range(base + math.ceil(base / 4))}
+    # Before burst: they must not take the place of one.
+    workers = [f"media-{number}" for number in range(parse(made).media.max_replicas)]
+    pods |= dict.fromkeys(workers, "media")
     pods |= {f"burst-{number}": "burst" for number in range(burst)}
     for name, tier in pods.items():
         world.pod(tier, name)
-    places = Counter(world.place(name) for name in pods)
+    of_workers = {world.place(name) for name in workers}
+    assert [node for node in of_workers if not node.startswith("burst")] == []
+    assert len(of_workers) == len(workers)
+    places = Counter(world.place(name) for name in pods if name not in workers)
     assert {node for node in places if node.startswith("base")} == {world.place(name) for name in system}
     assert sum(count for node, count in places.items() if node.startswith("base")) == base + math.ceil(base / 4)
     assert {count for node, count in places.items() if node.startswith("burst")} == {burst // 6}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bapsang_operator.manifest import Manifest
@@ -13,11 +13,13 @@ BASE, BURST = "Deployment c-api-base", "Deployment c-api-burst"
 HEADROOM = "Deployment c-headroom"
 SYNC, COLLECTOR = "CronJob c-like-sync", "CronJob c-image-collector"
 HPA, INGRESS = "HorizontalPodAutoscaler c-api-burst", "Ingress c-api"
+MEDIA, MEDIA_HPA = "Deployment c-media", "HorizontalPodAutoscaler c-media"
 SCALED = "ScaledObject c-api-burst"
 ROUTE = "HTTPRoute c-api"
 REDIS, MYSQL = "StatefulSet c-redis", "StatefulSet c-mysql"
 MIGRATE = "Job c-migrate-*"
 POLICIES = {"NetworkPolicy c-api": "spec.egress", "NetworkPolicy c-jobs": "spec.egress"}
+S3_POLICIES = POLICIES | {"NetworkPolicy c-media": "spec.egress"}
 STATUS = "status"
 
 POD = "spec.template.spec"
@@ -121,7 +123,7 @@ def _api(path: str) -> dict[str, str]:
 
 
 def _bucket(path: str) -> dict[str, str]:
-    return _api(path) | {COLLECTOR: f"{CRON}[image-collector].{path}"}
+    return _api(path) | {COLLECTOR: f"{CRON}[image-collector].{path}", MEDIA: f"{POD}.containers[media].{path}"}
 
 
 def _template(part: str, *children: str) -> dict[str, Row]:
@@ -278,11 +280,13 @@ ROWS: dict[str, Row] = {
     **_under("database", _resources(MYSQL, f"{POD}.containers[mysql]")),
     "storage.bucket": Row("other", _bucket("env[BAPSANG_S3_BUCKET].value"), BUCKET),
     "storage.region": Row("us-east-1", _bucket("env[BAPSANG_S3_REGION].value"), BUCKET),
-    "storage.endpoint": Row("http://s3.storage.svc:7070", _bucket("env[BAPSANG_S3_ENDPOINT].value") | POLICIES, KEYED),
+    "storage.endpoint": Row(
+        "http://s3.storage.svc:7070", _bucket("env[BAPSANG_S3_ENDPOINT].value") | S3_POLICIES, KEYED
+    ),
     "storage.uploadUrl": Row("https://up.example.com", _bucket("env[BAPSANG_S3_UPLOAD_URL].value"), SERVED),
     "storage.publicUrl": Row("https://cdn.example.com", _bucket("env[BAPSANG_S3_PUBLIC_URL].value"), SERVED),
     "storage.secretName": Row(
-        "s3", _bucket("env[AWS_ACCESS_KEY_ID].valueFrom.secretKeyRef.name") | POLICIES | {"Secret s3": GONE}, BUCKET
+        "s3", _bucket("env[AWS_ACCESS_KEY_ID].valueFrom.secretKeyRef.name") | S3_POLICIES | {"Secret s3": GONE}, BUCKET
     ),
     "likeSync.schedule": Row("*/5 * * * *", {SYNC: "spec.schedule"}),
     "likeSync.batchSize": Row(7, {SYNC: f"{CRON}[like-sync].args[2]"}),
@@ -290,6 +294,12 @@ ROWS: dict[str, Row] = {
     "imageCollector.schedule": Row("5 4 * * *", {COLLECTOR: "spec.schedule"}, BUCKET),
     "imageCollector.suspend": Row(True, {COLLECTOR: "spec.suspend"}, BUCKET),
     "imageCollector.graceHours": Row(48, {COLLECTOR: f"{CRON}[image-collector].args[2]"}, BUCKET),
+    "media.minReplicas": Row(2, {MEDIA_HPA: "spec.minReplicas"}, BUCKET),
+    "media.maxReplicas": Row(9, {MEDIA_HPA: "spec.maxReplicas"}, BUCKET),
+    **{
+        f"media.{name}": replace(row, given=BUCKET)
+        for name, row in _resources(MEDIA, f"{POD}.containers[media]").items()
+    },
     "serviceAccount.annotations": Row({"a": "b"}, {"ServiceAccount c-api": "metadata.annotations.a"}),
     "auth.issuer": Row("https://id.example.com", _api("env[BAPSANG_ISSUER].value")),
     "auth.audience": Row("other", _api("env[BAPSANG_AUDIENCE].value")),
@@ -365,4 +375,5 @@ ROWS: dict[str, Row] = {
     **_template("redis", REDIS),
     **_template("database", MYSQL),
     **_template("jobs", MIGRATE, SYNC),
+    **{path: replace(row, given=row.given | BUCKET) for path, row in _template("media", MEDIA).items()},
 }

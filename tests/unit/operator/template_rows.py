@@ -1,4 +1,4 @@
-"""Rows of the four `podTemplate`: for each leaf another value, what stands around it, and where in the pods it arrives."""
+"""Rows of the five `podTemplate`: for each leaf another value, what stands around it, and where in the pods it arrives."""
 
 from __future__ import annotations
 
@@ -251,4 +251,6 @@ FULL: Final[Manifest] = {
     "redis": {"podTemplate": _full("redis")},
     "database": {"podTemplate": _full("mysql")},
     "jobs": {"podTemplate": _full("migrate")},
+    "media": {"podTemplate": _full("media")},
+    "storage": {"bucket": "media"},
 }

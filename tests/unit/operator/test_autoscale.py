@@ -156,7 +156,8 @@ def test_sleeping_and_suspending_wait_for_nothing(holdup: str, restarted: bool) 
     storage = {"storage": {"bucket": "media"}}
     cluster, made = _held_up(holdup, {**storage, "hibernate": True}, restarted=restarted, start=storage)
     assert cluster.at("Deployment", "c-api-base")["spec"]["replicas"] == 0
-    assert [(scale.live["metadata"]["name"], scale.replicas) for scale in made.scales] == [("c-api-burst", 0)]
+    scaled = [(scale.live["metadata"]["name"], scale.replicas) for scale in made.scales]
+    assert scaled == [("c-api-burst", 0), ("c-media", 0)]
     for job in ("c-like-sync", "c-image-collector"):
         assert cluster.at("CronJob", job)["spec"]["suspend"] is True
     suspended = {"likeSync": {"suspend": True}}

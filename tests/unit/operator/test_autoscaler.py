@@ -18,7 +18,7 @@ from .world import NOW, Cluster, community
 
 UP = Cluster(community())
 UP.bring_up()
-HPA = Key("HorizontalPodAutoscaler", "ns", "c-api-burst")
+HPA, MEDIA = (Key("HorizontalPodAutoscaler", "ns", name) for name in ("c-api-burst", "c-media"))
 AVAILABLE = Tier(exists=True, available=2)
 NO_METRICS = (
     "the HPA was unable to compute the replica count: failed to get cpu utilization: unable to get metrics for resource "
@@ -35,7 +35,7 @@ def _condition(reason: str, message: str = "m", kind: str = "ScalingActive", sta
 def _told(condition: Manifest, after: float = 180, burst: Tier = AVAILABLE, **spec: Any) -> list[Problem]:
     live = copy.deepcopy(UP.live)
     live[HPA]["status"] = {"conditions": [condition]}
-    return autoscaler.failures(community(**spec), burst, live, NOW + timedelta(seconds=after))
+    return autoscaler.failures(community(**spec), burst, None, live, NOW + timedelta(seconds=after))
 
 
 def test_missing_metrics_are_told_once_they_last() -> None:
@@ -70,13 +70,24 @@ def test_what_is_as_wished_is_no_problem(condition: Manifest, spec: dict[str, An
     assert _told(condition, **spec) == []
 
 
+def test_autoscaler_of_the_photo_workers_is_told_like_that_of_burst() -> None:
+    cluster = Cluster(community(storage={"bucket": "media"}))
+    cluster.bring_up()
+    cluster.live[MEDIA]["status"] = {"conditions": [_condition("FailedGetContainerResourceMetric", NO_METRICS)]}
+    later = NOW + timedelta(minutes=3)
+    (found,) = autoscaler.failures(cluster.community, AVAILABLE, AVAILABLE, cluster.live, later)
+    assert found.message.startswith("HorizontalPodAutoscaler c-media does not scale the photo workers (FailedGet")
+    assert autoscaler.failures(cluster.community, AVAILABLE, Tier(), cluster.live, later) == []
+    assert autoscaler.is_failing(cluster.community, cluster.live)
+
+
 def test_failing_autoscaler_of_keda_is_told() -> None:
     live = copy.deepcopy(UP.live)
     said = "failed to get the target resource"
     conditions = [{"type": "Ready", "status": "False", "reason": "ScaledObjectCheckFailed", "message": said}]
     conditions += [{"type": "Active", "status": "False"}, {"type": "Fallback", "status": "Unknown"}]
     live[Key(SCALED_OBJECT.name, "ns", "c-api-burst")] = {"status": {"conditions": conditions}}
-    (found,) = autoscaler.failures(community(), AVAILABLE, live, NOW)
+    (found,) = autoscaler.failures(community(), AVAILABLE, None, live, NOW)
     assert found.message == (
         f"ScaledObject c-api-burst does not scale the burst tier (ScaledObjectCheckFailed): {said}."
     )

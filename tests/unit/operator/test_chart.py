@@ -13,7 +13,6 @@ import yaml
 import bapsang_operator
 from bapsang_operator import __main__, kinds, names
 from bapsang_operator.kinds import (
-    BY_NAME,
     CHILDREN,
     COMMUNITY,
     CONFIG_MAP,
@@ -31,7 +30,6 @@ from bapsang_operator.resource import validate
 ROOT = Path(__file__).resolve().parents[3]
 CHART = ROOT / "charts" / "bapsang-operator"
 SOURCES = Path(str(bapsang_operator.__file__)).parent
-HPA = BY_NAME["HorizontalPodAutoscaler"]
 ROLES = ("clusterrole", "watched", "role")
 
 
@@ -62,14 +60,13 @@ def test_rights_are_exactly_those_that_the_code_uses() -> None:
     }
     for kind in CHILDREN:
         verbs = {"get", "list", "watch", "create", "patch"}
-        wanted[kind.group, kind.plural] = verbs | ({"delete"} if kind.deletable and kind != HPA else set())
+        wanted[kind.group, kind.plural] = verbs | ({"delete"} if kind.deletable else set())
     assert _rights() == wanted
 
 
 def test_rights_on_scaled_objects_come_with_keda_alone() -> None:
     assert _rights("files/keda.yaml") == {
         (SCALED_OBJECT.group, SCALED_OBJECT.plural): {"get", "create", "patch", "delete"},
-        (HPA.group, HPA.plural): {"delete"},
     }
     for template in ("clusterrole", "watched"):
         text = (CHART / f"templates/{template}.yaml").read_text()

@@ -185,3 +185,18 @@ def test_forecast_counts_a_node_that_its_pods_do_not_fill() -> None:
     dear = _assess(api={"burst": burst}).block
     assert dear is not None
     assert float(dear["forecastAtMaxReplicasUSD"]) == three, "a millicore more, and each has a node to itself"
+
+
+def test_forecast_counts_photo_workers_where_burst_pods_leave_them_no_room() -> None:
+    """A burst pod of 890m and one more fill a node; two of 750m leave room for one worker of 250m each."""
+
+    def forecast(cpu: str, workers: int, **storage: Any) -> float:
+        burst = {"minReplicas": 1, "maxReplicas": 4, "resources": {"requests": {"cpu": cpu}}}
+        block = _assess(api={"burst": burst}, media={"maxReplicas": workers}, **storage).block
+        assert block is not None
+        return float(block["forecastAtMaxReplicasUSD"])
+
+    bucket = {"storage": {"bucket": "media"}}
+    assert forecast("750m", 3) == forecast("750m", 2, **bucket) < forecast("750m", 3, **bucket)
+    assert forecast("890m", 3) < forecast("890m", 3, **bucket) == forecast("890m", 7, **bucket)
+    assert forecast("890m", 7, **bucket) < forecast("890m", 8, **bucket)

@@ -40,6 +40,9 @@ STAYING = (
     *("CronJob c-like-sync", "CronJob c-image-collector", "Job c-migrate"),
 )
 STORES = ("StatefulSet c-redis", "StatefulSet c-mysql")
+#: On spot nodes where there are any.
+SPOT = ("Deployment c-api-burst", "Deployment c-media")
+MAY_ALL_LEAVE = ("Deployment c-headroom", "Deployment c-media")
 
 
 def _templates(**changes: Any) -> dict[str, Manifest]:
@@ -78,8 +81,9 @@ def test_what_must_stay_runs_on_no_spot_node_of_any_provider(workload: str) -> N
     assert all(_may_run(template, labels) for labels in ON_DEMAND_NODES.values())
 
 
-def test_burst_prefers_the_spot_nodes_of_every_provider_and_may_run_on_others() -> None:
-    template = _templates(**OWN)["Deployment c-api-burst"]
+@pytest.mark.parametrize("workload", SPOT)
+def test_burst_prefers_the_spot_nodes_of_every_provider_and_may_run_on_others(workload: str) -> None:
+    template = _templates(**OWN)[workload]
     assert {_score(template, labels) for labels in SPOT_NODES.values()} == {100}
     assert {_score(template, labels) for labels in ON_DEMAND_NODES.values()} == {0}
     assert all(_may_run(template, labels) for labels in (*SPOT_NODES.values(), *ON_DEMAND_NODES.values()))
@@ -90,34 +94,36 @@ def test_burst_prefers_the_spot_nodes_of_every_provider_and_may_run_on_others() 
 
 def test_without_spot_both_tiers_are_placed_alike() -> None:
     templates = _templates(api={"spot": {"enabled": False}})
-    base, burst = (templates[f"Deployment c-api-{tier}"]["spec"] for tier in ("base", "burst"))
-    assert base["affinity"] == burst["affinity"]
-    assert base["tolerations"] == burst["tolerations"]
-    assert {one["key"] for one in burst["tolerations"]} == LOST_NODE
+    base, *others = (templates[name]["spec"] for name in ("Deployment c-api-base", *SPOT))
+    for one in others:
+        assert base["affinity"] == one["affinity"]
+        assert base["tolerations"] == one["tolerations"]
+    assert {one["key"] for one in base["tolerations"]} == LOST_NODE
 
 
 def test_every_pod_runs_on_the_architecture_that_the_spec_names() -> None:
     for name, template in _templates(api={"arch": "arm64"}).items():
-        for labels in (*ON_DEMAND_NODES.values(), *([] if "burst" not in name else SPOT_NODES.values())):
+        for labels in (*ON_DEMAND_NODES.values(), *(SPOT_NODES.values() if name in SPOT else [])):
             assert _may_run(template, labels | {"kubernetes.io/arch": "arm64"}), name
             assert not _may_run(template, labels | {"kubernetes.io/arch": "amd64"}), name
 
 
 def test_pods_of_a_lost_node_are_made_again_soon_and_those_with_a_state_are_not_hurried() -> None:
     templates = _templates()
-    for tier in ("base", "burst"):
-        waits = [one for one in templates[f"Deployment c-api-{tier}"]["spec"]["tolerations"] if one["key"] in LOST_NODE]
+    for name in ("Deployment c-api-base", *SPOT):
+        waits = [one for one in templates[name]["spec"]["tolerations"] if one["key"] in LOST_NODE]
         assert {(one["effect"], one["tolerationSeconds"]) for one in waits} == {("NoExecute", 30)}
     for store in STORES:
         assert "tolerations" not in templates[store]["spec"]
 
 
 def test_each_tier_and_each_revision_is_spread_by_itself() -> None:
-    templates = pod_templates(children(_shape("head room")))
+    templates = pod_templates([*children(_shape("head room")), *children(_shape("with storage"))])
     own = {
         "Deployment c-api-base": {names.LABEL_COMPONENT: Component.API, names.LABEL_TIER: "base"},
         "Deployment c-api-burst": {names.LABEL_COMPONENT: Component.API, names.LABEL_TIER: "burst"},
         "Deployment c-headroom": {names.LABEL_COMPONENT: Component.HEADROOM},
+        "Deployment c-media": {names.LABEL_COMPONENT: Component.MEDIA},
     }
     for name, labels in own.items():
         constraints = templates[name]["spec"]["topologySpreadConstraints"]
@@ -136,16 +142,16 @@ def _budgets(**changes: Any) -> dict[str, Manifest]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_no_pod_has_two_budgets_and_every_lasting_one_has_one(shape: str) -> None:
-    """The eviction of a pod with two budgets is refused for ever."""
+def test_no_pod_has_two_budgets_and_each_that_serves_has_one(shape: str) -> None:
+    """The eviction of a pod with two budgets is refused for ever. Nobody waits for a placeholder or a photo worker."""
     found = children(_shape(shape))
     selectors = [
         one.manifest["spec"]["selector"]["matchLabels"] for one in found if one.key.kind == "PodDisruptionBudget"
     ]
     for name, template in pod_templates(found).items():
         matching = [one for one in selectors if one.items() <= template["metadata"]["labels"].items()]
-        lasting = name.startswith(("Deployment", "StatefulSet")) and "headroom" not in name
-        assert len(matching) == int(lasting), name
+        serves = name.startswith(("Deployment", "StatefulSet")) and name not in MAY_ALL_LEAVE
+        assert len(matching) == int(serves), name
 
 
 def test_budgets_let_base_go_one_by_one_and_a_reclaimed_spot_node_at_once() -> None:
@@ -168,7 +174,7 @@ def test_autoscalers_may_move_the_api_and_its_jobs_and_leave_the_stores_alone() 
             assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
             assert annotations["karpenter.sh/do-not-disrupt"] == "true"
         else:
-            assert [one.get("medium") for one in volumes] == ["Memory"], name
+            assert [one.get("medium") for one in volumes] == (["Memory"] if "media" not in name else []), name
             assert not [key for key in annotations if "evict" in key or "disrupt" in key]
 
 

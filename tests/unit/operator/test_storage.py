@@ -9,7 +9,7 @@ import pytest
 from bapsang_operator import build, names
 from bapsang_operator.build import urls, wiring
 from bapsang_operator.build.urls import Form
-from bapsang_operator.manifest import Key, Manifest
+from bapsang_operator.manifest import Key, Manifest, key_of
 
 from .world import AllDigests, Cluster, children, community, pod_templates
 
@@ -27,7 +27,10 @@ def _child(kind: str, name: str, **changes: Any) -> Manifest:
     return next(child.manifest for child in children(community(**changes)) if child.key == Key(kind, "ns", name))
 
 
-@pytest.mark.parametrize("template", ["Deployment c-api-base", "Deployment c-api-burst", "CronJob c-image-collector"])
+@pytest.mark.parametrize(
+    "template",
+    [*("Deployment c-api-base", "Deployment c-api-burst"), "Deployment c-media", "CronJob c-image-collector"],
+)
 def test_every_field_of_storage_reaches_the_pods_that_use_it(template: str) -> None:
     full = STORAGE | {
         "region": "us-east-1",
@@ -54,7 +57,7 @@ def test_what_storage_does_not_say_is_left_to_the_api() -> None:
 def test_jobs_that_touch_no_image_get_no_access_key() -> None:
     for name, template in pod_templates(children(community(storage=STORAGE))).items():
         given = {item["name"] for item in template["spec"]["containers"][0].get("env", ())}
-        expected = "api" in name or "image-collector" in name
+        expected = "api" in name or "image-collector" in name or "media" in name
         assert (set(names.ACCESS_KEY) <= given) is expected, name
 
 
@@ -67,11 +70,13 @@ def test_image_collector_does_as_its_fields_say_and_only_where_there_is_storage(
     assert "c-image-collector" not in {child.key.name for child in children(community(imageCollector=wanted))}
 
 
-def test_image_collector_goes_with_the_storage() -> None:
+def test_image_collector_and_photo_workers_go_with_the_storage() -> None:
     cluster = Cluster(community(storage=STORAGE))
     cluster.bring_up()
     cluster.community = community()
-    assert [gone["metadata"]["name"] for gone in cluster.plan().deletes] == ["c-image-collector"]
+    assert {str(key_of(gone)) for gone in cluster.plan().deletes} == {
+        *("CronJob c-image-collector", "Deployment c-media", "HorizontalPodAutoscaler c-media")
+    }
 
 
 class _Holding(AllDigests):
@@ -89,20 +94,20 @@ class _Holding(AllDigests):
 def test_missing_access_key_holds_up_what_needs_it_and_names_the_field(keys: tuple[str, ...]) -> None:
     found = build.children(community(storage=STORAGE), _Holding(*keys))
     held = {child.key.name: child.missing for child in found if child.missing}
-    assert set(held) == {"c-api-base", "c-api-burst", "c-image-collector"}
+    assert set(held) == {"c-api-base", "c-api-burst", "c-media", "c-image-collector"}
     for missing in held.values():
         assert {ref.key for ref in missing} == set(names.ACCESS_KEY) - set(keys)
         assert {ref.field for ref in missing} == {"spec.storage.secretName"}
 
 
-def test_rotated_access_key_rolls_the_api_and_nothing_else() -> None:
+def test_rotated_access_key_rolls_the_api_and_the_photo_workers_and_nothing_else() -> None:
     wanted = community(storage=STORAGE)
     before, after = (
         pod_templates(children(wanted, digests))
         for digests in (AllDigests(), AllDigests({("s3", "AWS_SECRET_ACCESS_KEY"): "rotated"}))
     )
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {"Deployment c-api-base", "Deployment c-api-burst"}
+    assert changed == {"Deployment c-api-base", "Deployment c-api-burst", "Deployment c-media"}
 
 
 def _egress(policy: str, **changes: Any) -> list[Manifest]:

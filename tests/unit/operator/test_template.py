@@ -24,7 +24,7 @@ def _pods(part: str, spec: Manifest, **more: Any) -> dict[str, Manifest]:
 def test_spec_with_every_field_is_valid_and_every_container_stays_restricted() -> None:
     assert validate(resource(**FULL)["spec"]) == []
     templates = pod_templates(children(community(**FULL)))
-    assert len(templates) == 7
+    assert len(templates) == 9
     for name, template in templates.items():
         spec = template["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True

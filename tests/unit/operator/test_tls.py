@@ -55,19 +55,19 @@ def test_all_that_connects_is_told_by_what_a_store_is_verified(
     wanted: Community, database: str | None, redis: str | None
 ) -> None:
     ours = {name: found for name, found in _containers(wanted).items() if name.split()[0] not in {"mysql", "redis"}}
-    assert {name.split()[0] for name in ours} == {"api", "migrate", "like-sync", "image-collector"}
+    assert {name.split()[0] for name in ours} == {"api", "migrate", "like-sync", "image-collector", "media"}
     for spec, container in ours.values():
+        asked = None if container["name"] == "media" else redis
         env = {one["name"]: one.get("value") for one in container["env"]}
-        assert (env.get(DATABASE), env.get(REDIS)) == (database, redis)
+        assert (env.get(DATABASE), env.get(REDIS)) == (database, asked)
         mounted = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
         volumes = {one["name"]: one for one in spec["volumes"]}
-        for path in (path for path in (database, redis) if path not in {None, "system"}):
+        files = [path for path in (database, asked) if path not in {None, "system"}]
+        for path in files:
             source = volumes[mounted[str(path).removesuffix("/ca.crt")]]
             file = (source.get("configMap") or source["secret"])["items"]
             assert [one["path"] for one in file] == ["ca.crt"]
-        assert len([path for path in mounted if path.startswith("/etc/bapsang/")]) == len(
-            [path for path in (database, redis) if path not in {None, "system"}]
-        )
+        assert len([path for path in mounted if path.startswith("/etc/bapsang/")]) == len(files)
 
 
 def test_authority_that_is_missing_or_changed_holds_up_or_rolls_what_reads_it() -> None:
@@ -79,10 +79,8 @@ def test_authority_that_is_missing_or_changed_holds_up_or_rolls_what_reads_it() 
     assert job not in after  # verified before any pod follows
     for child in build.children(wanted, {}):
         if child.key.kind in {"Deployment", "Job", "CronJob"}:
-            assert {(ref.name, ref.key) for ref in child.missing} >= {
-                ("configmap/trusted", "ca.crt"),
-                ("trusted", "ca"),
-            }
+            of_redis = {("trusted", "ca")} if child.key.name != "c-media" else set()
+            assert {(ref.name, ref.key) for ref in child.missing} >= {("configmap/trusted", "ca.crt"), *of_redis}
     fields = {ref.field for child in build.children(wanted, {}) for ref in child.missing}
     assert {"spec.database.tls.caBundle", "spec.redis.tls.caBundle"} <= fields
 
