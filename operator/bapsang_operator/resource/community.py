@@ -35,7 +35,7 @@ from bapsang_operator.resource.nodes import (
 from bapsang_operator.resource.pods import Jobs
 from bapsang_operator.resource.scaling import FITS, Window
 from bapsang_operator.resource.shared import SecretRef
-from bapsang_operator.resource.storage import ImageCollector, Storage
+from bapsang_operator.resource.storage import ImageCollector, Originals, Storage
 from bapsang_operator.resource.stores import Database, Redis
 
 
@@ -149,6 +149,7 @@ class Spec:
     like_sync: LikeSync
     image_collector: ImageCollector
     media: Media
+    originals: Originals
     service_account: ServiceAccount
     auth: Auth
     prewarm: Annotated[

@@ -1,4 +1,4 @@
-"""`spec.storage` and `spec.imageCollector` of a Community: the bucket of images, and what keeps it tidy."""
+"""`spec.storage`, `spec.imageCollector` and `spec.originals` of a Community: the bucket of images, and what keeps it tidy."""
 
 from __future__ import annotations
 
@@ -87,4 +87,13 @@ class ImageCollector:
     suspend: Annotated[bool, boolean("Stop collecting; unused images gather in the bucket.", False)]
     grace_hours: Annotated[
         int, integer("Hours that an upload may lie unused before it is deleted.", 1, 720, default=24)
+    ]
+
+
+@dataclass(frozen=True)
+class Originals:
+    """Photos as they were uploaded, which nobody but the operator of the community can read. With spec.storage."""
+
+    days: Annotated[
+        int, integer("Days that an original is kept; the image collector deletes it afterwards.", 1, 3650, default=30)
     ]

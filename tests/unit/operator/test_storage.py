@@ -67,6 +67,7 @@ def test_image_collector_does_as_its_fields_say_and_only_where_there_is_storage(
     assert (made["schedule"], made["suspend"], made["concurrencyPolicy"]) == ("5 4 * * *", True, "Forbid")
     container = made["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     assert container["args"] == ["image-collector", "--older-than", "48"]
+    assert {"name": "OPTIONAL_BAPSANG_ORIGINALS_DAYS", "value": "30"} in container["env"]
     assert "c-image-collector" not in {child.key.name for child in children(community(imageCollector=wanted))}
 
 
