@@ -170,5 +170,6 @@ BOMBS: dict[str, Bomb] = {
     "an archive behind a jpeg": refused(lambda: polyglot(zipped()), "ACCEPTED"),
     "a jpeg behind a gif's name": refused(lambda: b"GIF89a" + KINDS["jpeg"].make(), "TOO_MANY_PIXELS"),
     "two hundred frames, webp": refused(lambda: animation("WEBP"), "ACCEPTED"),
+    "two hundred frames, png": refused(lambda: animation("PNG"), "ACCEPTED"),
     "two hundred frames, gif": refused(lambda: animation("GIF"), "ACCEPTED"),
 }

@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 from tests.bombs import header
 from tests.hostile import chunk, entries, riff, segment, webp
-from tests.photos import DISPLAY_P3, SECRET, Photo, exif, png, scene, turned, with_segments, written
+from tests.photos import DISPLAY_P3, SECRET, Photo, exif, in_p3, png, scene, turned, with_segments, written
 
 SMALL = (96, 72)
 HIDDEN = SECRET.encode() * 3
@@ -131,6 +131,8 @@ def with_icc_parts(*numbers: tuple[int, int]) -> bytes:
     return with_segments(jpeg(), *(segment(0xE2, b"ICC_PROFILE\0" + bytes(pair) + DISPLAY_P3) for pair in numbers))
 
 
+#: Display P3 with room behind it, as the profiles of printing presses are long.
+LARGE_P3 = DISPLAY_P3 + bytes(4 * 1024 * 1024 - len(DISPLAY_P3))
 TIFF = b"MM\0*" + struct.pack(">I", 8)
 #: Blocks of EXIF that lead nowhere.
 NOWHERE = {
@@ -200,6 +202,10 @@ SHOWN: dict[str, Photo] = {
         f"profile of a jpeg: {numbers}": shown("JPEG", lambda numbers=numbers: with_icc_parts(*numbers))  # type: ignore[misc]
         for numbers in ([(1, 2)], [(1, 1), (1, 1)], [(2, 3), (3, 3)])
     },
+    "profile of a jpeg: four megabytes": shown("JPEG", lambda: jpeg(icc_profile=LARGE_P3), lambda: in_p3(scene())),
+    "profile of a png: as large as is unpacked": shown(
+        "PNG", lambda: written(scene(), "PNG", icc_profile=LARGE_P3[: 1024 * 1024]), lambda: in_p3(scene())
+    ),
     "profile of a jpeg: short": shown("JPEG", lambda: with_segments(jpeg(), segment(0xE2, b"ICC_PROFILE\0\1"))),
     # EXIF that cannot be read goes, and the picture stays as it is.
     **{

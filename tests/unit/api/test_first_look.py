@@ -5,6 +5,7 @@ import struct
 import time
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -166,6 +167,14 @@ def _segments(jpeg: bytes) -> int:
 def test_thousands_of_scans_are_refused_at_once(tables: bool) -> None:
     """P3: the same pixels 20,000 times, for which a viewer's browser takes minutes."""
     assert refused(hostile.rescanned(tables=tables), Reason.TOO_MANY_PARTS)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"keep_rgb": True}, {"optimize": True, "quality": 100}], ids=str)
+def test_every_progressive_jpeg_of_libjpeg_has_few_enough_scans(mode: str, options: dict[str, Any]) -> None:
+    content = written(scene(64, 48).convert(mode), "JPEG", progressive=True, **options)
+    assert 6 <= content.count(b"\xff\xda") <= 18
+    assert looked(content) == Looked(Kind.JPEG, 64, 48)
 
 
 def test_jpeg_may_have_just_so_many_scans() -> None:

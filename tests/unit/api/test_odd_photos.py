@@ -59,3 +59,12 @@ def test_what_follows_the_end_is_not_published(kind: str) -> None:
     """P11: the film of a motion photo, words, another file."""
     content = KINDS[kind].make()
     assert looked_at(content + FILM + HIDDEN).files == looked_at(content).files != {}
+
+
+@pytest.mark.parametrize("size", [(16_382, 3_646), (9_248, 6_936), (12_000, 9_000)])
+def test_the_largest_photos_of_phones_are_published(size: tuple[int, int]) -> None:
+    """P4: panoramas, 64 and 108 megapixels."""
+    photo = looked_at(written(Image.new("RGB", size, "teal"), "JPEG")).verdict
+    assert isinstance(photo, Photo), photo
+    assert (photo.width, photo.height) == size
+    assert photo.variants[-1].width == 1600
