@@ -29,10 +29,11 @@ VERSION = "v1beta1"
 
 @dataclass(frozen=True)
 class Source:
-    """What is measured in one namespace: CPU in millicores by pod, and the value of the one external metric."""
+    """What is measured in one namespace: CPU of a container in millicores by pod, and the value of the one external metric."""
 
     cpu: Callable[[], dict[str, float]] = dict
     offered: Callable[[], float] = lambda: 0.0
+    container: str = "api"
 
 
 class Metrics:
@@ -60,7 +61,7 @@ class Metrics:
                 "metadata": {"name": name, "namespace": parts[4]},
                 "timestamp": now,
                 "window": "1s",
-                "containers": [{"name": "api", "usage": {"cpu": f"{round(used)}m", "memory": "100Mi"}}],
+                "containers": [{"name": source.container, "usage": {"cpu": f"{round(used)}m", "memory": "100Mi"}}],
             }
             for name, used in source.cpu().items()
         ]

@@ -145,10 +145,10 @@ def sample(namespace: str, **autoscaling: Any) -> Community:
     return parse(found)
 
 
-def install(site: Site, community: Community) -> Manifest:
-    """Create both tiers and the autoscaler that KEDA or the operator makes; return the autoscaler as the spec has it."""
+def install(site: Site, community: Community, names: tuple[str, ...] = (BASE, BURST)) -> Manifest:
+    """Create Deployments and the autoscaler that KEDA or the operator makes; return the autoscaler as the spec has it."""
     for child in build.children(community, AllDigests(), has_keda=True):
-        if child.key.name not in {BASE, BURST}:
+        if child.key.name not in names:
             continue
         if child.key.kind in {"Deployment", "HorizontalPodAutoscaler"}:
             manifest = child.manifest | {"metadata": {**child.manifest["metadata"], "ownerReferences": []}}
@@ -271,3 +271,37 @@ def test_a_tenfold_load_takes_one_step_by_requests(runs: dict[str, Future[Run]])
     found = runs["by_requests"].result()
     burst = found.community.api.burst
     assert found.steps == [burst.min_replicas, burst.max_replicas]
+
+
+def test_photo_workers_are_scaled_by_their_backlog(cluster_client: Client, metrics: Metrics) -> None:
+    """A worker with a backlog keeps a core busy, an idle one uses none: nobody counts photos."""
+    site = place(cluster_client)
+    has_backlog, ready = threading.Event(), dict[str, None]()
+    metrics.of[site.name] = Source(
+        lambda: dict.fromkeys(tuple(ready), 950.0 if has_backlog.is_set() else 4.0), container="media"
+    )
+    community = sample(site.name)
+    install(site, community, ("bapsang-media",))
+
+    def workers() -> int:
+        """Make ready what has a node; return how many there are, 0 while they are not yet as many as are wanted."""
+        for pod in site.client.list(POD, site.name):
+            name = pod["metadata"]["name"]
+            if pod["spec"].get("nodeName") and name not in ready:
+                site.client.patch(POD, site.name, name, _running(), "/status")
+                ready[name] = None
+        (found,) = site.client.list(BY_NAME["Deployment"], site.name)
+        return len(ready) if len(ready) == found["spec"]["replicas"] else 0
+
+    counts: list[int] = []
+
+    def grown_to(most: int) -> bool:
+        if (now := workers()) and counts[-1:] != [now]:
+            counts.append(now)
+        return counts[-1:] == [most]
+
+    eventually(lambda: grown_to(1) and current(site) == 1, 60, "the autoscaler has looked at an idle worker")
+    has_backlog.set()
+    eventually(lambda: grown_to(community.media.max_replicas), 60, "as many workers as there may be")
+    assert counts == [1, 2, 3]
+    site.leave()

@@ -69,6 +69,14 @@ BAD: dict[str, tuple[Spec, str]] = {
     "no burst floor": ({"api": {"burst": {"minReplicas": 0}}}, "spec.api.burst.minReplicas"),
     "no burst ceiling": ({"api": {"burst": {"maxReplicas": 0}}}, "spec.api.burst.maxReplicas"),
     "floor above ceiling": ({"api": {"burst": {"minReplicas": 5, "maxReplicas": 4}}}, "spec.api.burst.minReplicas"),
+    "more workers at least than at most": ({"media": {"minReplicas": 4}}, "spec.media.minReplicas"),
+    "no worker": ({"media": {"minReplicas": 0}}, "spec.media.minReplicas"),
+    "command of a worker": (
+        {"media": {"podTemplate": {"spec": {"containers": [{"name": "media", "command": ["a"]}]}}}},
+        "spec.media.podTemplate.spec.containers[0]",
+    ),
+    "originals that are never there": ({"originals": {"days": 0}}, "spec.originals.days"),
+    "originals for more than ten years": ({"originals": {"days": 3651}}, "spec.originals.days"),
     "replicas as text": ({"api": {"base": {"replicas": "two"}}}, "spec.api.base.replicas"),
     "unknown architecture": ({"api": {"arch": "riscv64"}}, "spec.api.arch"),
     "limit below request": ({"api": {"base": {"resources": {"requests": {"memory": "1Gi"}}}}}, "resources.limits"),
@@ -418,6 +426,10 @@ _parts = {
     "storage": _storage_spec,
     "likeSync": _like_sync,
     "imageCollector": st.fixed_dictionaries({}, optional={"schedule": _text, "graceHours": _number}),
+    "media": st.fixed_dictionaries(
+        {}, optional={"minReplicas": st.integers(0, 5), "maxReplicas": st.integers(0, 5), "resources": _resources}
+    ),
+    "originals": st.fixed_dictionaries({}, optional={"days": _number}),
     "serviceAccount": st.fixed_dictionaries({}, optional={"annotations": st.dictionaries(_text, _text | _number)}),
     "auth": st.fixed_dictionaries({}, optional={"issuer": _text, "audience": _text, "signingKeySecretRef": _ref}),
     "gateway": st.fixed_dictionaries(
