@@ -86,7 +86,7 @@ def service(community: Community) -> Child:
 
 
 def service_account(community: Community) -> Child:
-    """Return the identity of API pods and jobs; it has no rights in the cluster and no token is mounted."""
+    """Return the identity of API pods, photo workers and jobs; it has no rights in the cluster and no token is mounted."""
     return Child(
         {
             "apiVersion": "v1",

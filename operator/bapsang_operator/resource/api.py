@@ -128,7 +128,9 @@ class RateLimits:
 class Spot:
     """Where spot capacity is. The defaults fit EKS managed node groups."""
 
-    enabled: Annotated[bool, boolean("Prefer spot nodes for the burst tier. The base tier never runs on them.", True)]
+    enabled: Annotated[
+        bool, boolean("Prefer spot nodes for the burst tier and photo workers. The base tier never runs on them.", True)
+    ]
     node_selector: Annotated[
         Mapping[str, str],
         string_map("Labels of spot nodes.", 8, default={names.SPOT_NODE_LABEL: names.SPOT_NODE_VALUE}),

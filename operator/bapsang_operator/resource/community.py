@@ -66,7 +66,7 @@ class LikeSync:
 
 @dataclass(frozen=True)
 class ServiceAccount:
-    """The identity of API pods and jobs in the cluster and, through it, at the cloud provider."""
+    """The identity of API pods, photo workers and jobs in the cluster and, through it, at the cloud provider."""
 
     annotations: Annotated[
         Mapping[str, str],

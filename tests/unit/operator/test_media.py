@@ -131,7 +131,12 @@ def test_workers_sleep_and_wake_with_the_community() -> None:
     for key in scales:
         cluster.live[key]["spec"]["replicas"] = 0
     assert cluster.plan().scales == []
-    assert condition_of(status_of(cluster), "Progressing")["reason"] == "Hibernating", "their pods are still there"
+    cluster.step()
+    cluster.settle()
+    cluster.live[MEDIA]["status"]["replicas"] = 1
+    assert condition_of(status_of(cluster), "Progressing")["reason"] == "Hibernating", "a worker is still there"
+    cluster.settle()
+    assert condition_of(status_of(cluster), "Progressing")["reason"] == "Hibernated"
     cluster.community = community(storage=STORAGE, media={"minReplicas": 2})
     assert {scale.replicas for scale in cluster.plan().scales if key_of(scale.live) == MEDIA} == {2}
 
