@@ -12,7 +12,7 @@ from bapsang_operator.build.child import Child, Gate
 from bapsang_operator.kinds import SCALED_OBJECT
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.planning import drift
+from bapsang_operator.planning import drift, workers
 from bapsang_operator.resource import Community
 
 Live = Mapping[Key, Manifest]
@@ -52,7 +52,7 @@ class Tier:
 class Progress:
     """What the live objects show. `database_ready` and `redis_ready` are None where an external one is not observed.
 
-    `media`: the photo workers; None without storage.
+    `media`: the photo workers; None where there are none to be: without storage, or with an image that has none.
     `floor`: the fewest burst pods that the live autoscaler allows; None when there is none.
     `addressed`: whether the live Ingress has an address; None when there is to be no Ingress, and none waits for the
     HTTPRoute that takes its place.
@@ -100,6 +100,7 @@ def observe(community: Community, children: list[Child], live: Live) -> Progress
 
     job = next(child.key for child in children if _is_migration(child.manifest))
     state = _migration(live.get(job))
+    has_media = community.storage is not None and not workers.are_unknown(live)
     return Progress(
         database_ready=_database_ready(community, store, live) if community.database.embedded else None,
         redis_ready=store(names.redis(community.name)) if community.redis.managed else None,
@@ -109,7 +110,7 @@ def observe(community: Community, children: list[Child], live: Live) -> Progress
         or (state is not MigrationState.FAILED and _was_migrated(community, children, live)),
         base=tier(names.api_base(community.name)),
         burst=tier(names.api_burst(community.name)),
-        media=tier(names.media(community.name)) if community.storage is not None else None,
+        media=tier(names.media(community.name)) if has_media else None,
         floor=_floor(community, live),
         addressed=_addressed(community, wanted, live),
         unrolled=tuple(key for key in wanted if key.kind == "StatefulSet" and not _is_rolled_out(live.get(key))),

@@ -9,6 +9,7 @@ from typing import Final
 from bapsang_operator import names
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.names import Component, Reason
+from bapsang_operator.planning import workers
 from bapsang_operator.planning.progress import MigrationState, Progress, job_condition
 from bapsang_operator.problem import Problem, shorten
 from bapsang_operator.problems import endings
@@ -50,7 +51,7 @@ def of_pods(community: Community, job: str, pods: Iterable[Manifest], now: datet
     """Return what keeps containers from running, one problem for each workload and cause. `job`: of the migration."""
     found: dict[Problem, None] = {}
     for pod in pods:
-        if "deletionTimestamp" in pod["metadata"]:
+        if "deletionTimestamp" in pod["metadata"] or workers.has_unknown_command(pod):
             continue
         workload = _workload(community, job, pod)
         if workload is not None:
@@ -102,7 +103,7 @@ def of_media(community: Community, live: Mapping[Key, Manifest], now: datetime) 
 def unavailable_media(community: Community, live: Mapping[Key, Manifest]) -> Manifest | None:
     """Return the Deployment of photo workers while none of them is available, be it for a moment; None while one is, or
     none is to be there."""
-    if community.storage is None or community.hibernate:
+    if community.storage is None or community.hibernate or workers.are_unknown(live):
         return None
     found = live.get(Key("Deployment", community.namespace, names.media(community.name)))
     return found if found is not None and not found.get("status", {}).get("availableReplicas") else None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bapsang_api.__main__ import main
 from bapsang_operator.build import autoscale
 from bapsang_operator.controller import observation
 from bapsang_operator.manifest import Key, Manifest, key_of
 from bapsang_operator.names import Component
-from bapsang_operator.planning import progress
+from bapsang_operator.planning import progress, workers
 from bapsang_operator.planning.plan import Plan
 from bapsang_operator.problems import workloads
 
@@ -205,3 +207,47 @@ def test_autoscaler_of_workers_behaves_as_that_of_burst() -> None:
     burst = copy.deepcopy(autoscale.autoscaler(community(), has_keda=False).manifest["spec"]["behavior"])
     burst["scaleUp"]["policies"][0]["value"] = 3
     assert ours["behavior"] == burst
+
+
+def _ended(**terminated: Any) -> Manifest:
+    waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+    last = {"name": "media", "state": waiting, "lastState": {"terminated": {"reason": "Error", **terminated}}}
+    return pod(Component.MEDIA, containerStatuses=[last])
+
+
+def test_image_without_photo_workers_is_left_in_peace() -> None:
+    """v0.0.1: its API publishes photos by itself, and wrong usage is all that it has to say."""
+    cluster = _without_workers(60)
+    stuck = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+    cluster.live[MEDIA]["status"]["conditions"].append(stuck)
+    cluster.live[Key("Pod", "ns", "p")] = crashing = _ended(exitCode=2)
+    seen = progress.observe(cluster.community, children(cluster.community), cluster.live)
+    assert workloads.of_rollout(cluster.community, seen) == []
+    assert workloads.of_media(cluster.community, cluster.live, NOW) == []
+    assert workloads.of_pods(cluster.community, seen.job, [crashing], NOW) == []
+    assert condition_of(status_of(cluster), "Progressing")["reason"] == "UpToDate"
+
+
+@pytest.mark.parametrize(
+    ("command", "setting", "message"),
+    [("media-of-2030", "info", ""), ("migrate", "loud", "SETTING_REFUSED BAPSANG_LOG_LEVEL")],
+)
+def test_command_that_an_image_lacks_ends_otherwise_than_a_setting_that_it_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, setting: str, message: str
+) -> None:
+    log = tmp_path / "termination-log"
+    log.touch()
+    monkeypatch.setenv("BAPSANG_TERMINATION_LOG", str(log))
+    monkeypatch.setenv("BAPSANG_LOG_LEVEL", setting)
+    code, said = main([command]), log.read_text()
+    assert said == message
+    assert workers.has_unknown_command(_ended(exitCode=code, message=said)) == (not message)
+
+
+@pytest.mark.parametrize("ended", [{"exitCode": 1}, {"exitCode": 2, "message": "SETTING_REFUSED BAPSANG_S3_BUCKET"}])
+def test_worker_that_ends_by_anything_else_is_missed(ended: Manifest) -> None:
+    cluster = _without_workers(60)
+    cluster.live[Key("Pod", "ns", "p")] = crashing = _ended(**ended)
+    assert [one.reason for one in workloads.of_media(cluster.community, cluster.live, NOW)] == ["MediaUnavailable"]
+    assert len(workloads.of_pods(cluster.community, "", [crashing], NOW)) == 1
+    assert condition_of(status_of(cluster), "Progressing")["reason"] == "RollingOutMedia"
