@@ -63,7 +63,7 @@ def _container(community: Community) -> Manifest:
         "name": CONTAINER,
         "image": community.image,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["media"],
+        "args": ["media", "--host", "0.0.0.0"],  # noqa: S104 - a pod's own address
         "env": wiring.media_env(community),
         "ports": [{"name": "admin", "containerPort": wiring.ADMIN_PORT, "protocol": "TCP"}],
         **pod.probes(),
