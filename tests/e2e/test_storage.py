@@ -105,9 +105,9 @@ def test_an_upload_is_seen_by_nobody_before_it_is_published(settings: Settings, 
     post = {"title": "저녁", "content": "비빔밥", "postImageKey": key}
     answer = author.call("POST", "/api/v1/posts", post)
     assert answer.status == 201, answer.body
-    url = answer.json()["contentDetail"]["postImageUrl"]
+    url = smoke.photo_url(author, answer.json())
     assert url.startswith(f"{settings.url}/{s3.BUCKET}/public/")
-    assert smoke.load(settings.ingress_port, url).headers["content-type"] == "image/png"
+    assert smoke.load(settings.ingress_port, url).headers["content-type"] == "image/webp"
     assert anonymous(settings, "GET", f"/{key}").status == 403
     assert people.join().call("POST", "/api/v1/posts", post).status == 400, "the upload is another user's"
 
@@ -121,7 +121,7 @@ def test_a_community_waits_for_its_access_key_and_then_takes_uploads(keyless: Co
     community.wait_ready()
     author = People(settings.ingress_port, community.host).join()
     post = {"title": "아침", "content": "콩나물국", "postImageKey": smoke.upload(author, smoke.photo())}
-    url = author.call("POST", "/api/v1/posts", post).json()["contentDetail"]["postImageUrl"]
+    url = smoke.photo_url(author, author.call("POST", "/api/v1/posts", post).json())
 
     community.run_now("image-collector")
     assert smoke.load(settings.ingress_port, url).status == 200, "what is used stays"

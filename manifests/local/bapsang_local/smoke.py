@@ -24,6 +24,7 @@ USERS = {
     "friend2@bapsang.localhost": "밥친구둘",
 }
 SYNC_SECONDS = 90
+PHOTO_SECONDS = 60  # several people may post at once, and one photo is made after the other
 
 
 @dataclass(slots=True)
@@ -112,7 +113,7 @@ def run(cluster: Cluster, settings: Settings) -> Table:
         return f"201, {post['postId']}"
 
     def shown() -> str:
-        loaded = load(settings.ingress_port, post["contentDetail"]["postImageUrl"])
+        loaded = load(settings.ingress_port, photo_url(author, post))
         return f"200, {loaded.headers['content-type']}, {len(loaded.body)} bytes"
 
     def listed() -> str:
@@ -178,11 +179,22 @@ def upload(client: Client, content: bytes) -> str:
     return allowed["objectKey"]
 
 
+def photo_url(client: Client, post: dict[str, Any]) -> str:
+    """Return where the first photo of a post is loaded, once it has been made. Raises Failure."""
+    deadline = time.monotonic() + PHOTO_SECONDS
+    while (image := post["contentDetail"]["images"][0])["url"] is None:
+        if image["state"] != "PENDING" or time.monotonic() > deadline:
+            raise Failure(f"the photo is {image['state']}: see the log of deployment/{COMMUNITY}-media")
+        time.sleep(0.5)
+        post = _expect(client.call("GET", f"/api/v1/posts/{post['postId']}"), 200).json()
+    return str(image["url"])
+
+
 def load(port: int, url: str) -> Answer:
-    """Return the image at `url` as anybody gets it, without a login. Raises Failure unless browsers keep it for a day."""
+    """Return the image at `url` as anybody gets it, without a login. Raises Failure unless browsers keep it for a year."""
     parts = urlsplit(url)
     answer = _expect(Client(port, host=parts.netloc).call("GET", parts.path), 200)
-    if "max-age=86400" not in answer.headers.get("cache-control", ""):
+    if "max-age=31536000" not in answer.headers.get("cache-control", ""):
         raise Failure(f"{url} may not be cached: {answer.headers.get('cache-control')}")
     return answer
 

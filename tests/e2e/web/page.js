@@ -40,6 +40,8 @@ async function showPost() {
   find("#like").setAttribute("aria-pressed", post.stats.isLiked);
   const items = comments.items.map(({ content }) => Object.assign(document.createElement("li"), { textContent: content }));
   find("#post ul").replaceChildren(...items);
+  const pictures = [post.author.authorProfile, ...post.contentDetail.images];
+  if (pictures.some((picture) => picture?.state === "PENDING")) setTimeout(() => act(showPost), 500);
 }
 
 onSubmit("#signup", async (form) => {
