@@ -5,7 +5,6 @@ from __future__ import annotations
 from bapsang_operator import names
 from bapsang_operator.build import job, wiring
 from bapsang_operator.build.child import Child
-from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
 from bapsang_operator.resource import Community
 
@@ -25,12 +24,7 @@ def image_collector(community: Community, digests: wiring.Digests) -> Child:
             community,
             Component.IMAGE_COLLECTOR,
             ["image-collector", "--older-than", str(collector.grace_hours)],
-            [*wiring.store_env(community), *wiring.storage_env(community), _originals(community)],
+            [*wiring.store_env(community), *wiring.storage_env(community), wiring.originals_env(community)],
         ),
         missing=wiring.missing([*wiring.job_values(community), *wiring.storage_secrets(community)], digests),
     )
-
-
-def _originals(community: Community) -> Manifest:
-    # Optional: an image that keeps no originals does not know the setting.
-    return {"name": f"{names.OPTIONAL}BAPSANG_ORIGINALS_DAYS", "value": str(community.originals.days)}

@@ -20,6 +20,9 @@ KEY_FILE = "signing-key.pem"
 _LOG_LEVEL: Manifest = {"name": "BAPSANG_LOG_LEVEL", "value": "info"}
 _ADMIN_PORT: Manifest = {"name": "BAPSANG_ADMIN_PORT", "value": str(ADMIN_PORT)}
 
+#: For how many days an API keeps originals that is not told otherwise.
+API_ORIGINALS_DAYS = 30
+
 #: Stores that photo workers use, beside the bucket.
 MEDIA_STORES = ("database",)
 
@@ -201,6 +204,17 @@ def storage_env(community: Community) -> list[Manifest]:
     return env + [pod.secret_env(ref.key, ref.name, ref.key) for ref in storage.access_key]
 
 
+def originals_env(community: Community) -> Manifest:
+    """Return the variable that says how long originals are kept. Optional: an image that keeps none does not know it."""
+    return {"name": f"{names.OPTIONAL}BAPSANG_ORIGINALS_DAYS", "value": str(community.originals.days)}
+
+
+def _stated_originals(community: Community) -> list[Manifest]:
+    # For the privacy policy. Absent where it is the API's default, so that an upgrade alone restarts no pod.
+    stated = community.storage is not None and community.originals.days != API_ORIGINALS_DAYS
+    return [originals_env(community)] if stated else []
+
+
 def _rate_limits(community: Community) -> list[Manifest]:
     limits = community.api.rate_limits
     text = ",".join(f"{name}={rate}" for name, rate in sorted(limits.rules.items())) if limits.enabled else "off"
@@ -235,5 +249,6 @@ def api_env(community: Community) -> list[Manifest]:
         *_rate_limits(community),
         *_hops(community),
         *_public_url(community),
+        *_stated_originals(community),
     ]
     return env + [dict(variable) for variable in community.api.env]

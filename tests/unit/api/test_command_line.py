@@ -12,7 +12,7 @@ from tests.integration.api.process import BARE
 from tests.unit.operator.world import IMAGE, children, community, pod_templates
 from typer.main import get_command
 
-from bapsang_api import __main__, erasing, jobs, server
+from bapsang_api import __main__, erasing, jobs, photos, server
 from bapsang_api.__main__ import app, main
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
@@ -50,6 +50,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         (server, ["serve"]),
         (jobs, ["like_sync", "collect_images", "administer", "recount", "reindex", "seed"]),
         (erasing, ["erase_user", "replay_erasures"]),
+        (photos, ["work", "fill_back"]),
     ):
         for name in names:
             monkeypatch.setattr(module, name, pretended(name, inspect.signature(getattr(module, name))))
@@ -197,7 +198,6 @@ def test_what_the_operator_puts_into_pods_is_what_the_commands_take(asked: Asked
     pods = pod_templates(children(community(storage=storage, imageCollector={"enabled": True})))
     run = [box["args"] for pod in pods.values() for box in pod["spec"]["containers"] if box["image"] == IMAGE]
     assert {arguments[0] for arguments in run} == {"serve", "migrate", "like-sync", "image-collector", "media"}
-    run.remove(["media"])  # until this image has the command
     for arguments in run:
         assert main(arguments) == 0
     assert len(asked) == len(run)

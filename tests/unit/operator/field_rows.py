@@ -295,7 +295,12 @@ ROWS: dict[str, Row] = {
     "imageCollector.suspend": Row(True, {COLLECTOR: "spec.suspend"}, BUCKET),
     "imageCollector.graceHours": Row(48, {COLLECTOR: f"{CRON}[image-collector].args[2]"}, BUCKET),
     "originals.days": Row(
-        7, {COLLECTOR: f"{CRON}[image-collector].env[OPTIONAL_BAPSANG_ORIGINALS_DAYS].value"}, BUCKET
+        7,
+        {
+            COLLECTOR: f"{CRON}[image-collector].env[OPTIONAL_BAPSANG_ORIGINALS_DAYS].value",
+            **_api("env[OPTIONAL_BAPSANG_ORIGINALS_DAYS]"),
+        },
+        BUCKET,
     ),
     "media.minReplicas": Row(2, {MEDIA_HPA: "spec.minReplicas"}, BUCKET),
     "media.maxReplicas": Row(9, {MEDIA_HPA: "spec.maxReplicas"}, BUCKET),

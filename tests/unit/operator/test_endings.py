@@ -56,8 +56,7 @@ def _is_known(setting: str) -> bool:
 
 def test_every_setting_that_a_container_is_given_may_be_named() -> None:
     assert endings.SETTINGS == KNOWN
-    coming = {"BAPSANG_ORIGINALS_DAYS"}  # until this image has the setting
-    assert all(map(_is_known, KNOWN - coming))
+    assert all(map(_is_known, KNOWN))
     assert not _is_known("BAPSANG_WONDERLAND")
     refused = api.Ending(api.Code.SETTING_REFUSED, setting="BAPSANG_DATABASE_URL")
     assert endings.told(str(refused)) == "a setting is not usable (SETTING_REFUSED BAPSANG_DATABASE_URL)"
