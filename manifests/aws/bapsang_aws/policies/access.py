@@ -21,7 +21,9 @@ _MANAGED: Final = {
     "CloudWatchAgentServerPolicy",
     "AmazonEBSCSIDriverPolicy",
 }
-_MEDIA_PREFIXES: Final = ("users/*", "temp/*", "checked/*", "public/*", "withheld/*", "exports/*", "erasures/*")
+_MEDIA_PREFIXES: Final = (
+    *("users/*", "temp/*", "checked/*", "originals/*", "public/*", "withheld/*", "exports/*", "erasures/*"),
+)
 
 
 def statements(role: Resource) -> list[Any]:
@@ -145,6 +147,19 @@ def _prefixes(estate: Estate) -> Found:
             touched = [action for action in listed(one.get("Action", [])) if action.endswith("Object")]
             if touched and not all(str(where).endswith(_MEDIA_PREFIXES) for where in listed(one["Resource"])):
                 yield role, f"reaches objects outside of {', '.join(_MEDIA_PREFIXES)}"
+
+
+@policy("api-reaches-all-it-keeps")
+def _reached(estate: Estate) -> Found:
+    objects = {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}
+    for role in estate.of("IAM::Role"):
+        if role.address != "Eks.ApiRole":
+            continue
+        given = [one for one in statements(role) if objects <= set(listed(one.get("Action", [])))]
+        reached = {str(where) for one in given for where in listed(one["Resource"])}
+        for prefix in _MEDIA_PREFIXES:
+            if not any(where.endswith(f"/{prefix}") for where in reached):
+                yield role, f"may not read, write and delete {prefix}"
 
 
 @policy("pods-have-identities")

@@ -252,8 +252,15 @@ def _lifecycle(estate: Estate) -> Found:
             yield bucket, "keeps old versions for ever"
 
 
-#: Days after which what lies below a prefix goes: at least, at most. Erasures have to outlive every backup.
-_PASSING: Final = {"temp/": (2, 7), "checked/": (2, 7), "exports/": (7, 8), "erasures/": (36, 40)}
+#: Days after which what lies below a prefix goes: at least, at most. Erasures have to outlive every backup, originals the days
+#: that a Community keeps them.
+_PASSING: Final = {
+    "temp/": (2, 7),
+    "checked/": (2, 7),
+    "originals/": (31, 400),
+    "exports/": (7, 8),
+    "erasures/": (36, 40),
+}
 
 
 @policy("temporary-uploads-expire")
@@ -265,18 +272,6 @@ def _temporary(estate: Estate) -> Found:
                 yield bucket, f"keeps what lies below {prefix} for another time than {least} to {most} days"
         if not set(days) <= _PASSING.keys():
             yield bucket, "lets photos expire"
-
-
-@policy("originals-are-archived")
-def _archived(estate: Estate) -> Found:
-    for bucket in estate.of("S3::Bucket"):
-        moves = [(rule.get("Prefix"), move) for rule in _enabled(bucket) for move in rule.get("Transitions", ())]
-        if bucket.address == "Media.Media" and not any(
-            prefix == "users/" and move["StorageClass"] == "GLACIER_IR" for prefix, move in moves
-        ):
-            yield bucket, "keeps originals in the dearest class"
-        if any(prefix != "users/" for prefix, _ in moves):
-            yield bucket, "archives what pages show"
 
 
 @policy("browsers-put-and-no-more")
