@@ -8,7 +8,9 @@ import functools
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -21,6 +23,10 @@ from bapsang_api.uploads.events import events
 
 log = logging.getLogger(__name__)
 
+# A variant of a photo: the folder is that photo's alone.
+_VARIANT: Final = re.compile(r"(/public/[a-z]+/[0-9A-Za-z-]{20,40}/)[0-9]+\.[a-z]+")
+# CloudFront allows 15 wildcards in progress. An invalidation takes minutes, and one may begin in each of them, twice.
+_MOST_WILDCARDS: Final = 3
 _CONFIG: Final = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3})
 
 
@@ -40,7 +46,7 @@ def handler(batch: Mapping[str, Any], _context: object) -> dict[str, Any]:
         except (ValueError, KeyError, TypeError) as error:
             failed.append(message["messageId"])
             log.warning("edge.event_failed", extra={"message_id": failed[-1], "error": type(error).__name__})
-    wanted = sorted({path for told in paths.values() for path in told})
+    wanted = _shortened({path for told in paths.values() for path in told})
     if wanted:
         try:
             _invalidate(wanted, sorted(paths))
@@ -50,6 +56,20 @@ def handler(batch: Mapping[str, Any], _context: object) -> dict[str, Any]:
         else:
             log.info("edge.purged", extra={"paths": len(wanted), "failed": len(failed)})
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _shortened(paths: Iterable[str]) -> list[str]:
+    """Name the variants of a photo by their folder, which costs one path instead of eight; all others stay as they are."""
+    folders: dict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        found = _VARIANT.fullmatch(path)
+        folders[found[1] if found else path].add(path)
+    largest = sorted(
+        (name for name, held in folders.items() if len(held) > 1), key=lambda name: (-len(folders[name]), name)
+    )
+    for name in largest[:_MOST_WILDCARDS]:
+        folders[name] = {f"{name}*"}
+    return sorted(path for held in folders.values() for path in held)
 
 
 def _invalidate(paths: list[str], message_ids: list[str]) -> None:
