@@ -18,7 +18,7 @@ S3_PORT ?= 8001
 LOGS := $(or $(BAPSANG_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bapsang)/logs
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
 
-.PHONY: help up down purge cluster smoke seed like-sync tilt browser kubeconfig dev run images test test-tools test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-upgrade mutants lint format lock generate clean
+.PHONY: help up down purge cluster smoke seed like-sync tilt browser kubeconfig dev run images test test-tools test-unit test-api test-operator test-faults test-integration test-e2e fuzz faults bench bench-operator bench-fleet bench-photos bench-upgrade mutants lint format lock generate clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  \033[1m%-18s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -113,6 +113,9 @@ bench-operator: $(VENV)/ready build/bench/ready ## Measure the operator; renews 
 
 bench-fleet: $(VENV)/ready build/bench/ready ## 50 Communities at their peak on 1,000 fake nodes; renews docs/benchmarks/fleet.json (ARGS="--nodes 48 …" for less)
 	@PYTHONPATH=operator:manifests/local $(BIN)/python -m tests.load.fleet_bench --python build/bench/bin/python $(ARGS)
+
+bench-photos: $(VENV)/ready ## Weigh photos and the pages that show them; renews docs/benchmarks/photo-weights.json, which the bill is computed from
+	@PYTHONPATH=api:manifests/local $(BIN)/python -m tests.load.photo_weights $(ARGS)
 
 # At once, and not after the environments have been made.
 ifeq ($(filter bench-upgrade,$(MAKECMDGOALS))$(PREVIOUS),bench-upgrade)

@@ -1,7 +1,7 @@
 """Writes what the docs compute from other files: the field table of `community.md` from the schema of the CRD, the chart's
 table of values from `values.yaml`, measured figures from `benchmarks/`; and from the CPU time of a request, which stands in
 the EKS sample alone, what follows from it: the sample's other figures, the burst nodes of `params/lean.json`, and what
-`capacity.md` says of both.
+`capacity.md` says of both; and the weights of photos that the bill is computed from.
 
 Run by `make generate`.
 """
@@ -42,6 +42,7 @@ END_VALUES = "<!-- end of values -->\n"
 BENCHMARKS = DOCS / "benchmarks"
 #: Of `sessions` and `logins` of the bench; there is none before they are measured.
 SESSIONS = "sessions.json"
+WEIGHTS = DOCS.parent / "operator" / "bapsang_operator" / "cost" / "photo-weights.yaml"
 MEASURED = [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))]
 FIGURE = re.compile(r"(?P<shown>\d[\d,.-]*)<!-- (?P<file>[a-z-]+\.json) (?P<path>[^>]+?) -->")
 TOO_DEEP = ("tolerations", "resources", "env", "podTemplate", "extraEgress")  # Kubernetes' own types, described there
@@ -230,6 +231,22 @@ def capacity_page(text: str, made: Community) -> str:
     return _between(text, BEGIN_CAPACITY, carried(made), END_CAPACITY)
 
 
+def weights() -> str:
+    """Return the file of weights that the operator carries: means of the benchmark, in bytes and CPU seconds."""
+    found = json.loads((BENCHMARKS / "photo-weights.json").read_text())
+    lines = [
+        "# Copied from docs/benchmarks/photo-weights.json by `make generate`: means in bytes, CPU seconds of a photo.",
+        f'measured: "{found["date"][:10]}"',
+        f"cpuSeconds: {found['cpu_seconds']['mean']}",
+        f"upload: {found['uploads']['bytes']['mean']:.0f}",
+        f"photo: {found['post']['bytes']['mean']:.0f}  # all variants of one",
+        f"files: {found['post']['files']}",
+        "variants:",
+        *(f"  {one['name']}: {one['mean']:.0f}" for one in found["variants"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def measured(text: str) -> str:
     """Return `text` with each figure as its JSON file has it: `0<!-- operator.json idle.writes -->`.
 
@@ -242,6 +259,8 @@ def measured(text: str) -> str:
         "sizes": _sizes,
         "against": _against,
         "limits": _limits,
+        "photo pages": _photo_pages,
+        "photo variants": _photo_variants,
     }
     for name, render in {"sessions": _sessions, "logins": _logins, "session rates": _session_rates}.items():
         blocks[name] = partial(_of_sessions, render)
@@ -351,6 +370,51 @@ def _limits() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _photo_pages() -> str:
+    """Return what pages with photos weighed and weigh, in Markdown."""
+    data = _benchmark("photo-weights.json")
+    pages, uploads = data["pages"], data["uploads"]["bytes"]
+    before = pages["list before: twenty originals"]
+    lines = [
+        "| at 390 px and 2x | before: originals, MB | now: MB, mean | p95 | p50 of a photo, kB |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    named = {
+        "list of twenty, `thumbnailUrl`": "list: thumbnailUrl",
+        "list of twenty, `srcset` and `sizes=100vw`, Chrome": "list: srcset, Blink",
+        "the same, Safari and Firefox": "list: srcset, others",
+        "list of twenty in two columns, `sizes=50vw`": "list: srcset, two columns",
+    }
+    variants = {one["name"]: one for one in data["variants"]}
+    for shown, name in named.items():
+        now = pages[name]
+        variant = now.get("variant", "640.webp")
+        cells = [_rounded(before["mean"] / 1_000_000), *(_rounded(now[key] / 1_000_000, 2) for key in ("mean", "p95"))]
+        lines.append(f"| {shown}: {variant} | {' | '.join(cells)} | {_rounded(variants[variant]['p50'] / 1000)} |")
+    now = pages["detail"]
+    cells = [_rounded(uploads["mean"] / 1_000_000, 1), *(_rounded(now[key] / 1_000_000, 2) for key in ("mean", "p95"))]
+    lines.append(f"| photo of a detail: 1080.webp | {' | '.join(cells)} | {_rounded(now['p50'] / 1000)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _photo_variants() -> str:
+    """Return what each variant weighs, and how many bits a pixel it has beside real photos, in Markdown."""
+    data = _benchmark("photo-weights.json")
+    lines = [
+        "| kB | mean | p50 | p95 | bits a pixel of landscapes: mean / p50 | of real ones |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    rows = [("upload", data["uploads"]["bytes"]), *((one["name"], one) for one in data["variants"])]
+    rows.append(("all variants of a post's photo", data["post"]["bytes"]))
+    for name, one in rows:
+        cells = [_rounded(one[key] / 1000, 0 if one[key] > 100_000 else 1) for key in ("mean", "p50", "p95")]
+        both = (one.get("bits_a_pixel"), {key: data["real"][key].get(name) for key in ("mean", "median")})
+        ours = f"{_rounded(both[0]['mean'], 2)} / {_rounded(both[0]['p50'], 2)}" if both[0] else ""
+        real = f"{_rounded(both[1]['mean'], 2)} / {_rounded(both[1]['median'], 2)}" if both[1]["mean"] else ""
+        lines.append(f"| {name} | {' | '.join(cells)} | {ours} | {real} |")
+    return "\n".join(lines) + "\n"
+
+
 def _of_sessions(render: Callable[[Any], str]) -> str:
     """Return what `render` makes of the file of sessions: nothing is claimed before it is measured."""
     if not (BENCHMARKS / SESSIONS).exists():
@@ -426,6 +490,7 @@ def _memory() -> str:
 def main() -> None:
     SAMPLE.write_text(sample(SAMPLE.read_text()))
     made = community(SAMPLE.read_text())
+    WEIGHTS.write_text(weights())
     LEAN.write_text(lean(LEAN.read_text(), made))
     CAPACITY.write_text(capacity_page(CAPACITY.read_text(), made))
     PAGE.write_text(page(PAGE.read_text()))

@@ -100,6 +100,11 @@ def test_what_follows_from_the_cpu_time_of_a_request_is_current() -> None:
     assert generate.capacity_page(page, made) == page, "run: make generate"
 
 
+def test_bill_is_computed_from_the_measured_weights_of_photos() -> None:
+    generate = _generate()
+    assert generate.weights() == generate.WEIGHTS.read_text(), "run: make generate"
+
+
 def test_another_cpu_time_is_one_edit() -> None:
     """Three milliseconds: the whole of the sample follows, and still holds."""
     generate = _generate()
