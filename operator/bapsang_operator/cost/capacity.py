@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bapsang_operator.cost import nodes
-from bapsang_operator.cost.design import PLAN_REQUESTS, Design, Traffic, instance
+from bapsang_operator.cost.design import PLAN_GB, PLAN_REQUESTS, Design, Traffic, instance
 from bapsang_operator.cost.nodes import Room
 
 #: CPU share at which latency still holds, and the one that is borne for the minutes until new nodes come.
@@ -109,6 +109,8 @@ def shortfalls(design: Design, traffic: Traffic) -> list[str]:
         found.append(
             f"the CDN plan {design.cdn.value} includes {allowed:g} M requests, {traffic.photo_views_millions:g} M come"
         )
+    if allowed is not None and traffic.photo_gb > PLAN_GB:
+        found.append(f"the CDN plan {design.cdn.value} includes {PLAN_GB:,.0f} GB, {traffic.photo_gb:,.0f} GB come")
     return found
 
 

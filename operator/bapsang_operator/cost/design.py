@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from bapsang_operator.cost.weights import MEASURED
+
 #: Hours of a month, as AWS bills them, and days of a month.
 HOURS: Final = 730.0
 DAYS: Final = 30.4
@@ -31,6 +33,8 @@ class Cdn(StrEnum):
 
 #: Photo requests a month that a flat plan includes, in millions.
 PLAN_REQUESTS: Final = {Cdn.PRO: 10.0, Cdn.BUSINESS: 125.0, Cdn.PREMIUM: 500.0}
+#: What each of them includes, in GB.
+PLAN_GB: Final = 50_000.0
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,19 @@ class Traffic:
     balancer_kb: float = 2.0
     internal_kb: float = 4.0
     photo_views_millions: float = 121.6
-    photo_kb: float = 60.0
+    #: What a view loads, what is uploaded and what is published of it (all variants), and what making that takes: measured
+    #: (weights.py), as is nothing else of photos.
+    photo_kb: float = MEASURED.view_kb
     photos_a_day: float = 15_000.0
-    original_mb: float = 0.8
-    derived_mb: float = 0.3
+    original_mb: float = MEASURED.upload_mb
+    derived_mb: float = MEASURED.photo_mb
+    photo_files: float = MEASURED.files
+    cpu_seconds_per_photo: float = MEASURED.cpu_seconds
+    #: Assumed: how many of them are deleted or hidden.
+    removed_share: float = 0.01
     #: Days for which photos have been gathering; the bill of month 12 is that of 365.
     days_stored: float = 365.0
-    put_millions: float = 2.0
+    #: Uploads a month: those of posts, of profiles, and those that nothing ever used.
     presigns_millions: float = 0.76
     #: Traffic of nodes to AWS other than S3.
     node_gb: float = 20.0
@@ -98,6 +108,16 @@ class Traffic:
     def requests_millions(self) -> float:
         """API requests a month."""
         return self.average_qps * 86_400 * DAYS / 1e6
+
+    @property
+    def photo_gb(self) -> float:
+        """Photos on their way to readers, GB a month."""
+        return self.photo_views_millions * self.photo_kb
+
+    @property
+    def uploads_a_day(self) -> float:
+        """Uploads, whatever becomes of them."""
+        return self.presigns_millions * 1e6 / DAYS
 
 
 @dataclass(frozen=True)
@@ -129,7 +149,10 @@ class Design:
     cache_engine: str = "valkey"
     cache_nodes: int = 2
     cdn: Cdn = Cdn.BUSINESS
-    archive_originals: bool = True
+    #: Days after which originals are deleted (spec.originals.days).
+    originals_days: float = 30.0
+    #: Variants are made by the check function as uploads come (UploadApi), not by c-media as posts name them.
+    check_function: bool = True
     compress: bool = False
     #: Share of internal traffic that crosses zones, 0–1.
     cross_zone: float = 0.25
@@ -152,6 +175,7 @@ CHEAPEST: Final = replace(
     database_storage_gb=50.0,
     backup_gb=10.0,
     cache="cache.t4g.micro",
+    check_function=False,
     compress=True,
     log_gb=5.0,
 )
@@ -169,7 +193,8 @@ ORIGINAL: Final = Design(
     backup_gb=50.0,
     cache_engine="redis",
     cdn=Cdn.NONE,
-    archive_originals=False,
+    originals_days=365.0,
+    check_function=False,
     cross_zone=0.5,
     log_gb=180.0,
 )

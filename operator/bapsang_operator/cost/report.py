@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bapsang_operator.cost import bill
-from bapsang_operator.cost.bill import Row
 from bapsang_operator.cost.design import HOURS, Design, Traffic, instance
 from bapsang_operator.cost.prices import PriceBook
+from bapsang_operator.cost.row import Row
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bapsang_operator.cost import bill, capacity
-from bapsang_operator.cost.bill import Group
 from bapsang_operator.cost.design import CHEAPEST, INSTANCES, Cdn, Design, Egress, Traffic, instance
+from bapsang_operator.cost.photos import photos, uploads
 from bapsang_operator.cost.prices import PriceBook
+from bapsang_operator.cost.row import Group
 
 _ZONES: Final = (2, 3)
 _BASE_NODES_A_ZONE: Final = (1, 2, 3)
@@ -160,7 +161,7 @@ def _caches(base: Design, traffic: Traffic, book: PriceBook) -> list[_Option]:
 
 def _deliveries(base: Design, traffic: Traffic, book: PriceBook) -> list[_Option]:
     choices = (
-        {"cdn": cdn, "archive_originals": archive, "compress": compress}
-        for cdn, archive, compress in itertools.product(Cdn, _BOTH, _BOTH)
+        {"cdn": cdn, "check_function": check, "compress": compress}
+        for cdn, check, compress in itertools.product(Cdn, _BOTH, _BOTH)
     )
-    return _options(base, traffic, book, choices, bill.photos, bill.responses, bill.transfer)
+    return _options(base, traffic, book, choices, photos, uploads, bill.responses, bill.transfer)

@@ -51,20 +51,28 @@ def monthly(p: dict[str, dict[str, Any]], d: dict[str, Any], t: dict[str, Any]) 
         bill += max(0, photo_gb - 1024) * usd["cdn.egress"] + max(0, views - 10) * 100 * usd["cdn.requests"]
     else:
         bill += usd["cdn." + cdn]
-    bill += 0 if cdn == "none" else views * 5 * usd["s3.get"]
-    bill += t["put_millions"] * 1000 * usd["s3.put"]
+    taken_down = t["photos_a_day"] * DAYS * t["removed_share"]
+    bill += 0 if cdn == "none" else max(0, taken_down - 1000) * usd["cdn.invalidation"]
 
-    a_day, days = t["photos_a_day"], t["days_stored"]
-    fresh = min(30, days) if d["archive_originals"] else days
-    standard = (days * t["derived_mb"] + fresh * t["original_mb"]) * a_day / 1000
-    bill += max(0, standard - (1000 if cdn == "business" else 0)) * usd["s3.standard"]
-    if d["archive_originals"] and days > 30:
-        bill += (days - 30) * t["original_mb"] * a_day / 1000 * usd["s3.archive"] + a_day * DAYS / 1000 * usd[
-            "s3.transition"
-        ]
+    a_day, days, sent = t["photos_a_day"], t["days_stored"], t["presigns_millions"]
+    used, sent_a_day, objects = a_day * DAYS / 1e6, sent * 1e6 / DAYS, t["photo_files"] + 1
+    bill += (sent * 2 + (0 if cdn == "none" else views / 20)) * 100 * usd["s3.get"]
+    bill += (sent + used * objects + (sent * objects if d["check_function"] else 0)) * 1000 * usd["s3.put"]
 
-    signed = t["presigns_millions"]
-    bill += signed * usd["http-api"] + max(0, signed - 1) * usd["lambda.requests"]
-    bill += max(0, signed * 1e6 * 0.005 - 400_000) * usd["lambda.compute"]
+    # Variants for good; the rest for its days and a week.
+    lies = days * t["derived_mb"] * a_day
+    lies += min(days, d["originals_days"] + 7) * t["original_mb"] * a_day
+    lies += min(days, 8) * t["original_mb"] * sent_a_day
+    lies += min(days, 9) * t["derived_mb"] * sent_a_day if d["check_function"] else 0
+    bill += max(0, lies / 1000 - (1000 if cdn == "business" else 0)) * usd["s3.standard"]
+
+    bill += sent * usd["http-api"]
+    work = t["cpu_seconds_per_photo"]
+    if d["check_function"]:
+        bill += max(0, 2 * sent - 1) * usd["lambda.requests"]
+        bill += max(0, sent * 1e6 * (0.005 + 1.769 * work) - 400_000) * usd["lambda.compute"]
+    else:
+        bill += max(0, sent - 1) * usd["lambda.requests"] + max(0, sent * 5000 - 400_000) * usd["lambda.compute"]
+        bill += used * 1e6 * work / 3600 / 2 * p["ec2.c7g.large"]["spot"][1]
     bill += d["log_gb"] * usd["logs"] + d["alarms"] * usd["alarm"] + d["metrics"] * usd["metric"]
     return float(bill + usd["small-services"])

@@ -52,15 +52,15 @@ WORKED = {
     "Load balancer": (33.45, 33.45, 33.45),
     "Egress": (152.04, 114.08, 14.89),
     "API egress": (217.24, 217.24, 102.32),
-    "Photos": (961.86, 200.00, 200.00),
-    "S3 storage": (150.56, 54.28, 54.28),
-    "S3 requests": (9.00, 11.13, 11.13),
-    "Uploads": (0.93, 0.93, 0.93),
-    "Between zones": (24.32, 12.16, 12.16),
+    "Photos": (1010.90, 217.80, 217.80),
+    "S3 storage": (571.17, 154.99, 150.28),
+    "S3 requests": (22.42, 55.33, 24.55),
+    "Uploads": (2.78, 13.23, 2.78),
+    "Between zones": (12.16, 6.08, 6.08),
     "CloudWatch": (141.00, 11.80, 8.00),
     "Small services": (6.00, 6.00, 6.00),
 }
-TOTALS = (2351.64, 1054.50, 776.98)
+TOTALS = (2824.41, 1223.42, 899.96)
 
 
 @pytest.mark.parametrize("column", range(3))
@@ -75,7 +75,7 @@ def test_worked_example_comes_out_row_by_row(column: int) -> None:
 def test_worked_example_comes_out_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "original", "lean", "cheapest"], TODAY) == 0
     shown = {line[:18].strip(): line[18:].split() for line in capsys.readouterr().out.splitlines()}
-    assert shown["TOTAL"] == ["2,351.64", "1,054.50", "776.98"]
+    assert shown["TOTAL"] == ["2,824.41", "1,223.42", "899.96"]
     for group, usd in WORKED.items():
         assert [float(cell.replace(",", "")) for cell in shown[group]] == pytest.approx(usd, abs=0.011)
 
@@ -103,7 +103,8 @@ def _design(dice: random.Random) -> Design:
         cache_engine=dice.choice(["redis", "valkey"]),
         cache_nodes=dice.randint(0, 4),
         cdn=dice.choice(list(Cdn)),
-        archive_originals=dice.random() < 0.5,
+        originals_days=dice.uniform(0, 400),
+        check_function=dice.random() < 0.5,
         compress=dice.random() < 0.5,
         cross_zone=dice.random(),
         log_gb=dice.uniform(0, 500),
@@ -151,7 +152,7 @@ def test_savings_are_told_both_ways() -> None:
     assert (round(lean.like_for_like, 2), round(cheapest.like_for_like, 2)) == (0.43, 0.56)
     assert round(lean.static_peak, 2) == 0.83
     assert round(report(ORIGINAL, REFERENCE, BOOK).like_for_like, 2) == 0.40
-    assert (round(lean.per_million, 2), round(cheapest.per_million, 2)) == (1.73, 1.28)
+    assert (round(lean.per_million, 2), round(cheapest.per_million, 2)) == (2.01, 1.48)
 
 
 def test_responses_have_the_bytes_that_the_bench_measured() -> None:
@@ -222,7 +223,7 @@ def test_no_design_that_holds_is_cheaper_than_the_winner() -> None:
             cache=dice.choice(["cache.t4g.micro", "cache.t4g.small"]),
             cache_nodes=dice.choice([1, 2]),
             cdn=dice.choice(list(Cdn)),
-            archive_originals=dice.random() < 0.5,
+            check_function=dice.random() < 0.5,
         )
         if not capacity.single_points(design) and not capacity.shortfalls(design, REFERENCE):
             holding += 1

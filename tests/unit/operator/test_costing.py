@@ -40,7 +40,7 @@ def _message(found: costing.Costing, kind: str) -> str:
 
 
 def test_default_estate_holds_within_a_sufficient_budget() -> None:
-    assert _told(_assess(budget={"monthlyUSD": 1000})) == {
+    assert _told(_assess(budget={"monthlyUSD": 1200})) == {
         "CostWithinBudget": ("True", "WithinBudget"),
         "NoSinglePointOfFailure": ("True", "NothingSingle"),
         "SpotFloorHeld": ("True", "FloorHeld"),
@@ -53,9 +53,9 @@ def test_default_estate_holds_within_a_sufficient_budget() -> None:
         ({}, ("Unknown", "NoBudget"), "spec.budget sets no limit"),
         ({"monthlyUSD": 100}, ("False", "OverBudget"), "of 100.00 USD (spec.budget.monthlyUSD)"),
         (
-            {"monthlyRevenueUSD": 10_000},
+            {"monthlyRevenueUSD": 12_000},
             ("True", "WithinBudget"),
-            "of 1,000.00 USD (10 % of spec.budget.monthlyRevenueUSD)",
+            "of 1,200.00 USD (10 % of spec.budget.monthlyRevenueUSD)",
         ),
         ({"monthlyRevenueUSD": 10_000, "maxCostPercent": 5}, ("False", "OverBudget"), "of 500.00 USD (5 % of"),
         ({"monthlyUSD": 5000, "monthlyRevenueUSD": 1000}, ("False", "OverBudget"), "of 100.00 USD (10 % of"),
@@ -142,7 +142,7 @@ def test_dearer_price_moves_the_condition() -> None:
     book = prices.load()
     row = book.price("cdn.business")
     dear = replace(book, prices={**book.prices, row.id: replace(row, usd=row.usd + 300)})
-    made = community(**EXTERNAL, estate={}, budget={"monthlyUSD": 1000})
+    made = community(**EXTERNAL, estate={}, budget={"monthlyUSD": 1200})
     assert made.estate is not None
     assert _told(costing.assess(made, made.estate, TODAY))["CostWithinBudget"][0] == "True"
     assert _told(costing.assess(made, made.estate, TODAY, dear))["CostWithinBudget"][0] == "False"
