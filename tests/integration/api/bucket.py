@@ -5,6 +5,7 @@ import contextlib
 import functools
 import io
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -46,6 +47,7 @@ HOSTILE = {
 }
 SEOUL = "37.5665,126.9780"
 DAY = timedelta(hours=24)
+_ID = re.compile(r"/([0-9A-Z]{26})(/|$)")
 
 
 @contextmanager
@@ -101,6 +103,10 @@ class Bucket:
     def keys(self, prefix: str = "") -> list[str]:
         listed = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix)
         return [item["Key"] for item in listed.get("Contents", ())]
+
+    def ids(self, prefix: str) -> set[str]:
+        """Return the ids of those images of which there is an object below `prefix`."""
+        return {found[1] for key in self.keys(prefix) if (found := _ID.search(key))}
 
     def put(self, key: str, content: bytes, content_type: str = "image/jpeg") -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=content, ContentType=content_type)
@@ -173,6 +179,26 @@ class PhotoWorld:
         detail: dict[str, Any] = answer.json()
         return detail
 
+    async def show_photo(self, person: Person, key: str | None = None) -> tuple[str, dict[str, Any]]:
+        """Write a post with a photo; return the post's id and, once it is made, the photo as its detail shows it."""
+        post_id = (await self.write_post(person, postImageKey=key or await self.upload(person)))["postId"]
+        await self.until_shown(post_id)
+        image: dict[str, Any] = (await self.detail(post_id))["images"][0]
+        return post_id, image
+
+    async def show_profile(self, person: Person) -> str:
+        """Give somebody a picture; return its URL once it is made."""
+        key = await self.upload(person, category="PROFILE_IMAGE")
+        assert (await person.send("PATCH", "/users/me", json={"profileImageKey": key})).status_code == 204
+        await until(person.picture)
+        return str(await person.picture())
+
+    async def detail(self, post_id: str) -> dict[str, Any]:
+        """Return the content of a post as its detail shows it; that is no view of it."""
+        answer = await self.world.http.get(f"{API}/posts/{post_id}", headers={"Sec-Purpose": "prefetch"})
+        content: dict[str, Any] = answer.json()["contentDetail"]
+        return content
+
     @property
     def origin(self) -> str:
         """Where everybody loads what is published."""
@@ -183,7 +209,7 @@ class PhotoWorld:
         seen: dict[str, Any] = {}
 
         async def is_shown() -> bool:
-            seen.update((await self.world.http.get(f"{API}/posts/{post_id}")).json()["contentDetail"])
+            seen.update(await self.detail(post_id))
             return bool(seen["images"][0]["state"] == state)
 
         await until(is_shown)
@@ -253,6 +279,13 @@ def photo(colour: str = "brown", form: str = "JPEG", **options: Any) -> bytes:
     written = io.BytesIO()
     Image.new("RGB", (32, 24), colour).save(written, form, exif=exif, **options)
     return written.getvalue()
+
+
+def cut_off() -> bytes:
+    """Return a photo that ends in the middle of its pixels: only who decodes it finds that out."""
+    written = io.BytesIO()
+    Image.effect_noise((400, 300), 60).convert("RGB").save(written, "JPEG")
+    return written.getvalue()[: len(written.getvalue()) // 2]
 
 
 def colour_of(content: bytes) -> tuple[int, ...]:
