@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from bapsang_api.jobs import collect_images
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.uploads import store as images
 from bapsang_api.uploads.collector import Report
@@ -16,7 +17,7 @@ from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, Named
 from bapsang_api.uploads.usage import attach
 
-from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, collect, open_photo_world, photo
+from .bucket import ACCESS, DAY, SECRET, Bucket, PhotoWorld, collect, cut_off, open_photo_world, photo
 from .process import log_lines, run
 from .world import PASSWORD, Backend, Person, assert_problem
 
@@ -35,10 +36,14 @@ async def send(person: Person, method: str, path: str, body: dict[str, Any] | No
     assert answer.is_success, answer.text
 
 
-async def show_photo(photos: PhotoWorld, person: Person) -> tuple[str, dict[str, Any]]:
-    """Write a post with a photo; return the post's id and the photo as its detail shows it."""
-    detail = await photos.write_post(person, postImageKey=await photos.upload(person))
-    return detail["postId"], detail["contentDetail"]["images"][0]
+def kept(photos: PhotoWorld) -> set[str]:
+    """Return the ids of the images that are still there, each with its variants and its original."""
+    assert photos.bucket.ids("public/") == photos.bucket.ids("originals/")
+    return photos.bucket.ids("public/")
+
+
+def id_of(image: dict[str, Any]) -> str:
+    return str(image["key"]).rpartition("/")[2]
 
 
 async def test_uploads_go_after_a_day_used_or_not_and_what_is_shown_stays(photos: PhotoWorld) -> None:
@@ -46,26 +51,43 @@ async def test_uploads_go_after_a_day_used_or_not_and_what_is_shown_stays(photos
     await photos.upload(alice)
     await photos.upload(None)
     await photos.upload(alice, category="OTHER")
-    _, shown = await show_photo(photos, alice)
+    _, shown = await photos.show_photo(alice)
     photos.world.clock.passed += timedelta(hours=23)
     assert await collect(photos) == Report()
     photos.world.clock.passed += timedelta(hours=2)
     assert await collect(photos) == Report(uploads=4)
-    assert photos.bucket.keys() == [shown["key"]]
+    assert photos.bucket.keys("users/") == photos.bucket.keys("temp/") == []
+    assert kept(photos) == {id_of(shown)}
     assert await photos.loads(shown["url"])
     assert await collect(photos) == Report()
 
 
+async def test_originals_go_after_their_days_and_what_is_shown_of_them_stays(
+    photos: PhotoWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await photos.person()
+    _, shown = await photos.show_photo(alice)
+    monkeypatch.setattr("bapsang_api.jobs.SystemClock", lambda: photos.world.clock)
+    environment = {"BAPSANG_DATABASE_URL": photos.world.runtime.database.engine.url.render_as_string(False)}
+    environment |= photos.bucket.environment | {"BAPSANG_ORIGINALS_DAYS": "7"}
+    settings = Backend("", environment).settings
+    for days, originals in ((6, {id_of(shown)}), (2, set())):
+        photos.world.clock.passed += timedelta(days=days)
+        assert await collect_images(settings, grace=DAY, dry_run=False)
+        assert photos.bucket.ids("originals/") == originals
+        assert photos.bucket.ids("public/") == {id_of(shown)}
+    assert await photos.loads(shown["url"])
+
+
 async def test_images_go_a_day_after_the_last_that_showed_them(photos: PhotoWorld) -> None:
     alice, bob = await photos.person(), await photos.person()
-    removed, removed_image = await show_photo(photos, alice)
-    deleted, deleted_image = await show_photo(photos, alice)
-    replaced, replaced_image = await show_photo(photos, alice)
+    removed, removed_image = await photos.show_photo(alice)
+    deleted, deleted_image = await photos.show_photo(alice)
+    replaced, replaced_image = await photos.show_photo(alice)
     for person in (alice, bob):
-        key = await photos.upload(person, category="PROFILE_IMAGE")
-        await send(person, "PATCH", "/users/me", {"profileImageKey": key})
-    _, kept_image = await show_photo(photos, alice)
-    hidden, hidden_image = await show_photo(photos, alice)
+        await photos.show_profile(person)
+    _, kept_image = await photos.show_photo(alice)
+    hidden, hidden_image = await photos.show_photo(alice)
     await photos.world.change("UPDATE posts SET post_status = 'HIDDEN' WHERE id = :p", p=hidden)
     await let_pass(photos, LATER, alice, bob)
     assert (await collect(photos)).images == 0
@@ -78,7 +100,7 @@ async def test_images_go_a_day_after_the_last_that_showed_them(photos: PhotoWorl
     assert (await collect(photos)).images == 0
     photos.world.clock.passed += timedelta(hours=2)
     assert await collect(photos) == Report(images=5)
-    assert set(photos.bucket.keys()) == {kept_image["key"], hidden_image["key"]}
+    assert kept(photos) == {id_of(kept_image), id_of(hidden_image)}
     for image in (removed_image, deleted_image, replaced_image):
         assert not await photos.loads(image["url"])
     assert (await photos.world.rows("SELECT COUNT(*) FROM images"))[0][0] == 2
@@ -87,28 +109,30 @@ async def test_images_go_a_day_after_the_last_that_showed_them(photos: PhotoWorl
 async def test_image_that_two_posts_show_stays_for_the_other(photos: PhotoWorld) -> None:
     alice = await photos.person()
     key = await photos.upload(alice)
-    first = await photos.write_post(alice, postImageKey=key)
+    first, image = await photos.show_photo(alice, key)
     await photos.write_post(alice, postImageKey=key)
-    await send(alice, "DELETE", f"/posts/{first['postId']}")
+    await send(alice, "DELETE", f"/posts/{first}")
     photos.world.clock.passed += LATER
     assert await collect(photos) == Report(uploads=1, kept=1)
-    assert await photos.loads(first["contentDetail"]["postImageUrl"])
+    assert await photos.loads(image["url"])
     assert await collect(photos) == Report()
 
 
 async def test_upload_that_was_refused_leaves_nothing(photos: PhotoWorld) -> None:
     alice = await photos.person()
-    key = await photos.upload(alice, b"<html>")
-    await alice.send("POST", "/posts", json={"title": "밥", "content": "국", "postImageKey": key})
+    for content in (b"<html>", cut_off()):  # the first look refuses the one, the decoder the other
+        key = await photos.upload(alice, content)
+        answer = await alice.send("POST", "/posts", json={"title": "밥", "content": "국", "postImageKey": key})
+        assert_problem(answer, 400, "E400-1")
     photos.world.clock.passed += LATER
-    assert await collect(photos) == Report(uploads=1, images=1)
+    assert await collect(photos) == Report(uploads=2, images=1)
     assert photos.bucket.keys() == []
     assert (await photos.world.rows("SELECT COUNT(*) FROM images"))[0][0] == 0
 
 
 async def test_dry_run_counts_and_changes_nothing(photos: PhotoWorld) -> None:
     alice = await photos.person()
-    post_id, _ = await show_photo(photos, alice)
+    post_id, _ = await photos.show_photo(alice)
     await send(alice, "DELETE", f"/posts/{post_id}")
     photos.world.clock.passed += LATER
     before = photos.bucket.keys(), await photos.world.rows("SELECT * FROM images")
@@ -119,7 +143,7 @@ async def test_dry_run_counts_and_changes_nothing(photos: PhotoWorld) -> None:
 
 async def test_run_that_ended_halfway_is_finished_by_the_next(photos: PhotoWorld) -> None:
     alice = await photos.person()
-    post_id, image = await show_photo(photos, alice)
+    post_id, image = await photos.show_photo(alice)
     await send(alice, "PATCH", f"/posts/{post_id}", {"images": []})
     await let_pass(photos, LATER, alice)
     with pytest.raises(Unavailable):
@@ -136,13 +160,13 @@ async def test_run_that_ended_halfway_is_finished_by_the_next(photos: PhotoWorld
 async def test_upload_can_be_used_again_after_its_image_was_collected(photos: PhotoWorld) -> None:
     alice = await photos.person()
     key = await photos.upload(alice)
-    first = await photos.write_post(alice, postImageKey=key)
-    await send(alice, "DELETE", f"/posts/{first['postId']}")
+    first, _ = await photos.show_photo(alice, key)
+    await send(alice, "DELETE", f"/posts/{first}")
     await let_pass(photos, LATER, alice)
     await collect(photos)
     photos.bucket.put(key, photo())
-    again = await photos.write_post(alice, postImageKey=key)
-    assert await photos.loads(again["contentDetail"]["postImageUrl"])
+    _, again = await photos.show_photo(alice, key)
+    assert await photos.loads(again["url"])
 
 
 async def test_image_collected_before_its_post_was_written_is_refused(photos: PhotoWorld) -> None:
@@ -169,7 +193,7 @@ async def test_image_collected_before_its_post_was_written_is_refused(photos: Ph
 async def test_image_that_somebody_is_about_to_use_is_not_collected(servers: Backend, bucket: Bucket) -> None:
     async with open_photo_world(servers, bucket) as photos:
         alice = await photos.person()
-        post_id, image = await show_photo(photos, alice)
+        post_id, image = await photos.show_photo(alice)
         await send(alice, "PATCH", f"/posts/{post_id}", {"images": []})
         photos.world.clock.passed += LATER
         attached, commit = asyncio.Event(), threading.Event()
@@ -181,7 +205,8 @@ async def test_image_that_somebody_is_about_to_use_is_not_collected(servers: Bac
             assert commit.wait(60)
 
         using = asyncio.create_task(photos.world.runtime.database.write(use))
-        await attached.wait()
+        async with asyncio.timeout(30):
+            await attached.wait()
         assert (await collect(photos)).images == 0
         commit.set()
         await using
@@ -192,20 +217,21 @@ async def test_image_that_somebody_is_about_to_use_is_not_collected(servers: Bac
 async def test_image_that_is_being_collected_cannot_be_used_any_more(servers: Backend, bucket: Bucket) -> None:
     async with open_photo_world(servers, bucket) as photos:
         alice = await photos.person()
-        post_id, image = await show_photo(photos, alice)
+        post_id, image = await photos.show_photo(alice)
         await send(alice, "PATCH", f"/posts/{post_id}", {"images": []})
         database, now = photos.world.runtime.database, photos.world.clock.now()
         condemned, commit = asyncio.Event(), threading.Event()
         loop = asyncio.get_running_loop()
 
         def condemn(connection: Connection) -> None:
-            ids = [unused.image_id for unused in images.unused(connection, now + LATER, None, 10, lock=True)]
+            ids = [unused.image_id for unused in images.unused(connection, now + LATER, None, 10, now, lock=True)]
             images.collect(connection, ids, now)
             loop.call_soon_threadsafe(condemned.set)
             assert commit.wait(60)
 
         collecting = asyncio.create_task(database.write(condemn))
-        await condemned.wait()
+        async with asyncio.timeout(30):
+            await condemned.wait()
         using = asyncio.create_task(
             database.write(lambda connection: attach(connection, [image["key"]], owner_id=alice.user_id, now=now))
         )
@@ -222,7 +248,7 @@ async def test_many_uses_and_many_collectors_at_once_never_leave_a_post_without_
 ) -> None:
     async with open_photo_world(servers, bucket) as photos:
         alice = await photos.person()
-        shown = [await show_photo(photos, alice) for _ in range(8)]
+        shown = [await photos.show_photo(alice) for _ in range(8)]
         for post_id, _ in shown:
             await send(alice, "PATCH", f"/posts/{post_id}", {"images": []})
         await let_pass(photos, LATER, alice)
@@ -251,10 +277,9 @@ def test_command_says_how_it_ended(tmp_path: Path, files: Backend, bucket: Bucke
     done = run("image-collector", "--dry-run", "--older-than", "1", cwd=tmp_path, **environment)
     summary = log_lines(done.stderr)[-1]
     assert (done.returncode, summary["event"]) == (0, "image_collector.done")
-    assert {name: summary[name] for name in ("uploads", "images", "kept", "dry_run")} == {
-        **Report().fields(),
-        "dry_run": True,
-    }
+    counted = Report().fields() | {"dry_run": True}
+    assert set(counted) == {"uploads", "originals", "images", "kept", "dry_run"}
+    assert {name: summary[name] for name in counted} == counted
     down = run("image-collector", cwd=tmp_path, **{**environment, "BAPSANG_S3_ENDPOINT": "http://127.0.0.1:1"})
     assert (down.returncode, log_lines(down.stderr)[-1]["event"]) == (1, "image_collector.failed")
     off = run("image-collector", cwd=tmp_path, **files.environment)
