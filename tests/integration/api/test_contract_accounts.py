@@ -142,6 +142,7 @@ async def test_several_devices_stay_logged_in_until_the_password_changes(world: 
             "nickname": alice.nickname,
             "email": alice.email,
             "presignedProfileImageUrl": None,
+            "profileImage": None,
         }
     assert (await alice.send("PATCH", "/auth/password", json={"password": PASSWORD})).status_code == 200
     for token, refresh in devices:

@@ -116,14 +116,17 @@ async def test_cursor_time_with_a_zone_is_converted_in_every_list(world: World, 
 async def test_no_field_is_left_out_where_there_is_no_value(world: World) -> None:
     alice = await world.person()
     post_id, _ = await discussed_post(alice)
-    assert (await alice.get("/users/me")).json()["presignedProfileImageUrl"] is None
+    profile = (await alice.get("/users/me")).json()
+    assert (profile["presignedProfileImageUrl"], profile["profileImage"]) == (None, None)
     detail, listed = (await alice.get(f"/posts/{post_id}")).json(), (await alice.get("/posts")).json()
-    assert (detail["updatedAt"], detail["contentDetail"]["postImageUrl"]) == (None, None)
-    assert detail["author"] == listed["items"][0]["author"] == {"nickname": alice.nickname, "authorProfileUrl": None}
-    assert (listed["nextCursor"], listed["items"][0]["thumbnailUrl"]) == (None, None)
+    content = detail["contentDetail"]
+    assert (detail["updatedAt"], content["postImageUrl"], content["postImage"]) == (None, None, None)
+    author = {"nickname": alice.nickname, "authorProfileUrl": None, "authorProfile": None}
+    assert detail["author"] == listed["items"][0]["author"] == author
+    assert listed["nextCursor"] is listed["items"][0]["thumbnailUrl"] is listed["items"][0]["thumbnail"] is None
     thread = (await alice.get(f"/posts/{post_id}/comments")).json()
     assert (thread["nextCursor"], thread["items"][0]["parentId"]) == (None, None)
-    assert fields(thread, "authorProfileImageUrl") == [None, None]
+    assert fields(thread, "authorProfileImageUrl") == fields(thread, "authorProfileImage") == [None, None]
 
 
 async def test_unknown_request_fields_are_ignored(photos: PhotoWorld) -> None:

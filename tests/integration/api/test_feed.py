@@ -62,9 +62,10 @@ async def test_whatever_is_written_stays_text(world: World) -> None:
 
 async def test_pictures_come_along(photos: PhotoWorld) -> None:
     alice = await photos.person()
-    post = await photos.write_post(alice, postImageKey=await photos.upload(alice))
+    _, image = await photos.show_photo(alice)
     (entry,) = parsed(await read(photos.world)).entries
-    assert [enclosure.href for enclosure in entry.enclosures] == [post["contentDetail"]["postImageUrl"]]
+    assert [enclosure.href for enclosure in entry.enclosures] == [image["jpegUrl"]]
+    assert (await photos.s3.get(image["jpegUrl"])).headers["content-type"] == "image/jpeg"
 
 
 async def test_hidden_and_deleted_posts_are_not_in_it_and_old_ones_fall_out(world: World) -> None:

@@ -46,7 +46,7 @@ async def test_what_is_given_changes_and_the_rest_stays(world: World, subtests: 
                 **before,
                 "title": title,
                 "updatedAt": body["updatedAt"],
-                "contentDetail": {"content": content, "postImageUrl": None, "images": []},
+                "contentDetail": {"content": content, "postImageUrl": None, "postImage": None, "images": []},
                 "stats": {**before["stats"], "likeCount": 1, "isLiked": True},
             }
             assert (await alice.get(f"/posts/{post_id}")).json() == {**body, "stats": {**body["stats"], "viewCount": 1}}

@@ -39,8 +39,8 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
         "title": title,
         "createdAt": body["createdAt"],
         "updatedAt": None,
-        "contentDetail": {"content": content, "postImageUrl": None, "images": []},
-        "author": {"nickname": alice.nickname, "authorProfileUrl": None},
+        "contentDetail": {"content": content, "postImageUrl": None, "postImage": None, "images": []},
+        "author": {"nickname": alice.nickname, "authorProfileUrl": None, "authorProfile": None},
         "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0, "isLiked": False},
         "tags": [],
     }
@@ -53,7 +53,8 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
                 "title": title,
                 "createdAt": body["createdAt"],
                 "thumbnailUrl": None,
-                "author": {"nickname": alice.nickname, "authorProfileUrl": None},
+                "thumbnail": None,
+                "author": {"nickname": alice.nickname, "authorProfileUrl": None, "authorProfile": None},
                 "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0},
                 "tags": [],
             }
