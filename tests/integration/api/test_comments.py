@@ -65,7 +65,7 @@ async def test_comment_and_reply_read_back_exactly_as_written(world: World) -> N
         "createdAt": top["createdAt"],
         "updatedAt": None,
         "depth": 0,
-        "author": {"nickname": bob.nickname, "authorProfileImageUrl": None},
+        "author": {"nickname": bob.nickname, "authorProfileImageUrl": None, "authorProfileImage": None},
         "replies": [],
         "hasMore": False,
         "nextCursor": None,
@@ -234,7 +234,7 @@ async def test_comments_of_somebody_who_withdrew_stay_without_the_name(world: Wo
     assert (await bob.send("PATCH", "/users/me/withdraw", json={"password": PASSWORD})).status_code == 204
     (item,) = (await page(world, post_id))["items"]
     assert item["content"] == "밥 맛"
-    assert item["author"] == {"nickname": "탈퇴한 사용자", "authorProfileImageUrl": None}
+    assert item["author"] == {"nickname": "탈퇴한 사용자", "authorProfileImageUrl": None, "authorProfileImage": None}
     assert item["replies"][0]["author"]["nickname"] == alice.nickname
 
 
