@@ -22,6 +22,8 @@ import pytest
 from PIL import Image
 from tests.waiting import eventually
 
+from bapsang_api.kit.db.connections import Limits
+from bapsang_api.kit.db.database import Database
 from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.runtime import CHANGED
 from bapsang_api.uploads import service
@@ -137,6 +139,7 @@ class PhotoWorld:
     world: World
     bucket: Bucket
     s3: httpx.AsyncClient
+    backend: Backend
 
     async def person(self) -> Person:
         return await self.world.person()
@@ -226,28 +229,56 @@ async def open_photo_world(backend: Backend, bucket: Bucket, **environment: str)
 
     Requests wait for them as long as a busy machine takes, not two seconds.
     """
-    chosen = Backend(backend.name, {**backend.environment, **bucket.environment, **environment})
-    needed = nullcontext() if chosen.settings.local_database else None
-    async with open_world(chosen) as world, httpx.AsyncClient(verify=False) as s3, needed or working(world, bucket):  # noqa: S501 - it is plain HTTP
+    async with open_idle_world(backend, bucket, **environment) as photos:
+        needed = None if photos.backend.settings.local_database else working(photos.world, bucket)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(service, "WAIT_SECONDS", 60.0)
-            yield PhotoWorld(world, bucket, s3)
+            async with needed or nullcontext():
+                yield photos
+
+
+@asynccontextmanager
+async def open_idle_world(backend: Backend, bucket: Bucket, **environment: str) -> AsyncIterator[PhotoWorld]:
+    """Run a service with a bucket; on MySQL nobody makes the variants of what is published."""
+    chosen = Backend(backend.name, {**backend.environment, **bucket.environment, **environment})
+    async with open_world(chosen) as world, httpx.AsyncClient(verify=False) as s3:  # noqa: S501 - it is plain HTTP
+        yield PhotoWorld(world, bucket, s3, chosen)
 
 
 @asynccontextmanager
 async def working(world: World, bucket: Bucket) -> AsyncIterator[Worker]:
     """Run a worker, as `c-media` does."""
+    async with one_worker(world, bucket, world.runtime.database) as worker:
+        stop = asyncio.Event()
+        task = asyncio.create_task(worker.run(stop))
+        try:
+            yield worker
+        finally:
+            stop.set()
+            await task
+
+
+@asynccontextmanager
+async def open_worker(photos: PhotoWorld, **environment: str) -> AsyncIterator[Worker]:
+    """Open a worker that has nothing in common with the service but its servers; `environment` changes where it finds S3."""
+    database = Database(photos.backend.settings.database_url, Limits(connections=2))
+    bucket = Bucket(photos.bucket.name, photos.bucket.client, {**photos.bucket.environment, **environment})
+    try:
+        async with one_worker(photos.world, bucket, database) as worker:
+            yield worker
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def one_worker(world: World, bucket: Bucket, database: Database) -> AsyncIterator[Worker]:
+    """Open a worker that does nothing yet."""
     settings = Backend("", bucket.environment).settings
     assert settings.bucket is not None
     storage = Storage(settings.bucket)
-    worker = Worker(world.runtime.database, storage, world.clock, CHANGED)
-    stop = asyncio.Event()
-    task = asyncio.create_task(worker.run(stop))
     try:
-        yield worker
+        yield Worker(database, storage, world.clock, CHANGED)
     finally:
-        stop.set()
-        await task
         await storage.close()
 
 
