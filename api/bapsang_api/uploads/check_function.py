@@ -57,13 +57,16 @@ def handler(batch: Mapping[str, Any], _context: object) -> dict[str, Any]:
                 if rules.is_any_upload(event.key):
                     found[check(_objects(), event.key)] += 1
         except (UndecidedError, BotoCoreError, ClientError, ValueError, KeyError, TypeError) as error:
-            # The type alone says enough; the text may repeat what somebody has sent.
-            log.warning(
-                "uploads.event_failed", extra={"message_id": message["messageId"], "error": type(error).__name__}
-            )
+            log.warning("uploads.event_failed", extra={"message_id": message["messageId"], "error": _what(error)})
             failed.append({"itemIdentifier": message["messageId"]})
     log.info("uploads.checked", extra={**found, "failed": len(failed)})
     return {"batchItemFailures": failed}
+
+
+def _what(error: Exception) -> str:
+    """Return the type of an error, and its text where it is ours: any other may repeat what somebody has sent."""
+    name = type(error).__name__
+    return f"{name}: {error}" if isinstance(error, UndecidedError) else name
 
 
 def check(objects: Objects, upload_key: str) -> Checked:

@@ -43,11 +43,17 @@ def tell(objects: Objects, folder: str, photo: Photo) -> None:
 
 
 def copied(objects: Objects, source: str, folder: str) -> Outcome | None:
-    """Copy variants that were made ahead of time; None when there are none, or not all of them any more."""
+    """Copy variants that were made ahead of time; None when there are none, or not all of them any more.
+
+    The function is deployed at another time than the API: what another version says and this one cannot read is nothing, too.
+    """
     told = objects.read(f"{source}/{_TOLD}", most=_MOST_TOLD)
     if told is None:
         return None
-    photo = of_wire(json.loads(told.content))
+    try:
+        photo = of_wire(json.loads(told.content))
+    except (ValueError, KeyError, TypeError):
+        return None
     if not isinstance(photo, Photo):
         return None
     for variant in photo.variants:

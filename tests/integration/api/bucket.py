@@ -44,7 +44,7 @@ ACCESS, SECRET, REGION = "tests", "secret-of-the-tests", "ap-northeast-2"
 HOSTILE = {
     "jpeg: restart intervals": f"temp/{1:026d}.jpg",
     "jpeg: scans": f"temp/{2:026d}.jpg",
-    "png: profile of ten gigabytes": f"temp/{3:026d}.png",
+    "png: palettes": f"temp/{3:026d}.png",
     "webp: frames": f"temp/{4:026d}.webp",
 }
 SEOUL = "37.5665,126.9780"

@@ -1,6 +1,7 @@
-"""The purge function: what a real S3 server tells of a removal becomes one invalidation of exactly those paths."""
+"""The purge function: what a real S3 server tells of removals becomes one invalidation, of one path an image."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from .bucket import create_bucket, photo, serving_s3
 from .queues import told
 from .test_upload_events import hooked
 
-KEY = "public/post/01JD0000000000000000000000.jpg"
+IMAGE = "public/post/01JD0000000000000000000000"
+KEY = f"{IMAGE}/640.webp"
 
 
 @pytest.fixture
@@ -44,11 +46,16 @@ def call(*bodies: str) -> list[str]:
     return [one["itemIdentifier"] for one in purge_function.handler(batch, None)["batchItemFailures"]]
 
 
-def purged(edge: Any, distribution: str) -> list[list[str]]:
-    """Return the paths of each invalidation."""
+def requests(edge: Any, distribution: str) -> list[dict[str, Any]]:
+    """Return what was asked for by each invalidation."""
     listed = edge.list_invalidations(DistributionId=distribution)["InvalidationList"].get("Items", [])
     found = [edge.get_invalidation(DistributionId=distribution, Id=one["Id"])["Invalidation"] for one in listed]
-    return [one["InvalidationBatch"]["Paths"]["Items"] for one in found]
+    return [one["InvalidationBatch"] for one in found]
+
+
+def purged(edge: Any, distribution: str) -> list[list[str]]:
+    """Return the paths of each invalidation."""
+    return [one["Paths"]["Items"] for one in requests(edge, distribution)]
 
 
 def removed(key: str) -> str:
@@ -64,23 +71,56 @@ def distribution(edge: Any) -> str:
 
 
 def test_removal_on_a_real_server_is_purged_and_a_write_is_not(tmp_path: Path, edge: Any) -> None:
+    variants = [f"{IMAGE}/{width}.{form}" for width in (320, 640, 1080, 1600) for form in ("webp", "jpg")]
     with hooked() as (hook, heard), serving_s3(tmp_path, "--event-webhook-url", hook) as origin:
         own = create_bucket(origin, "told")
-        own.put("public/post/01JD0000000000000000000001.jpg", photo())  # stays
-        for key in (KEY, "users/x/post/a.jpg"):
+        own.put("public/post/01JD0000000000000000000001/320.webp", photo())  # stays
+        gone = [*variants, "users/x/post/a.jpg", "withheld/public/post/01JD0000000000000000000002/320.webp"]
+        for key in gone:
             own.put(key, photo())
             own.client.delete_object(Bucket=own.name, Key=key)
-        eventually(lambda: sum("Removed" in body for body in heard) == 2 and len(heard) >= 5)
+        eventually(lambda: sum("Removed" in body for body in heard) == len(gone) and len(heard) > 2 * len(gone))
     assert call(*heard) == []
-    assert purged(edge, distribution(edge)) == [[f"/{KEY}"]]
+    assert purged(edge, distribution(edge)) == [[f"/{IMAGE}*"]]
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        (KEY, f"/{IMAGE}*"),
+        (f"{IMAGE}.jpg", f"/{IMAGE}*"),  # as images were published before there were variants
+        ("public/profile/01JD0000000000000000000000/96.jpg", "/public/profile/01JD0000000000000000000000*"),
+        ("public/post/a b*/320.webp", "/public/post/a%20b%2A*"),  # nobody else's wildcard
+    ],
+)
+def test_wildcard_of_an_image_is_the_last_character_of_its_path(edge: Any, key: str, path: str) -> None:
+    """CloudFront takes `*` at the end of a path only, and what is no letter of URLs encoded."""
+    assert call(removed(key)) == []
+    ((purge,),) = purged(edge, distribution(edge))
+    assert purge == path
+    assert purge.index("*") == len(purge) - 1
+
+
+def test_path_of_an_image_covers_its_own_objects_and_no_others(edge: Any) -> None:
+    assert call(removed(KEY)) == []
+    ((path,),) = purged(edge, distribution(edge))
+    covers = f"^{re.escape(path[:-1])}.*$"
+    own = [f"/{IMAGE}/{name}" for name in ("96.jpg", "320.webp", "1600.jpg")] + [f"/{IMAGE}.jpg"]
+    assert all(re.match(covers, one) for one in own)
+    assert not re.match(covers, "/public/post/01JD0000000000000000000001/320.webp")
+    assert not re.match(covers, f"/{IMAGE}".replace("post", "profile"))
 
 
 def test_one_invalidation_serves_a_batch_and_the_same_batch_again_is_the_same_request(edge: Any) -> None:
-    keys = [f"public/post/{number:026}.jpg" for number in range(300)]
+    images = [f"public/post/{number:026}" for number in range(300)]
+    keys = [f"{image}/{width}.webp" for image in images for width in (320, 640)]
     messages = [removed(key) for key in (*keys, *keys[:50])]
     assert call(*messages) == []
-    (paths,) = purged(edge, distribution(edge))
-    assert paths == [f"/{key}" for key in keys]
+    assert call(*messages) == []
+    # CloudFront takes it for the same by its reference; the simulated one does not.
+    asked, again = requests(edge, distribution(edge))
+    assert asked == again
+    assert asked["Paths"]["Items"] == [f"/{image}*" for image in images]
 
 
 def variants(image: str, kind: str = "post") -> list[str]:
@@ -105,7 +145,7 @@ def test_no_more_wildcards_than_the_edge_takes_at_once(edge: Any) -> None:
 
 def test_what_is_no_event_comes_again_alone(edge: Any) -> None:
     assert call(removed(KEY), "nonsense", "[]", json.dumps({"Event": "s3:TestEvent"})) == ["1", "2"]
-    assert purged(edge, distribution(edge)) == [[f"/{KEY}"]]
+    assert purged(edge, distribution(edge)) == [[f"/{IMAGE}*"]]
 
 
 def test_what_the_edge_refuses_comes_again(edge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
