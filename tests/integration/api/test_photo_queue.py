@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from bapsang_api.media.messages import MESSAGES
 
 from bapsang_api.media.process import Outcome
 from bapsang_api.media.verdict import Reason
 from bapsang_api.uploads import making
-from bapsang_api.uploads.refusals import message_of
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, Named
 from bapsang_api.uploads.worker import LEASE, MOST_ATTEMPTS
@@ -231,4 +231,4 @@ async def test_photo_that_nobody_can_decide_on_is_refused_after_five_attempts(id
         idle.world.clock.passed += timedelta(days=1)
         assert not await worker.work_once()
     await idle.until_shown(post_id, "REFUSED")
-    assert (await idle.detail(post_id))["images"][0]["message"] == message_of(Reason.BROKEN)
+    assert (await idle.detail(post_id))["images"][0]["message"] == MESSAGES[Reason.BROKEN]

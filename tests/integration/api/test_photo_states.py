@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from bapsang_api.media.messages import MESSAGES
 
 from bapsang_api.media.verdict import Reason
-from bapsang_api.uploads.refusals import message_of
 from bapsang_api.uploads.s3 import Objects, Stored
 from bapsang_api.uploads.service import WAIT_SECONDS
 
@@ -95,7 +95,7 @@ async def test_photo_that_cannot_be_decoded_is_refused_later_with_word_to_its_au
     (image,) = content["images"]
     assert (content["postImageUrl"], content["postImage"]["state"]) == (None, "REFUSED")
     told = {name: image[name] for name in ("key", "url", "jpegUrl", "srcset", "message")}
-    assert told == {"key": key, "url": None, "jpegUrl": None, "srcset": None, "message": message_of(Reason.DAMAGED)}
+    assert told == {"key": key, "url": None, "jpegUrl": None, "srcset": None, "message": MESSAGES[Reason.DAMAGED]}
     assert (image["width"], image["height"]) == (400, 300)
     good = await idle.upload(alice)
     for images in ([{"key": key, "alt": "밥"}, {"key": good}], [{"key": good}], []):
@@ -113,11 +113,11 @@ async def test_photo_that_cannot_be_decoded_is_refused_at_once_where_there_is_ti
     ):
         answer = await alice.send("POST", "/posts", json={"title": "밥", "content": "국", **named})
         (error,) = assert_problem(answer, 400, "E400-1")["errors"]
-        assert error == {"field": field, "message": message_of(Reason.DAMAGED)}
+        assert error == {"field": field, "message": MESSAGES[Reason.DAMAGED]}
     key = await photos.upload(alice, cut_off(), category="PROFILE_IMAGE")
     answer = await alice.send("PATCH", "/users/me", json={"profileImageKey": key})
     assert assert_problem(answer, 400, "E400-1")["errors"] == [
-        {"field": "profileImageKey", "message": message_of(Reason.DAMAGED)}
+        {"field": "profileImageKey", "message": MESSAGES[Reason.DAMAGED]}
     ]
     assert await photos.world.rows("SELECT 1 FROM posts") == []
 

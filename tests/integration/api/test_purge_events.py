@@ -1,4 +1,4 @@
-"""The purge function: what a real S3 server tells of removals becomes one invalidation, of one path an image."""
+"""The purge function: what a real S3 server tells of removals becomes one invalidation, of one path an image if they are few."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from moto import mock_aws
 from tests.waiting import eventually
 
@@ -112,15 +113,43 @@ def test_path_of_an_image_covers_its_own_objects_and_no_others(edge: Any) -> Non
 
 
 def test_one_invalidation_serves_a_batch_and_the_same_batch_again_is_the_same_request(edge: Any) -> None:
-    images = [f"public/post/{number:026}" for number in range(300)]
-    keys = [f"{image}/{width}.webp" for image in images for width in (320, 640)]
-    messages = [removed(key) for key in (*keys, *keys[:50])]
+    keys = variants_of(15)
+    messages = [removed(key) for key in (*keys, *keys[:9])]
     assert call(*messages) == []
     assert call(*messages) == []
     # CloudFront takes it for the same by its reference; the simulated one does not.
     asked, again = requests(edge, distribution(edge))
     assert asked == again
-    assert asked["Paths"]["Items"] == [f"/{image}*" for image in images]
+    assert asked["Paths"]["Items"] == [f"/public/post/{number:026}*" for number in range(15)]
+
+
+def test_objects_of_more_images_than_the_edge_takes_wildcards_are_named(edge: Any) -> None:
+    keys = variants_of(16)
+    assert call(*map(removed, keys)) == []
+    assert purged(edge, distribution(edge)) == [[f"/{key}" for key in keys]]
+
+
+def test_objects_are_named_while_the_edge_has_its_fill_of_wildcards(edge: Any) -> None:
+    refuse_wildcards()
+    assert call(removed(KEY), removed(f"{IMAGE}.jpg")) == []
+    assert purged(edge, distribution(edge)) == [[f"/{IMAGE}.jpg", f"/{KEY}"]]
+
+
+def variants_of(images: int) -> list[str]:
+    """Return the keys of objects of so many images, sorted."""
+    return [f"public/post/{number:026}/{width}.webp" for number in range(images) for width in (320, 640)]
+
+
+def refuse_wildcards() -> None:
+    """Let the function's client hear what CloudFront answers while fifteen are in progress."""
+
+    def answer(params: dict[str, Any], **_: object) -> tuple[AWSResponse, dict[str, Any]] | None:
+        if b"*</Path>" not in params["body"]:
+            return None
+        error = {"Code": "TooManyInvalidationsInProgress", "Message": "later"}
+        return AWSResponse("", 400, {}, None), {"Error": error, "ResponseMetadata": {}}
+
+    purge_function._edge().meta.events.register("before-call.cloudfront.CreateInvalidation", answer)
 
 
 def variants(image: str, kind: str = "post") -> list[str]:
