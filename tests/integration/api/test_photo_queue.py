@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from bapsang_api.media.messages import MESSAGES
 
+from bapsang_api.media.messages import MESSAGES
 from bapsang_api.media.process import Outcome
 from bapsang_api.media.verdict import Reason
 from bapsang_api.uploads import making

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from bapsang_api.media.messages import MESSAGES
 
+from bapsang_api.media.messages import MESSAGES
 from bapsang_api.media.verdict import Reason
 from bapsang_api.uploads.s3 import Objects, Stored
 from bapsang_api.uploads.service import WAIT_SECONDS
