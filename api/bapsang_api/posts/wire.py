@@ -62,7 +62,7 @@ def item_of(view: PostItemView, images: ImageService) -> PostItem:
         PostItem,
         view,
         thumbnail_url=images.url(view.image_key, view.photo, LIST_WIDTH),
-        thumbnail=images.shown(view.image_key, view.photo, DETAIL_WIDTH),
+        thumbnail=images.shown(view.image_key, view.photo, LIST_WIDTH),
         author=_author(view, images),
         stats=_shown(Stats, view),
     )

@@ -152,26 +152,6 @@ def refuse_wildcards() -> None:
     purge_function._edge().meta.events.register("before-call.cloudfront.CreateInvalidation", answer)
 
 
-def variants(image: str, kind: str = "post") -> list[str]:
-    return [f"public/{kind}/{image}/{width}.{form}" for width in (320, 640, 1080, 1600) for form in ("webp", "jpg")]
-
-
-def test_the_variants_of_a_photo_are_one_path(edge: Any) -> None:
-    """Eight would be billed each."""
-    photo, other = "01JD0000000000000000000001", "01JD0000000000000000000002"
-    single = f"public/profile/{other}/96.webp"
-    assert call(*(removed(key) for key in (*variants(photo), single, KEY))) == []
-    assert purged(edge, distribution(edge)) == [sorted([f"/public/post/{photo}/*", f"/{single}", f"/{KEY}"])]
-
-
-def test_no_more_wildcards_than_the_edge_takes_at_once(edge: Any) -> None:
-    photos = [f"01JD{number:022}" for number in range(5)]
-    assert call(*(removed(key) for photo in photos for key in variants(photo))) == []
-    (paths,) = purged(edge, distribution(edge))
-    assert [path for path in paths if path.endswith("*")] == [f"/public/post/{photo}/*" for photo in photos[:3]]
-    assert len(paths) == 3 + 2 * 8
-
-
 def test_what_is_no_event_comes_again_alone(edge: Any) -> None:
     assert call(removed(KEY), "nonsense", "[]", json.dumps({"Event": "s3:TestEvent"})) == ["1", "2"]
     assert purged(edge, distribution(edge)) == [[f"/{IMAGE}*"]]
