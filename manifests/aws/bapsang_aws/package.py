@@ -1,6 +1,7 @@
-"""Makes the archive that the functions run from: what they import of the API, and the pinned libraries for arm64.
+"""Makes the archive that the functions run from: what they and their child import of the API, and the pinned libraries.
 
-boto3 is not in it: the runtime brings its own (1.36 or newer is needed).
+Libraries are those for arm64, whatever machine makes the archive. boto3 is not in it: the runtime brings its own (1.36 or
+newer is needed).
 """
 
 from __future__ import annotations
@@ -23,18 +24,20 @@ HANDLERS: Final = (
     "bapsang_api.uploads.check_function",
     "bapsang_api.uploads.purge_function",
 )
+#: What they start: `media/process.py` names it as a module, and the plug-ins of each kind of picture are imported by name.
+CHILDREN: Final = ("bapsang_api.media.child",)
 #: With what they need themselves; `api/requirements.txt` pins them, and a test holds that nothing else is imported.
-LIBRARIES: Final = ("python-ulid", "pyjwt", "cryptography", "cffi", "pycparser")
+LIBRARIES: Final = ("python-ulid", "pyjwt", "cryptography", "cffi", "pycparser", "pillow", "pi-heif")
 PYTHON: Final = "3.13"
-_PLATFORMS: Final = ("manylinux_2_28_aarch64", "manylinux2014_aarch64")
+PROCESSOR: Final = "aarch64"
 # The same input makes the same bytes, so that a deployment changes the function only when the code changed.
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
 def modules() -> list[Path]:
-    """Return the files of the API that the functions import, packages with their `__init__.py`, sorted."""
+    """Return the files of the API that the functions and what they start import, packages with their `__init__.py`, sorted."""
     found: set[Path] = set()
-    waiting = list(HANDLERS)
+    waiting = [*HANDLERS, *CHILDREN]
     while waiting:
         name = waiting.pop()
         path = _file(name)
@@ -69,10 +72,10 @@ def pins() -> str:
     return "\n".join(re.sub(r" ; [^\\\n]+", " ", named[name]) for name in LIBRARIES) + "\n"
 
 
-def write(target: Path) -> int:
+def write(target: Path, *, processor: str = PROCESSOR, python: str = PYTHON) -> int:
     """Write the archive; return its size in bytes. Raises CalledProcessError when pip cannot have a library."""
     with tempfile.TemporaryDirectory() as folder:
-        _install(Path(folder))
+        _install(Path(folder), processor, python)
         files = {path.relative_to(API): path for path in modules()}
         files |= {path.relative_to(folder): path for path in Path(folder).rglob("*") if _ships(path)}
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,14 +87,15 @@ def write(target: Path) -> int:
     return target.stat().st_size
 
 
-def _install(folder: Path) -> None:
+def _install(folder: Path, processor: str, python: str) -> None:
     requirements = folder / "requirements.txt"
     requirements.write_text(pins())
-    platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
+    # glibc of the runtime is 2.34.
+    platforms = [f"--platform={tag}_{processor}" for tag in ("manylinux_2_28", "manylinux2014")]
     subprocess.run(  # noqa: S603 - pip, with our own arguments
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"),
-            *("--require-hashes", "--no-deps", "--only-binary=:all:", "--python-version", PYTHON, *platforms),
+            *("--require-hashes", "--no-deps", "--only-binary=:all:", "--python-version", python, *platforms),
             *("--target", str(folder / "site"), "--requirement", str(requirements)),
         ],
         check=True,

@@ -308,6 +308,14 @@ def _events(estate: Estate) -> Found:
         yield media, "the edge is not told what was taken down"
 
 
+def _readers(estate: Estate, queue: Resource) -> Iterator[Resource]:
+    """Yield the functions that read a queue."""
+    for one in estate.of("Lambda::EventSourceMapping"):
+        function = estate.at(one.properties.get("FunctionName"))
+        if function is not None and queue is estate.at(one.properties.get("EventSourceArn")):
+            yield function
+
+
 @policy("queues-keep-what-fails")
 def _queues(estate: Estate) -> Found:
     for queue in estate.of("SQS::Queue"):
@@ -317,7 +325,7 @@ def _queues(estate: Estate) -> Found:
             target = estate.at(dig(queue.properties, "RedrivePolicy", "deadLetterTargetArn"))
             if target is None or not 3 <= dig(queue.properties, "RedrivePolicy", "maxReceiveCount") <= 10:
                 yield queue, "loses or repeats for ever what cannot be handled"
-            longest = max((one.properties.get("Timeout", 3) for one in estate.of("Lambda::Function")), default=10)
+            longest = max((one.properties.get("Timeout", 3) for one in _readers(estate, queue)), default=10)
             if queue.properties.get("VisibilityTimeout", 30) < 6 * longest:
                 yield queue, "hands a message out again while it is being handled"
         elif queue.properties.get("MessageRetentionPeriod", 0) < 1_209_600:

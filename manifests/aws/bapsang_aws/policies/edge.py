@@ -151,8 +151,32 @@ each(
     "lambda-is-bounded",
     "Lambda::Function",
     "may run long or large",
-    lambda p: p.get("Timeout", 900) <= 30 and p.get("MemorySize", 9999) <= 512,
+    # Only what decodes photos needs a processor of its own for a minute.
+    lambda p: (
+        (p.get("Timeout", 900) <= 90 and p.get("MemorySize", 9999) <= 1769)
+        if "check_function" in str(p.get("Handler"))
+        else (p.get("Timeout", 900) <= 30 and p.get("MemorySize", 9999) <= 512)
+    ),
 )
+
+
+@policy("decoder-fits-its-function")
+def _decoder(estate: Estate) -> Found:
+    for one in estate.of("Lambda::Function"):
+        if "check_function" not in str(one.properties.get("Handler")):
+            continue
+        # bapsang_api/media/confinement.py: a minute and 1 GiB for the process that decodes, and as much as an upload has besides.
+        if one.properties.get("Timeout", 3) < 75 or one.properties.get("MemorySize", 128) < 1280:
+            yield one, "ends before the dearest photo does"
+
+
+@policy("decoder-takes-one-photo-at-a-time")
+def _batches(estate: Estate) -> Found:
+    for one in estate.of("Lambda::EventSourceMapping"):
+        if "UploadEvents" in str(one.properties.get("EventSourceArn")) and one.properties.get("BatchSize", 10) > 1:
+            yield one, "a batch of photos takes longer than its function may run"
+
+
 each(
     "lambda-logs-where-told",
     "Lambda::Function",
