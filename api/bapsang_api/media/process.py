@@ -24,11 +24,13 @@ from bapsang_api.media.verdict import Photo, Reason, Refused, Undecided, Use, Ve
 
 LIMITS: Final = Limits()
 _MOST_JSON: Final = 64 * 1024
-# Nothing of this process's environment: it holds credentials.
+# Nothing else of this process's environment: it holds credentials.
 _ENVIRONMENT: Final = {
     "PYTHONPATH": str(Path(bapsang_api.__file__).parents[1]),
     "MALLOC_ARENA_MAX": "1",
     "LC_ALL": "C.UTF-8",
+    # Where it is set, the interpreter may not find its own library without: Lambda's lies in /var/lang.
+    **{name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
 }
 _COMMAND: Final = (sys.executable, "-P", "-s", "-m", "bapsang_api.media.child")
 # From outside, or by the wall clock here. All others that end a process come from what it did itself.

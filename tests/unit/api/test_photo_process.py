@@ -205,7 +205,15 @@ def test_the_process_gets_nothing_of_the_environment(monkeypatch: pytest.MonkeyP
     program = "import json, os; print(json.dumps({'verdict': 'REFUSED', 'reason': 'DAMAGED', 'detail': ' '.join(sorted(os.environ))}))"
     verdict = run_instead(monkeypatch, program).verdict
     assert isinstance(verdict, Refused)
-    assert set(verdict.detail.split()) == {"LC_ALL", "MALLOC_ARENA_MAX", "PYTHONPATH"}
+    assert set(verdict.detail.split()) - {"LD_LIBRARY_PATH"} == {"LC_ALL", "MALLOC_ARENA_MAX", "PYTHONPATH"}
+
+
+def test_the_process_finds_the_libraries_of_its_interpreter() -> None:
+    program = "from bapsang_api.media import process; print(process._ENVIRONMENT['LD_LIBRARY_PATH'])"
+    environment = {**process._ENVIRONMENT, "LD_LIBRARY_PATH": "/var/lang/lib", "AWS_SECRET_ACCESS_KEY": "secret"}
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=60).stdout
+    assert said == "/var/lang/lib\n"
 
 
 @pytest.fixture(scope="module")
