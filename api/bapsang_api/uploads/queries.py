@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, case, func, select, update
 
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.uploads.models import Image
@@ -72,23 +72,26 @@ def claim(connection: Connection, now: datetime, until: datetime) -> Job | None:
     return job
 
 
-def finish(connection: Connection, job: Job, photo: Photo | None) -> bool:
+def finish(connection: Connection, job: Job, photo: Photo | None, now: datetime) -> bool:
     """Note what became of a job; False when it is no longer the caller's: then nothing is changed."""
-    return _update(connection, job, photo=photo, due_at=None, leased_until=None)
+    return _update(connection, job, now, photo=photo, due_at=None, leased_until=None)
 
 
-def postpone(connection: Connection, job: Job, due_at: datetime, *, attempts: int) -> bool:
+def postpone(connection: Connection, job: Job, due_at: datetime, now: datetime, *, attempts: int) -> bool:
     """Give a job back, to be claimed again from a moment on; False when it is no longer the caller's."""
-    return _update(connection, job, due_at=due_at, leased_until=None, attempts=attempts)
+    return _update(connection, job, now, due_at=due_at, leased_until=None, attempts=attempts)
 
 
-def _update(connection: Connection, job: Job, **values: object) -> bool:
+def _update(connection: Connection, job: Job, now: datetime, **values: object) -> bool:
     mine = images.c.id == job.image_id, images.c.attempts == job.attempts, images.c.leased_until.is_not(None)
+    values["settle_at"] = case((images.c.withheld_at.is_not(None), now), else_=images.c.settle_at)
     return connection.execute(update(images).where(*mine).values(values)).rowcount == 1
 
 
-def exists(connection: Connection, image_id: str) -> bool:
-    """Return whether there still is an image of this id."""
+def lose(connection: Connection, image_id: str, now: datetime) -> bool:
+    """Return whether there still is an image of this id; what was written of a withheld one too late is moved once more."""
+    withheld = images.c.id == image_id, images.c.withheld_at.is_not(None)
+    connection.execute(update(images).where(*withheld).values(settle_at=now))
     return connection.scalar(select(images.c.id).where(images.c.id == image_id)) is not None
 
 

@@ -101,15 +101,15 @@ class Worker:
 
     async def _note(self, job: Job, outcome: Outcome) -> str:
         """Write down what became of a job; return the same in a word."""
-        verdict = outcome.verdict
+        verdict, now = outcome.verdict, self._clock.now()
         if isinstance(verdict, Undecided) and job.attempts < MOST_ATTEMPTS:
-            due_at = self._clock.now() + timedelta(seconds=_FIRST_PAUSE * 2 ** (job.attempts - 1))
-            postpone = partial(queries.postpone, job=job, due_at=due_at, attempts=job.attempts)
-            return "postponed" if await self._database.write(postpone) else await self._lost(job)
-        known, now = self._known(job, verdict), self._clock.now()
+            due_at = now + timedelta(seconds=_FIRST_PAUSE * 2 ** (job.attempts - 1))
+            postpone = partial(queries.postpone, job=job, due_at=due_at, now=now, attempts=job.attempts)
+            return "postponed" if await self._database.write(postpone) else await self._lost(job, now)
+        known = self._known(job, verdict)
 
         def finish(connection: Connection) -> bool:
-            if not queries.finish(connection, job, known):
+            if not queries.finish(connection, job, known, now):
                 return False
             if known is not job.photo:
                 for tell in self._changed:
@@ -117,7 +117,7 @@ class Worker:
             return True
 
         if not await self._database.write(finish):
-            return await self._lost(job)
+            return await self._lost(job, now)
         return "ready" if isinstance(verdict, Photo) else "refused"
 
     @staticmethod
@@ -129,9 +129,9 @@ class Worker:
         # What was published before there were variants stays as it is.
         return None if job.etag is None else photo.refused(job.photo, verdict.reason)
 
-    async def _lost(self, job: Job) -> str:
+    async def _lost(self, job: Job, now: datetime) -> str:
         """Take away what was written for an image that is gone. Another's claim is left alone: it writes the same."""
-        if not await self._database.read(partial(queries.exists, image_id=job.image_id)):
+        if not await self._database.write(partial(queries.lose, image_id=job.image_id, now=now)):
             await self._storage.run(partial(self._storage.remove_below, rules.folder_of(job.object_key)))
         return "lost"
 

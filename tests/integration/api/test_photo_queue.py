@@ -170,6 +170,36 @@ async def test_what_is_hidden_before_it_is_made_is_made_after_it_is_shown_again(
     assert await idle.loads(await idle.until_shown(post_id))
 
 
+async def test_who_is_late_by_more_than_the_lease_writes_nothing_that_is_hidden(
+    idle: PhotoWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, alice = await make_admin(idle.world, await idle.person()), await idle.person()
+    stop, (post_id, _) = Stop(monkeypatch), await write(idle, alice)
+    async with open_worker(idle) as worker, open_worker(idle) as other:
+        working = await stop.begin(worker.work_once)
+        await send(admin, "POST", f"/admin/posts/{post_id}/hide")
+        idle.world.clock.passed += AFTER_LEASE
+        await settle(idle)
+        await stop.end(working)
+        await settle(idle)
+        assert state(idle)["public"] == []
+        # The same once another has made it.
+        admin.token, _ = await idle.world.log_in(admin.email)
+        await send(admin, "POST", f"/admin/posts/{post_id}/show")
+        await settle(idle)
+        await idle.world.change("UPDATE images SET due_at = created_at")
+        stop = Stop(monkeypatch)
+        working = await stop.begin(worker.work_once)
+        idle.world.clock.passed += AFTER_LEASE
+        assert await other.work_once()
+        admin.token, _ = await idle.world.log_in(admin.email)
+        await send(admin, "POST", f"/admin/posts/{post_id}/hide")
+        await settle(idle)
+        await stop.end(working)
+        await settle(idle)
+        assert state(idle)["public"] == []
+
+
 async def test_many_at_work_make_each_photo_once(idle: PhotoWorld, caplog: pytest.LogCaptureFixture) -> None:
     published = await publish(idle, 40)
     async with contextlib.AsyncExitStack() as stack:
