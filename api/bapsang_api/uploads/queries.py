@@ -39,8 +39,9 @@ class Backlog:
 
 
 def enqueue(connection: Connection, image_ids: Collection[str], now: datetime) -> None:
-    """Have the variants of these images made."""
-    connection.execute(update(images).where(images.c.id.in_(image_ids)).values(due_at=now, attempts=0))
+    """Have the variants of these images made; those that are in the queue stay where they are."""
+    these = images.c.id.in_(image_ids), images.c.due_at.is_(None)
+    connection.execute(update(images).where(*these).values(due_at=now, attempts=0))
 
 
 def claim(connection: Connection, now: datetime, until: datetime) -> Job | None:
