@@ -49,7 +49,7 @@ HOSTILE = {
 }
 SEOUL = "37.5665,126.9780"
 DAY = timedelta(hours=24)
-_ID = re.compile(r"/([0-9A-Z]{26})(/|$)")
+_ID = re.compile(r"/([0-9A-Z]{26})([/.]|$)")
 
 
 @contextmanager
@@ -140,6 +140,7 @@ class PhotoWorld:
     bucket: Bucket
     s3: httpx.AsyncClient
     backend: Backend
+    is_made: bool = False  # by somebody, and soon
 
     async def person(self) -> Person:
         return await self.world.person()
@@ -176,18 +177,24 @@ class PhotoWorld:
         return signed["objectKey"]
 
     async def write_post(self, person: Person, **images: Any) -> dict[str, Any]:
-        """Write a post and return its detail."""
+        """Write a post and return its detail, once its photos are made where somebody makes them."""
         answer = await person.send("POST", "/posts", json={"title": "오늘의 밥상", "content": "된장찌개", **images})
         assert answer.status_code == 201, answer.text
         detail: dict[str, Any] = answer.json()
+
+        async def is_decided() -> bool:
+            seen = await person.get(f"/posts/{detail['postId']}", headers={"Sec-Purpose": "prefetch"})
+            detail.update(seen.json())
+            return all(image["state"] != "PENDING" for image in detail["contentDetail"]["images"])
+
+        if self.is_made and any(image["state"] == "PENDING" for image in detail["contentDetail"]["images"]):
+            await until(is_decided)
         return detail
 
     async def show_photo(self, person: Person, key: str | None = None) -> tuple[str, dict[str, Any]]:
-        """Write a post with a photo; return the post's id and, once it is made, the photo as its detail shows it."""
-        post_id = (await self.write_post(person, postImageKey=key or await self.upload(person)))["postId"]
-        await self.until_shown(post_id)
-        image: dict[str, Any] = (await self.detail(post_id))["images"][0]
-        return post_id, image
+        """Write a post with a photo; return the post's id and the photo as its detail shows it."""
+        detail = await self.write_post(person, postImageKey=key or await self.upload(person))
+        return detail["postId"], detail["contentDetail"]["images"][0]
 
     async def show_profile(self, person: Person) -> str:
         """Give somebody a picture; return its URL once it is made."""
@@ -230,6 +237,7 @@ async def open_photo_world(backend: Backend, bucket: Bucket, **environment: str)
     Requests wait for them as long as a busy machine takes, not two seconds.
     """
     async with open_idle_world(backend, bucket, **environment) as photos:
+        photos.is_made = True
         needed = None if photos.backend.settings.local_database else working(photos.world, bucket)
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(service, "WAIT_SECONDS", 60.0)

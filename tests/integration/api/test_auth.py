@@ -33,7 +33,12 @@ async def test_signup_gives_the_id_and_login_gives_token_and_cookie(world: World
     attributes = login.headers["Set-Cookie"].split("; ")[1:]
     assert attributes == ["Max-Age=1209600", "Path=/api/v1/auth", "HttpOnly", "Secure", "SameSite=None"]
     me = await world.http.get(f"{API}/users/me", headers={"Authorization": login.headers["Authorization"]})
-    assert me.json() == {"nickname": "alice", "email": "alice@example.com", "presignedProfileImageUrl": None}
+    assert me.json() == {
+        "nickname": "alice",
+        "email": "alice@example.com",
+        "presignedProfileImageUrl": None,
+        "profileImage": None,
+    }
 
 
 async def test_taken_email_and_nickname_conflict_whatever_their_case(world: World) -> None:

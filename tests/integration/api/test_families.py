@@ -79,7 +79,7 @@ def test_one_address_stays_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dual", [False, pytest.param(True, marks=needs_ipv6)])
 def test_kernel_without_ipv6_serves_ipv4(dual: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: dual)
-    with server._bound("0.0.0.0", 0) as listening:  # noqa: S104
+    with server.bound("0.0.0.0", 0) as listening:  # noqa: S104
         listening.listen()
         with socket.create_connection(("127.0.0.1", listening.getsockname()[1]), 10):
             assert listening.family == (socket.AF_INET6 if dual else socket.AF_INET)

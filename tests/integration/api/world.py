@@ -99,7 +99,8 @@ class Person:
         return Principal(claims["sub"], claims["role"], claims["sid"], claims["num"])
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
-        return await self.http.get(f"{API}{path}", headers=self.headers, **options)
+        headers = {**self.headers, **options.pop("headers", {})}
+        return await self.http.get(f"{API}{path}", headers=headers, **options)
 
     async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request as this person; a body given as `content` is declared to be JSON."""
