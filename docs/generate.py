@@ -381,9 +381,9 @@ def _photo_pages() -> str:
     ]
     named = {
         "list of twenty, `thumbnailUrl`": "list: thumbnailUrl",
-        "list of twenty, `srcset` and `sizes=100vw`, Chrome": "list: srcset, Blink",
-        "the same, Safari and Firefox": "list: srcset, others",
+        "list of twenty, `srcset` and `sizes=100vw`": "list: srcset",
         "list of twenty in two columns, `sizes=50vw`": "list: srcset, two columns",
+        "Safari and Firefox, were there 1080 in its `srcset`": "list: were there 1080 in its srcset",
     }
     variants = {one["name"]: one for one in data["variants"]}
     for shown, name in named.items():

@@ -24,6 +24,7 @@ from tests.load.phone_photos import Phone, corpus
 from bapsang_api.media.process import examine, memory_file
 from bapsang_api.media.sizes import WIDTHS
 from bapsang_api.media.verdict import Photo, Use
+from bapsang_api.uploads.service import LIST_WIDTH
 
 ROOT = Path(__file__).parents[2]
 RESULT = ROOT / "docs" / "benchmarks" / "photo-weights.json"
@@ -38,6 +39,8 @@ DENSITY = 2.0
 ACROSS = 390.0
 DRAWS = 10_000
 LIST = 20
+#: What lists offer.
+LIST_WIDTHS = tuple(width for width in WIDTHS if width <= LIST_WIDTH)
 
 
 def picked(css: float, density: float, widths: Sequence[int] = WIDTHS, *, blink: bool) -> int:
@@ -73,14 +76,14 @@ def page(weights: Mapping[str, Sequence[int]], photo: str, profile: str) -> dict
 
 def pages(weights: Mapping[str, Sequence[int]], uploads: Sequence[int]) -> dict[str, Any]:
     """Return the weights of a list of twenty and of a detail, as they were and as they are."""
-    first, blink = (f"{picked(ACROSS, DENSITY, blink=one)}.webp" for one in (False, True))
-    half = f"{picked(ACROSS / 2, DENSITY, blink=False)}.webp"
+    whole, half = (f"{picked(css, DENSITY, LIST_WIDTHS, blink=False)}.webp" for css in (ACROSS, ACROSS / 2))
+    larger = f"{picked(ACROSS, DENSITY, blink=False)}.webp"
     return {
         "list before: twenty originals": page({"photo": uploads, "profile": uploads}, "photo", "profile"),
         "list: thumbnailUrl": page(weights, "640.webp", "96.webp"),
-        "list: srcset, Blink": {"variant": blink, **page(weights, blink, "96.webp")},
-        "list: srcset, others": {"variant": first, **page(weights, first, "96.webp")},
+        "list: srcset": {"variant": whole, **page(weights, whole, "96.webp")},
         "list: srcset, two columns": {"variant": half, **page(weights, half, "96.webp")},
+        "list: were there 1080 in its srcset": {"variant": larger, **page(weights, larger, "96.webp")},
         "detail": spread(weights["1080.webp"]),
     }
 

@@ -58,7 +58,7 @@ _KINDS = (
 
 def _design(community: Community, estate: Estate) -> Design:
     """Return the design as the Community uses it: a managed Redis is no ElastiCache."""
-    design = model.design(estate)
+    design = model.design(estate, community.originals)
     return replace(design, cache_nodes=0) if community.redis.managed else design
 
 

@@ -84,7 +84,7 @@ def _of_file(path: Path) -> tuple[Design, Traffic]:
     community = parse({**found[0], "metadata": identity})
     if community.estate is None:
         raise UsageError(f"{path}: spec.estate: is required to know what it costs")
-    return estate.design(community.estate), estate.traffic(community.estate, community.budget)
+    return estate.design(community.estate, community.originals), estate.traffic(community.estate, community.budget)
 
 
 def _write(line: str = "") -> None:

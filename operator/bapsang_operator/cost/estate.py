@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bapsang_operator.cost.design import Cdn, Design, Egress, Traffic
-from bapsang_operator.resource import Budget, Estate
+from bapsang_operator.resource import Budget, Estate, Originals
 
 
-def design(estate: Estate) -> Design:
-    """Return what carries the Community."""
+def design(estate: Estate, originals: Originals) -> Design:
+    """Return what carries the Community, and for how long it keeps what people upload."""
     return Design(
         zones=estate.zones,
         base_type=estate.base_nodes.type,
@@ -23,6 +23,7 @@ def design(estate: Estate) -> Design:
         cache=estate.cache.type,
         cache_nodes=estate.cache.count,
         cdn=Cdn(estate.cdn),
+        originals_days=originals.days,
     )
 
 

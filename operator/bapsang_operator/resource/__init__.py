@@ -10,6 +10,7 @@ from bapsang_operator.resource.gateway import Gateway, ParentRef
 from bapsang_operator.resource.scaling import Window
 from bapsang_operator.resource.shared import CaBundle, Resources, SecretRef, Volume
 from bapsang_operator.resource.status import STATUS
+from bapsang_operator.resource.storage import Originals
 
 __all__ = [
     "SPEC",
@@ -20,6 +21,7 @@ __all__ = [
     "Estate",
     "Gateway",
     "Keda",
+    "Originals",
     "ParentRef",
     "Resources",
     "SecretRef",

@@ -89,7 +89,7 @@ def test_one_zone_survives_no_loss() -> None:
 
 def test_sample_is_what_the_model_says() -> None:
     assert PARSED.estate is not None
-    design, api = estate.design(PARSED.estate), PARSED.api
+    design, api = estate.design(PARSED.estate, PARSED.originals), PARSED.api
     traffic = estate.traffic(PARSED.estate, PARSED.budget)
     base, burst = (nodes.requested(one.requests) for one in (api.base.resources, api.burst.resources))
     found = capacity.sizing(design, base, burst)
@@ -128,7 +128,7 @@ def _pods(requests: Any, count: int) -> list[tuple[int, int]]:
 
 def test_pods_of_the_sample_fit_its_eks_nodes_in_a_rollout_too() -> None:
     assert PARSED.estate is not None
-    design, api = estate.design(PARSED.estate), PARSED.api
+    design, api = estate.design(PARSED.estate, PARSED.originals), PARSED.api
     base, burst = (design.base_nodes, design.base_type), (design.burst_nodes, design.burst_type)
     wanted = {
         "burst": (_pods(api.burst.resources.requests, api.burst.max_replicas), [], *burst),

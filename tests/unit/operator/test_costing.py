@@ -131,6 +131,13 @@ def test_block_fits_its_schema_and_adds_up() -> None:
     assert block["asOf"] == "2026-10-01"
 
 
+def test_originals_cost_for_as_long_as_they_are_kept() -> None:
+    shorter, longer = (_assess(originals={"days": days}).block for days in (7, 365))
+    assert shorter is not None
+    assert longer is not None
+    assert float(shorter["monthlyUSD"]) + 300 < float(longer["monthlyUSD"])  # 11 TB more of them
+
+
 def test_forecast_fills_nodes_with_all_replicas() -> None:
     few, many = ({"api": {"burst": {"minReplicas": 1, "maxReplicas": most}}} for most in (18, 180))
     costs = [_assess(**changes).block for changes in (few, many)]
