@@ -71,7 +71,10 @@ class Worker:
         if job is None:
             return False
         try:
-            outcome = await asyncio.to_thread(self._made, job)
+            if job.attempts > MOST_ATTEMPTS:
+                outcome = Outcome(Undecided(Reason.KILLED, f"who made it ended {MOST_ATTEMPTS} times"))
+            else:
+                outcome = await asyncio.to_thread(self._made, job)
         except (BotoCoreError, ClientError) as error:
             outcome = Outcome(Undecided(Reason.BROKEN, f"S3 does not do it: {describe(error)}"))
         self.tally.cpu_seconds += outcome.cost.cpu_seconds

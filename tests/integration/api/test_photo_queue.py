@@ -262,3 +262,21 @@ async def test_photo_that_nobody_can_decide_on_is_refused_after_five_attempts(id
         assert not await worker.work_once()
     await idle.until_shown(post_id, "REFUSED")
     assert (await idle.detail(post_id))["images"][0]["message"] == MESSAGES[Reason.BROKEN]
+
+
+async def test_photo_that_ends_each_who_makes_it_is_refused_after_five_attempts(
+    idle: PhotoWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await idle.person()
+    post_id, _ = await write(idle, alice)
+    async with open_worker(idle) as worker:
+        for _ in range(MOST_ATTEMPTS):
+            stop = Stop(monkeypatch)
+            stop.kills = True
+            await stop.end(await stop.begin(worker.work_once))
+            assert not await worker.work_once()
+            idle.world.clock.passed += AFTER_LEASE
+        assert await worker.work_once()
+        assert worker.tally.jobs["refused"] == 1
+    await idle.until_shown(post_id, "REFUSED")
+    assert (await idle.detail(post_id))["images"][0]["message"] == MESSAGES[Reason.KILLED]
