@@ -131,7 +131,7 @@ def community(text: str) -> Community:
 def _model(made: Community) -> tuple[Design, Traffic]:
     if made.estate is None:
         raise ValueError("the sample has no spec.estate")
-    return estate.design(made.estate), estate.traffic(made.estate, made.budget)
+    return estate.design(made.estate, made.originals), estate.traffic(made.estate, made.budget)
 
 
 def _burst_nodes(made: Community) -> int:

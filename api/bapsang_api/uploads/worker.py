@@ -70,16 +70,18 @@ class Worker:
         job = await self._database.write(partial(queries.claim, now=now, until=now + LEASE))
         if job is None:
             return False
+        counted = True
         try:
             if job.attempts > MOST_ATTEMPTS:
                 outcome = Outcome(Undecided(Reason.KILLED, f"who made it ended {MOST_ATTEMPTS} times"))
             else:
                 outcome = await asyncio.to_thread(self._made, job)
         except (BotoCoreError, ClientError) as error:
-            outcome = Outcome(Undecided(Reason.BROKEN, f"S3 does not do it: {describe(error)}"))
+            # No attempt: an outage of S3 is the fault of no photo, however long it takes.
+            counted, outcome = False, Outcome(Undecided(Reason.BROKEN, f"S3 does not do it: {describe(error)}"))
         self.tally.cpu_seconds += outcome.cost.cpu_seconds
         self.tally.peak_bytes = max(self.tally.peak_bytes, outcome.cost.peak_bytes)
-        what = await self._note(job, outcome)
+        what = await self._note(job, outcome, counted=counted)
         self.tally.jobs[what] += 1
         told = {"image_id": job.image_id, "outcome": what, "attempt": job.attempts}
         told |= {"cpu_seconds": round(outcome.cost.cpu_seconds, 3)}
@@ -102,12 +104,13 @@ class Worker:
         outcome = making.made(objects, source, folder, use)
         return outcome or Outcome(Undecided(Reason.BROKEN, "its original is not there"))
 
-    async def _note(self, job: Job, outcome: Outcome) -> str:
-        """Write down what became of a job; return the same in a word."""
+    async def _note(self, job: Job, outcome: Outcome, *, counted: bool) -> str:
+        """Write down what became of a job, and whether that counts as an attempt; return the same in a word."""
         verdict, now = outcome.verdict, self._clock.now()
-        if isinstance(verdict, Undecided) and job.attempts < MOST_ATTEMPTS:
+        if isinstance(verdict, Undecided) and (not counted or job.attempts < MOST_ATTEMPTS):
             due_at = now + timedelta(seconds=_FIRST_PAUSE * 2 ** (job.attempts - 1))
-            postpone = partial(queries.postpone, job=job, due_at=due_at, now=now, attempts=job.attempts)
+            attempts = job.attempts - (not counted)
+            postpone = partial(queries.postpone, job=job, due_at=due_at, now=now, attempts=attempts)
             return "postponed" if await self._database.write(postpone) else await self._lost(job, now)
         known = self._known(job, verdict)
 

@@ -280,3 +280,17 @@ async def test_photo_that_ends_each_who_makes_it_is_refused_after_five_attempts(
         assert worker.tally.jobs["refused"] == 1
     await idle.until_shown(post_id, "REFUSED")
     assert (await idle.detail(post_id))["images"][0]["message"] == MESSAGES[Reason.KILLED]
+
+
+async def test_outage_of_s3_is_the_fault_of_no_photo(idle: PhotoWorld) -> None:
+    alice = await idle.person()
+    post_id, _ = await write(idle, alice)
+    async with open_worker(idle, BAPSANG_S3_ENDPOINT="http://127.0.0.1:1") as worker:
+        for _ in range(2 * MOST_ATTEMPTS):
+            assert await worker.work_once()
+            assert not await worker.work_once()
+            idle.world.clock.passed += timedelta(seconds=2)
+        assert worker.tally.jobs["postponed"] == 2 * MOST_ATTEMPTS
+    async with open_worker(idle) as worker:
+        assert await worker.work_once()
+    assert await idle.loads(await idle.until_shown(post_id))
