@@ -10,7 +10,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from bapsang_api.comments import store as comments
@@ -60,6 +60,35 @@ def test_newest_migration_can_be_taken_back_and_applied_again(database_url: str)
         connection.commit()
     assert migrate(database_url) == HEAD
     test_migrated_tables_are_those_of_the_models(database_url)
+
+
+def test_the_release_before_goes_on_writing_to_the_newest_schema(database_url: str) -> None:
+    # It names no column that it does not know, so each has to do without a value.
+    with connected(database_url) as connection:
+        newest = _columns(connection)
+        config = Config()
+        config.set_main_option("script_location", str(Path(versions.__path__[0]).parent))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "-1")
+        before = _columns(connection)
+        connection.commit()
+    migrate(database_url)
+    added = {
+        (table, name): column
+        for table, columns in newest.items()
+        for name, column in columns.items()
+        if table in before and name not in before[table]
+    }
+    needed = [where for where, column in added.items() if not column["nullable"] and column["default"] is None]
+    assert needed == []
+
+
+def _columns(connection: Connection) -> dict[str, dict[str, Any]]:
+    inspector = inspect(connection)
+    return {
+        table: {column["name"]: column for column in inspector.get_columns(table)}
+        for table in inspector.get_table_names()
+    }
 
 
 def test_an_older_image_leaves_a_newer_schema_alone(database_url: str) -> None:
