@@ -123,7 +123,9 @@ def test_bill_of_the_sample_and_of_the_cheapest_design_are_told() -> None:
     page = (ROOT / "docs/aws.md").read_text()
     made = _generate().community((ROOT / "manifests/samples/community-eks.yaml").read_text())
     book = prices.load()
-    usd = bill.total(bill.rows(estate.design(made.estate, made.originals), estate.traffic(made.estate, made.budget), book))
+    usd = bill.total(
+        bill.rows(estate.design(made.estate, made.originals), estate.traffic(made.estate, made.budget), book)
+    )
     assert f"| none | {usd:,.2f} |" in page, f"docs/aws.md: lean costs {usd:,.2f}"
     cheapest = search(REFERENCE, book).front[0].usd
     assert f"**{cheapest:,.2f} USD**" in page, f"docs/aws.md: the cheapest costs {cheapest:,.2f}"

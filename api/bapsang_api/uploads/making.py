@@ -5,6 +5,7 @@ at the same time, changes nothing.
 """
 
 import json
+from collections.abc import Callable
 from typing import Final
 
 from bapsang_api.media.kinds import MOST_BYTES
@@ -16,11 +17,23 @@ _TOLD: Final = "photo.json"
 _MOST_TOLD: Final = 64 * 1024
 
 
-def made(objects: Objects, source: str, folder: str, use: Use, *, etag: str | None = None) -> Outcome | None:
+def always() -> None:
+    """Let whoever asks write."""
+
+
+def made(
+    objects: Objects,
+    source: str,
+    folder: str,
+    use: Use,
+    *,
+    etag: str | None = None,
+    require_right: Callable[[], None] = always,
+) -> Outcome | None:
     """Decode the object `source` and write its variants below `folder`; None when there is no such object.
 
     Blocks for as long as `examine` does, and for a request to S3 a variant. Raises ChangedError for an object that has another
-    `etag` than the one given.
+    `etag` than the one given, and whatever `require_right` raises, which is called before each object is written.
     """
     try:
         stored = objects.read(source, most=MOST_BYTES, etag=etag)
@@ -33,6 +46,7 @@ def made(objects: Objects, source: str, folder: str, use: Use, *, etag: str | No
         outcome = examine(upload, use)
     if isinstance(outcome.verdict, Photo):
         for variant in outcome.verdict.variants:
+            require_right()
             objects.create(f"{folder}/{variant.name}", outcome.files[variant.name], variant.content_type)
     return outcome
 
@@ -42,21 +56,22 @@ def tell(objects: Objects, folder: str, photo: Photo) -> None:
     objects.create(f"{folder}/{_TOLD}", json.dumps(to_wire(photo)).encode(), "application/json")
 
 
-def copied(objects: Objects, source: str, folder: str) -> Outcome | None:
+def copied(objects: Objects, source: str, folder: str, *, require_right: Callable[[], None] = always) -> Outcome | None:
     """Copy variants that were made ahead of time; None when there are none, or not all of them any more.
 
-    The function is deployed at another time than the API: what another version says and this one cannot read is nothing, too.
+    Raises what `require_right` raises, which is called before each is written.
     """
     told = objects.read(f"{source}/{_TOLD}", most=_MOST_TOLD)
     if told is None:
         return None
     try:
         photo = of_wire(json.loads(told.content))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):  # of another version
         return None
     if not isinstance(photo, Photo):
         return None
     for variant in photo.variants:
+        require_right()
         if not objects.copy(f"{source}/{variant.name}", f"{folder}/{variant.name}"):
             return None
     return Outcome(photo, cost=Cost())

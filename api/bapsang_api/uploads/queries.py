@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.uploads.models import Image
@@ -28,6 +28,7 @@ class Job:
     etag: str | None  # None: it was published before there were variants, and is made of what is published
     photo: Photo | None
     attempts: int
+    until: datetime  # from then on it is somebody else's, or takedown's
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Backlog:
 
 
 def enqueue(connection: Connection, image_ids: Collection[str], now: datetime) -> None:
-    """Have the variants of these images made; those that are in the queue stay where they are."""
-    these = images.c.id.in_(image_ids), images.c.due_at.is_(None)
-    connection.execute(update(images).where(*these).values(due_at=now, attempts=0))
+    """Have the variants of these images made. Those that are in the queue already stay as they are, and whose they are."""
+    new = images.c.id.in_(image_ids), images.c.due_at.is_(None)
+    connection.execute(update(images).where(*new).values(due_at=now, attempts=0))
 
 
 def claim(connection: Connection, now: datetime, until: datetime) -> Job | None:
@@ -67,7 +68,7 @@ def claim(connection: Connection, now: datetime, until: datetime) -> Job | None:
     ).one_or_none()
     if row is None:
         return None
-    job = Job(*row)
+    job = Job(*row, until)
     values = {"due_at": until, "leased_until": until, "attempts": job.attempts}
     connection.execute(update(images).where(images.c.id == job.image_id).values(values))
     return job
@@ -84,16 +85,17 @@ def postpone(connection: Connection, job: Job, due_at: datetime, now: datetime, 
 
 
 def _update(connection: Connection, job: Job, now: datetime, **values: object) -> bool:
-    mine = images.c.id == job.image_id, images.c.attempts == job.attempts, images.c.leased_until.is_not(None)
-    values["settle_at"] = case((images.c.withheld_at.is_not(None), now), else_=images.c.settle_at)
+    # A lease that is over: takedown may have moved the objects since, whether or not somebody else has claimed the job.
+    mine = images.c.id == job.image_id, images.c.attempts == job.attempts, images.c.leased_until >= now
     return connection.execute(update(images).where(*mine).values(values)).rowcount == 1
 
 
-def lose(connection: Connection, image_id: str, now: datetime) -> bool:
-    """Return whether there still is an image of this id; what was written of a withheld one too late is moved once more."""
+def abandon(connection: Connection, image_id: str, now: datetime) -> bool:
+    """Have the objects of a withheld image withheld again; return whether there is no image of this id any more."""
     withheld = images.c.id == image_id, images.c.withheld_at.is_not(None)
     connection.execute(update(images).where(*withheld).values(settle_at=now))
-    return connection.scalar(select(images.c.id).where(images.c.id == image_id)) is not None
+    left = select(images.c.id).where(images.c.id == image_id, images.c.collected_at.is_(None))
+    return connection.scalar(left) is None
 
 
 def photos(connection: Connection, image_ids: Collection[str]) -> dict[str, Photo | None]:

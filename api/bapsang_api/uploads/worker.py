@@ -32,9 +32,13 @@ LEASE: Final = timedelta(seconds=180)
 IDLE_SECONDS: Final = 0.2
 #: A file that ends its worker each time is refused after this: nobody else can tell it from bad luck.
 MOST_ATTEMPTS: Final = 5
-_FIRST_PAUSE: Final = 2.0  # seconds, doubled with each attempt
+_FIRST_PAUSE: Final = 1.0  # seconds, doubled with each attempt
 # Tells a domain that what is known of an image has changed: by its owner and object key, within the transaction.
 Changed = Callable[[Connection, str, str, datetime], None]
+
+
+class LeaseOverError(Exception):
+    """The job may be another's by now."""
 
 
 @dataclass
@@ -70,18 +74,14 @@ class Worker:
         job = await self._database.write(partial(queries.claim, now=now, until=now + LEASE))
         if job is None:
             return False
-        counted = True
         try:
-            if job.attempts > MOST_ATTEMPTS:
-                outcome = Outcome(Undecided(Reason.KILLED, f"who made it ended {MOST_ATTEMPTS} times"))
-            else:
-                outcome = await asyncio.to_thread(self._made, job)
-        except (BotoCoreError, ClientError) as error:
-            # No attempt: an outage of S3 is the fault of no photo, however long it takes.
-            counted, outcome = False, Outcome(Undecided(Reason.BROKEN, f"S3 does not do it: {describe(error)}"))
+            outcome = await self._outcome(job)
+        except Unavailable:
+            await self._give_back(job, job.attempts - 1)  # it says nothing of the photo
+            raise
         self.tally.cpu_seconds += outcome.cost.cpu_seconds
         self.tally.peak_bytes = max(self.tally.peak_bytes, outcome.cost.peak_bytes)
-        what = await self._note(job, outcome, counted=counted)
+        what = await self._note(job, outcome)
         self.tally.jobs[what] += 1
         told = {"image_id": job.image_id, "outcome": what, "attempt": job.attempts}
         told |= {"cpu_seconds": round(outcome.cost.cpu_seconds, 3)}
@@ -90,29 +90,44 @@ class Worker:
         log.info("photos.done", extra=told)
         return True
 
+    async def _outcome(self, job: Job) -> Outcome:
+        """Return what became of a job. Raises Unavailable when S3 does not answer or refuses us."""
+        if job.attempts > MOST_ATTEMPTS:
+            return Outcome(Undecided(Reason.KILLED, f"{MOST_ATTEMPTS} that began with it have ended"))
+        try:
+            return await asyncio.to_thread(self._made, job)
+        except LeaseOverError:
+            return Outcome(Undecided(Reason.TIMED_OUT, "the lease was over"))
+        except (BotoCoreError, ClientError) as error:
+            raise Unavailable from error
+
     def _made(self, job: Job) -> Outcome:
         objects, folder = self._storage.objects, rules.folder_of(job.object_key)
         use = rules.use_of(job.object_key)
         assert use is not None, job.object_key  # noqa: S101 - nothing else is ever published
+        require_right = partial(self._require_lease, job)
         if job.etag is None:
             source = job.object_key
         else:
             source = rules.original_key(job.image_id)
-            ahead = making.copied(objects, rules.checked_folder(job.upload_key, job.etag), folder)
+            checked = rules.checked_folder(job.upload_key, job.etag)
+            ahead = making.copied(objects, checked, folder, require_right=require_right)
             if ahead is not None:
                 return ahead
-        outcome = making.made(objects, source, folder, use)
+        outcome = making.made(objects, source, folder, use, require_right=require_right)
         return outcome or Outcome(Undecided(Reason.BROKEN, "its original is not there"))
 
-    async def _note(self, job: Job, outcome: Outcome, *, counted: bool) -> str:
-        """Write down what became of a job, and whether that counts as an attempt; return the same in a word."""
-        verdict, now = outcome.verdict, self._clock.now()
-        if isinstance(verdict, Undecided) and (not counted or job.attempts < MOST_ATTEMPTS):
-            due_at = now + timedelta(seconds=_FIRST_PAUSE * 2 ** (job.attempts - 1))
-            attempts = job.attempts - (not counted)
-            postpone = partial(queries.postpone, job=job, due_at=due_at, now=now, attempts=attempts)
-            return "postponed" if await self._database.write(postpone) else await self._lost(job, now)
-        known = self._known(job, verdict)
+    def _require_lease(self, job: Job) -> None:
+        # Who stood still for so long must not write what takedown has moved or deleted since.
+        if self._clock.now() >= job.until:
+            raise LeaseOverError
+
+    async def _note(self, job: Job, outcome: Outcome) -> str:
+        """Write down what became of a job; return the same in a word."""
+        verdict = outcome.verdict
+        if isinstance(verdict, Undecided) and job.attempts < MOST_ATTEMPTS:
+            return "postponed" if await self._give_back(job, job.attempts) else await self._lost(job)
+        known, now = self._known(job, verdict), self._clock.now()
 
         def finish(connection: Connection) -> bool:
             if not queries.finish(connection, job, known, now):
@@ -123,8 +138,14 @@ class Worker:
             return True
 
         if not await self._database.write(finish):
-            return await self._lost(job, now)
+            return await self._lost(job)
         return "ready" if isinstance(verdict, Photo) else "refused"
+
+    async def _give_back(self, job: Job, attempts: int) -> bool:
+        """Have a job done later, by whomever; False when it is no longer this worker's."""
+        now = self._clock.now()
+        due_at = now + timedelta(seconds=_FIRST_PAUSE * 2 ** max(0, attempts - 1))
+        return await self._database.write(partial(queries.postpone, job=job, due_at=due_at, now=now, attempts=attempts))
 
     @staticmethod
     def _known(job: Job, verdict: Photo | Refused | Undecided) -> photo.Photo | None:
@@ -135,9 +156,9 @@ class Worker:
         # What was published before there were variants stays as it is.
         return None if job.etag is None else photo.refused(job.photo, verdict.reason)
 
-    async def _lost(self, job: Job, now: datetime) -> str:
-        """Take away what was written for an image that is gone. Another's claim is left alone: it writes the same."""
-        if not await self._database.write(partial(queries.lose, image_id=job.image_id, now=now)):
+    async def _lost(self, job: Job) -> str:
+        """Take away what was written for an image that is gone or withheld. Another's claim is left alone: it writes the same."""
+        if await self._database.write(partial(queries.abandon, image_id=job.image_id, now=self._clock.now())):
             await self._storage.run(partial(self._storage.remove_below, rules.folder_of(job.object_key)))
         return "lost"
 
