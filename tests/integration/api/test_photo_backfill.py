@@ -26,13 +26,13 @@ async def running(photos: PhotoWorld, *arguments: str) -> AsyncIterator[Process]
         "BAPSANG_ADMIN_PORT": "0",
     }
     environment |= {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET} | photos.bucket.environment
-    process = await asyncio.create_subprocess_exec(*PROGRAM, *arguments, env={**BARE, **environment}, stderr=PIPE)
+    started = await asyncio.create_subprocess_exec(*PROGRAM, *arguments, env={**BARE, **environment}, stderr=PIPE)
     try:
-        yield process
+        yield started
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        if started.returncode is None:
+            started.kill()
+        await asyncio.wait_for(started.wait(), 30)
 
 
 async def progress(process: Process) -> AsyncIterator[tuple[int, int]]:
@@ -81,7 +81,7 @@ async def test_older_photos_are_shown_as_before_until_they_have_variants(servers
             assert waiting[0] <= AT_ONCE  # so many at most come before a new upload
             async with running(photos, "variants", "--all") as again:
                 told = [each async for each in progress(again)]
-                assert await again.wait() == 0
+                assert await asyncio.wait_for(again.wait(), 30) == 0
             assert told[-1][1] == 0
             assert told[-1][0] <= OLD - AT_ONCE  # what was done is not done again
             media.send_signal(signal.SIGTERM)
