@@ -105,14 +105,18 @@ def photos(connection: Connection, image_ids: Collection[str]) -> dict[str, Phot
 
 
 def backlog(connection: Connection) -> Backlog:
-    return Backlog(
-        *connection.execute(select(func.count(), func.min(images.c.due_at)).where(images.c.due_at.is_not(None))).one()
-    )
+    statement = select(func.count(), func.min(images.c.due_at)).where(*_to_be_made())
+    return Backlog(*connection.execute(statement).one())
 
 
 def waiting(connection: Connection, image_ids: Collection[str]) -> int:
     """Return how many of these are still to be made."""
-    return connection.scalar(select(func.count()).where(images.c.id.in_(image_ids), images.c.due_at.is_not(None))) or 0
+    return connection.scalar(select(func.count()).where(images.c.id.in_(image_ids), *_to_be_made())) or 0
+
+
+def _to_be_made() -> tuple[ColumnElement[bool], ...]:
+    """What is withheld is made once it is shown again, so nobody waits for it."""
+    return images.c.due_at.is_not(None), images.c.withheld_at.is_(None)
 
 
 def without_variants(connection: Connection, after: str, limit: int) -> list[str]:

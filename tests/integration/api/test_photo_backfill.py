@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bapsang_api.uploads import queries
-from bapsang_api.uploads.backfill import AT_ONCE
+from bapsang_api.uploads.backfill import AT_ONCE, BackFill
 
-from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, open_idle_world, photo
+from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, open_idle_world, open_worker, photo
 from .process import BARE, PROGRAM
 from .test_photo_queue import publish
 from .test_takedown import send, settle
-from .world import API, Backend, eventually
+from .world import API, Backend, eventually, make_admin
 
 OLD = AT_ONCE + 2
 
@@ -110,3 +110,23 @@ async def test_what_is_worked_on_is_not_put_into_the_queue_again(servers: Backen
         before = await photos.world.rows("SELECT attempts, due_at FROM images")
         await database.write(lambda connection: queries.enqueue(connection, [job.image_id], now))
         assert await photos.world.rows("SELECT attempts, due_at FROM images") == before
+
+
+async def test_what_is_hidden_meanwhile_is_not_waited_for(servers: Backend, bucket: Bucket) -> None:
+    async with open_idle_world(servers, bucket) as photos:
+        admin, alice = await make_admin(photos.world, await photos.person()), await photos.person()
+        post_id = (await photos.write_post(alice, postImageKey=await photos.upload(alice)))["postId"]
+        await make_old(photos)
+        database, told = photos.world.runtime.database, list[tuple[int, int]]()
+        filling = asyncio.create_task(BackFill(database, photos.world.clock, lambda *each: told.append(each)).run())
+        await eventually(lambda: photos.world.rows("SELECT 1 FROM images WHERE due_at IS NOT NULL"))
+        assert (await database.read(queries.backlog)).jobs == 1
+        await send(admin, "POST", f"/admin/posts/{post_id}/hide")
+        await asyncio.wait_for(filling, 30)
+        assert told == [(1, 0)]
+        assert (await database.read(queries.backlog)).jobs == 0
+        await send(admin, "POST", f"/admin/posts/{post_id}/show")
+        await settle(photos)
+        async with open_worker(photos) as worker:
+            assert await worker.work_once()
+        assert await photos.world.rows("SELECT COUNT(photo) FROM images") == [(1,)]
