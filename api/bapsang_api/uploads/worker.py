@@ -144,7 +144,7 @@ class Worker:
     async def _give_back(self, job: Job, attempts: int) -> bool:
         """Have a job done later, by whomever; False when it is no longer this worker's."""
         now = self._clock.now()
-        due_at = now + timedelta(seconds=_FIRST_PAUSE * 2 ** max(0, attempts - 1))
+        due_at = now + timedelta(seconds=_FIRST_PAUSE * 2**attempts)
         return await self._database.write(partial(queries.postpone, job=job, due_at=due_at, now=now, attempts=attempts))
 
     @staticmethod
