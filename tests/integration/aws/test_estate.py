@@ -17,14 +17,23 @@ from .drive import client
 NIGHTLY = pytest.mark.nightly("aws")
 
 
-@pytest.fixture(params=["lean", pytest.param("dev", marks=NIGHTLY), pytest.param("ha", marks=NIGHTLY)])
+@pytest.fixture(
+    params=[
+        ("lean", "false"),
+        ("lean", "true"),
+        pytest.param(("dev", "false"), marks=NIGHTLY),
+        pytest.param(("ha", "false"), marks=NIGHTLY),
+    ],
+    ids=lambda one: one[0] + "-checks" * (one[1] == "true"),
+)
 def account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
-    """An account with one of the estates deployed."""
+    """An account with one of the estates deployed, without or with the check function."""
+    name, checks = request.param
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "ap-northeast-2")
     with mock_aws():
-        made = Account(template.parameters(template.ROOT / f"params/{request.param}.json"))
+        made = Account(template.parameters(template.ROOT / f"params/{name}.json") | {"CheckUploads": checks})
         made.deploy()
         yield made
 

@@ -176,10 +176,10 @@ BAD: list[tuple[str, str, list[Any]]] = [
     ("S3::Bucket@Media", "CorsConfiguration/CorsRules/0/AllowedMethods", [["PUT", "DELETE"]]),
     ("S3::Bucket@Media", "CorsConfiguration/CorsRules/0/AllowedHeaders", [["*"]]),
     ("S3::Bucket@Media", "NotificationConfiguration", [GONE]),
-    ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/0/Event", ["s3:ObjectRemoved:*"]),
-    ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/1/Filter/S3Key/Rules/0/Value", ["tmp/"]),
-    ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/2/Event", ["s3:ObjectCreated:*"]),
-    ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/2/Filter/S3Key/Rules/0/Value", ["users/"]),
+    ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/0/Event", ["s3:ObjectCreated:*"]),
+    ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/0/Filter/S3Key/Rules/0/Value", ["users/"]),
+    ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/1/Fn::If/1/Event", ["s3:ObjectRemoved:*"]),
+    ("S3::Bucket@Media", "NotificationConfiguration/QueueConfigurations/2/Fn::If/1/Filter/S3Key/Rules/0/Value", ["tmp/"]),
     ("SQS::Queue", "SqsManagedSseEnabled", [False, GONE]),
     ("SQS::Queue@RemovalEvents", "RedrivePolicy", [GONE]),
     ("SQS::Queue@RemovalEvents", "VisibilityTimeout", [5, GONE]),
@@ -298,7 +298,22 @@ KEPT = (
     "KMS::Key",
     "SecretsManager::Secret@*",
 )
-#: Resources that write to log groups of a name that they would also make by themselves, and NAT instances behind another.
-ORDERED = ("RDS::DBInstance@Database", "EKS::Cluster", "EC2::Instance@InstanceB", "EC2::Instance@InstanceC")
+#: Resources that write to log groups of a name that they would also make by themselves, NAT instances behind another, and
+#: the bucket behind the policies of its queues. An order stands in DependsOn, or in Metadata where it has a condition.
+ORDERED = (
+    "RDS::DBInstance@Database",
+    "EKS::Cluster",
+    "EC2::Instance@InstanceB",
+    "EC2::Instance@InstanceC",
+    "S3::Bucket@Media",
+)
+#: Resources of the check function that a deployment without it would take if they had no condition. (The others refer to
+#: these, and CloudFormation refuses them.)
+CONDITIONAL = (
+    "SQS::Queue@UploadEventsDeadLetters",
+    "Logs::LogGroup@CheckLogs",
+    "CloudWatch::Alarm@UploadEventsAge",
+    "CloudWatch::Alarm@UploadEventsDead",
+)
 #: Resources that others have to wait for until they say that they work.
 AWAITED = ("EC2::Instance",)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .fault_table import AWAITED, BAD, GONE, KEPT, ORDERED, REMOVED
+from .fault_table import AWAITED, BAD, CONDITIONAL, GONE, KEPT, ORDERED, REMOVED
 
 Templates = dict[str, dict[str, Any]]
 
@@ -82,8 +82,11 @@ def _generate(templates: Templates) -> Iterator[Fault]:
                     if key[0] == "D":
                         yield Fault(where, (key,), "Retain")
     for target in ORDERED:
+        for where, body in _places(templates, target):
+            yield from (Fault(where, (key,), GONE) for key in ("DependsOn", "Metadata") if key in body)
+    for target in CONDITIONAL:
         for where, _ in _places(templates, target):
-            yield Fault(where, ("DependsOn",), GONE)
+            yield Fault(where, ("Condition",), GONE)
     for target in AWAITED:
         for where, _ in _places(templates, target):
             yield Fault(where, ("CreationPolicy",), GONE)

@@ -54,7 +54,7 @@ def test_every_library_is_pinned_with_its_hashes() -> None:
 
 
 def test_templates_name_the_handlers_that_are_packed() -> None:
-    lean = template.parameters(template.ROOT / "params/lean.json")
-    functions = render(template.load_all(), lean).of("Lambda::Function")
+    everything = template.parameters(template.ROOT / "params/lean.json") | {"CheckUploads": "true"}
+    functions = render(template.load_all(), everything).of("Lambda::Function")
     assert {one.properties["Handler"] for one in functions} == {f"{name}.handler" for name in package.HANDLERS}
     assert {one.properties["Runtime"] for one in functions} == {f"python{package.PYTHON}"}

@@ -67,6 +67,7 @@ def test_sets_of_parameters_pass_the_linter(tmp_path: Path) -> None:
         ({"BaseNodes": "1"}, "Stage production needs BaseNodes: 2 or more"),
         ({"HostedZoneId": ""}, "Domain needs HostedZoneId"),
         ({"UploadCodeKey": ""}, "UploadApi: enabled needs UploadCodeKey"),
+        ({"CheckUploads": "true", "UploadApi": "disabled"}, "CheckUploads: true needs UploadApi: enabled"),
     ],
 )
 def test_parameter_out_of_range_is_refused_by_the_template(changes: dict[str, str], message: str) -> None:
@@ -89,6 +90,31 @@ def test_every_parameter_has_limits_and_the_template_refuses_what_is_outside(nam
     for value in _outside(TEMPLATES[template.MAIN]["Parameters"][name]):
         with pytest.raises(RefusedError, match=f"^{name}: "):
             render(TEMPLATES, LEAN | {name: value})
+
+
+@pytest.mark.parametrize("name", ["dev", "ha", "lean"])
+def test_sets_have_no_check_function(name: str) -> None:
+    chosen = template.parameters(template.ROOT / f"params/{name}.json")
+    assert chosen.get("CheckUploads", TEMPLATES[template.MAIN]["Parameters"]["CheckUploads"]["Default"]) == "false"
+
+
+def test_check_function_adds_its_own_resources_and_changes_only_the_bucket() -> None:
+    without = {one.address: one.properties for one in render(TEMPLATES, LEAN).resources}
+    checked = {one.address: one.properties for one in render(TEMPLATES, LEAN | {"CheckUploads": "true"}).resources}
+    assert sorted(checked.keys() - without.keys()) == [
+        "Media.UploadEvents",
+        "Media.UploadEventsDeadLetters",
+        "Media.UploadEventsPolicy",
+        "Observability.UploadEventsAge",
+        "Observability.UploadEventsDead",
+        "UploadApiStack.Check",
+        "UploadApiStack.CheckEvents",
+        "UploadApiStack.CheckLogs",
+        "UploadApiStack.CheckRole",
+    ]
+    assert [address for address, properties in without.items() if checked[address] != properties] == ["Media.Media"]
+    sent = without["Media.Media"]["NotificationConfiguration"]["QueueConfigurations"]
+    assert [one["Event"] for one in sent] == ["s3:ObjectRemoved:*"]
 
 
 def test_missing_parameter_is_refused_by_name() -> None:

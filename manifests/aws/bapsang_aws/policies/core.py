@@ -53,6 +53,11 @@ def judge(estate: Estate) -> list[Finding]:
     return [Finding(name, str(where), message) for name, check in POLICIES.items() for where, message in check(estate)]
 
 
+def queues(estate: Estate) -> list[str]:
+    """Return the queues of events that the estate has: that of uploads only where a function checks them."""
+    return ["RemovalEvents", *(["UploadEvents"] if estate.parameters["CheckUploads"] == "true" else [])]
+
+
 def listed(value: Any) -> list[Any]:
     """Return a list of one for what IAM documents allow to stand alone."""
     return list(value) if isinstance(value, list) else [value]

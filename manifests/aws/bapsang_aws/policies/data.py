@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from bapsang_aws.policies.core import dig, each, listed, policy, true
+from bapsang_aws.policies.core import dig, each, listed, policy, queues, true
 from bapsang_aws.render import Estate, Resource
 
 Found = Iterator[tuple[Resource | str, str]]
@@ -297,7 +297,8 @@ def _events(estate: Estate) -> Found:
         for one in dig(media.properties, "NotificationConfiguration", "QueueConfigurations") or ()
         if one["Event"] == "s3:ObjectCreated:*" and one["Queue"] == "${Media.UploadEvents.Arn}"
     }
-    for prefix in sorted({"users/", "temp/"} - told):
+    wanted = {"users/", "temp/"} if "UploadEvents" in queues(estate) else set()
+    for prefix in sorted(wanted - told):
         yield media, f"uploads below {prefix} are not told"
     removed = [
         dig(one, "Filter", "S3Key", "Rules", 0, "Value")
@@ -330,6 +331,15 @@ def _queues(estate: Estate) -> Found:
                 yield queue, "hands a message out again while it is being handled"
         elif queue.properties.get("MessageRetentionPeriod", 0) < 1_209_600:
             yield queue, "forgets a failure before two weeks are over"
+
+
+@policy("queues-take-before-the-bucket-sends")
+def _sent(estate: Estate) -> Found:
+    media = next((one for one in estate.of("S3::Bucket") if one.address == "Media.Media"), None)
+    awaited = str([media.body.get("DependsOn"), media.body.get("Metadata")]) if media else ""
+    for one in estate.of("SQS::QueuePolicy"):
+        if one.address.partition(".")[2] not in awaited:
+            yield one, "may come after the bucket, which S3 refuses while a queue does not let it send"
 
 
 @policy("queue-takes-only-our-bucket")

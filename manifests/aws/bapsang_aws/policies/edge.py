@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from bapsang_aws.policies.core import dig, each, listed, policy, true
+from bapsang_aws.policies.core import dig, each, listed, policy, queues, true
 from bapsang_aws.render import Estate, Resource
 
 Found = Iterator[tuple[Resource | str, str]]
@@ -177,6 +177,15 @@ def _batches(estate: Estate) -> Found:
             yield one, "a batch of photos takes longer than its function may run"
 
 
+@policy("nothing-checks-unless-asked")
+def _unasked(estate: Estate) -> Found:
+    if estate.parameters["CheckUploads"] == "true":
+        return
+    for one in estate.resources:
+        if one.address.partition(".")[2].startswith(("Check", "UploadEvents")):
+            yield one, "belongs to the check function, which is off"
+
+
 each(
     "lambda-logs-where-told",
     "Lambda::Function",
@@ -216,7 +225,7 @@ def _mappings(estate: Estate) -> Found:
         if not 2 <= (dig(one.properties, "ScalingConfig", "MaximumConcurrency") or 1000) <= 10:
             yield one, "may take every concurrent execution of the account"
     read = {str(one.properties.get("EventSourceArn")) for one in estate.of("Lambda::EventSourceMapping")}
-    for queue in ("UploadEvents", "RemovalEvents"):
+    for queue in queues(estate):
         if estate.of("Lambda::Function") and not any(f"Media.{queue}.Arn" in arn for arn in read):
             yield "UploadApiStack", f"nothing reads the queue {queue}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from bapsang_aws.policies.core import dig, each, policy
+from bapsang_aws.policies.core import dig, each, policy, queues
 from bapsang_aws.render import Estate, Resource
 
 Found = Iterator[tuple[Resource | str, str]]
@@ -19,7 +19,6 @@ _ALWAYS: Final = {
     "BucketSizeBytes",
     "ApproximateNumberOfMessagesVisible",
 }
-_QUEUES: Final = ("UploadEvents", "RemovalEvents")
 
 each(
     "logs-end",
@@ -58,15 +57,15 @@ def _covered(estate: Estate) -> Found:
     found = {alarm.properties["MetricName"] for alarm in estate.of("CloudWatch::Alarm")}
     for metric in sorted(wanted - found):
         yield "Observability", f"no alarm on {metric}"
-    queues = {("ApproximateNumberOfMessagesVisible", f"{queue}DeadLetters") for queue in _QUEUES}
+    lengths = {("ApproximateNumberOfMessagesVisible", f"{queue}DeadLetters") for queue in queues(estate)}
     if estate.parameters["UploadApi"] == "enabled":
-        queues |= {("ApproximateAgeOfOldestMessage", queue) for queue in _QUEUES}
+        lengths |= {("ApproximateAgeOfOldestMessage", queue) for queue in queues(estate)}
     watched = {
         (alarm.properties["MetricName"], str(dimension["Value"]))
         for alarm in estate.of("CloudWatch::Alarm")
         for dimension in alarm.properties.get("Dimensions", ())
     }
-    for metric, queue in sorted(queues):
+    for metric, queue in sorted(lengths):
         if (metric, f"${{Media.{queue}.QueueName}}") not in watched:
             yield "Observability", f"no alarm on {metric} of {queue}"
     pairs = {
