@@ -151,8 +151,8 @@ class Design:
     cdn: Cdn = Cdn.BUSINESS
     #: Days after which originals are deleted (spec.originals.days).
     originals_days: float = 30.0
-    #: Variants are made by the check function as uploads come (UploadApi), not by c-media as posts name them.
-    check_function: bool = True
+    #: Variants are made by the check function as uploads come (CheckUploads), not by c-media as posts name them.
+    check_function: bool = False
     compress: bool = False
     #: Share of internal traffic that crosses zones, 0–1.
     cross_zone: float = 0.25
@@ -175,7 +175,6 @@ CHEAPEST: Final = replace(
     database_storage_gb=50.0,
     backup_gb=10.0,
     cache="cache.t4g.micro",
-    check_function=False,
     compress=True,
     log_gb=5.0,
 )
@@ -194,7 +193,6 @@ ORIGINAL: Final = Design(
     cache_engine="redis",
     cdn=Cdn.NONE,
     originals_days=365.0,
-    check_function=False,
     cross_zone=0.5,
     log_gb=180.0,
 )

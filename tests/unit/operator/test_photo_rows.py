@@ -16,7 +16,7 @@ from bapsang_operator.cost.design import LEAN, REFERENCE, Cdn, Design, Traffic
 ROOT = Path(__file__).resolve().parents[3]
 BOOK = prices.load()
 TEXT = resources.files("bapsang_operator.cost").joinpath("photo-weights.yaml").read_text()
-WITHOUT_FUNCTION = replace(LEAN, check_function=False)
+WITH_FUNCTION = replace(LEAN, check_function=True)
 
 
 def _traffic(measured: weights.Weights) -> Traffic:
@@ -64,8 +64,8 @@ def test_the_weight_of_each_variant_that_readers_load_moves_the_bill(name: str, 
         ("photo", "s3.standard", LEAN),
         ("upload", "s3.standard", LEAN),
         ("files", "s3.put", LEAN),
-        ("cpuSeconds", "lambda.compute", LEAN),
-        ("cpuSeconds", "ec2.c7g.large", WITHOUT_FUNCTION),
+        ("cpuSeconds", "lambda.compute", WITH_FUNCTION),
+        ("cpuSeconds", "ec2.c7g.large", LEAN),
     ],
 )
 def test_what_a_photo_takes_moves_its_row(field: str, price: str, design: Design) -> None:
@@ -74,6 +74,19 @@ def test_what_a_photo_takes_moves_its_row(field: str, price: str, design: Design
         _usd(design, heavier, price) - _usd(design, REFERENCE, price)
     )
     assert _usd(design, heavier) > _usd(design, REFERENCE)
+
+
+@pytest.mark.parametrize(
+    ("group", "more"), [("S3 requests", 30.78), ("S3 storage", 4.71), ("Uploads", 10.45), (None, 45.94)]
+)
+def test_check_function_costs_its_writes_their_place_and_its_work(group: str | None, more: float) -> None:
+    """The sum is why it is off by default."""
+    without, checked = (
+        sum(row.usd for row in bill.rows(design, REFERENCE, BOOK) if group in {None, row.group})
+        for design in (LEAN, WITH_FUNCTION)
+    )
+    assert checked - without == pytest.approx(more, abs=0.0051)
+    assert group or f"{checked - without:.2f} USD a month more" in (ROOT / "docs/aws.md").read_text()
 
 
 def test_views_are_shares_of_all_and_name_variants_that_are_made() -> None:
