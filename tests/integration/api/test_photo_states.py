@@ -15,6 +15,8 @@ from .bucket import Bucket, PhotoWorld, cut_off, open_idle_world, open_worker, p
 from .world import API, Backend, Person, World, assert_problem, eventually, open_world
 
 SLACK_SECONDS = 3.0  # of a busy machine
+OF_POST = {"detail", "image", "jpeg", "list"}
+OF_AUTHOR = {"author", "listed author", "commenter", "me"}
 
 
 @pytest.fixture
@@ -67,16 +69,18 @@ async def test_post_is_there_before_its_photo_which_every_process_shows_once_it_
             for place, (url, shown) in (await seen(world, alice, post_id)).items():
                 assert (url, shown["state"], shown["srcset"], shown["color"]) == (None, "PENDING", None, None), place
                 assert shown["placeholder"], place
-                of_post = place in {"detail", "image", "jpeg", "list"}
-                assert (shown["width"], shown["height"]) == ((24, 32) if of_post else (24, 24)), place
-        await drain(idle)
+                assert (shown["width"], shown["height"]) == ((24, 32) if place in OF_POST else (24, 24)), place
+        async with open_worker(idle) as worker:
+            for made in (OF_POST, OF_AUTHOR):  # each by itself: one could tell of the other
+                assert await worker.work_once()
+                for world in (idle.world, other):
+
+                    async def is_made(world: World = world, made: set[str] = made) -> bool:
+                        places = await seen(world, alice, post_id)
+                        return all(places[place][0] and places[place][1]["state"] == "READY" for place in made)
+
+                    await eventually(is_made)
         for world in (idle.world, other):
-
-            async def is_made(world: World = world) -> bool:
-                places = await seen(world, alice, post_id)
-                return all(url is not None and shown["state"] == "READY" for url, shown in places.values())
-
-            await eventually(is_made)
             for url, shown in (await seen(world, alice, post_id)).values():
                 assert await idle.loads(str(url))
                 assert shown["color"]
