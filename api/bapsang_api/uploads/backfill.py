@@ -1,4 +1,4 @@
-"""Has variants made of images that were published before there were any, a few at a time: new uploads never wait behind them."""
+"""Has variants made of images that were published before there were any, a few at a time, so that new uploads wait little."""
 
 import asyncio
 import logging
