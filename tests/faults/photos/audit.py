@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _FOLDERS: Final = (rules.PUBLIC_PREFIX, rules.WITHHELD_PREFIX, rules.ORIGINALS_PREFIX, rules.CHECKED_PREFIX)
 _SEEN_EVERY: Final = 0.5
+_SHOWN: Final = text(
+    "SELECT i.object_key FROM post_images i JOIN posts p ON p.id = i.post_id WHERE p.post_status <> 'DELETED'"
+)
 
 
 @dataclass(frozen=True)
@@ -93,15 +96,20 @@ class Audit:
     async def compare(self, taken: Sequence[Taken]) -> Counter[str]:
         """Compare all photos with their rows, and all rows with the objects; return how many photos ended how."""
         rows = await self._rows()
+        shown = await self._database.read(lambda connection: {key for (key,) in connection.execute(_SHOWN)})
         outcomes: Counter[str] = Counter()
         for one in taken:
             mine = [row for row in rows if row.upload_key == one.upload_key]
-            outcomes[outcome := self._outcome(one, mine)] += 1
+            outcomes[outcome := self._outcome(one, mine, shown)] += 1
             if outcome == "wrong":
                 self.wrong.append(f"{one} has the rows {mine}")
         found = {key for prefix in _FOLDERS for key in await asyncio.to_thread(self._objects, prefix)}
         expected = {key for row in rows for key in _variants_of(row)} | {rules.original_key(row.id) for row in rows}
-        self.wrong += [f"{key} belongs to no row" for key in sorted(found - expected)]
+        # Of a photo that was hidden while it was made, what had been written by then: shown again, it is made to the end.
+        begun = tuple(_withheld_folder(row) for row in rows if row.withheld_at and row.photo.state is State.PENDING)
+        for key in sorted(key for key in found - expected if not key.startswith(begun)):
+            known = next((row for row in rows if row.id in key), "it belongs to no row")
+            self.wrong.append(f"{key} should not be there: {known}")
         self.wrong += [f"{key} is not there" for key in sorted(expected - found)]
         for row in rows:
             for key, (width, size) in _variants_of(row).items():
@@ -110,13 +118,16 @@ class Audit:
         return outcomes
 
     @staticmethod
-    def _outcome(taken: Taken, rows: Sequence[Row]) -> str:
+    def _outcome(taken: Taken, rows: Sequence[Row], shown: set[str]) -> str:
+        if taken.fate == DELETED and any(row.object_key in shown for row in rows):
+            # It was posted twice: who had posted it died between the commit and the answer.
+            return "deleted once" if len(rows) == 1 and rows[0].photo.state is not State.PENDING else "wrong"
         if taken.is_refused or (taken.fate == DELETED and taken.post_id):
             return ("deleted" if taken.post_id else "refused") if not rows else "wrong"
         if len(rows) != 1 or rows[0].confirmed_at is None:
             return "wrong"
         state = rows[0].photo.state
-        if state is State.PENDING and taken.fate == HIDDEN:
+        if state is State.PENDING and rows[0].withheld_at and taken.fate == HIDDEN:
             return "hidden before it was made"
         return str(state) if state is (State.REFUSED if taken.is_spoiled else State.READY) else "wrong"
 
@@ -146,11 +157,14 @@ def _variants_of(row: Row) -> dict[str, tuple[int, int]]:
     """Return the keys of the variants that a row says there are, with the width and the bytes of each."""
     if row.photo.state is not State.READY:
         return {}
-    folder = rules.folder_of(row.object_key)
-    folder = rules.withheld_key(folder) if row.withheld_at else folder
+    folder = _withheld_folder(row) if row.withheld_at else rules.folder_of(row.object_key)
     found = {}
     for size in row.photo.sizes:
         found[f"{folder}/{size.nominal}.webp"] = (size.width, size.webp_bytes)
         found[f"{folder}/{size.nominal}.jpg"] = (size.width, size.jpeg_bytes)
     assert len(found) == VARIANTS, row
     return found
+
+
+def _withheld_folder(row: Row) -> str:
+    return rules.withheld_key(rules.folder_of(row.object_key))

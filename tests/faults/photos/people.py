@@ -31,7 +31,7 @@ _FATES: Final = {KEPT: 60, DELETED: 16, HIDDEN: 12, SHOWN_AGAIN: 12}
 # time, once or twice; or it dies halfway.
 _CHECKS: Final = {"lost": 45, "before": 25, "meanwhile": 10, "twice": 10, "dies": 10}
 _SPOILED: Final = 0.1
-_PATIENT, _PATIENT_SECONDS = 0.5, 10.0
+_PATIENT, _PATIENT_SECONDS = 0.6, 60.0
 _SIZE: Final = (330, 248)
 _PASSWORD: Final = "Bapsang-2026!"
 _PAUSE: Final = 0.1
