@@ -16,7 +16,7 @@ from bapsang_api.uploads.s3 import Objects
 from bapsang_api.uploads.storage import Storage
 from bapsang_api.uploads.worker import MOST_ATTEMPTS, Worker
 
-from .bucket import Backend, Bucket, PhotoWorld, open_photo_world, photo
+from .bucket import Backend, Bucket, PhotoWorld, open_idle_world, photo
 from .test_takedown import settle, takedown
 from .world import Person, make_admin
 
@@ -28,18 +28,12 @@ Act = Callable[[], Awaitable[Any]]
 async def photos(backend: Backend, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PhotoWorld]:
     """A running service with a bucket, where nobody makes variants, and nobody waits for them."""
     monkeypatch.setattr("bapsang_api.uploads.service.ImageService._until_made", _at_once)
-    monkeypatch.setattr("tests.integration.api.bucket.working", _nobody)
-    async with open_photo_world(backend, bucket) as opened:
+    async with open_idle_world(backend, bucket) as opened:
         yield opened
 
 
 async def _at_once(*_: object) -> None:
     pass
-
-
-@asynccontextmanager
-async def _nobody(*_: object) -> AsyncIterator[None]:
-    yield
 
 
 @asynccontextmanager

@@ -15,12 +15,13 @@ from .world import API, PASSWORD, UNKNOWN, Backend, Person, World, assert_proble
 REASONS = {
     "jpeg: restart intervals": Reason.TOO_MANY_PARTS,
     "jpeg: scans": Reason.TOO_MANY_PARTS,
-    "png: profile of ten gigabytes": None,
+    "png: palettes": Reason.TOO_MANY_PARTS,
     "webp: frames": Reason.DAMAGED,
 }
 
-#: Bytes that Python allocates while an upload of 10 MiB is refused, of which a request reads 256 KiB.
-MOST_MEMORY = 8 * 1024 * 1024
+#: Bytes that Python allocates while an upload of 10 MiB is refused: a request reads 256 KiB of it, and the worker, which on SQLite
+#: is in the same process, the whole, once.
+MOST_MEMORY = 24 * 1024 * 1024
 
 
 async def sign_up(world: World, key: str | None, number: int = 1) -> Any:

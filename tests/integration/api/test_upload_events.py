@@ -201,7 +201,7 @@ async def with_worker(backend: Backend, bucket: Bucket) -> AsyncIterator[tuple[P
     """A running service and its worker, of which a test wants to know what it has done."""
     chosen = Backend(backend.name, {**backend.environment, **bucket.environment})
     async with open_world(chosen) as world, httpx.AsyncClient() as s3, working(world, bucket) as worker:
-        yield PhotoWorld(world, bucket, s3), worker
+        yield PhotoWorld(world, bucket, s3, chosen), worker
 
 
 async def copied_ahead(photos: PhotoWorld, person: Person) -> tuple[str, str]:
