@@ -18,7 +18,7 @@ from bapsang_api.uploads.s3 import Objects, Signer, open_client
 T = TypeVar("T")
 
 # Their number bounds the memory: each holds the first 256 KiB of an upload, or a part of an export.
-THREADS: Final = 2
+THREADS: Final = 8  # four posts of ten photos each at once are eighty requests to S3
 QUEUE: Final = 32
 QUEUE_SECONDS: Final = 5
 SECONDS: Final = 20

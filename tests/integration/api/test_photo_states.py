@@ -1,5 +1,7 @@
 """What readers see of a photo before it is made, once it is, and when it cannot be: in every process, without asking for it."""
 
+import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -161,3 +163,16 @@ async def test_photo_is_in_the_queue_only_once_its_original_is_there(
     monkeypatch.setattr(Objects, "copy_unchanged", copy_late)
     await photos.show_photo(alice)
     assert await photos.world.rows("SELECT attempts, due_at FROM images") == [(1, None)]
+
+
+async def test_four_posts_of_ten_large_photos_at_once_are_published(idle: PhotoWorld) -> None:
+    """P17 of the field: one of four was 503. A request reads the beginning of each, and S3 copies the rest."""
+    people = [await idle.person() for _ in range(4)]
+    large = photo() + bytes(4 * 1024 * 1024)  # what follows a picture is dropped
+    keys = {person.user_id: [f"users/{person.user_id}/post/{n:026d}.jpg" for n in range(10)] for person in people}
+    for key in itertools.chain.from_iterable(keys.values()):
+        idle.bucket.put(key, large)
+    posts = (idle.write_post(person, images=[{"key": key} for key in keys[person.user_id]]) for person in people)
+    for detail in await asyncio.gather(*posts):
+        assert [image["state"] for image in detail["contentDetail"]["images"]] == ["PENDING"] * 10
+    assert len(idle.bucket.keys("originals/")) == 40
