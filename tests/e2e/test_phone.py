@@ -156,7 +156,7 @@ def assert_upright(image: Locator, photo: Photo) -> None:
     differences = {turn: difference(upright, photo.grid(turn)) for turn in TURNS}
     assert differences.pop(1) < SAME, differences
     assert min(differences.values()) > OTHER, "the scene itself must tell how it is held"
-    width, height = image.evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    width, height = image.evaluate("async (image) => (await image.decode(), [image.naturalWidth, image.naturalHeight])")
     assert width / height == pytest.approx(photo.scene().width / photo.scene().height, rel=0.01)
 
 
@@ -169,9 +169,10 @@ def test_photos_of_a_phone_are_seen_upright_on_a_page_of_another_origin(
         phone.join()
         phone.publish(*PHOTOS)
         weights = {}
+        for photo in PHOTOS:  # until the last is made the page draws all of them anew
+            expect(phone.photo(photo)).to_have_attribute("data-state", "READY", timeout=MADE_MS)
         for photo in PHOTOS:
             image = phone.photo(photo)
-            expect(image).to_have_attribute("data-state", "READY", timeout=MADE_MS)
             expect(image).to_have_js_property("complete", True)
             assert_upright(image, photo)
             assert image.get_attribute("data-placeholder")
