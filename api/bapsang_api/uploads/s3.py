@@ -114,13 +114,13 @@ class Objects:
         """
         only: Any = {} if etag is None else {"IfMatch": f'"{etag}"'}
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=key, **only)
+            answer = _unless(_ABSENT, self._client.get_object, Bucket=self._bucket, Key=key, **only)
         except ClientError as error:
             if error.response["Error"]["Code"] in _TAKEN:
                 raise ChangedError from error
-            if error.response["Error"]["Code"] in _ABSENT:
-                return None
             raise
+        if answer is None:
+            return None
         with answer["Body"] as body:
             size = answer["ContentLength"]
             if size > most:
@@ -129,28 +129,19 @@ class Objects:
 
     def read_head(self, key: str, *, most: int) -> Stored | None:
         """Return the first `most` bytes of an object, None when there is none, or one without content."""
-        try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=key, Range=f"bytes=0-{most - 1}")
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _NOTHING:
-                return None
-            raise
+        beginning = f"bytes=0-{most - 1}"
+        answer = _unless(_NOTHING, self._client.get_object, Bucket=self._bucket, Key=key, Range=beginning)
+        if answer is None:
+            return None
         with answer["Body"] as body:
             size = int(answer["ContentRange"].rpartition("/")[2])
             return Stored(body.read(), size, _tag(answer["ETag"]))
 
     def create(self, key: str, content: bytes, content_type: str) -> bool:
         """Write an object that is never changed again, unless there is one; False then, also when somebody writes it at this moment."""
-        return _unless(
-            _TAKEN,
-            self._client.put_object,
-            Bucket=self._bucket,
-            Key=key,
-            Body=content,
-            ContentType=content_type,
-            CacheControl=_CACHING,
-            IfNoneMatch="*",
-        )
+        what: Any = {"Bucket": self._bucket, "Key": key, "Body": content, "ContentType": content_type}
+        answer = _unless(_TAKEN, self._client.put_object, **what, CacheControl=_CACHING, IfNoneMatch="*")
+        return answer is not None
 
     def write_privately(self, key: str, parts: Iterator[bytes], content_type: str) -> int:
         """Write an object that no cache may keep, in parts of at least MULTIPART_BYTES but the last; return its size in bytes."""
@@ -181,26 +172,23 @@ class Objects:
 
     def etag_of(self, key: str) -> str | None:
         """Return what tells the content of an object from any other; None when there is no such object."""
-        try:
-            return _tag(self._client.head_object(Bucket=self._bucket, Key=key)["ETag"])
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
-                return None
-            raise
+        answer = _unless(_ABSENT, self._client.head_object, Bucket=self._bucket, Key=key)
+        return None if answer is None else _tag(answer["ETag"])
 
     def exists(self, key: str) -> bool:
-        return _unless(_ABSENT, self._client.head_object, Bucket=self._bucket, Key=key)
+        return self.etag_of(key) is not None
 
     def copy(self, source: str, key: str) -> bool:
         """Copy an object with its type and caching, within S3; False when there is none."""
         whence: Any = {"Bucket": self._bucket, "Key": source}
-        return _unless(_ABSENT, self._client.copy_object, Bucket=self._bucket, Key=key, CopySource=whence)
+        answer = _unless(_ABSENT, self._client.copy_object, Bucket=self._bucket, Key=key, CopySource=whence)
+        return answer is not None
 
     def copy_unchanged(self, source: str, key: str, etag: str) -> None:
         """Copy an object that had this `etag`. Raises ChangedError when it is another by now, or gone."""
         whence: Any = {"Bucket": self._bucket, "Key": source}
         what: Any = {"Bucket": self._bucket, "Key": key, "CopySource": whence, "CopySourceIfMatch": f'"{etag}"'}
-        if not _unless(_ABSENT | _TAKEN, self._client.copy_object, **what):
+        if _unless(_ABSENT | _TAKEN, self._client.copy_object, **what) is None:
             raise ChangedError
 
 
@@ -208,12 +196,11 @@ def _tag(header: str) -> str:
     return header.strip('"')
 
 
-def _unless(codes: frozenset[str], operation: Callable[..., Any], **arguments: Any) -> bool:
-    """Send a request; False when S3 answers with one of these codes."""
+def _unless(codes: frozenset[str], operation: Callable[..., Any], **arguments: Any) -> Any | None:
+    """Send a request and return the answer; None when S3 answers with one of these codes."""
     try:
-        operation(**arguments)
+        return operation(**arguments)
     except ClientError as error:
         if error.response["Error"]["Code"] in codes:
-            return False
+            return None
         raise
-    return True
