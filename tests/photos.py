@@ -101,6 +101,7 @@ IPTC_SEGMENT = segment(
 )
 COMMENT_SEGMENT = segment(0xFE, SECRET.encode())
 FILM = struct.pack(">I", 24) + b"ftypmp42" + bytes(12) + struct.pack(">I", 60_008) + b"mdat" + SECRET.encode() * 3_000
+NO_PICTURES = (b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"BM" + bytes(60), FILM)
 
 
 def telling() -> bytes:

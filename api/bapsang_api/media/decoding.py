@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, JpegImagePlugin, TiffImage
 
 from bapsang_api.media import lenient, wholeness
 from bapsang_api.media.kinds import Kind
-from bapsang_api.media.sizes import MOST_PIXELS, Size
+from bapsang_api.media.sizes import MOST_PIXELS, Size, refusal
 from bapsang_api.media.verdict import Reason, Refused
 from bapsang_api.media.wholeness import Opener
 
@@ -153,11 +153,8 @@ def _fitted_riff(content: bytes) -> bytes:
 
 
 def _require_moderate(size: Size) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise RefusedError(Reason.DAMAGED, f"it is {width} x {height} pixels")
-    if width * height > MOST_PIXELS:
-        raise RefusedError(Reason.TOO_MANY_PIXELS, f"it is {width} x {height} pixels, of {MOST_PIXELS} at most")
+    if refused := refusal(size):
+        raise RefusedError(refused.reason, refused.detail)
 
 
 def _is_whole(image: Image.Image, content: bytes, kind: Kind, scan: int, opened: Opener) -> bool:

@@ -1,6 +1,5 @@
 """From pixels to what pages load: WebP for browsers, JPEG for everything else, and what is shown until they are there."""
 
-import base64
 import io
 from collections.abc import Iterator
 from typing import Any, Final
@@ -46,7 +45,7 @@ def placeholder(image: Image.Image) -> str:
     small = image.copy()
     small.thumbnail((_HASHED, _HASHED), Image.Resampling.BOX)
     pixels = list(zip(*(iter(small.tobytes()),) * 3, strict=True))
-    return base64.b64encode(thumbhash.encode(*small.size, pixels)).decode().rstrip("=")
+    return thumbhash.as_text(*small.size, pixels)
 
 
 def average_colour(image: Image.Image) -> str:

@@ -6,10 +6,9 @@ and functions, which have no time, memory or right for more, and before a proces
 
 from dataclasses import dataclass
 
-from bapsang_api.media import headers
+from bapsang_api.media import headers, sizes
 from bapsang_api.media.headers import HeaderError
 from bapsang_api.media.kinds import HEAD, MOST_BYTES, Kind, carries_film, kind_of
-from bapsang_api.media.sizes import MOST_PIXELS
 from bapsang_api.media.verdict import Reason, Refused
 
 
@@ -35,11 +34,9 @@ def look(head: bytes, size: int) -> Looked | Refused:
         return Refused(error.reason, error.detail)
     if header.size is None:
         return Looked(kind)
+    if refused := sizes.refusal(header.size):
+        return refused
     width, height = header.size
-    if width < 1 or height < 1:
-        return Refused(Reason.DAMAGED, f"it is {width} x {height} pixels")
-    if width * height > MOST_PIXELS:
-        return Refused(Reason.TOO_MANY_PIXELS, f"it is {width} x {height} pixels, of {MOST_PIXELS} at most")
     if header.turned is None and width != height:
         return Looked(kind)
     return Looked(kind, height, width) if header.turned else Looked(kind, width, height)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from bapsang_api.media.verdict import Use
+from bapsang_api.media.verdict import Reason, Refused, Use
 
 #: 12,000 x 9,000, the largest that phones write, and the decoder's memory: 4 bytes a pixel where it cannot shrink on load.
 MOST_PIXELS: Final = 108_000_000
@@ -14,6 +14,16 @@ SIDES: Final = (96, 256)
 MOST_HEIGHT: Final = 3
 
 Size = tuple[int, int]
+
+
+def refusal(size: Size) -> Refused | None:
+    """Return why no photo has this size; None when one may."""
+    width, height = size
+    if width < 1 or height < 1:
+        return Refused(Reason.DAMAGED, f"it is {width} x {height} pixels")
+    if width * height > MOST_PIXELS:
+        return Refused(Reason.TOO_MANY_PIXELS, f"it is {width} x {height} pixels, of {MOST_PIXELS} at most")
+    return None
 
 
 def targets(use: Use, original: Size) -> dict[int, Size]:

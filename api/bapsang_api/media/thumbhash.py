@@ -3,6 +3,7 @@
 Of opaque pictures only, since variants have no transparency.
 """
 
+import base64
 import math
 import operator
 from collections.abc import Sequence
@@ -17,6 +18,11 @@ class _Channel(NamedTuple):
     average: float
     waves: list[float]  # each in 0..1
     scale: float
+
+
+def as_text(width: int, height: int, pixels: Sequence[Pixel]) -> str:
+    """Return the hash in base64 without padding, at most 32 characters."""
+    return base64.b64encode(encode(width, height, pixels)).decode().rstrip("=")
 
 
 def encode(width: int, height: int, pixels: Sequence[Pixel]) -> bytes:

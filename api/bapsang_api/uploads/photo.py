@@ -3,7 +3,6 @@
 Kept as JSON in one column of the image's row: whoever shows an image reads it with what shows it.
 """
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -93,7 +92,7 @@ def refused(known: Photo | None, reason: Reason) -> Photo:
 
 @lru_cache(maxsize=_FLAT * _FLAT)
 def _grey(width: int, height: int) -> str:
-    return base64.b64encode(thumbhash.encode(width, height, [_GREY] * (width * height))).decode().rstrip("=")
+    return thumbhash.as_text(width, height, [_GREY] * (width * height))
 
 
 class PhotoColumn(TypeDecorator[Photo]):
