@@ -98,10 +98,10 @@ def abandon(connection: Connection, image_id: str, now: datetime) -> bool:
     return connection.scalar(left) is None
 
 
-def photos(connection: Connection, image_ids: Collection[str]) -> dict[str, Photo | None]:
-    """Return what is known of these images."""
+def photos(connection: Connection, image_ids: Collection[str]) -> dict[str, Photo]:
+    """Return what is known of these images; of those that were published before there were variants, nothing."""
     rows = connection.execute(select(images.c.id, images.c.photo).where(images.c.id.in_(image_ids)))
-    return {row.id: row.photo for row in rows}
+    return {row.id: row.photo for row in rows if row.photo is not None}
 
 
 def backlog(connection: Connection) -> Backlog:

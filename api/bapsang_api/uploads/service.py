@@ -18,7 +18,7 @@ from bapsang_api.kit.problem import FieldError, InvalidInput, Unavailable
 from bapsang_api.media import look
 from bapsang_api.media.kinds import HEAD
 from bapsang_api.media.messages import MESSAGES
-from bapsang_api.media.verdict import Refused, Use
+from bapsang_api.media.verdict import Reason, Refused, Use
 from bapsang_api.uploads import photo, queries, rules, store
 from bapsang_api.uploads.models import Image
 from bapsang_api.uploads.photo import Photo, State
@@ -145,7 +145,9 @@ class ImageService:
         _require_none(named, refused)
         looked = [found for found in looks.values() if isinstance(found, _Looked)]
         made = await self._publish(self._storage, looked, owner_id, category)
-        _require_none(named, await self._refused(made))
+        decided = await self._until_made([rules.image_id_of(key) for key in made.values()])
+        reasons = ((key, decided.get(rules.image_id_of(object_key))) for key, object_key in made.items())
+        _require_none(named, {key: MESSAGES[reason] for key, reason in reasons if reason is not None})
         return [(known | made)[image.key] for image in named]
 
     async def _known(
@@ -204,29 +206,23 @@ class ImageService:
         jobs = [storage.run(partial(_keep, storage.objects, row)) for row in rows]
         await asyncio.gather(*jobs)
         await self._database.write(partial(queries.enqueue, image_ids=[row.id for row in rows], now=now))
-        await self._until_made([row.id for row in rows])
         return {row.upload_key: row.object_key for row in rows}
 
-    async def _until_made(self, image_ids: Sequence[str]) -> None:
-        """Wait until the variants of these images are made or refused, but no longer than a request may."""
+    async def _until_made(self, image_ids: Sequence[str]) -> dict[str, Reason]:
+        """Wait until the variants of these images are made or refused, but no longer than a request may; return the reason of
+        each that is refused by then.
+        """
+        known: dict[str, Photo] = {}
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                while await self._database.read(partial(queries.waiting, image_ids=image_ids)):  # noqa: ASYNC110 - of others
+                while image_ids:
+                    known = await self._database.read(partial(queries.photos, image_ids=image_ids))
+                    if all(found.state is not State.PENDING for found in known.values()):
+                        break
                     await asyncio.sleep(_ASK_SECONDS)
         except TimeoutError:
             log.info("uploads.pending", extra={"images": len(image_ids)})
-
-    async def _refused(self, made: dict[str, str]) -> dict[str, str]:
-        """Return by key of the upload why those of them are refused of which that is known."""
-        if not made:
-            return {}
-        by_id = {rules.image_id_of(object_key): upload_key for upload_key, object_key in made.items()}
-        known = await self._database.read(partial(queries.photos, image_ids=list(by_id)))
-        return {
-            by_id[image_id]: MESSAGES[found.reason]
-            for image_id, found in known.items()
-            if found is not None and found.reason is not None
-        }
+        return {image_id: found.reason for image_id, found in known.items() if found.reason is not None}
 
 
 def _look_at(objects: Objects, key: str) -> _Looked | str:

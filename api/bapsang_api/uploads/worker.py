@@ -20,7 +20,7 @@ from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.logs import describe
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.media.process import Outcome
-from bapsang_api.media.verdict import Photo, Reason, Refused, Undecided
+from bapsang_api.media.verdict import Photo, Reason, Refused, Undecided, Use
 from bapsang_api.uploads import making, photo, queries, rules
 from bapsang_api.uploads.queries import Job
 from bapsang_api.uploads.storage import Storage
@@ -103,8 +103,7 @@ class Worker:
 
     def _made(self, job: Job) -> Outcome:
         objects, folder = self._storage.objects, rules.folder_of(job.object_key)
-        use = rules.use_of(job.object_key)
-        assert use is not None, job.object_key  # noqa: S101 - nothing else is ever published
+        use = _use_of(job)
         require_right = partial(self._require_lease, job)
         if job.etag is None:
             source = job.object_key
@@ -150,9 +149,7 @@ class Worker:
     @staticmethod
     def _known(job: Job, verdict: Photo | Refused | Undecided) -> photo.Photo | None:
         if isinstance(verdict, Photo):
-            use = rules.use_of(job.object_key)
-            assert use is not None  # noqa: S101 - as above
-            return photo.ready(verdict, use)
+            return photo.ready(verdict, _use_of(job))
         # What was published before there were variants stays as it is.
         return None if job.etag is None else photo.refused(job.photo, verdict.reason)
 
@@ -161,6 +158,12 @@ class Worker:
         if await self._database.write(partial(queries.abandon, image_id=job.image_id, now=self._clock.now())):
             await self._storage.run(partial(self._storage.remove_below, rules.folder_of(job.object_key)))
         return "lost"
+
+
+def _use_of(job: Job) -> Use:
+    use = rules.use_of(job.object_key)
+    assert use is not None, job.object_key  # noqa: S101 - nothing else is ever published
+    return use
 
 
 async def _pause(stop: asyncio.Event | None, seconds: float) -> None:

@@ -32,8 +32,8 @@ async def photos(backend: Backend, bucket: Bucket, monkeypatch: pytest.MonkeyPat
         yield opened
 
 
-async def _at_once(*_: object) -> None:
-    pass
+async def _at_once(*_: object) -> dict[str, Any]:
+    return {}
 
 
 @asynccontextmanager
