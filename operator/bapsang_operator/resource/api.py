@@ -25,7 +25,7 @@ from bapsang_operator.resource.nodes import (
     text,
 )
 from bapsang_operator.resource.pods import AUTHORITIES, template
-from bapsang_operator.resource.shared import Resources
+from bapsang_operator.resource.shared import Resources, ordered_replicas
 
 _TOLERATION: Final = obj(
     "One toleration, as in a pod.",
@@ -162,14 +162,7 @@ class Base:
     resources: Annotated[Resources, _RESOURCES]
 
 
-@validations(
-    rule(
-        "self.minReplicas <= self.maxReplicas",
-        lambda value, _old: value["minReplicas"] <= value["maxReplicas"],
-        "minReplicas must not exceed maxReplicas",
-        ".minReplicas",
-    )
-)
+@validations(ordered_replicas())
 @dataclass(frozen=True)
 class Burst:
     """The pods that the autoscaler adds, on spot nodes where there are any."""

@@ -6,21 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from bapsang_operator.resource.core import rule
 from bapsang_operator.resource.declare import of, validations
 from bapsang_operator.resource.nodes import integer
 from bapsang_operator.resource.pods import template
-from bapsang_operator.resource.shared import Resources
+from bapsang_operator.resource.shared import Resources, ordered_replicas
 
 
-@validations(
-    rule(
-        "self.minReplicas <= self.maxReplicas",
-        lambda value, _old: value["minReplicas"] <= value["maxReplicas"],
-        "minReplicas must not exceed maxReplicas",
-        ".minReplicas",
-    )
-)
+@validations(ordered_replicas())
 @dataclass(frozen=True)
 class Media:
     """The workers that make the sizes in which photos are shown. They run only with spec.storage."""

@@ -14,6 +14,16 @@ from bapsang_operator.resource.nodes import amount, choice, obj, object_name, te
 Quantities = Mapping[str, str | int]
 
 
+def ordered_replicas() -> Schema:
+    """Return the rule of whatever an autoscaler moves between minReplicas and maxReplicas."""
+    return rule(
+        "self.minReplicas <= self.maxReplicas",
+        lambda value, _old: value["minReplicas"] <= value["maxReplicas"],
+        "minReplicas must not exceed maxReplicas",
+        ".minReplicas",
+    )
+
+
 @dataclass(frozen=True)
 class SecretRef:
     """One key of a Secret in the namespace of the Community.
