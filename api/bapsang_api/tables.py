@@ -6,7 +6,10 @@ from sqlmodel import SQLModel
 from bapsang_api.auth import models as auth
 from bapsang_api.comments import models as comments
 from bapsang_api.likes import models as likes
+from bapsang_api.mail import models as mail
 from bapsang_api.moderation import models as moderation
+from bapsang_api.notifications import models as notifications
+from bapsang_api.people import models as people
 from bapsang_api.posts import models as posts
 from bapsang_api.privacy import models as privacy
 from bapsang_api.reports import models as reports
@@ -36,5 +39,11 @@ MODELS = (
     moderation.AuditEntry,
     reports.Report,
     privacy.Export,
+    mail.Mail,
+    people.Follow,
+    people.HiddenPerson,
+    people.Bookmark,
+    notifications.Inbox,
+    notifications.Notification,
 )
 METADATA: MetaData = SQLModel.metadata

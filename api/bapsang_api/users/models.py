@@ -36,6 +36,8 @@ class User(SQLModel, table=True):
     updated_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     deleted_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     changed_at: datetime | None = Field(default=None, sa_column=changed_at())
+    # Counts the changes of whom somebody does not see, 0 for who has always seen everybody. With it `changed_at` moves.
+    people_version: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))
 
 
 class UserConsent(SQLModel, table=True):

@@ -1,0 +1,1 @@
+"""Mail to people: an outbox in MySQL, and the worker that sends from it."""

@@ -1,0 +1,63 @@
+"""Whom somebody follows, whom they do not see, and the posts that they keep."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import op
+
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
+
+revision: str = "0014"
+down_revision: str | None = "0013"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+_INDEXES: Final = (
+    ("ix_follows_follower", "follows", ["follower_id", "created_at", "followed_id"]),
+    ("ix_follows_followed", "follows", ["followed_id", "created_at", "follower_id"]),
+    ("ix_hidden_people_hidden", "hidden_people", ["hidden_id"]),
+    ("ix_bookmarks_user", "bookmarks", ["user_id", "created_at", "post_id"]),
+    ("ix_bookmarks_post", "bookmarks", ["post_id"]),
+)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "follows",
+        sa.Column("follower_id", ulid(), sa.ForeignKey("users.id", name="fk_follows_follower"), primary_key=True),
+        sa.Column("followed_id", ulid(), sa.ForeignKey("users.id", name="fk_follows_followed"), primary_key=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        if_not_exists=True,
+        **TABLE_OPTIONS,
+    )
+    op.create_table(
+        "hidden_people",
+        sa.Column("viewer_id", ulid(), sa.ForeignKey("users.id", name="fk_hidden_people_viewer"), primary_key=True),
+        sa.Column("hidden_id", ulid(), sa.ForeignKey("users.id", name="fk_hidden_people_hidden"), primary_key=True),
+        sa.Column("reason", ascii_text(12), primary_key=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        if_not_exists=True,
+        **TABLE_OPTIONS,
+    )
+    op.create_table(
+        "bookmarks",
+        sa.Column("user_id", ulid(), sa.ForeignKey("users.id", name="fk_bookmarks_user"), primary_key=True),
+        sa.Column("post_id", ulid(), sa.ForeignKey("posts.id", name="fk_bookmarks_post"), primary_key=True),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        if_not_exists=True,
+        **TABLE_OPTIONS,
+    )
+    # Counts the changes of whom somebody hides: with it the row's time of change moves, which the change feed polls.
+    inspector = sa.inspect(op.get_bind())
+    if "people_version" not in {column["name"] for column in inspector.get_columns("users")}:
+        op.add_column("users", sa.Column("people_version", sa.Integer(), nullable=False, server_default=sa.text("0")))
+    for name, table, columns in _INDEXES:
+        if name not in {index["name"] for index in inspector.get_indexes(table)}:
+            op.create_index(name, table, columns)
+
+
+def downgrade() -> None:
+    op.drop_column("users", "people_version")
+    for table in ("bookmarks", "hidden_people", "follows"):
+        op.drop_table(table)

@@ -1,0 +1,63 @@
+"""Tables of notifications."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from sqlalchemy import Column, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
+
+
+class Kind(StrEnum):
+    """What somebody is told of."""
+
+    COMMENT = "COMMENT"  # on their post
+    REPLY = "REPLY"  # to their comment
+    MENTION = "MENTION"  # of their nickname in a comment
+    LIKE = "LIKE"  # of their post, one for all likes of a post
+    FOLLOW = "FOLLOW"
+    MODERATION = "MODERATION"  # what a moderator did with something of theirs
+    SYSTEM = "SYSTEM"  # such as a photo that could not be used
+
+
+class Inbox(SQLModel, table=True):
+    """Somebody's inbox. Who writes to it locks this row, so that `last_number` is given in the order of commits."""
+
+    __tablename__: ClassVar[str] = "inboxes"
+    __table_args__ = (TABLE_OPTIONS,)
+
+    user_id: str = Field(sa_column=Column(ulid(), ForeignKey("users.id", name="fk_inboxes_user"), primary_key=True))
+    last_number: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
+    muted_kinds: str = Field(default="", sa_column=Column(ascii_text(128), nullable=False))
+
+
+class Notification(SQLModel, table=True):
+    """One thing that somebody is told of. `number` counts within the inbox and is the id of the event.
+
+    `bundle` says what it is about, once an inbox: the same thing told again moves the row to the end.
+    """
+
+    __tablename__: ClassVar[str] = "notifications"
+    __table_args__ = (
+        UniqueConstraint("user_id", "bundle", name="uq_notifications_bundle"),
+        Index("ix_notifications_unread", "user_id", "read_at"),
+        Index("ix_notifications_post", "post_id"),
+        Index("ix_notifications_actor", "actor_id"),
+        Index("ix_notifications_created", "created_at"),
+        TABLE_OPTIONS,
+    )
+
+    user_id: str = Field(
+        sa_column=Column(ulid(), ForeignKey("users.id", name="fk_notifications_user"), primary_key=True)
+    )
+    number: int = Field(sa_column=Column(Integer(), primary_key=True, autoincrement=False))
+    kind: str = Field(sa_column=Column(ascii_text(16), nullable=False))
+    actor_id: str | None = Field(default=None, sa_column=Column(ulid()))
+    post_id: str | None = Field(default=None, sa_column=Column(ulid()))
+    comment_id: str | None = Field(default=None, sa_column=Column(ulid()))
+    bundle: str = Field(sa_column=Column(ascii_text(64), nullable=False))
+    detail: str | None = Field(default=None, sa_column=Column(String(255)))
+    created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
+    read_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
