@@ -35,6 +35,7 @@ _HIDDEN: Final = "h"
 _PLAIN: Final = "p"
 _TAGGED: Final = "t"
 _USER: Final = "u"
+_VIEWER: Final = "v"  # a user who hides somebody, or did
 _LIST_COLUMNS: Final = columns_of(PostItemView)
 
 
@@ -103,7 +104,7 @@ _MOST: Final = bindparam("most", type_=Integer())
 _STATE: Final = case((posts.c.post_status != STATUS_ACTIVE, _HIDDEN), (posts.c.tags.is_(None), _PLAIN), else_=_TAGGED)
 _TOLD: Final[dict[Table, tuple[Any, ...]]] = {
     posts: (_STATE, " ", posts.c.comment_version, " ", posts.c.created_at, " "),
-    users: (_USER, " "),
+    users: (case((users.c.people_version > 0, _VIEWER), else_=_USER), " "),
 }
 _ROWS: Final = (
     union_all(
@@ -130,15 +131,17 @@ def ask(connection: Connection, since: datetime | None, most: int) -> Answer:
 
 def parse(changes: Set[str]) -> Polled:
     """Return the rows that the texts of an answer name. Each begins with its time of change, which only tells it from others."""
-    names, changed = set(), []
+    names, viewers, changed = set(), set(), []
     for change in changes:
         _, _, state, *more = change.split(" ")
         names.add(more[-1])
-        if state != _USER:
+        if state == _VIEWER:
+            viewers.add(more[-1])
+        elif state != _USER:
             version, day, time, post_id = more
             place = f"{day} {time} {post_id}"
             changed.append(PostChange(post_id, place, state != _HIDDEN, state == _TAGGED, int(version)))
-    return Polled(frozenset(names), tuple(changed))
+    return Polled(frozenset(names), tuple(changed), frozenset(viewers))
 
 
 SOURCE: Final = Source(ask, parse)

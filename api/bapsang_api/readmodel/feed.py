@@ -60,10 +60,11 @@ class PostChange(NamedTuple):
 
 @dataclass(frozen=True)
 class Polled:
-    """The rows that one poll found changed: all their ids, and the posts among them."""
+    """The rows that one poll found changed: all their ids, the posts among them, and the users among them who hide somebody."""
 
     names: Set[str] = frozenset()
     posts: tuple[PostChange, ...] = ()
+    viewers: Set[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
