@@ -44,6 +44,7 @@ from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
+from bapsang_api.people.hidden import HiddenPeople
 from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import images_in_use as post_images
@@ -94,6 +95,7 @@ class Runtime:
     revoked: RevokedSessions
     ids: Ids
     feed: ChangeFeed
+    hidden: HiddenPeople
     takedown: Takedown | None  # None where there is no bucket
     write_back_views: Callable[[], Awaitable[int]]
 
@@ -141,11 +143,12 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     moderation = ModerationService(database, revoked, likes, clock, ids)
     limiter = RateLimiter(redis, clock, settings.rate_limits)
     views = ViewStore(redis, pipeline)
-    posts = PostService(database, views, likes, images, clock, ids, feed, serving=lambda: metrics.serving)
+    hidden = HiddenPeople(database, feed)
+    posts = PostService(database, views, likes, images, clock, ids, feed, hidden, serving=lambda: metrics.serving)
     comments = CommentService(
-        database, clock, ids, feed, lambda page: page_of(page, images).model_dump_json(by_alias=True).encode()
+        database, clock, ids, feed, hidden, lambda page: page_of(page, images).model_dump_json(by_alias=True).encode()
     )
-    metrics.watch_caches(lambda: {**posts.usage(), **comments.usage(), **users.usage()})
+    metrics.watch_caches(lambda: {**posts.usage(), **comments.usage(), **users.usage(), **hidden.usage()})
     recounting = RecountStore(redis, clock)
     like_sync = LikeSync(database, like_store, clock, Reconciliation(recounting).run)
     shedder = Shedder(settings.max_in_flight, metrics)
@@ -156,6 +159,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             KnownDevices(keys),
             images,
             UploadService(storage, ids),
+            hidden,
             users,
             auth,
             account,
@@ -187,6 +191,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     background.start("recall", partial(revoked.follow_database, database))
     background.start("rate_limits", limiter.follow)
     background.start("changes", feed.follow_messages)
+    background.start("hidden_people", hidden.follow)
     background.start("poll", feed.follow_database, ends=settings.local_database)  # there is nothing to poll on SQLite
     background.start("warm_up", posts.warm_up, ends=True)
     background.start("shedding", shedder.follow)
@@ -218,6 +223,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             revoked,
             ids,
             feed,
+            hidden,
             takedown,
             write_back,
         )

@@ -32,11 +32,14 @@ from bapsang_api.http.paging import PageQuery, RequestedPage, query_of
 from bapsang_api.http.request import Request
 from bapsang_api.http.wire import API, JsonRoute, json_response, problems
 from bapsang_api.kit.clock import to_wire
+from bapsang_api.people.hidden import HiddenPeople
+from bapsang_api.posts.service import PostService
 from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/posts/{{post_id}}/comments", tags=["comments"], route_class=JsonRoute)
 Images = Annotated[ImageService, provided(ImageService)]
 Comments = Annotated[CommentService, provided(CommentService)]
+Posts = Annotated[PostService, provided(PostService)]
 
 _WRITTEN: Final[dict[str, Any]] = {
     "description": f"The comment. {REPLAYED_WITH} as it is now, or its id alone when it can no longer be read."
@@ -52,10 +55,13 @@ _WRITTEN: Final[dict[str, Any]] = {
 )
 async def list_comments(request: Request, services: Services, post_id: str) -> Answer:
     """List the top-level comments of a post, newest first, with their replies, oldest first."""
-    caller_of(request, services)  # a bad token is refused even where none is needed
+    principal = caller_of(request, services)  # a bad token is refused even where none is needed
     query = query_of(PageQuery, request.query)
     comments: CommentService = services[CommentService]
-    return json_answer(await comments.page(post_id, query.start, query.most))
+    user_id = principal.user_id if principal else None
+    if user_id is not None and services[HiddenPeople].may_hide(user_id):
+        await services[PostService].require_seen(post_id, user_id)
+    return json_answer(await comments.page(post_id, query.start, query.most, user_id))
 
 
 @router.get(
@@ -67,13 +73,18 @@ async def list_comments(request: Request, services: Services, post_id: str) -> A
 async def list_replies(
     post_id: str,
     comment_id: str,
-    _: OptionalPrincipal,
+    principal: OptionalPrincipal,
     comments: Comments,
+    posts: Posts,
     images: Images,
     paging: RequestedPage,
 ) -> Response:
     """List all replies below a top-level comment, oldest first and side by side: `parentId` says what each answers."""
-    return json_response(page_of(await comments.replies(post_id, comment_id, paging.start, paging.most), images))
+    user_id = principal.user_id if principal else None
+    if user_id is not None:
+        await posts.require_seen(post_id, user_id)
+    page = await comments.replies(post_id, comment_id, paging.start, paging.most, user_id)
+    return json_response(page_of(page, images))
 
 
 @router.post(
@@ -84,9 +95,10 @@ async def list_replies(
     openapi_extra=TOKEN_NEEDED,
 )
 async def create_comment(
-    post_id: str, body: CommentCreate, principal: CurrentPrincipal, comments: Comments, images: Images
+    post_id: str, body: CommentCreate, principal: CurrentPrincipal, comments: Comments, posts: Posts, images: Images
 ) -> Response:
     """Write a comment, or with `parentId` a reply, down to a depth of 3."""
+    await posts.require_seen(post_id, principal.user_id)
     row = await comments.create(
         post_id, user_id=principal.user_id, content=body.content, parent_id=body.parent_id or None
     )

@@ -31,8 +31,9 @@ class CommentChange(Wire):
 
 
 class CommentAuthor(Wire):
-    """Who wrote it."""
+    """Who wrote it. `userId` is null where that person has withdrawn."""
 
+    user_id: str | None
     nickname: str
     author_profile_image_url: str | None
     author_profile_image: ShownPhoto | None

@@ -15,13 +15,15 @@ from bapsang_api.comments import store, tree
 from bapsang_api.comments.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Comment
 from bapsang_api.comments.reads import CommentReads, Wanted
 from bapsang_api.comments.store import CommentRow, Node
-from bapsang_api.comments.threads import MOST_INLINE, Page, Thread, place_of, threads_of
+from bapsang_api.comments.threads import MOST_INLINE, Page, Thread, place_of, threads_of, unseen
 from bapsang_api.http.content import Content
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.keyset import Keyset, cut
 from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import FieldError, Forbidden, InvalidInput, NotFound
+from bapsang_api.people.hidden import HiddenPeople
+from bapsang_api.people.store import is_blocked
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
 from bapsang_api.posts.models import STATUS_DELETED as POST_DELETED
@@ -45,25 +47,36 @@ class CommentService:
     """Writes and reads comments."""
 
     def __init__(
-        self, database: Database, clock: Clock, ids: Ids, feed: ChangeFeed, render: Callable[[Page], bytes]
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        feed: ChangeFeed,
+        hidden: HiddenPeople,
+        render: Callable[[Page], bytes],
     ) -> None:
-        self._database, self._clock, self._ids = database, clock, ids
+        self._database, self._clock, self._ids, self._hidden = database, clock, ids, hidden
         self._reads = CommentReads(database, feed, render)
 
     def usage(self) -> dict[str, Usage]:
         """Return how much is kept of comments, by cache."""
         return {"comments": self._reads.usage()}
 
-    async def page(self, post_id: str, before: Keyset | None, size: int) -> Content:
+    async def page(self, post_id: str, before: Keyset | None, size: int, user_id: str | None) -> Content | bytes:
         """Return the answer to a list of up to `size` top-level comments older than `before`, newest first, each with its oldest
-        replies. Raises NotFound, and Unavailable.
+        replies, as a user sees it. Raises NotFound, and Unavailable.
         """
-        content = await self._reads.page(Wanted(post_id, before, size)) if is_ulid(post_id) else None
+        if not is_ulid(post_id):
+            raise NotFound
+        hidden, wanted = (await self._hidden.of(user_id)).people, Wanted(post_id, before, size)
+        content = await (self._reads.page_without(wanted, hidden) if hidden else self._reads.page(wanted))
         if content is None:
             raise NotFound
         return content
 
-    async def replies(self, post_id: str, comment_id: str, after: Keyset | None, size: int) -> Page:
+    async def replies(
+        self, post_id: str, comment_id: str, after: Keyset | None, size: int, user_id: str | None
+    ) -> Page:
         """Return up to `size` replies below a top-level comment that are newer than `after`, oldest first, side by side.
 
         Raises NotFound.
@@ -80,7 +93,8 @@ class CommentService:
         if rows is None:
             raise NotFound
         shown, following = cut(rows, size, place_of)
-        return Page([Thread(row) for row in shown], following)
+        hidden = (await self._hidden.of(user_id)).people
+        return Page([Thread(unseen(row) if row.author_id in hidden else row) for row in shown], following)
 
     async def current(self, comment_id: str) -> Thread | None:
         """Return a comment as the list of its post shows it now, None once it can no longer be read."""
@@ -100,11 +114,14 @@ class CommentService:
         if not is_ulid(post_id):
             raise NotFound
         comment_id, now = self._ids.new(), self._clock.now()
+        may_hide = self._hidden.may_hide(user_id)
 
         def add(connection: Connection) -> CommentRow:
             if not store.count_in(connection, post_id):
                 raise NotFound
             parent = None if parent_id is None else _parent(connection, post_id, parent_id)
+            if parent is not None and may_hide and is_blocked(connection, user_id, parent.user_id):
+                raise _no_parent()
             tree.add(connection, _comment(comment_id, post_id, user_id, content, now, parent))
             return store.row(connection, comment_id)
 
@@ -194,10 +211,14 @@ def _lock_moderated(connection: Connection, comment_id: str) -> Node:
 def _parent(connection: Connection, post_id: str, parent_id: str) -> Node:
     parent = store.node(connection, parent_id) if is_ulid(parent_id) else None
     if parent is None or parent.post_id != post_id or parent.status != STATUS_ACTIVE:
-        raise InvalidInput(FieldError("parentId", "이 게시글에 없거나 삭제된 댓글입니다."))
+        raise _no_parent()
     if parent.depth >= DEEPEST:
         raise InvalidInput(FieldError("parentId", f"답글은 {DEEPEST}단계까지만 달 수 있습니다."))
     return parent
+
+
+def _no_parent() -> InvalidInput:
+    return InvalidInput(FieldError("parentId", "이 게시글에 없거나 삭제된 댓글입니다."))
 
 
 def _comment(comment_id: str, post_id: str, user_id: str, content: str, now: datetime, parent: Node | None) -> Comment:

@@ -1,11 +1,14 @@
 """Comments as they are listed: each on top with the oldest replies of its group below it. Pure."""
 
-from dataclasses import dataclass, field
+from collections.abc import Set
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from bapsang_api.comments.models import STATUS_ACTIVE
 from bapsang_api.comments.store import CommentRow
 from bapsang_api.kit.db.keyset import Following, cut
 
+UNSEEN: Final = "UNSEEN"  # the status of a comment for who does not see its author
 MOST_INLINE: Final = 50  # replies of a group that come with the comment on top
 
 
@@ -38,6 +41,26 @@ def threads_of(roots: list[CommentRow], replies: list[CommentRow]) -> list[Threa
     for reply in replies:
         groups[reply.comment_group].append(reply)
     return [_thread(root, groups[root.comment_id]) for root in roots]
+
+
+def without(page: Page, hidden: Set[str]) -> Page:
+    """Return the page as somebody sees it who does not see these people: their comments are places in the tree, or gone."""
+    return Page(_without(page.threads, hidden), page.following)
+
+
+def unseen(row: CommentRow) -> CommentRow:
+    """Return what is shown of a comment whose author the reader does not see."""
+    return replace(row, status=UNSEEN) if row.status == STATUS_ACTIVE else row
+
+
+def _without(threads: list[Thread], hidden: Set[str]) -> list[Thread]:
+    shown = []
+    for thread in threads:
+        replies, row = _without(thread.replies, hidden), thread.comment
+        row = unseen(row) if row.author_id in hidden else row
+        if row.status == STATUS_ACTIVE or replies or thread.following:
+            shown.append(Thread(row, replies, thread.following))
+    return shown
 
 
 def place_of(row: CommentRow) -> Following:

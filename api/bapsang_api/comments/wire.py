@@ -3,12 +3,17 @@
 from typing import Final
 
 from bapsang_api.comments.schemas import CommentAuthor, CommentItem, CommentPage
-from bapsang_api.comments.threads import Page, Thread
+from bapsang_api.comments.threads import UNSEEN, Page, Thread
 from bapsang_api.http.paging import Cursor
 from bapsang_api.kit.clock import to_wire
 from bapsang_api.uploads.service import PERSON_WIDTH, ImageService
+from bapsang_api.users.names import shown_id
 
-_NOTICES: Final = {"DELETED": "삭제된 댓글입니다.", "HIDDEN": "관리자가 숨긴 댓글입니다."}
+_NOTICES: Final = {
+    "DELETED": "삭제된 댓글입니다.",
+    "HIDDEN": "관리자가 숨긴 댓글입니다.",
+    UNSEEN: "차단하거나 숨긴 사용자의 댓글입니다.",
+}
 
 
 def page_of(page: Page, images: ImageService) -> CommentPage:
@@ -24,6 +29,7 @@ def item_of(thread: Thread, images: ImageService) -> CommentItem:
     notice = _NOTICES.get(row.status)
     key, photo = row.author_image_key, row.author_photo
     author = CommentAuthor(
+        user_id=shown_id(row.author_id, row.author_nickname),
         nickname=row.author_nickname,
         author_profile_image_url=images.url(key, photo, PERSON_WIDTH),
         author_profile_image=images.shown(key, photo, PERSON_WIDTH),

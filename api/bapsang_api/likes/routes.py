@@ -12,6 +12,7 @@ from bapsang_api.http.paging import RequestedPage
 from bapsang_api.http.request import Request
 from bapsang_api.http.wire import API, json_response, problems
 from bapsang_api.likes.service import LikeService
+from bapsang_api.people.hidden import HiddenPeople
 from bapsang_api.posts.schemas import PostPage
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.wire import page_of
@@ -38,6 +39,8 @@ async def toggle_like(request: Request, services: Services, post_id: str) -> Ans
     """Turn the caller's like over. To be safe when a request is repeated, use PUT or DELETE instead."""
     principal = required_caller_of(request, services)
     likes: LikeService = services[LikeService]
+    if services[HiddenPeople].may_hide(principal.user_id):
+        await services[PostService].require_seen(post_id, principal.user_id)
     await likes.toggle(post_id, principal)
     return _DONE
 
@@ -47,6 +50,8 @@ async def like(request: Request, services: Services, post_id: str) -> Answer:
     """Like the post. Idempotent."""
     principal = required_caller_of(request, services)
     likes: LikeService = services[LikeService]
+    if services[HiddenPeople].may_hide(principal.user_id):
+        await services[PostService].require_seen(post_id, principal.user_id)
     await likes.set(post_id, principal, wanted=True)
     return _DONE
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -93,6 +93,27 @@ class PostLists:
                 return body.content
         return (await self._renew(wanted)).content
 
+    async def page_without(self, wanted: Wanted, hidden: Set[str]) -> bytes:
+        """Return the answer to a list without what these people wrote, filled up from the pages behind it.
+
+        It may be short although more follow. Raises Unavailable.
+        """
+        shown: list[bytes] = []
+        last: Following | None = None
+        page = wanted
+        for _ in range(_ATTEMPTS):
+            post_ids, following = await self._listed(page)
+            for post_id, post in (await self._posts.all_of(post_ids)).items():
+                if len(shown) == wanted.size:
+                    return page_bytes(shown, last)
+                if post.rendered.author_id not in hidden:
+                    shown.append(post.item())
+                    last = Following(post.rendered.created_at, post_id)
+            if following is None or len(shown) == wanted.size:
+                break
+            page = Wanted(wanted.tag, following, wanted.size)
+        return page_bytes(shown, following)
+
     def _may_be_stale(self, body: Body, user_id: str | None) -> bool:
         """Whoever has written lately must see it, and nobody has to wait for long while there is little to do."""
         if self._serving() <= BUSY or self._feed.now() >= body.verified_at + STALE_SECONDS:
@@ -107,7 +128,7 @@ class PostLists:
             asked = self._feed.now()
             post_ids, following = await self._listed(wanted)
             at_hand, turns = self._posts.at_hand(post_ids), self._posts.posts.turns
-            posts, until = at_hand or (await self._posts.all_of(post_ids), EXPIRED)
+            posts, until = at_hand or (list((await self._posts.all_of(post_ids)).values()), EXPIRED)
             if len(posts) == len(post_ids):
                 break
             self._newest.expire(_ALL)  # one has just gone, and another has its place

@@ -11,6 +11,7 @@ from sqlalchemy import BindParameter, Connection, Integer, Select, Table, bindpa
 from bapsang_api.kit.db.columns import UtcDateTime
 from bapsang_api.kit.db.keyset import Following, Keyset, newest_first
 from bapsang_api.kit.db.views import columns_of
+from bapsang_api.people.store import not_hidden
 from bapsang_api.posts.listing import place_of
 from bapsang_api.posts.models import STATUS_ACTIVE
 from bapsang_api.posts.view import (
@@ -184,8 +185,13 @@ def details(connection: Connection, post_ids: Collection[str]) -> list[PostDetai
     return [PostDetailView(*one) for one in columns]
 
 
-def found(connection: Connection, query: Query, before: Keyset | None, limit: int) -> list[PostItemView]:
-    """Return up to `limit` visible posts that hold the words and are older than `before`, newest first."""
+def found(
+    connection: Connection, query: Query, before: Keyset | None, limit: int, viewer_id: str | None = None
+) -> list[PostItemView]:
+    """Return up to `limit` visible posts that hold the words and are older than `before`, newest first.
+
+    `viewer_id`: of somebody who does not see some people, None for all others.
+    """
     # Apart from what a list shows of them: of many that hold the words, only those of the page are looked up.
     ids = (
         select(posts.c.id)
@@ -193,15 +199,20 @@ def found(connection: Connection, query: Query, before: Keyset | None, limit: in
         .where(texts.holds(connection, query), posts.c.post_status == STATUS_ACTIVE)
         .order_by(posts.c.created_at.desc(), posts.c.id.desc())
     )
+    if viewer_id is not None:
+        ids = ids.where(not_hidden(viewer_id, posts.c.user_id))
     shown = newest_first(ids, posts.c.created_at, posts.c.id).subquery("found", before, limit)
     statement = _LIST.join(shown, shown.c.id == posts.c.id).prefix_with(texts.TIME_LIMIT, dialect="mysql")
     return [PostItemView(*row) for row in connection.execute(statement)]
 
 
 def found_among(
-    connection: Connection, query: Query, before: Keyset | None, among: int, limit: int
+    connection: Connection, query: Query, before: Keyset | None, among: int, limit: int, viewer_id: str | None = None
 ) -> list[PostItemView]:
-    """Return up to `limit` of the `among` newest visible posts older than `before`: those that hold the words, newest first."""
+    """Return up to `limit` of the `among` newest visible posts older than `before`: those that hold the words, newest first.
+
+    `viewer_id` as in `found`.
+    """
     newest = _PLACES.subquery("among", before, among)
     held = (
         select(newest.c.id)
@@ -209,9 +220,11 @@ def found_among(
         .where(texts.has_words(query))
         .order_by(newest.c.created_at.desc(), newest.c.id.desc())
         .limit(limit)
-        .subquery("found")
     )
-    return [PostItemView(*row) for row in connection.execute(_LIST.join(held, held.c.id == posts.c.id))]
+    if viewer_id is not None:
+        held = held.join(posts, posts.c.id == newest.c.id).where(not_hidden(viewer_id, posts.c.user_id))
+    found = held.subquery("found")
+    return [PostItemView(*row) for row in connection.execute(_LIST.join(found, found.c.id == posts.c.id))]
 
 
 def place_after(connection: Connection, before: Keyset | None, count: int) -> Following | None:

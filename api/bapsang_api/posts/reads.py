@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -17,6 +17,7 @@ from bapsang_api.kit.db.keyset import Following
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.posts import queries
+from bapsang_api.posts.counts import LikeCounts, ViewCounts
 from bapsang_api.posts.view import PostDetailView, PostVersion
 from bapsang_api.posts.views import Views
 from bapsang_api.posts.wire import Rendered
@@ -31,20 +32,6 @@ _WARM_AT_ONCE: Final = 50  # a few milliseconds, for which requests wait
 _WARM_PAUSE: Final = 0.05  # seconds, which are theirs
 _RETRY_SECONDS: Final = 5.0
 _revisions = itertools.count(1)
-
-
-class LikeCounts(Protocol):
-    """What is needed of likes."""
-
-    async def counts(self, post_ids: list[str]) -> dict[str, int]:
-        """Return the live counts of those posts that have one; the others' rows are up to date."""
-
-
-class ViewCounts(Protocol):
-    """What is needed of views."""
-
-    async def unwritten(self, post_ids: list[str]) -> dict[str, Views]:
-        """Return the views of posts that are not in their rows. Raises Redis errors."""
 
 
 @dataclass(slots=True)
@@ -157,15 +144,15 @@ class PostReads:
             )
         return posts, until
 
-    async def all_of(self, post_ids: Iterable[str]) -> list[Post]:
-        """Return the posts that are there; one that has just gone is left out."""
+    async def all_of(self, post_ids: Collection[str]) -> dict[str, Post]:
+        """Return the posts that are there, by their ids and in their order; one that has just gone is left out."""
 
         async def one(post_id: str) -> Post | None:
             post = await self.post(post_id)
             return None if post is None else await self.counted(post_id, post)
 
         found = await asyncio.gather(*map(one, post_ids))
-        return [post for post in found if post is not None]
+        return {post_id: post for post_id, post in zip(post_ids, found, strict=True) if post is not None}
 
     def _is_counted(self, post_id: str, post: Post) -> bool:
         age = self._timer() - post.counted

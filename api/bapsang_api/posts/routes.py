@@ -154,7 +154,7 @@ async def list_my_posts(
 async def search_posts(
     q: SearchText,
     request: FrameworkRequest,
-    _: OptionalPrincipal,
+    principal: OptionalPrincipal,
     limiter: Limiter,
     posts: Posts,
     images: Images,
@@ -162,7 +162,7 @@ async def search_posts(
 ) -> Response:
     """List the posts with all the words in title or content, newest first. A page may be short although more follow."""
     limiter.admit(request.scope, Limit.SEARCH, subject_of(request_of(request.scope).address))
-    page = await posts.search(Words.of(q), paging.start, paging.most)
+    page = await posts.search(Words.of(q), paging.start, paging.most, principal.user_id if principal else None)
     return json_response(page_of(page.rows, page.following, images))
 
 

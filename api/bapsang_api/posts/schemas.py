@@ -78,8 +78,9 @@ class PostChange(_Fields):
 
 
 class Author(Wire):
-    """Who wrote it."""
+    """Who wrote it. `userId` is null where that person has withdrawn."""
 
+    user_id: str | None
     nickname: str
     author_profile_url: str | None
     author_profile: ShownPhoto | None

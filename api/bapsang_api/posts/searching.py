@@ -38,17 +38,19 @@ class PostSearch:
     def __init__(self, database: Database) -> None:
         self._database, self._turns, self._waiting = database, asyncio.Semaphore(AT_ONCE), 0
 
-    async def find(self, query: Query, before: Keyset | None, size: int) -> Found:
+    async def find(self, query: Query, before: Keyset | None, size: int, viewer_id: str | None) -> Found:
         """Return up to `size` visible posts with all the words that are older than `before`, newest first, and where to go on.
 
-        There may be fewer although there are more to come. Raises Unavailable.
+        There may be fewer although there are more to come. `viewer_id`: of somebody who does not see some people. Raises Unavailable.
         """
         if self._waiting >= WAITING:
             raise Unavailable
         self._waiting += 1
         try:
             async with self._turns:
-                return await self._database.read_lagging(partial(search, query=query, before=before, size=size))
+                return await self._database.read_lagging(
+                    partial(search, query=query, before=before, size=size, viewer_id=viewer_id)
+                )
         finally:
             self._waiting -= 1
 
@@ -58,19 +60,20 @@ def search(
     query: Query,
     before: Keyset | None,
     size: int,
+    viewer_id: str | None,
     timer: Callable[[], float] = time.monotonic,
 ) -> Found:
-    rows = queries.found_among(connection, query, before, NEWEST, size + 1)
+    rows = queries.found_among(connection, query, before, NEWEST, size + 1, viewer_id)
     if len(rows) > size:
         return cut(rows, size, _place)
     try:
-        return cut(queries.found(connection, query, before, size + 1), size, _place)
+        return cut(queries.found(connection, query, before, size + 1, viewer_id), size, _place)
     except DBAPIError as error:
         if code_of(error) != OUT_OF_TIME:
             raise
     until, place = timer() + SCAN_SECONDS, queries.place_after(connection, before, NEWEST)
     while place is not None and timer() < until:
-        rows += queries.found_among(connection, query, place, STRIDE, size + 1 - len(rows))
+        rows += queries.found_among(connection, query, place, STRIDE, size + 1 - len(rows), viewer_id)
         if len(rows) > size:
             return cut(rows, size, _place)
         place = queries.place_after(connection, place, STRIDE)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -18,7 +18,9 @@ from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import Forbidden, NotFound
 from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.kit.security.tokens import Principal
+from bapsang_api.people.hidden import HiddenPeople
 from bapsang_api.posts import queries, store
+from bapsang_api.posts.counts import PostLikes, with_count, with_views
 from bapsang_api.posts.listing import Wanted
 from bapsang_api.posts.lists import PAGES, PostLists
 from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_HIDDEN
@@ -26,7 +28,7 @@ from bapsang_api.posts.pictures import PictureChange
 from bapsang_api.posts.reads import POSTS, PostReads
 from bapsang_api.posts.searching import PostSearch
 from bapsang_api.posts.view import PostDetailView, PostItemView
-from bapsang_api.posts.views import View, Views, ViewStore
+from bapsang_api.posts.views import View, ViewStore
 from bapsang_api.posts.wire import rendered
 from bapsang_api.readmodel.entry import Bounds, Usage
 from bapsang_api.readmodel.feed import ChangeFeed
@@ -38,28 +40,6 @@ from bapsang_api.uploads.usage import attach, detach, restore, withhold
 log = logging.getLogger(__name__)
 
 _TRUE, _FALSE = b"true", b"false"
-ItemView = TypeVar("ItemView", bound=PostItemView)
-
-
-class PostLikes(Protocol):
-    """What posts need of likes. Declared here, so that posts need not know the domain that implements it."""
-
-    async def counts(self, post_ids: list[str]) -> dict[str, int]:
-        """Return the live counts of those posts that have one; the others' rows are up to date."""
-
-    async def read(
-        self, post_id: str, principal: Principal, written: int, view: View, *, again: bool
-    ) -> tuple[bool, int, Views | None]:
-        """Return whether the user likes the post, how many do, and its views, None while Redis is down; count the view.
-
-        `written` is how many likes there were at the last write-back; `again`, whether the post was read before.
-        """
-
-    def listen(self, listener: Callable[[str, int], None]) -> None:
-        """Have `listener` called for each post whose likes are changed here, with how many it has then."""
-
-    async def forget(self, post_id: str) -> None:
-        """Forget the likes of a post that has been deleted for good."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +70,14 @@ class PostService:
         clock: Clock,
         ids: Ids,
         feed: ChangeFeed,
+        hidden: HiddenPeople,
         *,
         serving: Callable[[], int],
         bounds: tuple[Bounds, Bounds] = (POSTS, PAGES),
     ) -> None:
         """`serving` returns how many requests the process has in flight. `bounds`: how much of posts and of pages may be kept."""
         self._database, self._views, self._likes, self._images = database, views, likes, images
-        self._clock, self._ids = clock, ids
+        self._clock, self._ids, self._hidden = clock, ids, hidden
         kept, pages = bounds
         self._reads = PostReads(database, feed, likes, views, partial(rendered, images=images), bounds=kept)
         self._lists = PostLists(database, feed, self._reads, serving, bounds=pages)
@@ -171,8 +152,12 @@ class PostService:
         with after_commit("posts.likes_not_forgotten", post_id=post_id):  # the write-back drops what they leave behind
             await self._likes.forget(post_id)
 
-    async def listed(self, wanted: Wanted, user_id: str | None) -> Content:
-        """Return the answer to a list. Raises Unavailable."""
+    async def listed(self, wanted: Wanted, user_id: str | None) -> Content | bytes:
+        """Return the answer to a list as a user sees it, None for whoever has no token. Raises Unavailable."""
+        if user_id is not None and self._hidden.may_hide(user_id):
+            unseen = await self._hidden.of(user_id)
+            if unseen.people:
+                return await self._lists.page_without(wanted, unseen.people)
         return await self._lists.page(wanted, user_id)
 
     async def detail(self, post_id: str, principal: Principal | None, viewer: str | None) -> bytes:
@@ -183,6 +168,8 @@ class PostService:
         if entry is None:
             raise NotFound
         post = entry.value
+        if principal is not None and self._hidden.may_hide(principal.user_id):
+            await self._require_seen(post.rendered.author_id, principal.user_id)
         if principal is None:
             if viewer is not None:
                 self._count_view(post_id, viewer)
@@ -192,6 +179,20 @@ class PostService:
         liked, likes, views = await self._likes.read(post_id, principal, post.written_likes, view, again=again)
         self._reads.show(post, likes, views)
         return post.rendered.detail(likes, post.comments, post.views, _TRUE if liked else _FALSE)
+
+    async def require_seen(self, post_id: str, user_id: str) -> None:
+        """Raise NotFound for a post whose author has blocked the user, or is blocked by them. Raises Unavailable.
+
+        Whether there is such a post is for others to find out.
+        """
+        if self._hidden.may_hide(user_id) and is_ulid(post_id):
+            post = await self._reads.post(post_id)
+            if post is not None:
+                await self._require_seen(post.rendered.author_id, user_id)
+
+    async def _require_seen(self, author_id: str, user_id: str) -> None:
+        if author_id in (await self._hidden.of(user_id)).blocked:
+            raise NotFound
 
     async def current(self, post_id: str, principal: Principal) -> Detail | None:
         """Return a post as its author sees it now, None once it is deleted or hidden; counts no view."""
@@ -205,12 +206,13 @@ class PostService:
         )
         return await self._page(rows, size)
 
-    async def search(self, query: Query, before: Keyset | None, size: int) -> Page:
-        """Return up to `size` posts with all the words in title and content, older than `before`, newest first.
+    async def search(self, query: Query, before: Keyset | None, size: int, user_id: str | None) -> Page:
+        """Return up to `size` posts with all the words in title and content, older than `before`, newest first, as a user sees them.
 
         There may be fewer although there are more to come. Raises Unavailable.
         """
-        return await self.counted(Page(*await self._search.find(query, before, size)))
+        viewer_id = user_id if (await self._hidden.of(user_id)).people else None
+        return await self.counted(Page(*await self._search.find(query, before, size, viewer_id)))
 
     async def counted(self, page: Page) -> Page:
         """Return a page with the likes and views that its rows lack."""
@@ -283,14 +285,3 @@ def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) ->
         detach(connection, [picture.object_key for picture in pictures], now)
         store.erase(connection, post_ids, now)
     return post_ids
-
-
-def with_views(row: ItemView, views: Mapping[str, Views]) -> ItemView:
-    """Return the row with the views that are not in it."""
-    found = views.get(row.post_id)
-    return row if found is None else replace(row, view_count=max(row.view_count, found.written) + found.unwritten)
-
-
-def with_count(row: ItemView, counts: dict[str, int]) -> ItemView:
-    """Return the row with its live like count, if there is one."""
-    return replace(row, like_count=counts.get(row.post_id, row.like_count))

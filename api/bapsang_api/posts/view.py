@@ -34,6 +34,7 @@ class PostItemView:
     post_id: Annotated[str, posts.c.id]
     title: Annotated[str, posts.c.title]
     created_at: Annotated[datetime, posts.c.created_at]
+    author_id: Annotated[str, posts.c.user_id]
     nickname: Annotated[str, author_name]
     author_image_key: Annotated[str | None, users.c.profile_image_key]
     author_photo: Annotated[Photo | None, photo_of(users.c.profile_image_key, of=users)]
@@ -51,7 +52,6 @@ class PostDetailView(PostItemView):
 
     updated_at: Annotated[datetime | None, posts.c.updated_at]
     content: Annotated[str, post_contents.c.content]
-    author_id: Annotated[str, posts.c.user_id]
     author_updated_at: Annotated[datetime | None, users.c.updated_at]
     picture_version: Annotated[int, posts.c.picture_version]
     pictures: tuple[Picture, ...]  # rows of their own

@@ -6,6 +6,7 @@ describe the answers in the OpenAPI document, so there is one truth about them.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from bapsang_api.http.paging import Cursor
@@ -25,6 +26,7 @@ from bapsang_api.posts.schemas import (
 from bapsang_api.posts.view import Picture, PostDetailView, PostItemView
 from bapsang_api.uploads.photo import JPEG
 from bapsang_api.uploads.service import DETAIL_WIDTH, LIST_WIDTH, PERSON_WIDTH, ZOOM_WIDTH, ImageService
+from bapsang_api.users.names import shown_id
 
 M = TypeVar("M", bound=Wire)
 # Quotes within a text are escaped, so this is found in its place only.
@@ -40,6 +42,8 @@ class Rendered:
     same: int  # bytes of `head` with which the item begins
     middle: bytes  # what the item has then
     rest: int  # where `head` goes on after that
+    author_id: str
+    created_at: datetime
 
     @property
     def size(self) -> int:
@@ -94,7 +98,8 @@ def rendered(view: PostDetailView, images: ImageService) -> Rendered:
     assert item_tail == tail, "PostItem and PostDetail end alike"  # noqa: S101
     same = _common(head, item_head)
     end = _common(head[: same - 1 : -1], item_head[: same - 1 : -1])
-    return Rendered(head, tail, same, item_head[same : len(item_head) - end], len(head) - end)
+    middle = item_head[same : len(item_head) - end]
+    return Rendered(head, tail, same, middle, len(head) - end, view.author_id, view.created_at)
 
 
 def page_bytes(items: Iterable[bytes], following: Following | None) -> bytes:
@@ -107,7 +112,8 @@ def page_bytes(items: Iterable[bytes], following: Following | None) -> bytes:
 def _author(view: PostItemView, images: ImageService) -> Author:
     key, photo = view.author_image_key, view.author_photo
     url, profile = images.url(key, photo, PERSON_WIDTH), images.shown(key, photo, PERSON_WIDTH)
-    return _shown(Author, view, author_profile_url=url, author_profile=profile)
+    user_id = shown_id(view.author_id, view.nickname)
+    return _shown(Author, view, user_id=user_id, author_profile_url=url, author_profile=profile)
 
 
 def _image(picture: Picture, images: ImageService) -> ShownImage:

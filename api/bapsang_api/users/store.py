@@ -27,6 +27,7 @@ from bapsang_api.kit.text import folded
 from bapsang_api.uploads.photo import Photo
 from bapsang_api.uploads.store import UnusedImage, photo_of
 from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, Erasure, User, UserAuth, UserConsent, UserNumber
+from bapsang_api.users.names import WITHDRAWN_NAME
 
 users = table_of(User)
 user_auth = table_of(UserAuth)
@@ -34,8 +35,7 @@ user_numbers = table_of(UserNumber)
 user_consents = table_of(UserConsent)
 erasures = table_of(Erasure)
 
-WITHDRAWN_NAME: Final = "탈퇴한 사용자"
-# What every list and detail shows as the author. No nickname can be equal to it: they hold no space.
+# What every list and detail shows as the author.
 author_name = case((users.c.user_status == STATUS_DELETED, WITHDRAWN_NAME), else_=users.c.nickname)
 
 

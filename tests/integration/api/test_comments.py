@@ -57,6 +57,12 @@ async def test_comment_and_reply_read_back_exactly_as_written(world: World) -> N
     written = await bob.send("POST", f"/posts/{post_id}/comments", json={"content": text, "depth": 3})
     assert written.status_code == 201
     top = written.json()
+    author = {
+        "userId": bob.user_id,
+        "nickname": bob.nickname,
+        "authorProfileImageUrl": None,
+        "authorProfileImage": None,
+    }
     assert top == {
         "commentId": top["commentId"],
         "parentId": None,
@@ -65,7 +71,7 @@ async def test_comment_and_reply_read_back_exactly_as_written(world: World) -> N
         "createdAt": top["createdAt"],
         "updatedAt": None,
         "depth": 0,
-        "author": {"nickname": bob.nickname, "authorProfileImageUrl": None, "authorProfileImage": None},
+        "author": author,
         "replies": [],
         "hasMore": False,
         "nextCursor": None,
@@ -234,7 +240,8 @@ async def test_comments_of_somebody_who_withdrew_stay_without_the_name(world: Wo
     assert (await bob.send("PATCH", "/users/me/withdraw", json={"password": PASSWORD})).status_code == 204
     (item,) = (await page(world, post_id))["items"]
     assert item["content"] == "밥 맛"
-    assert item["author"] == {"nickname": "탈퇴한 사용자", "authorProfileImageUrl": None, "authorProfileImage": None}
+    nobody = {"userId": None, "nickname": "탈퇴한 사용자", "authorProfileImageUrl": None, "authorProfileImage": None}
+    assert item["author"] == nobody
     assert item["replies"][0]["author"]["nickname"] == alice.nickname
 
 

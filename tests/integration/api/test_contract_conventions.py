@@ -121,7 +121,7 @@ async def test_no_field_is_left_out_where_there_is_no_value(world: World) -> Non
     detail, listed = (await alice.get(f"/posts/{post_id}")).json(), (await alice.get("/posts")).json()
     content = detail["contentDetail"]
     assert (detail["updatedAt"], content["postImageUrl"], content["postImage"]) == (None, None, None)
-    author = {"nickname": alice.nickname, "authorProfileUrl": None, "authorProfile": None}
+    author = {"userId": alice.user_id, "nickname": alice.nickname, "authorProfileUrl": None, "authorProfile": None}
     assert detail["author"] == listed["items"][0]["author"] == author
     assert listed["nextCursor"] is listed["items"][0]["thumbnailUrl"] is listed["items"][0]["thumbnail"] is None
     thread = (await alice.get(f"/posts/{post_id}/comments")).json()

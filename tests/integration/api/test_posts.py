@@ -34,13 +34,19 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
     assert WIRE_TIME.fullmatch(body["createdAt"])
     now = world.clock.now().astimezone(SEOUL).replace(tzinfo=None)
     assert abs(now - datetime.fromisoformat(body["createdAt"])) < timedelta(seconds=30)
+    author = {
+        "userId": alice.user_id,
+        "nickname": alice.nickname,
+        "authorProfileUrl": None,
+        "authorProfile": None,
+    }
     assert body == {
         "postId": body["postId"],
         "title": title,
         "createdAt": body["createdAt"],
         "updatedAt": None,
         "contentDetail": {"content": content, "postImageUrl": None, "postImage": None, "images": []},
-        "author": {"nickname": alice.nickname, "authorProfileUrl": None, "authorProfile": None},
+        "author": author,
         "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0, "isLiked": False},
         "tags": [],
     }
@@ -54,7 +60,7 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
                 "createdAt": body["createdAt"],
                 "thumbnailUrl": None,
                 "thumbnail": None,
-                "author": {"nickname": alice.nickname, "authorProfileUrl": None, "authorProfile": None},
+                "author": author,
                 "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0},
                 "tags": [],
             }

@@ -110,4 +110,5 @@ async def test_picture_of_who_withdrew_is_not_shown(photos: PhotoWorld) -> None:
     detail = await photos.write_post(alice)
     assert (await alice.send("PATCH", "/users/me/withdraw", json={"password": PASSWORD})).status_code == 204
     shown = (await photos.world.http.get(f"{API}/posts/{detail['postId']}")).json()
-    assert shown["author"] == {"nickname": "탈퇴한 사용자", "authorProfileUrl": None, "authorProfile": None}
+    nobody = {"userId": None, "nickname": "탈퇴한 사용자", "authorProfileUrl": None, "authorProfile": None}
+    assert shown["author"] == nobody

@@ -93,6 +93,9 @@ class Nothing:
 
     on = True
 
+    def may_hide(self, user_id: str) -> bool:
+        return False
+
     def url(self, key: str | None, *_: object) -> str | None:
         return key
 
@@ -216,7 +219,7 @@ class Process:
         source: Any = Source(ask, queries.parse)
         self.feed = ChangeFeed(self.database, source, timer=self._mysql.loop.time)  # type: ignore[arg-type]
         self.service = PostService(
-            *(self.database, nothing, self.likes, nothing, nothing, nothing, self.feed),  # type: ignore[arg-type]
+            *(self.database, nothing, self.likes, nothing, nothing, nothing, self.feed, nothing),  # type: ignore[arg-type]
             serving=lambda: self.in_flight,
             bounds=self._bounds,
         )

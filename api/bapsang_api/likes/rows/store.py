@@ -10,6 +10,7 @@ from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.db.keyset import Keyset, newest_first
 from bapsang_api.kit.db.views import columns_of
 from bapsang_api.likes.models import UserPostLike
+from bapsang_api.people.store import not_hidden
 from bapsang_api.posts.models import STATUS_ACTIVE, Post
 from bapsang_api.posts.view import PostItemView
 from bapsang_api.users.models import User, UserNumber
@@ -57,6 +58,7 @@ _LIKED_POSTS = newest_first(
     .join_from(likes, posts, posts.c.id == likes.c.post_id)
     .join(users, users.c.id == posts.c.user_id)
     .where(posts.c.post_status == STATUS_ACTIVE, likes.c.user_id == bindparam("user_id"))
+    .where(not_hidden(bindparam("user_id"), posts.c.user_id))
     .order_by(likes.c.created_at.desc(), likes.c.post_id.desc()),
     likes.c.created_at,
     likes.c.post_id,
@@ -64,7 +66,7 @@ _LIKED_POSTS = newest_first(
 
 
 def page(connection: Connection, user_id: str, before: Keyset | None, limit: int) -> list[LikedPost]:
-    """Return up to `limit` visible posts that the user likes, liked before `before`, the last liked first."""
+    """Return up to `limit` posts that the user likes and sees, liked before `before`, the last liked first."""
     rows = _LIKED_POSTS.rows(connection, before, limit, user_id=user_id)
     return [LikedPost(liked_at, PostItemView(*row)) for liked_at, *row in rows]
 
