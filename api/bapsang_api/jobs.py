@@ -28,13 +28,13 @@ from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import DEADLINE_SECONDS, STUCK_SECONDS, LikeSync
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import Actor, ModerationService
+from bapsang_api.opening import require_suitable_redis
 from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.posts.views import ViewStore
 from bapsang_api.posts.writeback import write_back_views
 from bapsang_api.privacy.retention import purge
 from bapsang_api.readmodel.feed import ChangeFeed
-from bapsang_api.runtime import require_suitable_redis
 from bapsang_api.schema_gate import UnfitDatabaseError, require_fit
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import PASSWORD, Seeder

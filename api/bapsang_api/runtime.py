@@ -36,14 +36,14 @@ from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.redis.budget import Budget
 from bapsang_api.kit.redis.client import OUTAGE, open_redis
 from bapsang_api.kit.redis.pipeline import Pipeline
-from bapsang_api.kit.security.tokens import SigningKey, SigningKeyError, TokenIssuer, TokenVerifier
+from bapsang_api.kit.security.tokens import TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
-from bapsang_api.likes.server import UnsuitableRedisError, check_redis
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
+from bapsang_api.opening import open_database, require_suitable_redis, signing_keys
 from bapsang_api.people.hidden import HiddenPeople
 from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.service import PostService
@@ -56,7 +56,7 @@ from bapsang_api.privacy.retention import purge
 from bapsang_api.privacy.service import ExportService
 from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.reports.service import ReportService
-from bapsang_api.settings import Settings, SettingsError
+from bapsang_api.settings import Settings
 from bapsang_api.tags.service import TagService
 from bapsang_api.terms.service import Pages
 from bapsang_api.upkeep.recount import Reconciliation
@@ -236,46 +236,6 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         await database.close()
         await pipeline.close()
         await redis.aclose()
-
-
-async def require_suitable_redis(settings: Settings, redis: Redis) -> None:
-    """Close `redis` and raise SettingsError when it would lose likes without a sign."""
-    if settings.embedded_redis:
-        return
-    try:
-        await check_redis(redis)
-    except UnsuitableRedisError as error:
-        await redis.aclose()
-        raise SettingsError("BAPSANG_REDIS_URL", f"names a Redis that {error}", "set it to noeviction") from error
-
-
-def open_database(settings: Settings) -> Database:
-    """Return the database, with its replica when there is one."""
-    url, limits = settings.database_url, settings.database_limits
-    if settings.database_reader_url is None:
-        return Database(url, limits)
-    return ReplicatedDatabase(url, settings.database_reader_url, limits)
-
-
-def signing_keys(settings: Settings) -> list[SigningKey]:
-    """Return the keys of access tokens, first the one that signs. Raises SettingsError.
-
-    Without a file one is made up, but only on a local database: replicas with different keys would refuse each other's
-    tokens.
-    """
-    variable, remedy = (
-        "BAPSANG_SIGNING_KEY_FILE",
-        "give the path of RSA private keys of at least 2048 bits (PEM, PKCS#8), first the one that signs",
-    )
-    if settings.signing_key_file is None:
-        if not settings.local_database:
-            raise SettingsError(variable, "is not set", remedy)
-        log.info("start.signing_key_generated", extra={"effect": "access tokens end with this process"})
-        return [SigningKey.generate()]
-    try:
-        return SigningKey.load_all(settings.signing_key_file)
-    except SigningKeyError as error:
-        raise SettingsError(variable, f"names a file that {error}", remedy) from error
 
 
 async def _sync_for_ever(

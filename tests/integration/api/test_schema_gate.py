@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, make_url, text
 from tests.waiting import eventually
 
 from bapsang_api.migrate import is_behind, migrate
-from bapsang_api.runtime import open_database
+from bapsang_api.opening import open_database
 from bapsang_api.schema_gate import until_fit
 from bapsang_api.settings import Settings
 
