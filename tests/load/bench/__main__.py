@@ -64,6 +64,9 @@ PARTS: dict[str, Callable[[World, Options], dict[str, Any]]] = {
 #: With servers of their own.
 ALONE: dict[str, Callable[[Options], dict[str, Any]]] = {"like-sync": upkeep.like_sync, "memory": upkeep.memory}
 
+#: Of two versions.
+COMPARED = ("limits", against.NEWS)
+
 
 def main() -> int:
     given = _arguments()
@@ -215,7 +218,7 @@ def _heading(given: argparse.Namespace, posts: int, options: Options) -> dict[st
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.load.bench", description=__doc__)
     parser.add_argument(
-        "--only", action="append", choices=[*PARTS, *ALONE, "limits"], help="this part; may be given more than once"
+        "--only", action="append", choices=[*PARTS, *ALONE, *COMPARED], help="this part; may be given more than once"
     )
     parser.add_argument(
         "--against", metavar="COMMIT", help="compare this checkout with a commit: routes, mix and limits"
@@ -247,10 +250,11 @@ def _arguments() -> argparse.Namespace:
         help="where the figures go (default: docs/benchmarks/api.json for a whole run, last.json in the cache for others)",
     )
     given = parser.parse_args()
-    if "limits" in (given.only or ()) and not given.against:
-        parser.error("limits are of two versions: --against COMMIT")
-    if given.against and (wrong := [name for name in given.only or () if name not in against.PARTS]):
-        parser.error(f"--against compares {', '.join(against.PARTS)}, not {wrong[0]}")
+    if not given.against and (alone := [name for name in given.only or () if name in COMPARED]):
+        parser.error(f"{alone[0]} is of two versions: --against COMMIT")
+    parts = (*against.PARTS, against.NEWS)
+    if given.against and (wrong := [name for name in given.only or () if name not in parts]):
+        parser.error(f"--against compares {', '.join(parts)}, not {wrong[0]}")
     return given
 
 

@@ -5,6 +5,7 @@ Each version has servers of its own, of the same images and settings, on a copy 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.load.versions import Pairs, cells, unpacked
 
 from bapsang_local.failure import Failure
 
-from . import limits, mix, processes, scenario
+from . import limits, mix, news, processes, scenario
 from .interpreter import CODE
 from .processes import Pair
 from .routes import NOTHING, OWN, WARM_SECONDS
@@ -24,6 +25,7 @@ from .tables import say, show
 from .world import WARM_POSTS, Options, World
 
 PARTS = ("routes", "mix", "limits")
+NEWS = "news"  # the mix with home feed, news and streams, where a version has them; only when asked for
 _STACK = ("api", "mysql", "redis")
 
 
@@ -69,11 +71,11 @@ def measure(
     with processes.uvicorn(
         worlds[0].python, "tests.load.baseline.nothing:app", {}, worlds[0].logs, len(worlds[0].api.pids), ready="/"
     ) as bare:
-        for part in (part for part in PARTS if part in only):
+        for part in (part for part in (*PARTS, NEWS) if part in only):
             if part == "limits":
                 found[part] = limits.measure(worlds, names, options)
             else:
-                found[part] = {"routes": _routes, "mix": _mix}[part](worlds, bare, options)
+                found[part] = {"routes": _routes, "mix": _mix, NEWS: _news}[part](worlds, bare, options)
                 _show(part, names, found[part])
             for world in worlds:
                 mix.settle(world)
@@ -104,6 +106,21 @@ def _routes(worlds: tuple[World, World], bare: Pair, options: Options) -> dict[s
 
 def _mix(worlds: tuple[World, World], bare: Pair, options: Options) -> dict[str, Any]:
     """The mix of the contract at its peak."""
+    return _peak(worlds, bare, options, (False, False))
+
+
+def _news(worlds: tuple[World, World], bare: Pair, options: Options) -> dict[str, Any]:
+    """The mix with home feed, news and open streams, beside the mix alone of a version that has none of them."""
+    having = [news.has_news(world) for world in worlds]
+    with contextlib.ExitStack() as stack:
+        for world, has in zip(worlds, having, strict=True):
+            if has:
+                news.follow(world)
+                stack.enter_context(news.streaming(world, scenario.STREAMS))
+        return _peak(worlds, bare, options, (having[0], having[1]))
+
+
+def _peak(worlds: tuple[World, World], bare: Pair, options: Options, with_news: tuple[bool, bool]) -> dict[str, Any]:
     for world in worlds:
         mix.grow(world, options)
     peak, floor = Pairs(), []
@@ -113,7 +130,10 @@ def _mix(worlds: tuple[World, World], bare: Pair, options: Options) -> dict[str,
             world = worlds[at]
             world.renew()
             sent = scenario.opened(
-                scenario.mix(), rate=options.rate, seconds=options.step_seconds, warmup=options.step_seconds / 10
+                scenario.mix(news=with_news[at]),
+                rate=options.rate,
+                seconds=options.step_seconds,
+                warmup=options.step_seconds / 10,
             )
             found = _cost(world, sent)
             mix.settle(world)

@@ -43,7 +43,10 @@ INTERACTING: dict[str, float] = {
     "comments": 10,
     "comment": 5,
 }  # 30 % of the toggles go to one post
-READ_CLASSES = ("list", "scroll", "detail", "comments")
+#: What a session asks besides, where there are people to follow and news: an assumption, once each.
+NEWS: dict[str, float] = {"home": 1, "unread": 1}
+STREAMS = 1_000  # open at the peak
+READ_CLASSES = ("list", "scroll", "detail", "comments", "home", "unread")
 AUTH_CLASSES = ("refresh", "login")
 WRITE_CLASSES = ("toggle", "toggle_hot", "create", "edit", "comment")
 
@@ -81,6 +84,8 @@ HEALTH = Request("health", "GET", f"{API}/health")
 LIST = Request("list", "GET", f"{API}/posts?size=20")
 SCROLL = Request("scroll", "GET", f"{API}/posts?size=20&{{cursors}}")
 DETAIL = Request("detail", "GET", f"{API}/posts/{{posts}}")
+HOME = Request("home", "GET", f"{API}/users/me/home?size=20", BEARER)
+UNREAD = Request("unread", "GET", f"{API}/users/me/notifications/unread", BEARER)
 COMMENTS = Request("comments", "GET", f"{API}/posts/{{posts}}/comments?size=20")
 TOGGLE = Request("toggle", "POST", f"{API}/posts/{{posts}}/likes", BEARER)
 TOGGLE_HOT = Request("toggle_hot", "POST", f"{API}/posts/{{hot}}/likes", BEARER)
@@ -119,8 +124,10 @@ def on(posts: str, request: Request) -> Request:
     return replace(request, path=request.path.replace("{posts}", f"{{{posts}}}"))
 
 
-def mix(weights: tuple[float, float, float] = (READS, WRITES, INTERACTIONS)) -> list[tuple[Request, float]]:
-    """Return the requests of the peak with their shares of all."""
+def mix(
+    weights: tuple[float, float, float] = (READS, WRITES, INTERACTIONS), *, news: bool = False
+) -> list[tuple[Request, float]]:
+    """Return the requests of the peak with their shares of all; with `news`, also what a session asks for home and news."""
     requests = {
         "refresh": REFRESH,
         "login": LOGIN,
@@ -133,9 +140,12 @@ def mix(weights: tuple[float, float, float] = (READS, WRITES, INTERACTIONS)) -> 
         "create": CREATE,
         "edit": EDIT,
         "comment": COMMENT,
+        "home": HOME,
+        "unread": UNREAD,
     }
     shares = dict.fromkeys(requests, 0.0)
-    for parts, weight in zip((READING, WRITING, INTERACTING), weights, strict=True):
+    reading = READING | NEWS if news else READING
+    for parts, weight in zip((reading, WRITING, INTERACTING), weights, strict=True):
         for name, part in parts.items():
             shares[name] += weight / sum(weights) * part / sum(parts.values())
     return [(request, shares[name]) for name, request in requests.items()]
