@@ -3,21 +3,18 @@
 Exit codes: 0 done, 1 failed (or refused), 2 wrong usage or settings. A command is a function; its docstring is its help.
 """
 
-import asyncio
 import json
 import logging
-import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import typer
-import uvloop
 from typer.main import get_command
 
-from bapsang_api import arguments, endings, erasing, jobs, openapi, photos, server
+from bapsang_api import arguments, endings, erasing, jobs, mailing, openapi, photos, server
 from bapsang_api.app import ROUTERS
 from bapsang_api.kit import logs
 from bapsang_api.kit.redis.client import EmbeddedRedisMissingError
@@ -25,9 +22,10 @@ from bapsang_api.likes.sync import DEADLINE_SECONDS
 from bapsang_api.media import command
 from bapsang_api.migrate import MigrationError, migrate
 from bapsang_api.preflight import require_verified
+from bapsang_api.process import code_of, read_settings
 from bapsang_api.seed.plan import Sizes
 from bapsang_api.seed.service import SeedError, require_meant, target_of
-from bapsang_api.settings import Settings, SettingsError, ignored
+from bapsang_api.settings import SettingsError
 from bapsang_api.uploads.collector import GRACE_HOURS
 
 log = logging.getLogger("bapsang_api")
@@ -73,20 +71,6 @@ def _refuse(text: str) -> int:
     return 2
 
 
-def _settings() -> Settings:
-    settings = Settings.from_environment(os.environ)
-    logs.configure(settings.log_level)
-    for name in ignored(os.environ):
-        log.info("start.setting_ignored", extra={"setting": name})
-    return settings
-
-
-def _code_of(work: Coroutine[Any, Any, bool]) -> int:
-    """Do the work and return the exit code."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return 0 if runner.run(work) else 1
-
-
 def _confirm(yes: bool, question: str) -> None:
     """Ask on the terminal unless `yes`. Raises DeclinedError for another answer, and where nobody can be asked."""
     if yes:
@@ -116,10 +100,10 @@ def serve(
     ] = None,
 ) -> int:
     """Serve HTTP until SIGTERM."""
-    settings = _settings()
+    settings = read_settings()
     if drain_seconds is None:
         drain_seconds = 0.0 if settings.local_database else 5.0
-    return _code_of(server.serve(settings, host=host, port=port, drain_seconds=drain_seconds))
+    return code_of(server.serve(settings, host=host, port=port, drain_seconds=drain_seconds))
 
 
 @app.command("migrate")
@@ -129,7 +113,7 @@ def migrate_schema(
     ] = 0.0,
 ) -> int:
     """Bring the database schema up to date."""
-    settings = _settings()
+    settings = read_settings()
     require_verified(settings)
     migrate(settings.database_url, wait_seconds=wait)
     return 0
@@ -144,7 +128,7 @@ def like_sync(
     ] = DEADLINE_SECONDS,
 ) -> int:
     """Write pending likes and views to the database once."""
-    return _code_of(jobs.like_sync(_settings(), batch_size=batch_size, deadline_seconds=deadline))
+    return code_of(jobs.like_sync(read_settings(), batch_size=batch_size, deadline_seconds=deadline))
 
 
 @app.command("openapi")
@@ -152,7 +136,7 @@ def print_openapi(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="write it there instead")] = None,
 ) -> int:
     """Print the OpenAPI document."""
-    _settings()
+    read_settings()
     text = json.dumps(openapi.document(ROUTERS), ensure_ascii=False, indent=2) + "\n"
     if out is None:
         sys.stdout.write(text)
@@ -162,6 +146,7 @@ def print_openapi(
 
 
 app.command()(command.check_image)
+app.command()(mailing.mail)
 
 
 @app.command()
@@ -169,7 +154,7 @@ def media(
     host: Annotated[str, typer.Option(help="address of the listener for probes and metrics")] = "127.0.0.1",
 ) -> int:
     """Make the variants of uploaded photos, one at a time, until SIGTERM."""
-    return _code_of(photos.work(_settings(), host=host))
+    return code_of(photos.work(read_settings(), host=host))
 
 
 @app.command()
@@ -177,10 +162,10 @@ def variants(
     every: Annotated[bool, typer.Option("--all", help="of every image that has none yet")] = False,
 ) -> int:
     """Have variants made of photos that were published before there were any. `media` makes them; says how far it is."""
-    settings = _settings()
+    settings = read_settings()
     if not every:
         raise typer.TyperException("--all is required")
-    return _code_of(photos.fill_back(settings))
+    return code_of(photos.fill_back(settings))
 
 
 @app.command()
@@ -191,7 +176,7 @@ def image_collector(
     ] = GRACE_HOURS,
 ) -> int:
     """Delete uploads and images that nothing shows."""
-    return _code_of(jobs.collect_images(_settings(), grace=timedelta(hours=older_than), dry_run=dry_run))
+    return code_of(jobs.collect_images(read_settings(), grace=timedelta(hours=older_than), dry_run=dry_run))
 
 
 @app.command()
@@ -201,7 +186,7 @@ def admin(
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="why, for the audit log")] = None,
 ) -> int:
     """Act as an administrator; every act is recorded in the audit log."""
-    return _code_of(jobs.administer(_settings(), act=act, target=target, reason=reason))
+    return code_of(jobs.administer(read_settings(), act=act, target=target, reason=reason))
 
 
 @app.command()
@@ -220,13 +205,13 @@ def recount(
     if not every and not posts:
         raise typer.TyperException("one of --all and --posts is required")
     post_ids = None if every else [*(posts or ()), *(more or ())]
-    return _code_of(jobs.recount(_settings(), post_ids=post_ids, dry_run=dry_run))
+    return code_of(jobs.recount(read_settings(), post_ids=post_ids, dry_run=dry_run))
 
 
 @app.command()
 def reindex() -> int:
     """Make every post found by the search that is not yet."""
-    return _code_of(jobs.reindex(_settings()))
+    return code_of(jobs.reindex(read_settings()))
 
 
 @app.command()
@@ -239,9 +224,9 @@ def erase_user(
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
 ) -> int:
     """Remove at once everything that tells who somebody was."""
-    settings = _settings()
+    settings = read_settings()
     _confirm(yes, f"Erase {user} for good? Type yes: ")
-    return _code_of(erasing.erase_user(settings, user=user, with_posts=posts == "erase", reason=reason))
+    return code_of(erasing.erase_user(settings, user=user, with_posts=posts == "erase", reason=reason))
 
 
 @app.command()
@@ -249,7 +234,7 @@ def replay_erasures(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say how many there are")] = False,
 ) -> int:
     """After a backup was restored: erase again who has withdrawn or was erased since."""
-    return _code_of(erasing.replay_erasures(_settings(), dry_run=dry_run))
+    return code_of(erasing.replay_erasures(read_settings(), dry_run=dry_run))
 
 
 @app.command()
@@ -273,7 +258,7 @@ def seed(
     if append and wipe:
         raise typer.BadParameter("not allowed with --append", param_hint="'--wipe'")
     end = arguments.moment(until)
-    settings = _settings()
+    settings = read_settings()
     require_meant(settings.database_url, into)
     try:
         sizes = Sizes(users, posts, comments_per_post, likes, number, end)
@@ -281,7 +266,7 @@ def seed(
         raise DeclinedError(str(error)) from error
     if wipe:
         _confirm(yes, f"Lose everything in {target_of(settings.database_url)}? Type yes: ")
-    return _code_of(jobs.seed(settings, sizes, wipe=wipe, append=append))
+    return code_of(jobs.seed(settings, sizes, wipe=wipe, append=append))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from bapsang_api.http.gateway import Gateway
 from bapsang_api.http.idempotency import Idempotency
 from bapsang_api.http.ratelimit import RateLimiter
 from bapsang_api.http.shedding import Shedder
+from bapsang_api.keys import signing_keys
 from bapsang_api.kit.background import Background, repeating
 from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.db.database import Database
@@ -41,9 +42,12 @@ from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
+from bapsang_api.mail.outbox import Outbox
+from bapsang_api.mail.seal import Seal
+from bapsang_api.mail.worker import Worker as MailWorker
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
-from bapsang_api.opening import open_database, require_suitable_redis, signing_keys
+from bapsang_api.opening import open_database, require_suitable_redis
 from bapsang_api.people.hidden import HiddenPeople
 from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.service import PostService
@@ -92,6 +96,7 @@ class Runtime:
     posts: PostService
     users: UserService
     metrics: Metrics
+    outbox: Outbox
     revoked: RevokedSessions
     ids: Ids
     feed: ChangeFeed
@@ -127,6 +132,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         keys, issuer=settings.issuer, audience=settings.audience, clock=clock, revoked=revoked.sessions
     )
     issuer = TokenIssuer(keys[0], issuer=settings.issuer, audience=settings.audience, clock=clock, ids=ids)
+    seal = Seal(keys)
+    outbox = Outbox(clock, ids, seal.close, on=settings.mail is not None)
     storage = Storage(settings.bucket) if settings.bucket else None
     images = ImageService(database, storage, clock, ids)
     exports = ExportService(database, storage, clock, ids)
@@ -164,6 +171,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             auth,
             account,
             likes,
+            outbox,
             posts,
             TagService(database),
             FeedService(database, images, clock, settings.site),
@@ -198,6 +206,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     if storage is not None and settings.local_database:
         # Nobody else works on the queue there.
         background.start("photos", Worker(database, storage, clock, CHANGED).run)
+    if settings.mail is not None and settings.local_database:
+        background.start("mail", MailWorker(database, settings.mail, seal, settings.stationery, clock).run)
     if storage is not None:
         takedown, journal = (
             Takedown(database, storage, clock, (profile_images, post_images)),
@@ -220,6 +230,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             posts,
             users,
             metrics,
+            outbox,
             revoked,
             ids,
             feed,

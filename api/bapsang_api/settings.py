@@ -4,38 +4,28 @@ with one line that names the variable and says what to do.
 A setting is a field of `Settings`; its type checks the value and has the words for one that does not fit.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from annotated_types import Ge, Le, Predicate
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    PlainValidator,
-    StringConstraints,
-    ValidationError,
-)
-from pydantic_core import PydanticCustomError
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bapsang_api import forms
 from bapsang_api.endings import DEFAULT_TERMINATION_LOG, Code, Ending, EndingError
-from bapsang_api.http.ratelimit import DEFAULTS, Limit, Rate, rates_from
+from bapsang_api.forms import Refusal, whole
+from bapsang_api.http.ratelimit import DEFAULTS, Limit, Rate
 from bapsang_api.kit import tls
 from bapsang_api.kit.db.connections import DATABASE_CA, DEFAULT_LIMITS, Limits
 from bapsang_api.kit.redis.client import EMBEDDED, REDIS_CA
+from bapsang_api.mail.rendering import Stationery
+from bapsang_api.mail.server import SMTP_CA, MailServer, Security
 from bapsang_api.uploads.bucket import Bucket
-from bapsang_api.urls import MYSQL_FORM, REDIS_FORM, is_http_url, is_origin, mysql_fault, redis_fault, tls_fault
+from bapsang_api.urls import tls_fault
 
 PREFIX: Final = "BAPSANG_"
 # Before the name of a setting: ignored by an image that does not know it. A newer operator may set such ones; the operator
 # of v0.0.1 sets none (docs/decisions/0010-road-to-v1.md).
 OPTIONAL: Final = "OPTIONAL_"
-_FAULT: Final = "fault"
 
 
 class SettingsError(EndingError):
@@ -49,131 +39,42 @@ class SettingsError(EndingError):
         super().__init__(Ending(Code.SETTING_REFUSED, setting=known), f"{variable} {problem}: {remedy}")
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """What is said of a value that a type refuses: what is wrong with it, and what to give instead."""
-
-    problem: str
-    remedy: str
-
-
-def _without(fault: Callable[[str], str | None]) -> AfterValidator:
-    """Refuse a text that has a fault, in the words of `fault`, which have no part of the text."""
-
-    def check(text: str) -> str:
-        if found := fault(text):
-            raise PydanticCustomError(_FAULT, "{fault}", {"fault": found})
-        return text
-
-    return AfterValidator(check)
-
-
-def _database_fault(text: str) -> str | None:
-    if not text.startswith("sqlite"):
-        return mysql_fault(text)
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        return "is not a database URL"
-    is_file = url.drivername in {"sqlite", "sqlite+pysqlite"} and url.database not in {None, "", ":memory:"}
-    return None if is_file else "names no file"
-
-
-def _digits(text: str) -> str:
-    # pydantic also takes "+5", "5.0" and "1_000".
-    if not text.isascii() or not text.isdigit():
-        raise ValueError
-    return text
-
-
-def _whole(least: int, most: int, what: str = "a whole number") -> tuple[Any, ...]:
-    """Return what an `int` is annotated with to be one of digits alone and within limits."""
-    said = Refusal("is out of range", f"give {what} from {least} to {most}")
-    return BeforeValidator(_digits), Ge(least), Le(most), said
-
-
-def _named(pattern: str, example: str) -> tuple[Any, ...]:
-    return StringConstraints(pattern=pattern), Refusal("is no such name", f"give for example {example}")
-
-
-_DATABASE = (_without(_database_fault), Refusal("is not a database URL", f"{MYSQL_FORM}; or sqlite:///file"))
-_REDIS = (
-    _without(lambda text: None if text == EMBEDDED else redis_fault(text)),
-    Refusal("is not the URL of a Redis", f"{REDIS_FORM}; or {EMBEDDED}"),
-)
-_AUTHORITY = (
-    Predicate(tls.is_authority),
-    Refusal(
-        "names no file with certificates",
-        f"give {tls.SYSTEM} for the authorities that this machine trusts, or the path of a file of others (PEM)",
-    ),
-)
-_HTTP = (
-    Predicate(is_http_url),
-    Refusal("is no http(s) URL", "give for example https://community.example.com"),
-)
-_ORIGIN = (
-    AfterValidator(lambda text: text.rstrip("/")),
-    Predicate(is_origin),
-    Refusal("is no origin", "give scheme, host and port, no path: https://s3.example.com"),
-)
-_ORIGINS = (
-    BeforeValidator(lambda text: [part.strip() for part in text.split(",") if part.strip()]),
-    Predicate(lambda origins: all(map(is_origin, origins))),
-    Refusal(
-        "holds something that is no origin",
-        "give scheme, host and port, no path, separated by commas: https://a.example.com,http://localhost:3000",
-    ),
-)
-_LEVEL = (BeforeValidator(str.lower), Refusal("is no such level", "give one of debug, info, warning, error"))
-_RATES = (
-    PlainValidator(rates_from),
-    Refusal(
-        "holds something that is no limit",
-        f"give name=requests/seconds or name=off, separated by commas, or off for all; names: {', '.join(Limit)}",
-    ),
-)
-_EMAIL = (
-    StringConstraints(pattern=r"^[^@\s<>]+@[^@\s<>]+$"),
-    Refusal("is no e-mail address", "give the e-mail address of the one who answers for privacy"),
-)
-_BUCKET = _named(r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", "community-media")
-_REGION = _named(r"^[a-z0-9][a-z0-9-]*[a-z0-9]$", "ap-northeast-2")
-
-
 class Settings(BaseModel):
     """Every setting, with defaults that work on one machine without any server. `BAPSANG_ISSUER` is `issuer`."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    database_url: Annotated[str, *_DATABASE] = "sqlite:///./bapsang.sqlite3"
-    database_reader_url: Annotated[str | None, *_DATABASE] = None
-    database_tls_ca: Annotated[str | None, *_AUTHORITY] = None
-    database_pool_size: Annotated[int, *_whole(1, 64)] = DEFAULT_LIMITS.connections
-    database_queue_size: Annotated[int, *_whole(0, 1000)] = DEFAULT_LIMITS.queue
-    database_connect_seconds: Annotated[int, *_whole(1, 10)] = DEFAULT_LIMITS.connect_seconds
-    database_statement_seconds: Annotated[int, *_whole(3, 60)] = DEFAULT_LIMITS.statement_seconds
-    redis_url: Annotated[str, *_REDIS] = EMBEDDED
-    redis_tls_ca: Annotated[str | None, *_AUTHORITY] = None
-    redis_replica_ms: Annotated[int, *_whole(0, 800, "the milliseconds that a like may wait for a replica,")] = 0
+    database_url: Annotated[str, *forms.DATABASE] = "sqlite:///./bapsang.sqlite3"
+    database_reader_url: Annotated[str | None, *forms.DATABASE] = None
+    database_tls_ca: Annotated[str | None, *forms.AUTHORITY] = None
+    database_pool_size: Annotated[int, *whole(1, 64)] = DEFAULT_LIMITS.connections
+    database_queue_size: Annotated[int, *whole(0, 1000)] = DEFAULT_LIMITS.queue
+    database_connect_seconds: Annotated[int, *whole(1, 10)] = DEFAULT_LIMITS.connect_seconds
+    database_statement_seconds: Annotated[int, *whole(3, 60)] = DEFAULT_LIMITS.statement_seconds
+    redis_url: Annotated[str, *forms.REDIS] = EMBEDDED
+    redis_tls_ca: Annotated[str | None, *forms.AUTHORITY] = None
+    redis_replica_ms: Annotated[int, *whole(0, 800, "the milliseconds that a like may wait for a replica,")] = 0
     signing_key_file: Path | None = None
-    issuer: Annotated[str, *_HTTP] = "http://localhost:8000"
+    issuer: Annotated[str, *forms.HTTP] = "http://localhost:8000"
     audience: str = "bapsang"
-    public_url: Annotated[str | None, *_HTTP] = None
-    cors_origins: Annotated[tuple[str, ...], *_ORIGINS] = ("http://localhost:3000", "http://127.0.0.1:3000")
-    admin_port: Annotated[int, *_whole(0, 65535, "a port (0 picks a free one)")] = 9000
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], *_LEVEL] = "info"
-    rate_limits: Annotated[dict[Limit, Rate], *_RATES] = DEFAULTS
-    trusted_hops: Annotated[int, *_whole(0, 10, "how many proxies of yours each request passes,")] = 1
-    max_in_flight: Annotated[int, *_whole(4, 100_000, "the most reads to be worked on at once,")] = 512
+    public_url: Annotated[str | None, *forms.HTTP] = None
+    cors_origins: Annotated[tuple[str, ...], *forms.ORIGINS] = ("http://localhost:3000", "http://127.0.0.1:3000")
+    admin_port: Annotated[int, *whole(0, 65535, "a port (0 picks a free one)")] = 9000
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], *forms.LEVEL] = "info"
+    rate_limits: Annotated[dict[Limit, Rate], *forms.RATES] = DEFAULTS
+    trusted_hops: Annotated[int, *whole(0, 10, "how many proxies of yours each request passes,")] = 1
+    max_in_flight: Annotated[int, *whole(4, 100_000, "the most reads to be worked on at once,")] = 512
     operator_name: str = "밥상 운영팀"
-    contact_email: Annotated[str, *_EMAIL] = "privacy@example.com"
-    s3_bucket: Annotated[str | None, *_BUCKET] = None
-    s3_region: Annotated[str, *_REGION] = "ap-northeast-2"
-    s3_endpoint: Annotated[str | None, *_ORIGIN] = None
-    s3_upload_url: Annotated[str | None, *_ORIGIN] = None
-    s3_public_url: Annotated[str | None, *_HTTP] = None
-    originals_days: Annotated[int, *_whole(1, 3650, "the days for which uploads are kept as they were,")] = 30
+    contact_email: Annotated[str, *forms.EMAIL] = "privacy@example.com"
+    s3_bucket: Annotated[str | None, *forms.BUCKET] = None
+    s3_region: Annotated[str, *forms.REGION] = "ap-northeast-2"
+    s3_endpoint: Annotated[str | None, *forms.ORIGIN] = None
+    s3_upload_url: Annotated[str | None, *forms.ORIGIN] = None
+    s3_public_url: Annotated[str | None, *forms.HTTP] = None
+    smtp_url: Annotated[str | None, *forms.SMTP] = None
+    smtp_tls_ca: Annotated[str | None, *forms.AUTHORITY] = None
+    mail_from: Annotated[str | None, *forms.SENDER] = None
+    originals_days: Annotated[int, *whole(1, 3650, "the days for which uploads are kept as they were,")] = 30
     termination_log: str = DEFAULT_TERMINATION_LOG  # `endings` reads it: it is needed where settings are refused, too
 
     @property
@@ -211,6 +112,23 @@ class Settings(BaseModel):
             self.database_connect_seconds,
             self.database_statement_seconds,
         )
+
+    @property
+    def mail(self) -> MailServer | None:
+        """Where letters go, None where there is no mail. Raises SettingsError for a server without what belongs to it."""
+        if self.smtp_url is None:
+            return None
+        if self.mail_from is None:
+            raise SettingsError("BAPSANG_MAIL_FROM", "is not set", "give the address that letters come from")
+        server = MailServer.of(self.smtp_url, self.mail_from, self.smtp_tls_ca or tls.SYSTEM)
+        if self.smtp_tls_ca and server.security is Security.NONE:
+            raise SettingsError(SMTP_CA, "is set beside tls=none in BAPSANG_SMTP_URL", "give one of them alone")
+        return server
+
+    @property
+    def stationery(self) -> Stationery:
+        """What stands in every letter."""
+        return Stationery(self.mail_from or "", self.site, self.contact_email)
 
     @property
     def bucket(self) -> Bucket | None:
@@ -274,7 +192,7 @@ def _refused(error: ValidationError) -> SettingsError:
     field = str(first["loc"][0])
     said = next(word for word in Settings.model_fields[field].metadata if isinstance(word, Refusal))
     return SettingsError(
-        f"{PREFIX}{field.upper()}", first["msg"] if first["type"] == _FAULT else said.problem, said.remedy
+        f"{PREFIX}{field.upper()}", first["msg"] if first["type"] == forms.FAULT else said.problem, said.remedy
     )
 
 

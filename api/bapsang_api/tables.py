@@ -40,6 +40,7 @@ MODELS = (
     reports.Report,
     privacy.Export,
     mail.Mail,
+    mail.Undeliverable,
     people.Follow,
     people.HiddenPerson,
     people.Bookmark,

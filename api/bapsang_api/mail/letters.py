@@ -1,6 +1,11 @@
-"""The letters that there are. What each shows is in its templates."""
+"""The letters that there are, and what each shows: the words are in its templates (`pages/`)."""
 
+from datetime import timedelta
 from enum import StrEnum
+from typing import Final
+
+#: For how long the link of a letter works, as its text says.
+LINK_LIFETIME: Final = timedelta(minutes=30)
 
 
 class Letter(StrEnum):
@@ -12,3 +17,14 @@ class Letter(StrEnum):
     ADDRESS_CHANGED = "address-changed"  # to the old address
     PASSWORD_CHANGED = "password-changed"  # noqa: S105 - the name of a template
     NEW_DEVICE = "new-device"
+
+
+#: The values that a letter has to be given.
+VALUES: Final = {
+    Letter.VERIFY: frozenset({"nickname", "link"}),
+    Letter.RESET: frozenset({"nickname", "link"}),
+    Letter.CHANGE_ADDRESS: frozenset({"nickname", "link"}),
+    Letter.ADDRESS_CHANGED: frozenset({"nickname"}),
+    Letter.PASSWORD_CHANGED: frozenset({"nickname"}),
+    Letter.NEW_DEVICE: frozenset({"nickname", "device"}),
+}

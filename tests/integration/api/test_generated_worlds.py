@@ -21,10 +21,10 @@ from sqlalchemy import Connection, insert
 from bapsang_api.comments import store as comment_store
 from bapsang_api.comments import tree
 from bapsang_api.comments.models import Comment
+from bapsang_api.keys import signing_keys
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.security.tokens import Principal, TokenIssuer
 from bapsang_api.moderation.service import Actor, ModerationService
-from bapsang_api.opening import signing_keys
 from bapsang_api.people import service as people
 from bapsang_api.posts import store as post_store
 from bapsang_api.posts.service import PostService

@@ -16,6 +16,7 @@ depends_on: Sequence[str] | None = None
 _INDEXES: Final = (
     ("ix_mail_outbox_due", "mail_outbox", ["due_at", "id"]),
     ("ix_mail_outbox_user", "mail_outbox", ["user_id", "id"]),
+    ("ix_mail_undeliverable_marked", "mail_undeliverable", ["marked_at"]),
 )
 
 
@@ -26,12 +27,21 @@ def upgrade() -> None:
         sa.Column("user_id", ulid()),
         sa.Column("letter", ascii_text(24), nullable=False),
         sa.Column("address", ascii_text(254)),
+        sa.Column("address_hash", ascii_text(64)),
         sa.Column("sealed", short_bytes(2048)),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("due_at", UtcDateTime()),
         sa.Column("leased_until", UtcDateTime()),
         sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
         sa.Column("sent_at", UtcDateTime()),
+        if_not_exists=True,
+        **TABLE_OPTIONS,
+    )
+    op.create_table(
+        "mail_undeliverable",
+        sa.Column("address_hash", ascii_text(64), primary_key=True),
+        sa.Column("reason", ascii_text(16), nullable=False),
+        sa.Column("marked_at", UtcDateTime(), nullable=False),
         if_not_exists=True,
         **TABLE_OPTIONS,
     )
@@ -42,4 +52,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("mail_undeliverable")
     op.drop_table("mail_outbox")
