@@ -53,7 +53,7 @@ tilt: ## The local cluster, and `tilt up` on it with the programs and the engine
 browser: $(VENV)/ready ## A Chromium for the end-to-end tests, where there is none
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(LOCAL) browser
 
-test-tools: ## The programs that tests run on this machine: etcd, kube, helm, versitygw
+test-tools: ## The programs that tests run on this machine: etcd, kube, helm, mailpit, versitygw
 	@$(LOCAL) test-tools
 
 kubeconfig: ## Print the path of the local cluster's kubeconfig

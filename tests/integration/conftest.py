@@ -14,6 +14,7 @@ import pymysql
 import pytest
 import redis
 from tests.certificates import Authority
+from tests.mail_server import MailServer, serving_mail
 from tests.tls_servers import TlsServers
 
 from bapsang_local import engine as engines
@@ -89,6 +90,13 @@ def redis_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
         _wait(ping, alive)
         yield f"redis://127.0.0.1:{port}/0"
+
+
+@pytest.fixture(scope="session")
+def mail_server() -> Iterator[MailServer]:
+    """A mail server of all tests: each writes to addresses of its own."""
+    with serving_mail() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import shell
+from . import shell, web_page
 from .failure import Failure
 from .progress import step
 from .settings import LOCAL, Settings, parts
@@ -29,7 +29,8 @@ K8S_STAMPED = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
 class Program:
     """A row of `parts.toml`: `source` is a folder with a main of ours, else `module`/`package` is installed as it is.
 
-    `host`: also needed on the host. `test`: tests run it on the host. `measure`: a measurement or a test gets it itself.
+    `npm`: the module embeds a web page that npm builds. `host`: also needed on the host. `test`: tests run it on the
+    host. `measure`: a measurement or a test gets it itself.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Program:
     module: str = ""
     package: str = ""
     source: str = ""
+    npm: bool = False
     host: bool = False
     test: bool = False
     measure: bool = False
@@ -90,11 +92,8 @@ def _build(program: Program, target: Path, settings: Settings) -> Path:
     settings.bin.mkdir(parents=True, exist_ok=True)
     with step(f"{name} {program.version} built from source"), tempfile.TemporaryDirectory(dir=settings.home) as scratch:
         go = go_program(settings)
-        made = (
-            _build_main(program, Path(scratch), go, settings)
-            if program.source
-            else _install(program, Path(scratch), go, settings)
-        )
+        way = _build_main if program.source else _build_with_page if program.npm else _install
+        made = way(program, Path(scratch), go, settings)
         made.rename(target)  # atomic: a program in the cache is a whole one
     for old in settings.bin.glob(f"{name}-*"):
         if old != target and re.fullmatch(rf"{re.escape(name)}-[0-9.]+-[0-9a-f]{{12}}", old.name):
@@ -126,6 +125,17 @@ def _install(program: Program, scratch: Path, go: Path, settings: Settings) -> P
     env = {**_environment(), "GOBIN": str(scratch)}
     shell.logged(command, settings.logs / f"build-{program.name}.log", env=env, cwd=scratch)
     return next(file for file in scratch.iterdir() if os.access(file, os.X_OK))
+
+
+def _build_with_page(program: Program, scratch: Path, go: Path, settings: Settings) -> Path:
+    folder = scratch / "module"
+    shutil.copytree(module_folder(program.module, program.version, settings), folder, copy_function=shutil.copyfile)
+    for made in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        made.chmod(0o755)  # those of the module cache are read-only
+    web_page.build(folder, program.name, settings)
+    command: list[str | Path] = [go, "build", "-trimpath", "-ldflags", "-s -w", "-o", scratch / "made", "."]
+    shell.logged(command, settings.logs / f"build-{program.name}.log", env=_environment(), cwd=folder)
+    return scratch / "made"
 
 
 def _build_main(program: Program, scratch: Path, go: Path, settings: Settings) -> Path:

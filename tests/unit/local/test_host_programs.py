@@ -67,4 +67,10 @@ def test_a_program_that_tells_no_version_is_not_used(program: Writer) -> None:
 
 
 def test_tests_get_their_programs_by_a_command_of_their_own() -> None:
-    assert {name for name, row in programs.table().items() if row.test} == {"etcd", "helm", "kube", "versitygw"}
+    assert {name for name, row in programs.table().items() if row.test} == {
+        "etcd",
+        "helm",
+        "kube",
+        "mailpit",
+        "versitygw",
+    }
