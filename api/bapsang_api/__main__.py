@@ -147,6 +147,7 @@ def print_openapi(
 
 app.command()(command.check_image)
 app.command()(mailing.mail)
+app.command()(mailing.bounces)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The admin listener: probes and metrics on a port of their own, which no ingress publishes."""
 
 import math
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -20,9 +21,15 @@ from bapsang_api.upkeep.store import RecountStore
 
 
 def create_admin_app(
-    lifecycle: Lifecycle, metrics: Metrics, likes: LikeStore, recounting: RecountStore, budget: Budget, clock: Clock
+    lifecycle: Lifecycle,
+    metrics: Metrics,
+    likes: LikeStore,
+    recounting: RecountStore,
+    budget: Budget,
+    clock: Clock,
+    mail_late: Callable[[], Awaitable[float]],
 ) -> Starlette:
-    """Return the app with /livez, /readyz and /metrics."""
+    """Return the app with /livez, /readyz and /metrics. `mail_late`: for how long the oldest letter has been due, in seconds."""
 
     async def livez(_: Request) -> Response:
         # That this is answered at all is the check: the event loop turns. Only what cannot recover says no.
@@ -46,6 +53,7 @@ def create_admin_app(
             metrics.like_differences.set(math.nan)
             metrics.like_posts_reconciled.set(math.nan)
             metrics.redis_up.set(0)
+        metrics.mail_oldest_due_seconds.set(await mail_late())
         for gauge in (metrics.redis_bytes, metrics.redis_budget):
             gauge.clear()
         with suppress(RedisError):  # a Redis that is gone, or one that does not tell: no samples

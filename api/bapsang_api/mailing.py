@@ -7,7 +7,10 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -27,13 +30,15 @@ from bapsang_api.kit.clock import Clock, SystemClock
 from bapsang_api.kit.concurrency import ended
 from bapsang_api.kit.db.connections import Limits
 from bapsang_api.kit.db.database import Database
+from bapsang_api.kit.logs import describe
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.mail import store
+from bapsang_api.mail.bounces import mark, reports_in
 from bapsang_api.mail.seal import Seal
 from bapsang_api.mail.store import Backlog
 from bapsang_api.mail.worker import Tally, Worker, late_seconds
 from bapsang_api.process import code_of, read_settings
-from bapsang_api.schema_gate import until_fit
+from bapsang_api.schema_gate import UnfitDatabaseError, require_fit, until_fit
 from bapsang_api.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
@@ -48,6 +53,34 @@ def mail(
 ) -> int:
     """Send letters from the outbox, one at a time, until SIGTERM."""
     return code_of(work(read_settings(), host=host))
+
+
+def bounces(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the reports; - is standard input")] = Path("-"),
+) -> int:
+    """Read reports of letters that were not delivered: bounces (one message or an mbox), or JSON of SES."""
+    return code_of(read_bounces(read_settings(), file=file))
+
+
+async def read_bounces(settings: Settings, *, file: Path) -> bool:
+    """Mark the addresses of letters that were not delivered; returns False when the database failed. Raises OSError."""
+    clock, database = SystemClock(), Database(settings.database_url, _LIMITS)
+    read, marked = 0, 0
+    try:
+        await require_fit(database)
+        with sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines:
+            for report in reports_in(lines):
+                read += 1
+                if await database.write(partial(mark, report=report, now=clock.now())):
+                    marked += 1
+                    log.warning("mail.bounced", extra={"mail_id": report.mail_id, "reason": report.reason})
+    except (Unavailable, UnfitDatabaseError) as error:
+        log.error("mail.bounces_failed", extra={"error": describe(error)})
+        return False
+    finally:
+        await database.close()
+    log.info("mail.bounces_read", extra={"reports": read, "marked": marked, "unknown": read - marked})
+    return True
 
 
 async def work(settings: Settings, *, host: str) -> bool:

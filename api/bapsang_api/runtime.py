@@ -45,6 +45,7 @@ from bapsang_api.likes.sync import LikeSync
 from bapsang_api.mail.outbox import Outbox
 from bapsang_api.mail.seal import Seal
 from bapsang_api.mail.worker import Worker as MailWorker
+from bapsang_api.mail.worker import late_seconds_of
 from bapsang_api.migrate import migrate
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.opening import open_database, require_suitable_redis
@@ -190,7 +191,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         room_to_hash=passwords.require_room,
         hops=settings.trusted_hops,
     )
-    admin = create_admin_app(lifecycle, metrics, like_store, recounting, Budget(redis), clock)
+    mail_late = partial(late_seconds_of, database, clock, outbox)
+    admin = create_admin_app(lifecycle, metrics, like_store, recounting, Budget(redis), clock, mail_late)
     background = Background(metrics, lifecycle.give_up)
     lifecycle.require(lambda: background.complete)
     # Without it a revoked token works here. Whatever else stops makes answers older or limits wider, which is no reason

@@ -11,12 +11,13 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from bapsang_api import photos
+from bapsang_api import mailing, photos
 from bapsang_api.kit import metrics as api
 from bapsang_api.kit.clock import SystemClock
 from bapsang_api.kit.db.database import PoolUsage
 from bapsang_api.kit.db.replica import ReplicatedDatabase
 from bapsang_api.kit.redis.budget import KINDS
+from bapsang_api.mail import store, worker
 from bapsang_api.readmodel.entry import Usage
 from bapsang_api.uploads.queries import Backlog
 from bapsang_api.uploads.worker import Tally
@@ -88,6 +89,13 @@ def _of_the_operator() -> CollectorRegistry:
     return metrics.registry
 
 
+def _of_mail() -> CollectorRegistry:
+    registry, shown = CollectorRegistry(), mailing.Letters(worker.Tally(), SystemClock())
+    shown.backlog = store.Backlog(0, None)
+    registry.register(shown)
+    return registry
+
+
 def _of_media() -> CollectorRegistry:
     registry, shown = CollectorRegistry(), photos.Photos(Tally(), SystemClock())
     shown.backlog = Backlog(0, None)
@@ -96,7 +104,8 @@ def _of_media() -> CollectorRegistry:
 
 
 @pytest.mark.parametrize(
-    ("name", "registry"), [("API", _of_the_api()), ("c-media", _of_media()), ("Operator", _of_the_operator())]
+    ("name", "registry"),
+    [("API", _of_the_api()), ("c-mail", _of_mail()), ("c-media", _of_media()), ("Operator", _of_the_operator())],
 )
 def test_metrics_are_those_of_the_registry(name: str, registry: CollectorRegistry) -> None:
     assert {metric: cells[:2] for metric, cells in _rows(METRICS, name).items()} == _families(registry)

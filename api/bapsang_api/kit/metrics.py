@@ -75,6 +75,9 @@ class Metrics:
         self.like_posts_reconciled = Gauge(
             "bapsang_like_posts_reconciled", "Posts compared for such differences since then.", registry=self.registry
         )
+        self.mail_oldest_due_seconds = Gauge(
+            "bapsang_mail_oldest_due_seconds", "For how long the oldest letter has been due.", registry=self.registry
+        )
         self.task_running = Gauge(
             "bapsang_task_running", "1 while the background task runs.", ("task",), registry=self.registry
         )

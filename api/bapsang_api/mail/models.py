@@ -27,7 +27,7 @@ class Mail(SQLModel, table=True):
     user_id: str | None = Field(default=None, sa_column=Column(ulid()))
     letter: str = Field(sa_column=Column(ascii_text(24), nullable=False))
     address: str | None = Field(default=None, sa_column=Column(ascii_text(254)))
-    address_hash: str | None = Field(default=None, sa_column=Column(ascii_text(64)))
+    address_hash: str = Field(sa_column=Column(ascii_text(64), nullable=False))
     sealed: bytes | None = Field(default=None, sa_column=Column(short_bytes(2048)))
     created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
     due_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))

@@ -42,6 +42,14 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Sent:
+    """To whom a letter was written, and when."""
+
+    address_hash: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
 class Backlog:
     """How many letters there are to be sent, and since when the oldest of them is due."""
 
@@ -127,16 +135,22 @@ def forget(connection: Connection, user_id: str) -> None:
     connection.execute(delete(mail_outbox).where(theirs))
 
 
-def address_hash_of(connection: Connection, mail_id: str) -> str | None:
-    """Return the hash of the address that a letter was sent to; None for a letter that there is not (any more)."""
-    return connection.scalar(select(mail_outbox.c.address_hash).where(mail_outbox.c.id == mail_id))
+def sent_to(connection: Connection, mail_id: str) -> Sent | None:
+    """Return to whom and when a letter was written; None for a letter that there is not (any more)."""
+    columns = mail_outbox.c
+    row = connection.execute(
+        select(columns.address_hash, columns.created_at).where(columns.id == mail_id)
+    ).one_or_none()
+    return Sent(*row) if row is not None else None
 
 
-def mark(connection: Connection, address_hash: str, reason: Mark, now: datetime) -> None:
-    """Have an address take no mail."""
-    unmark(connection, address_hash)
-    row = {"address_hash": address_hash, "reason": reason, "marked_at": now}
-    connection.execute(insert(mail_undeliverable), row)
+def mark(connection: Connection, address_hash: str, reason: Mark, at: datetime) -> None:
+    """Have an address take no mail from a moment on; one that was marked later stays as it is."""
+    columns = mail_undeliverable.c
+    connection.execute(delete(mail_undeliverable).where(columns.address_hash == address_hash, columns.marked_at < at))
+    if connection.scalar(select(columns.reason).where(columns.address_hash == address_hash)) is None:
+        row = {"address_hash": address_hash, "reason": reason, "marked_at": at}
+        connection.execute(insert(mail_undeliverable), row)
 
 
 def unmark(connection: Connection, address_hash: str) -> None:

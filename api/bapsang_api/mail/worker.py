@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from bapsang_api.kit.logs import describe
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.mail import store
 from bapsang_api.mail.letters import Letter
+from bapsang_api.mail.outbox import Outbox
 from bapsang_api.mail.rendering import BadAddressError, Stationery, message_of, recipient
 from bapsang_api.mail.seal import BrokenSealError, Seal
 from bapsang_api.mail.server import MailServer
@@ -44,6 +46,7 @@ _DOWN_SECONDS: Final = (1.0, 30.0)  # the first pause and the longest while the 
 # Who has sent a letter and waits for the database to note it goes first once that is back.
 _DATABASE_SECONDS: Final = 2.0
 _NOTE_SECONDS: Final = 0.1
+_SCRAPE_SECONDS: Final = 1.0
 
 
 @dataclass
@@ -202,6 +205,17 @@ async def _to_its_end(task: "asyncio.Task[None]") -> None:
 def late_seconds(oldest: datetime | None, now: datetime) -> float:
     """Return for how long the oldest letter has been due."""
     return 0.0 if oldest is None else max(0.0, (now - oldest).total_seconds())
+
+
+async def late_seconds_of(database: Database, clock: Clock, outbox: Outbox) -> float:
+    """Return for how long the oldest letter has been due; NaN where there is no mail, and while the database does not answer."""
+    if not outbox.on:
+        return math.nan
+    try:
+        async with asyncio.timeout(_SCRAPE_SECONDS):
+            return late_seconds(await database.read(store.oldest_due), clock.now())
+    except (Unavailable, TimeoutError):
+        return math.nan
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -14,6 +14,7 @@ from bapsang_api.comments.models import Comment
 from bapsang_api.kit.clock import to_wire
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.likes.models import UserPostLike
+from bapsang_api.mail.models import Mail
 from bapsang_api.moderation.models import AuditEntry
 from bapsang_api.posts.models import STATUS_DELETED, Post, PostContent, PostImage
 from bapsang_api.reports.models import Report
@@ -24,6 +25,7 @@ _ROWS: Final = 500
 _users, _auth, _consents = table_of(User), table_of(UserAuth), table_of(UserConsent)
 _sessions, _access, _audit = table_of(AuthSession), table_of(AccessEntry), table_of(AuditEntry)
 _posts, _contents, _images = table_of(Post), table_of(PostContent), table_of(PostImage)
+_mail = table_of(Mail)
 _comments, _likes, _reports = table_of(Comment), table_of(UserPostLike), table_of(Report)
 
 
@@ -166,6 +168,12 @@ SECTIONS: Final = (
         },
         _reports.c.reporter_id,
         _reports.c.id,
+    ),
+    Section(
+        "mail",
+        {"letter": _mail.c.letter, "createdAt": _mail.c.created_at, "sentAt": _mail.c.sent_at},
+        _mail.c.user_id,
+        _mail.c.id,
     ),
     Section(
         "measures",

@@ -14,6 +14,8 @@ from bapsang_api.comments import store as comments
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import first_id
+from bapsang_api.mail import store as mail
+from bapsang_api.mail.outbox import MARK_KEPT
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN
 from bapsang_api.privacy import store
@@ -24,6 +26,7 @@ WORDS_KEPT: Final = timedelta(days=30)  # of deleted posts and comments
 REPORTS_KEPT: Final = timedelta(days=365)
 ACCESS_KEPT: Final = timedelta(days=92)  # three months (Protection of Communications Secrets Act, article 15-2)
 AUDIT_KEPT: Final = timedelta(days=3 * 365)
+MAIL_KEPT: Final = timedelta(days=90)  # that a letter was sent, and when
 # As long as a backup can bring somebody back who was erased; the longest that RDS keeps one is 35 days.
 ERASURES_KEPT: Final = timedelta(days=36)
 _ROWS: Final = 1_000
@@ -33,6 +36,7 @@ _STATUSES: Final = (STATUS_ACTIVE, STATUS_HIDDEN, STATUS_DELETED)
 _LOGS: Final = (
     ("purged_reports", store.reports, REPORTS_KEPT),
     ("purged_access", store.access_log, ACCESS_KEPT),
+    ("purged_mail", mail.mail_outbox, MAIL_KEPT),
     ("purged_audit", store.audit_log, AUDIT_KEPT),
     ("purged_erasures", store.erasures, ERASURES_KEPT),
 )
@@ -48,6 +52,8 @@ async def purge(database: Database, clock: Clock) -> dict[str, int]:
     for name, table, kept in _LOGS:
         rows = partial(store.purge, table=table, before_id=first_id(now - kept), limit=_ROWS)
         done[name] = await database.write(rows)
+    marks = partial(mail.purge_marks, before=now - MARK_KEPT, limit=_ROWS)
+    done["purged_mail_marks"] = await database.write(marks)
     return done
 
 

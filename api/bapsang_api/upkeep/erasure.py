@@ -15,6 +15,7 @@ from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import NotFound
 from bapsang_api.likes.service import LikeService
+from bapsang_api.mail import store as mail
 from bapsang_api.moderation import store as audit
 from bapsang_api.posts import service as posts
 from bapsang_api.reports import store as reports
@@ -61,6 +62,7 @@ class Erasure:
             ended = logins.revoke_all(connection, user_id, now)
             if extent is not Extent.NAME:
                 store.forget_login(connection, user_id)
+                mail.forget(connection, user_id)
                 reports.forget_details(connection, user_id)
                 accounts.forget_consents(connection, [user_id])
             accounts.add_erasure(connection, JournalEntry(id=journal_ids[1], user_id=user_id, extent=extent))

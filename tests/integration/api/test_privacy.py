@@ -35,6 +35,7 @@ ELSEWHERE = {
     "post_texts": "an index of posts",
     "post_tags": "in posts",
     "tags": "words that many people use",
+    "mail_undeliverable": "hashes of addresses that took no mail",
     "images": "pictures as they are kept; those that are shown are in images",
     "exports": "the export itself",
     "erasures": "there is none while the account lives",

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 
 import httpx
@@ -32,8 +33,9 @@ class Process:
         self.lifecycle.start()
         redis = open_redis(EMBEDDED)
         likes = LikeStore(redis, Pipeline(redis))
+        clock = SystemClock()
         admin = create_admin_app(
-            self.lifecycle, self.metrics, likes, RecountStore(redis, SystemClock()), Budget(redis), SystemClock()
+            self.lifecycle, self.metrics, likes, RecountStore(redis, clock), Budget(redis), clock, _no_mail
         )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(admin), base_url="http://testserver")
 
@@ -43,6 +45,10 @@ class Process:
     def value(self, name: str, task: str) -> float | None:
         registry: CollectorRegistry = self.metrics.registry
         return registry.get_sample_value(name, {"task": task})
+
+
+async def _no_mail() -> float:
+    return math.nan
 
 
 class Task:

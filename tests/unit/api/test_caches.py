@@ -28,6 +28,7 @@ FUNCTIONS = {
     "http/ratelimit.py _known_key": "2,048 addresses or ids of at most 64 characters",
     "http/ratelimit.py _subject_of": "2,048 addresses of at most 64 characters",
     "likes/store.py of": "2,048 ids",
+    "mail/rendering.py _page": "files of our own",
     "uploads/photo.py _grey": "64 shapes",
     "kit/tls.py verifying": "what settings name, at most four",
 }

@@ -1,10 +1,12 @@
 """The command line: what each command takes, does and answers, without a server."""
 
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from tests.integration.api.process import BARE
 from tests.unit.operator.world import IMAGE, children, community, pod_templates
 from typer.main import get_command
 
-from bapsang_api import __main__, erasing, jobs, photos, server
+from bapsang_api import __main__, erasing, jobs, mailing, photos, server
 from bapsang_api.__main__ import app, main
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
@@ -29,7 +31,7 @@ Asked = list[tuple[str, dict[str, Any]]]
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in __main__.os.environ.keys() - BARE.keys():
+    for name in os.environ.keys() - BARE.keys():
         monkeypatch.delenv(name)
 
 
@@ -50,6 +52,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         (server, ["serve"]),
         (jobs, ["like_sync", "collect_images", "administer", "recount", "reindex", "seed"]),
         (erasing, ["erase_user", "replay_erasures"]),
+        (mailing, ["work", "read_bounces"]),
         (photos, ["work", "fill_back"]),
     ):
         for name in names:
@@ -145,6 +148,9 @@ def test_every_command_refuses_a_wrong_setting_first(
         ("recount --all", "recount", {"post_ids": None, "dry_run": False}),
         (f"recount --posts {ID} {OTHER} --dry-run", "recount", {"post_ids": [ID, OTHER], "dry_run": True}),
         (f"recount --posts {ID} --posts {OTHER}", "recount", {"post_ids": [ID, OTHER], "dry_run": False}),
+        ("mail --host 127.0.0.2", "work", {"host": "127.0.0.2"}),
+        ("bounces", "read_bounces", {"file": Path("-")}),
+        ("bounces mbox", "read_bounces", {"file": Path("mbox")}),
         ("reindex", "reindex", {}),
         (f"erase-user {ID} --yes", "erase_user", {"user": ID, "with_posts": False, "reason": None}),
         (

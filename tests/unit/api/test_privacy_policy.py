@@ -13,6 +13,7 @@ import yaml
 from bapsang_api.auth import cookies, secrets
 from bapsang_api.http import idempotency, ratelimit
 from bapsang_api.kit.security import tokens
+from bapsang_api.mail import outbox
 from bapsang_api.privacy import retention, service
 from bapsang_api.settings import Settings
 from bapsang_api.uploads import collector, rules, s3
@@ -66,6 +67,8 @@ def periods() -> dict[str, timedelta]:
         "words": retention.WORDS_KEPT,
         "reports": retention.REPORTS_KEPT,
         "access": retention.ACCESS_KEPT,
+        "mail": retention.MAIL_KEPT,
+        "bounce": outbox.MARK_KEPT,
         "audit": retention.AUDIT_KEPT,
         "erasures": retention.ERASURES_KEPT,
         "traces": users.TRACES_KEPT,

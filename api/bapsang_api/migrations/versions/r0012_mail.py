@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("user_id", ulid()),
         sa.Column("letter", ascii_text(24), nullable=False),
         sa.Column("address", ascii_text(254)),
-        sa.Column("address_hash", ascii_text(64)),
+        sa.Column("address_hash", ascii_text(64), nullable=False),
         sa.Column("sealed", short_bytes(2048)),
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("due_at", UtcDateTime()),
