@@ -105,7 +105,7 @@ class AuthService:
     async def log_in(self, *, email: str, password: str, user_agent: str | None, address: str) -> LoggedIn:
         """Start a session. Raises NotAuthenticated (unknown or wrong, after the same work) or Forbidden."""
         login = await self._users.login_of(email)
-        matches = await self._passwords.verify(login.password_hash if login else None, password)
+        matches = await self._passwords.verify(login.password_hash if login else None, password, name=email)
         if login is None or not matches:
             raise NotAuthenticated
         if login.status != STATUS_ACTIVE:
