@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bapsang_api import docs, openapi
 from bapsang_api.auth import discovery
+from bapsang_api.auth.links.routes import HASHES as LINK_HASHES
+from bapsang_api.auth.links.routes import router as links_router
 from bapsang_api.auth.routes import HASHES, account_router
 from bapsang_api.auth.routes import REPLAYS as AUTH_REPLAYS
 from bapsang_api.auth.routes import router as auth_router
@@ -70,6 +72,7 @@ ROUTERS: Final = (
     tags_router,
     reports_router,
     auth_router,
+    links_router,
     users_router,
     my_posts_router,
     liked_posts_router,
@@ -146,7 +149,7 @@ def create_app(
         limiter=limiter,
         shedder=shedder,
         idempotency=idempotency,
-        rooms=dict.fromkeys(HASHES, room_to_hash),
+        rooms=dict.fromkeys((*HASHES, *LINK_HASHES), room_to_hash),
         hops=hops,
     )
 

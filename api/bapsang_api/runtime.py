@@ -16,6 +16,9 @@ from bapsang_api.app import REPLAYS, create_app
 from bapsang_api.auth.account import AccountService
 from bapsang_api.auth.devices import KnownDevices
 from bapsang_api.auth.discovery import Discovery
+from bapsang_api.auth.links.issue import Links
+from bapsang_api.auth.links.service import RecoveryService
+from bapsang_api.auth.notices import Notices
 from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.service import AuthService
@@ -144,8 +147,10 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     )
     versions = Versions(pages.terms_version, pages.privacy_version)
     users = UserService(database, images, clock, ids, feed, versions)
-    auth = AuthService(database, users, passwords, issuer, revoked, clock, ids)
-    account = AccountService(database, users, passwords, revoked, clock, ids)
+    links, notices = Links(outbox, clock, settings.site), Notices(outbox, clock)
+    auth = AuthService(database, users, passwords, issuer, revoked, links, notices, clock, ids)
+    account = AccountService(database, users, passwords, revoked, notices, clock, ids)
+    recovery = RecoveryService(database, account, passwords, revoked, links, notices, clock, ids)
     like_store = LikeStore(redis, pipeline)
     likes = LikeService(database, like_store, UserNumbers(database), clock)
     moderation = ModerationService(database, revoked, likes, clock, ids)
@@ -171,6 +176,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             users,
             auth,
             account,
+            recovery,
             likes,
             outbox,
             posts,

@@ -4,6 +4,7 @@ from sqlalchemy import MetaData
 from sqlmodel import SQLModel
 
 from bapsang_api.auth import models as auth
+from bapsang_api.auth.links import models as links
 from bapsang_api.comments import models as comments
 from bapsang_api.likes import models as likes
 from bapsang_api.mail import models as mail
@@ -27,6 +28,7 @@ MODELS = (
     auth.AuthSession,
     auth.RefreshToken,
     auth.AccessEntry,
+    links.AccountLink,
     posts.Post,
     posts.PostContent,
     posts.PostImage,

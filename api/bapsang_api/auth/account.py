@@ -6,6 +6,9 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bapsang_api.auth import secrets, store
+from bapsang_api.auth.links import store as links
+from bapsang_api.auth.links.models import LinkKind
+from bapsang_api.auth.notices import Notices
 from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.kit.clock import Clock
@@ -30,11 +33,12 @@ class AccountService:
         users: UserService,
         passwords: Passwords,
         revoked: RevokedSessions,
+        notices: Notices,
         clock: Clock,
         ids: Ids,
     ) -> None:
         self._database, self._users, self._passwords = database, users, passwords
-        self._revoked, self._clock, self._ids = revoked, clock, ids
+        self._revoked, self._notices, self._clock, self._ids = revoked, notices, clock, ids
 
     async def require_password(self, user_id: str, password: str) -> None:
         """Raise Conflict for a wrong password, never a 401: clients drop their login on one. Raises NotFound."""
@@ -42,8 +46,13 @@ class AccountService:
         if not await self._passwords.verify(account.password_hash, password):
             raise Conflict(_WRONG_PASSWORD)
 
-    async def change_password(self, user_id: str, password: str) -> None:
-        """Set a new password and end every session, the caller's too. Raises NotFound."""
+    async def change_password(self, user_id: str, password: str, *, current: str | None) -> None:
+        """Set a new password and end every session, the caller's too, and every one-time link.
+
+        Raises NotFound, and Conflict when `current` is given and is not the present one.
+        """
+        if current is not None:
+            await self.require_password(user_id, current)
         password_hash = await self._passwords.hash(password)
 
         def change(connection: Connection) -> list[str]:
@@ -51,6 +60,8 @@ class AccountService:
             if account is None or account.status != STATUS_ACTIVE:
                 raise NotFound
             accounts.set_password(connection, user_id, password_hash)
+            links.end(connection, user_id, *LinkKind)
+            self._notices.password_changed(connection, account)
             return store.revoke_all(connection, user_id, self._clock.now())
 
         await self._revoked.announce(*await self._database.write(change))
@@ -65,6 +76,7 @@ class AccountService:
             if account is None:
                 raise NotFound
             withdraw(connection, account, self._clock.now(), journal_id)
+            links.forget(connection, user_id)
             return store.revoke_all(connection, user_id, self._clock.now())
 
         await self._revoked.announce(*await self._database.write(leave))

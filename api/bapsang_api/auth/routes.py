@@ -22,7 +22,6 @@ from bapsang_api.auth.cookies import (
 )
 from bapsang_api.auth.devices import KnownDevices
 from bapsang_api.auth.schemas import (
-    ConsentGiven,
     Device,
     DeviceList,
     LoginRequest,
@@ -40,12 +39,11 @@ from bapsang_api.http.ratelimit import Limit, RateLimiter, subject_of
 from bapsang_api.http.request import request_of
 from bapsang_api.http.wire import API, JsonRoute, json_response, plain, problems, text_response
 from bapsang_api.kit.clock import to_wire
-from bapsang_api.kit.problem import Problem, Unavailable
+from bapsang_api.kit.problem import Problem, TooManyRequests, Unavailable
 from bapsang_api.kit.security.tokens import Principal, TokenVerifier
 from bapsang_api.kit.text import folded
 from bapsang_api.uploads.service import Named
-from bapsang_api.users.consent import Consent
-from bapsang_api.users.schemas import Email, Nickname
+from bapsang_api.users.schemas import Email, NewNickname
 from bapsang_api.users.service import UserService
 
 router = APIRouter(prefix=PREFIX, tags=["auth"], route_class=JsonRoute)
@@ -88,7 +86,7 @@ async def check_email(email: Annotated[Email, Query()], users: Users) -> Respons
 @router.get(
     "/nickname", response_class=Response, responses={200: plain("사용 가능한 닉네임입니다."), **problems(400, 409)}
 )
-async def check_nickname(nickname: Annotated[Nickname, Query()], users: Users) -> Response:
+async def check_nickname(nickname: Annotated[NewNickname, Query()], users: Users) -> Response:
     """Tell whether a nickname can still be used."""
     await users.require_nickname_free(nickname)
     return text_response("사용 가능한 닉네임입니다.")
@@ -105,8 +103,9 @@ async def sign_up(body: UserCreate, request: Request, auth: Auth, limiter: Limit
         password=body.password,
         nickname=body.nickname,
         image=image,
-        consent=_consent(body.consent),
+        consent=None if body.consent is None else body.consent.given(),
         address=_address(request),
+        verify=auth.verifies and await _may_write_to(request, limiter, body.email),
     )
     return json_response(UserCreated(user_id=user_id), 201)
 
@@ -129,7 +128,11 @@ async def log_in(
     await limiter.take(request.scope, (Limit.LOGIN_IP, sender), *guesses)
     try:
         login = await auth.log_in(
-            email=body.email, password=body.password, user_agent=_user_agent(request), address=_address(request)
+            email=body.email,
+            password=body.password,
+            user_agent=_user_agent(request),
+            address=_address(request),
+            is_known=device is not None,
         )
     except Unavailable:
         await limiter.give_back(*guesses)  # nobody has looked at the password
@@ -187,12 +190,16 @@ async def check_password(
 @router.patch(
     "/password",
     response_class=Response,
-    responses={200: {**plain("비밀번호가 변경되었습니다."), **_LOGS_OUT}, **problems(400, 401, 404, 413, 415)},
+    responses={200: {**plain("비밀번호가 변경되었습니다."), **_LOGS_OUT}, **problems(400, 401, 404, 409, 413, 415)},
     openapi_extra=TOKEN_NEEDED,
 )
-async def change_password(body: NewPassword, principal: CurrentPrincipal, account: Account) -> Response:
+async def change_password(
+    body: NewPassword, request: Request, principal: CurrentPrincipal, account: Account, limiter: Limiter
+) -> Response:
     """Change the caller's password. Every session ends, this one too."""
-    await account.change_password(principal.user_id, body.password)
+    if body.current_password is not None:
+        await limiter.take(request.scope, (Limit.PASSWORD, principal.user_id))
+    await account.change_password(principal.user_id, body.password, current=body.current_password)
     return logged_out(text_response("비밀번호가 변경되었습니다."))
 
 
@@ -262,14 +269,17 @@ def _principal(request: Request, verifier: TokenVerifier) -> Principal | None:
         return None
 
 
+async def _may_write_to(request: Request, limiter: RateLimiter, email: str) -> bool:
+    """Return whether a letter may go to an e-mail. Whoever floods it keeps nobody from signing up with it."""
+    try:
+        await limiter.take(request.scope, (Limit.LETTER_EMAIL, folded(email)))
+    except TooManyRequests:
+        return False
+    return True
+
+
 def _sender(request: Request) -> str:
     return subject_of(request_of(request.scope).address)
-
-
-def _consent(given: ConsentGiven | None) -> Consent | None:
-    if given is None:
-        return None
-    return Consent(given.terms_of_service, given.privacy_policy, given.is_fourteen_or_older)
 
 
 def _address(request: Request) -> str:

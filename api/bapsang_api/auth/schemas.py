@@ -8,7 +8,8 @@ from bapsang_api.http.validation import at_most, present
 from bapsang_api.http.wire import Wire
 from bapsang_api.kit.text import RAW_PER_CHARACTER
 from bapsang_api.uploads.schemas import ObjectKey
-from bapsang_api.users.schemas import LONGEST_EMAIL, LONGEST_PASSWORD, Email, Nickname, Password
+from bapsang_api.users.consent import Consent
+from bapsang_api.users.schemas import LONGEST_EMAIL, LONGEST_PASSWORD, Email, NewNickname, Password
 
 # Not checked against the rules of sign-up: what cannot be a login is simply a wrong one, and looks like any other. Only what is
 # far too long is refused as such, before anything is done with it.
@@ -38,13 +39,16 @@ class ConsentGiven(Wire):
     privacy_policy: Version
     is_fourteen_or_older: Annotated[bool, Field(strict=True)]
 
+    def given(self) -> Consent:
+        return Consent(self.terms_of_service, self.privacy_policy, self.is_fourteen_or_older)
+
 
 class UserCreate(Wire):
     """A sign-up. Clients from before it was asked for send no `consent`, which is recorded as such."""
 
     email: Email
     password: Password
-    nickname: Nickname
+    nickname: NewNickname
     profile_image_key: ObjectKey | None = None
     consent: ConsentGiven | None = None
 
@@ -69,9 +73,10 @@ class PasswordCheck(Wire):
 
 
 class NewPassword(Wire):
-    """A new password, by the rule of sign-up."""
+    """A new password, by the rule of sign-up. `currentPassword` is checked when it is given."""
 
     password: Password
+    current_password: PresentedPassword | None = None
 
 
 class Device(Wire):

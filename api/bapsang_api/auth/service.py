@@ -10,7 +10,11 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bapsang_api.auth import secrets, store
+from bapsang_api.auth.links import store as link_store
+from bapsang_api.auth.links.issue import Links
+from bapsang_api.auth.links.models import LinkKind
 from bapsang_api.auth.models import ACCESS_LOG_IN, ACCESS_SIGN_UP, AccessEntry, AuthSession, RefreshToken
+from bapsang_api.auth.notices import Notices
 from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.store import StoredToken
@@ -32,6 +36,8 @@ GRACE: Final = timedelta(seconds=10)
 # Rotations of one family within the grace. A browser that restores a hundred tabs stays below it; a client that goes on and on is
 # answered 429, so that the chain from a token to its newest successor stays short.
 MOST_ROTATIONS: Final = 200
+#: How long somebody who was asked to verify their address, and has never logged in, has for it.
+UNVERIFIED_KEPT: Final = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -75,35 +81,65 @@ class AuthService:
         passwords: Passwords,
         issuer: TokenIssuer,
         revoked: RevokedSessions,
+        links: Links,
+        notices: Notices,
         clock: Clock,
         ids: Ids,
     ) -> None:
         self._database, self._users, self._passwords = database, users, passwords
         self._issuer, self._revoked, self._clock, self._ids = issuer, revoked, clock, ids
+        self._links, self._notices = links, notices
+
+    @property
+    def verifies(self) -> bool:
+        """Whether somebody who signs up can be asked to verify their address."""
+        return self._links.on
 
     async def sign_up(
-        self, *, email: str, password: str, nickname: str, image: Named | None, consent: Consent | None, address: str
+        self,
+        *,
+        email: str,
+        password: str,
+        nickname: str,
+        image: Named | None,
+        consent: Consent | None,
+        address: str,
+        verify: bool,
     ) -> str:
-        """Create an account and return its id. Raises Conflict and InvalidInput as `UserService.register` does."""
+        """Create an account and return its id. Raises Conflict and InvalidInput as `UserService.register` does.
+
+        `verify`: whether to send a link to the e-mail. Only who got one is ever cleared for not using it.
+        """
         self._users.require_consent(consent)
         # Asked first only to spare the hashing; the unique indexes decide between two at the same moment.
         await self._users.require_email_free(email)
         await self._users.require_nickname_free(nickname)
         password_hash = await self._passwords.hash(password)
         entry_id = self._ids.new()
+
+        def finish(connection: Connection, user_id: str) -> None:
+            entry = AccessEntry(id=entry_id, user_id=user_id, act=ACCESS_SIGN_UP, address=address)
+            store.add_access(connection, entry)
+            if verify:
+                self._links.send(connection, LinkKind.VERIFY, user_id=user_id, address=email, nickname=nickname)
+
         return await self._users.register(
             email=email,
             nickname=nickname,
             password_hash=password_hash,
             image=image,
             consent=consent,
-            and_then=lambda connection, user_id: store.add_access(
-                connection, AccessEntry(id=entry_id, user_id=user_id, act=ACCESS_SIGN_UP, address=address)
-            ),
+            verify_by=self._clock.now() + UNVERIFIED_KEPT if verify else None,
+            and_then=finish,
         )
 
-    async def log_in(self, *, email: str, password: str, user_agent: str | None, address: str) -> LoggedIn:
-        """Start a session. Raises NotAuthenticated (unknown or wrong, after the same work) or Forbidden."""
+    async def log_in(
+        self, *, email: str, password: str, user_agent: str | None, address: str, is_known: bool
+    ) -> LoggedIn:
+        """Start a session. Raises NotAuthenticated (unknown or wrong, after the same work) or Forbidden.
+
+        `is_known`: whether the device has the cookie of those that somebody logged in on before.
+        """
         login = await self._users.login_of(email)
         matches = await self._passwords.verify(login.password_hash if login else None, password, name=email)
         if login is None or not matches:
@@ -126,6 +162,10 @@ class AuthService:
                 raise Forbidden
             if renewed:
                 accounts.set_password(connection, login.user_id, renewed)
+            if current.verify_by is not None:
+                link_store.keep(connection, login.user_id)
+            if not is_known:
+                self._notices.logged_in(connection, current, user_agent=user_agent, address=address)
             store.add_session(
                 connection,
                 AuthSession(

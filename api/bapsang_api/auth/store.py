@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 from redis.asyncio import Redis
 from sqlalchemy import Connection, and_, bindparam, case, delete, exists, func, insert, or_, select, update
 
-from bapsang_api.auth.models import AccessEntry, AuthSession, RefreshToken
+from bapsang_api.auth.models import ACCESS_LOG_IN, AccessEntry, AuthSession, RefreshToken
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.security.tokens import LIFETIME
 from bapsang_api.users.models import STATUS_ACTIVE, User, UserNumber
@@ -196,6 +196,25 @@ def devices_of(connection: Connection, user_id: str, used_after: datetime, limit
         .limit(limit)
     )
     return [Device(*row) for row in rows]
+
+
+def has_logged_in(connection: Connection, user_id: str) -> bool:
+    """Return whether a user has logged in before, as far as it is still known."""
+    logged = exists().where(access_log.c.user_id == user_id, access_log.c.act == ACCESS_LOG_IN)
+    return bool(connection.scalar(select(or_(logged, exists().where(sessions.c.user_id == user_id)))))
+
+
+def used_agent(connection: Connection, user_id: str, user_agent: str | None, since: datetime) -> bool:
+    """Return whether a user was logged in since then with a device that calls itself so."""
+    alike = sessions.c.user_id == user_id, sessions.c.user_agent == user_agent, _last_use > since
+    return bool(connection.scalar(select(exists().where(*alike))))
+
+
+def addresses_of(connection: Connection, user_id: str, first_id: str, limit: int) -> list[str]:
+    """Return the addresses that a user logged in from since the moment of an id, the last ones first."""
+    entries = select(access_log.c.address).where(access_log.c.user_id == user_id, access_log.c.id >= first_id)
+    logins = entries.where(access_log.c.act == ACCESS_LOG_IN).order_by(access_log.c.id.desc())
+    return list(connection.scalars(logins.limit(limit)))
 
 
 def owns_session(connection: Connection, user_id: str, session_id: str) -> bool:

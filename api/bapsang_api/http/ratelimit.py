@@ -49,6 +49,9 @@ class Limit(StrEnum):
     LOGIN_EMAIL = "login_email"  # wrong passwords, by e-mail and address or known device
     LOGIN_ACCOUNT = "login_account"  # wrong passwords, by e-mail, from devices that are not known
     SIGNUP = "signup"  # by address
+    LETTER_IP = "letter_ip"  # letters that somebody asks for, by address
+    LETTER_EMAIL = "letter_email"  # the same, by the e-mail that they go to
+    LINK_IP = "link_ip"  # one-time links that are tried, by address
     PRESIGN_TEMP = "presign_temp"  # uploads for a sign-up, by address
     SEARCH = "search"  # by address
     REPORT = "report"  # by user
@@ -86,6 +89,9 @@ DEFAULTS: Final[dict[Limit, Rate]] = {
     Limit.LOGIN_EMAIL: Rate(20, 600),
     Limit.LOGIN_ACCOUNT: Rate(100, 3600),
     Limit.SIGNUP: Rate(120, 3600),
+    Limit.LETTER_IP: Rate(60, 3600),
+    Limit.LETTER_EMAIL: Rate(5, 3600),
+    Limit.LINK_IP: Rate(120, 3600),
     Limit.PRESIGN_TEMP: Rate(120, 3600),
     Limit.SEARCH: Rate(120, 60),
     Limit.REPORT: Rate(30, 3600),

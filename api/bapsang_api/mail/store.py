@@ -169,3 +169,9 @@ def purge_marks(connection: Connection, before: datetime, limit: int) -> int:
     old = list(connection.scalars(select(columns.address_hash).where(columns.marked_at < before).limit(limit)))
     connection.execute(delete(mail_undeliverable).where(columns.address_hash.in_(old)))
     return len(old)
+
+
+def count_since(connection: Connection, user_id: str, first_id: str, most: int) -> int:
+    """Return how many letters to an account were written since the moment of an id; it stops counting at `most`."""
+    found = select(mail_outbox.c.id).where(mail_outbox.c.user_id == user_id, mail_outbox.c.id >= first_id).limit(most)
+    return len(connection.execute(found).all())

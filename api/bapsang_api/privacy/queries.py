@@ -73,6 +73,7 @@ SECTIONS: Final = (
         "account",
         {
             "email": _auth.c.email,
+            "emailVerifiedAt": _auth.c.email_verified_at,
             "nickname": _users.c.nickname,
             "profileImageKey": _users.c.profile_image_key,
             "role": _users.c.user_role,

@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from bapsang_api.auth.purge import purge_sessions
+from bapsang_api.auth.purge import purge_links, purge_sessions, purge_unverified
 from bapsang_api.comments import store as comments
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
@@ -46,6 +46,8 @@ async def purge(database: Database, clock: Clock) -> dict[str, int]:
     """Destroy what was kept long enough; return how much of each kind, by the names of log fields. Raises Unavailable."""
     now = clock.now()
     done = {"purged_sessions": await purge_sessions(database, clock)}
+    done["purged_links"] = await purge_links(database, clock)
+    done["cleared_users"] = await purge_unverified(database, clock)
     done["forgotten_users"] = await forget_withdrawn(database, clock)
     done["destroyed_posts"] = await _destroy_posts(database, now)
     done["destroyed_comments"] = await database.write(partial(_destroy_comments, now=now))

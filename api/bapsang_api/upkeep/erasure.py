@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bapsang_api.auth import store as logins
+from bapsang_api.auth.links import store as links
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.comments import service as comments
 from bapsang_api.kit.clock import Clock
@@ -59,6 +60,7 @@ class Erasure:
             if account is None:
                 raise NotFound
             withdraw(connection, account, now, journal_ids[0])
+            links.forget(connection, user_id)
             ended = logins.revoke_all(connection, user_id, now)
             if extent is not Extent.NAME:
                 store.forget_login(connection, user_id)

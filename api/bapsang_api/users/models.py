@@ -91,6 +91,7 @@ class UserNumber(SQLModel, table=True):
 class UserAuth(SQLModel, table=True):
     """How a user logs in: with an e-mail and a password (LOCAL), or later through another provider.
 
+    `verify_by`: then an account goes that was asked to verify its address and did nothing, not even log in; null for all others.
     For a while after a withdrawal the hash of the old e-mail stays, so that a login with it can be told why it fails.
     """
 
@@ -100,6 +101,7 @@ class UserAuth(SQLModel, table=True):
         Index("ix_user_auth_user", "user_id"),
         Index("ix_user_auth_withdrawn_email", "withdrawn_email_hash"),
         Index("ix_user_auth_withdrawn_at", "withdrawn_at"),
+        Index("ix_user_auth_verify_by", "verify_by"),
         TABLE_OPTIONS,
     )
 
@@ -110,3 +112,5 @@ class UserAuth(SQLModel, table=True):
     email: str = Field(sa_column=Column(caseless(254), nullable=False))
     withdrawn_email_hash: str | None = Field(default=None, sa_column=Column(ascii_text(64)))
     withdrawn_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    email_verified_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    verify_by: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))

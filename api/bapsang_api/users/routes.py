@@ -24,6 +24,7 @@ async def read_me(principal: CurrentPrincipal, users: Users, images: Images) -> 
         MyProfile(
             nickname=profile.nickname,
             email=profile.email,
+            email_verified=profile.email_verified_at is not None,
             presigned_profile_image_url=images.url(profile.image_key, profile.photo, PERSON_WIDTH),
             profile_image=images.shown(profile.image_key, profile.photo, PERSON_WIDTH),
         )
@@ -45,5 +46,6 @@ async def change_me(body: ProfileChange, principal: CurrentPrincipal, users: Use
         nickname=body.nickname,
         image=Named("profileImageKey", key) if key else None,
         remove_image=key == "",
+        is_staff=principal.role == "ADMIN",
     )
     return Response(status_code=204)

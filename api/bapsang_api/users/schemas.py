@@ -4,9 +4,10 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from bapsang_api.http.validation import matching, spelled
+from bapsang_api.http.validation import matching, refuse, spelled
 from bapsang_api.http.wire import Wire
 from bapsang_api.uploads.schemas import ObjectKey, ShownPhoto
+from bapsang_api.users.staff import STAFF_NAME, imitates_staff
 
 LONGEST_EMAIL: Final = 254
 LONGEST_PASSWORD: Final = 20
@@ -14,6 +15,13 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+"
 # Any ASCII punctuation or space counts as the special character.
 _PASSWORD = r"(?=.*[A-Za-z])(?=.*[0-9])(?=.*[^A-Za-z0-9])[ -~]{8,20}"  # noqa: S105 - a pattern, not a password
+
+
+def _nobody_of_staff(nickname: str) -> str:
+    if imitates_staff(nickname):
+        raise refuse(STAFF_NAME)
+    return nickname
+
 
 Email = Annotated[
     str,
@@ -25,6 +33,7 @@ Nickname = Annotated[
     AfterValidator(matching(r"[가-힣a-zA-Z0-9]{1,10}", 10, "1자 이상 10자 이하의 한글, 영문, 숫자여야 합니다.")),
     Field(json_schema_extra={"pattern": "^[가-힣a-zA-Z0-9]{1,10}$"}, examples=["앨리스"]),
 ]
+NewNickname = Annotated[Nickname, AfterValidator(_nobody_of_staff)]
 Password = Annotated[
     str,
     AfterValidator(
@@ -54,5 +63,6 @@ class MyProfile(Wire):
 
     nickname: str
     email: str
+    email_verified: bool
     presigned_profile_image_url: str | None
     profile_image: ShownPhoto | None

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
-from bapsang_api.kit.problem import Conflict, NotFound
+from bapsang_api.kit.problem import Conflict, FieldError, InvalidInput, NotFound
 from bapsang_api.kit.text import folded
 from bapsang_api.readmodel.cache import Cache, Read
 from bapsang_api.readmodel.entry import Bounds, Loaded, Usage
@@ -23,8 +23,9 @@ from bapsang_api.uploads.usage import attach, detach
 from bapsang_api.users import store
 from bapsang_api.users.consent import Consent, Versions
 from bapsang_api.users.models import STATUS_DELETED, Erasure, Extent, User, UserAuth, UserConsent
+from bapsang_api.users.staff import STAFF_NAME, imitates_staff
 
-_EMAIL_TAKEN = "이미 사용 중인 이메일입니다."
+EMAIL_TAKEN: Final = "이미 사용 중인 이메일입니다."
 _NICKNAME_TAKEN = "이미 사용 중인 닉네임입니다."
 # How long somebody who withdrew is told so at login; then nothing is left that could tell who it was.
 TRACES_KEPT: Final = timedelta(days=30)
@@ -52,7 +53,7 @@ class UserService:
     async def require_email_free(self, email: str) -> None:
         """Raise Conflict when the e-mail is taken."""
         if await self._database.read(partial(store.email_taken, email=email)):
-            raise Conflict(_EMAIL_TAKEN)
+            raise Conflict(EMAIL_TAKEN)
 
     async def require_nickname_free(self, nickname: str) -> None:
         """Raise Conflict when the nickname is taken."""
@@ -71,11 +72,13 @@ class UserService:
         password_hash: str,
         image: Named | None,
         consent: Consent | None,
+        verify_by: datetime | None,
         and_then: Callable[[Connection, str], None],
     ) -> str:
         """Create an account and return its id; the picture uploaded for it becomes its own.
 
-        `and_then` does the rest of the transaction, with the new id. Raises Conflict when the e-mail or nickname is taken,
+        `verify_by`: until when its address is to be verified, None where nobody is asked to. `and_then` does the rest of the
+        transaction, with the new id. Raises Conflict when the e-mail or nickname is taken,
         InvalidInput for a picture that cannot be used or a consent that is none.
         """
         recorded = self._versions.recorded(consent)
@@ -88,7 +91,7 @@ class UserService:
             store.add(
                 connection,
                 User(id=user_id, nickname=nickname, profile_image_key=next(iter(keys), None), created_at=now),
-                UserAuth(id=auth_id, user_id=user_id, email=email, password_hash=password_hash),
+                UserAuth(id=auth_id, user_id=user_id, email=email, password_hash=password_hash, verify_by=verify_by),
             )
             consents = [
                 UserConsent(user_id=user_id, document=document, version=version, recorded_at=now)
@@ -102,7 +105,7 @@ class UserService:
         except store.NicknameTakenError as error:
             raise Conflict(_NICKNAME_TAKEN) from error
         except store.EmailTakenError as error:
-            raise Conflict(_EMAIL_TAKEN) from error
+            raise Conflict(EMAIL_TAKEN) from error
         return user_id
 
     async def login_of(self, email: str) -> store.Login | None:
@@ -124,13 +127,15 @@ class UserService:
         return entry.value
 
     async def change_profile(
-        self, user_id: str, *, nickname: str | None, image: Named | None, remove_image: bool
+        self, user_id: str, *, nickname: str | None, image: Named | None, remove_image: bool, is_staff: bool
     ) -> None:
         """Change what is given.
 
-        Raises Conflict when the nickname is another's, InvalidInput for a picture that cannot be used, NotFound when
-        the account is gone.
+        Raises Conflict when the nickname is another's, InvalidInput for a picture that cannot be used and for a name of the
+        staff, NotFound when the account is gone.
         """
+        if nickname is not None and not is_staff and imitates_staff(nickname):
+            await self._require_own_name(user_id, nickname)
         named, now = [image] if image else [], self._clock.now()
         keys = await self._images.publish(named, owner_id=user_id, category=Category.PROFILE_IMAGE)
         changes: dict[str, Any] = {} if nickname is None else {"nickname": nickname}
@@ -149,6 +154,11 @@ class UserService:
             raise Conflict(_NICKNAME_TAKEN) from error
         if not changed:
             raise NotFound
+
+    async def _require_own_name(self, user_id: str, nickname: str) -> None:
+        """Raise InvalidInput for another name than the present one: whoever had it before the rule keeps it."""
+        if folded((await self.account(user_id)).nickname) != folded(nickname):
+            raise InvalidInput(FieldError("nickname", STAFF_NAME))
 
 
 async def forget_withdrawn(database: Database, clock: Clock) -> int:

@@ -56,6 +56,8 @@ class Login:
     role: str
     status: str
     password_hash: str | None
+    email: str
+    verify_by: datetime | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Profile:
 
     nickname: Annotated[str, users.c.nickname]
     email: Annotated[str, user_auth.c.email]
+    email_verified_at: Annotated[datetime | None, user_auth.c.email_verified_at]
     image_key: Annotated[str | None, users.c.profile_image_key]
     photo: Annotated[Photo | None, photo_of(users.c.profile_image_key, of=users)]
 
@@ -78,7 +81,8 @@ _PROFILES: Final = (
     .where(users.c.id.in_(_THESE), users.c.user_status == STATUS_ACTIVE)
 )
 _LOGIN = select(
-    users.c.id, users.c.nickname, users.c.user_role, users.c.user_status, user_auth.c.password_hash
+    *(users.c.id, users.c.nickname, users.c.user_role, users.c.user_status),
+    *(user_auth.c.password_hash, user_auth.c.email, user_auth.c.verify_by),
 ).join_from(users, user_auth, user_auth.c.user_id == users.c.id)
 
 
@@ -117,17 +121,16 @@ def login_of(connection: Connection, email: str, email_hash: str) -> Login | Non
 
     One statement for both: an unknown e-mail must not take longer than a known one.
     """
-    logins = _LOGIN.add_columns(user_auth.c.email)
     # What a withdrawn account has in the place of its e-mail is nobody's login.
-    present = logins.add_columns(literal(0).label("rank")).where(
+    present = _LOGIN.add_columns(literal(0).label("rank")).where(
         user_auth.c.email == email, users.c.user_status != STATUS_DELETED
     )
-    withdrawn = logins.add_columns(literal(1).label("rank")).where(user_auth.c.withdrawn_email_hash == email_hash)
+    withdrawn = _LOGIN.add_columns(literal(1).label("rank")).where(user_auth.c.withdrawn_email_hash == email_hash)
     found = union_all(present, withdrawn).subquery()
     row = connection.execute(select(found).order_by(found.c.rank, found.c.id.desc()).limit(1)).one_or_none()
     if row is None or (row.rank == 0 and not _is_same(row.email, email)):
         return None
-    return Login(*row[:-2])
+    return Login(*row[:-1])
 
 
 def account_of(connection: Connection, user_id: str, *, lock: bool = False) -> Login | None:
@@ -234,7 +237,13 @@ def anonymise(connection: Connection, user_id: str, *, nickname: str, email_hash
         update(user_auth)
         .where(user_auth.c.user_id == user_id)
         # No @, so nobody can sign up with it.
-        .values(email=f"~{user_id}", withdrawn_email_hash=email_hash, withdrawn_at=now)
+        .values(
+            email=f"~{user_id}",
+            withdrawn_email_hash=email_hash,
+            withdrawn_at=now,
+            email_verified_at=None,
+            verify_by=None,
+        )
     )
     note(connection, user_id)
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 
 from bapsang_api import runtime
 from bapsang_api.auth import passwords
+from bapsang_api.mail.outbox import Outbox
 from bapsang_api.migrate import migrate
 
 from .bucket import ACCESS, SECRET, Bucket, PhotoWorld, create_bucket, open_photo_world, serving_s3
@@ -146,6 +147,16 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     """A database and a Redis, as `pytest_generate_tests` chose them."""
     chosen: Backend = request.getfixturevalue("files" if request.param == "sqlite+embedded" else "servers")
     return chosen
+
+
+@pytest.fixture
+def mail_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a service within this process write letters, which tests read in the outbox as they were written."""
+
+    def unsealed(content: bytes, _letter_id: str) -> bytes:
+        return content
+
+    monkeypatch.setattr(runtime, "Outbox", lambda clock, ids, _, *, on: Outbox(clock, ids, unsealed, on=True))
 
 
 @pytest.fixture

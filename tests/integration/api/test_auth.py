@@ -36,6 +36,7 @@ async def test_signup_gives_the_id_and_login_gives_token_and_cookie(world: World
     assert me.json() == {
         "nickname": "alice",
         "email": "alice@example.com",
+        "emailVerified": False,
         "presignedProfileImageUrl": None,
         "profileImage": None,
     }
@@ -46,7 +47,7 @@ async def test_taken_email_and_nickname_conflict_whatever_their_case(world: Worl
     free = await world.http.get(f"{API}/auth/email", params={"email": "bob@example.com"})
     assert (free.status_code, free.text) == (200, "사용 가능한 이메일입니다.")
     assert free.headers["content-type"] == "text/plain; charset=utf-8"
-    free = await world.http.get(f"{API}/auth/nickname", params={"nickname": "밥상"})
+    free = await world.http.get(f"{API}/auth/nickname", params={"nickname": "밥상차림"})
     assert (free.status_code, free.text) == (200, "사용 가능한 닉네임입니다.")
     for path, params in (("email", {"email": "ALICE@example.com"}), ("nickname", {"nickname": "Alice"})):
         assert_problem(await world.http.get(f"{API}/auth/{path}", params=params), 409, "E409-1")

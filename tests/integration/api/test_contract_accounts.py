@@ -141,6 +141,7 @@ async def test_several_devices_stay_logged_in_until_the_password_changes(world: 
         assert me.json() == {
             "nickname": alice.nickname,
             "email": alice.email,
+            "emailVerified": False,
             "presignedProfileImageUrl": None,
             "profileImage": None,
         }

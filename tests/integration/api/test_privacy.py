@@ -29,6 +29,7 @@ DAY = timedelta(days=1)
 #: Tables that say nothing of a person but by others that are in the export, and why.
 ELSEWHERE = {
     "user_auth": "in account: the e-mail. The hash of a password is no use to anybody but a thief",
+    "account_links": "hashes of keys to the account, for a day",
     "user_numbers": "a number that stands for the id in memory",
     "refresh_tokens": "hashes of keys to the account, with their session in devices",
     "post_contents": "in posts",

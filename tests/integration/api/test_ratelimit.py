@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from bapsang_api.http.ratelimit import subject_of
+from bapsang_api.http.ratelimit import Limit, subject_of
 
 from .world import API, PASSWORD, Backend, World, assert_problem, eventually, open_world
 
@@ -14,19 +14,7 @@ LOGIN = {"email": "nobody@example.com", "password": PASSWORD}
 
 def limited(backend: Backend, rates: str, **environment: str) -> Backend:
     """Return the back end with these limits and no others."""
-    names = (
-        "ip",
-        "write",
-        "login_ip",
-        "login_email",
-        "login_account",
-        "signup",
-        "presign_temp",
-        "search",
-        "report",
-        "password",
-    )
-    off = [f"{name}=off" for name in names if f"{name}=" not in rates]
+    off = [f"{name}=off" for name in Limit if f"{name}=" not in rates]
     return Backend(backend.name, {**backend.environment, "BAPSANG_RATE_LIMITS": ",".join([*off, rates]), **environment})
 
 

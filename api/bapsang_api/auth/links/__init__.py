@@ -1,0 +1,1 @@
+"""One-time links in letters: by them somebody proves that an address is theirs."""
