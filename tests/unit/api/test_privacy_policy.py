@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from bapsang_api.auth import cookies, secrets
+from bapsang_api.auth import service as auth
+from bapsang_api.auth.links import issue
 from bapsang_api.http import idempotency, ratelimit
 from bapsang_api.kit.security import tokens
 from bapsang_api.mail import outbox
@@ -73,6 +75,9 @@ def periods() -> dict[str, timedelta]:
         "erasures": retention.ERASURES_KEPT,
         "traces": users.TRACES_KEPT,
         "session": secrets.REFRESH_LIFETIME,
+        "proof": issue.LIFETIME,
+        "proofs": issue.KEPT,
+        "unverified": auth.UNVERIFIED_KEPT,
         "token": tokens.LIFETIME,
         "device": timedelta(seconds=cookies.DEVICE_SECONDS),
         "limits": timedelta(seconds=ratelimit.LONGEST_SECONDS),
