@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives import serialization
 
 from bapsang_api import runtime
 from bapsang_api.auth import passwords
+from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.ids import Ids
 from bapsang_api.mail.outbox import Outbox
 from bapsang_api.migrate import migrate
 
@@ -153,10 +155,10 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 def mail_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a service within this process write letters, which tests read in the outbox as they were written."""
 
-    def unsealed(content: bytes, _letter_id: str) -> bytes:
-        return content
+    def opened(clock: Clock, ids: Ids, _seal: object, **_on: bool) -> Outbox:
+        return Outbox(clock, ids, lambda content, _: content, on=True)
 
-    monkeypatch.setattr(runtime, "Outbox", lambda clock, ids, _, *, on: Outbox(clock, ids, unsealed, on=True))
+    monkeypatch.setattr(runtime, "Outbox", opened)
 
 
 @pytest.fixture

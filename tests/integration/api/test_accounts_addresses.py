@@ -7,6 +7,7 @@ import pytest
 
 from bapsang_api.auth.links.issue import KEPT
 from bapsang_api.mail.letters import Letter
+from bapsang_api.mail.store import hash_of
 from bapsang_api.privacy.retention import purge
 from bapsang_api.users.models import Extent
 
@@ -60,6 +61,19 @@ async def test_a_sign_up_sends_the_link_that_verifies_its_address(world: World) 
     assert (answer.status_code, answer.content) == (204, b"")
     assert await is_verified(alice)
     assert_problem(await verify(world, letter.token), 400, "E400-1")
+
+
+async def test_whoever_proves_that_they_read_an_address_is_written_to_again(world: World) -> None:
+    """A full mailbox has bounced a letter, and the marks of such addresses stay for a month."""
+    alice = await world.person()
+    token = (await last(world, Letter.VERIFY)).token
+    marking = "INSERT INTO mail_undeliverable (address_hash, reason, marked_at) VALUES (:h, 'BOUNCED', :at)"
+    await world.change(marking, h=hash_of(alice.email), at=world.clock.now().replace(tzinfo=None))
+    await ask_reset(world, alice.email)
+    assert await letters(world, Letter.RESET) == []
+    assert (await verify(world, token)).status_code == 204
+    await ask_reset(world, alice.email)
+    assert len(await letters(world, Letter.RESET)) == 1
 
 
 async def test_a_refused_sign_up_sends_nothing(world: World) -> None:

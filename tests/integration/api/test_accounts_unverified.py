@@ -49,7 +49,7 @@ async def test_an_account_that_did_nothing_goes_and_leaves_nothing(world: World)
     assert "조용0" not in kept
     assert "argon2" not in kept
     assert await world.rows("SELECT withdrawn_email_hash, withdrawn_at, verify_by FROM user_auth") == [(None,) * 3]
-    for table in ("user_consents", "account_links"):
+    for table in ("user_consents", "account_links", "mail_outbox"):
         assert await world.rows(f"SELECT 1 FROM {table}") == []  # noqa: S608 - a table's name
     assert await world.rows("SELECT user_id, extent FROM erasures") == [(user_id, "NAME")]
     assert await sign_up(world) != user_id

@@ -187,6 +187,18 @@ async def withdrawing(site: Site) -> AsyncIterator[str]:
     assert (await alice.send("PATCH", "/users/me/withdraw", json=body)).status_code == 204
 
 
+@row("one-time links, a password change with `currentPassword`")
+async def recovering(site: Site) -> AsyncIterator[str]:
+    alice = await site.here.person()
+    yield ""
+    used = await site.here.http.post(f"{API}/auth/email-verifications", json={"token": "o" * 43})
+    body = {"password": f"{PASSWORD}2", "currentPassword": PASSWORD}
+    cell = outcome(used, await alice.send("PATCH", "/auth/password", json=body))
+    assert (await alice.get("/users/me")).status_code == 200
+    yield cell
+    assert (await alice.send("PATCH", "/auth/password", json=body)).status_code == 200
+
+
 @row("refresh")
 async def refreshing(site: Site) -> AsyncIterator[str]:
     alice = await site.here.person()

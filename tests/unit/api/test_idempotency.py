@@ -170,7 +170,9 @@ def test_every_post_that_answers_with_something_can_be_answered_again() -> None:
     done_again = {"log_in", "check_password", "presign", "presign_temp"}
     routes = [route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)]
     answering = {
-        route.endpoint for route in routes if "POST" in (route.methods or ()) and (route.status_code or 200) != 204
+        route.endpoint
+        for route in routes
+        if "POST" in (route.methods or ()) and (route.status_code or 200) not in {202, 204}
     }
     assert {endpoint.__name__ for endpoint in answering} == done_again | {
         replay.endpoint.__name__ for replay in REPLAYS

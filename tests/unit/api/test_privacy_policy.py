@@ -12,10 +12,11 @@ import yaml
 
 from bapsang_api.auth import cookies, secrets
 from bapsang_api.auth import service as auth
-from bapsang_api.auth.links import issue
+from bapsang_api.auth.links.issue import KEPT
 from bapsang_api.http import idempotency, ratelimit
 from bapsang_api.kit.security import tokens
 from bapsang_api.mail import outbox
+from bapsang_api.mail.letters import LINK_LIFETIME
 from bapsang_api.privacy import retention, service
 from bapsang_api.settings import Settings
 from bapsang_api.uploads import collector, rules, s3
@@ -75,8 +76,8 @@ def periods() -> dict[str, timedelta]:
         "erasures": retention.ERASURES_KEPT,
         "traces": users.TRACES_KEPT,
         "session": secrets.REFRESH_LIFETIME,
-        "proof": issue.LIFETIME,
-        "proofs": issue.KEPT,
+        "proof": LINK_LIFETIME,
+        "proofs": KEPT,
         "unverified": auth.UNVERIFIED_KEPT,
         "token": tokens.LIFETIME,
         "device": timedelta(seconds=cookies.DEVICE_SECONDS),
