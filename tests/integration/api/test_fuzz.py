@@ -30,9 +30,13 @@ UNFIT = "positive_data_acceptance,negative_data_rejection,ensure_resource_availa
 
 
 def test_nothing_that_is_sent_breaks_the_api(tmp_path: Path, backend: Backend, bucket: Bucket) -> None:
+    mail = {
+        "BAPSANG_SMTP_URL": "smtp://127.0.0.1:25?tls=none",
+        "BAPSANG_MAIL_FROM": "fuzz@example.com",
+    }  # no worker sends
     storage = {**bucket.environment, "AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
     with (
-        serving(tmp_path, **backend.environment, **storage) as service,
+        serving(tmp_path, **backend.environment, **storage, **mail) as service,
         client(f"{service.url}{API}") as http,
     ):
         assert http.post("/auth/users", json=ADMIN).status_code == 201
