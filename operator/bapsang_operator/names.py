@@ -94,6 +94,7 @@ class Component(StrEnum):
     MIGRATE = "migrate"
     LIKE_SYNC = "like-sync"
     IMAGE_COLLECTOR = "image-collector"
+    MAIL = "mail"
     MEDIA = "media"
     HEADROOM = "headroom"
 
@@ -111,6 +112,8 @@ class ConditionType(StrEnum):
     DATABASE_READY = "DatabaseReady"
     REDIS_READY = "RedisReady"
     LIKE_SYNC_HEALTHY = "LikeSyncHealthy"
+    #: Only with spec.mail.
+    MAIL_READY = "MailReady"
     PREWARMED = "Prewarmed"
     PAUSED = "Paused"
     COST_WITHIN_BUDGET = "CostWithinBudget"
@@ -135,6 +138,7 @@ class Reason(StrEnum):
     ROLLING_OUT_BASE = "RollingOutBase"
     ROLLING_OUT_BURST = "RollingOutBurst"
     ROLLING_OUT_MEDIA = "RollingOutMedia"
+    ROLLING_OUT_MAIL = "RollingOutMail"
     WAITING_FOR_DELETION = "WaitingForDeletion"
     BLOCKED = "Blocked"
     HIBERNATING = "Hibernating"
@@ -161,6 +165,7 @@ class Reason(StrEnum):
     AUTOSCALER_FAILED = "AutoscalerFailed"
     AUTOSCALER_CONFLICT = "AutoscalerConflict"
     MEDIA_UNAVAILABLE = "MediaUnavailable"
+    MAIL_UNAVAILABLE = "MailUnavailable"
     LIKE_SYNC_FAILED = "LikeSyncFailed"
     WINDOW_NEVER_OPENS = "WindowNeverOpens"
     KEDA_MISSING = "KedaMissing"
@@ -172,11 +177,12 @@ class Reason(StrEnum):
     MIGRATION_SUCCEEDED = "MigrationSucceeded"
     MIGRATION_RUNNING = "MigrationRunning"
     MIGRATION_PENDING = "MigrationPending"
-    # DatabaseReady, RedisReady
+    # DatabaseReady, RedisReady, MailReady
     AVAILABLE = "Available"
     EMBEDDED_FOR_DEVELOPMENT = "EmbeddedForDevelopment"
     NOT_AVAILABLE = "NotAvailable"
     EXTERNAL = "External"
+    NO_CREDENTIALS = "NoCredentials"
     # LikeSyncHealthy
     LAST_RUN_SUCCEEDED = "LastRunSucceeded"
     LAST_RUN_FAILED = "LastRunFailed"
@@ -267,6 +273,11 @@ def image_collector(community: str) -> str:
 def media(community: str) -> str:
     """Name of the Deployment of photo workers, of its autoscaler and of its NetworkPolicy."""
     return f"{community}-media"
+
+
+def mail(community: str) -> str:
+    """Name of the Deployment of mail workers and of its NetworkPolicy."""
+    return f"{community}-mail"
 
 
 def headroom(community: str) -> str:

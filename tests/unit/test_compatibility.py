@@ -22,7 +22,7 @@ from bapsang_operator import names
 from bapsang_operator.resource import parse
 
 from . import crd_fields
-from .operator.test_build import EXTERNAL, SHAPES, STORAGE
+from .operator.test_build import EXTERNAL, MAIL, SHAPES, STORAGE
 from .operator.world import children, resource
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +40,7 @@ SPECS: list[dict[str, Any]] = [
         "auth": {"issuer": "https://id.example.com"},
         "storage": {**STORAGE, "uploadUrl": "https://s3.example.com", "publicUrl": "https://cdn.example.com"},
         "api": {"rateLimits": {"rules": {"ip": "600/60"}}, "trustedHops": 2},
+        "mail": {**MAIL, "caBundle": {"name": "trusted"}},
     },
 ]
 
@@ -73,12 +74,13 @@ def test_older_image_understands_all_that_this_operator_gives_it(version: str) -
         f'put "{names.OPTIONAL}" before a setting that {version} does not know'
     )
     assert arguments <= {(name, option) for name, options in known["commands"].items() for option in options}
-    # A worker that does not start holds nobody up: that image needs none.
-    assert commands - set(known["commands"]) == {"media"}
+    # A worker that does not start holds nobody up: that image needs none for photos, and has no letters to send.
+    assert commands - set(known["commands"]) == {"mail", "media"}
     # So the list above is long enough to mean something.
     assert {name for name in given if name.startswith(names.OPTIONAL)} == {
         *("OPTIONAL_BAPSANG_PUBLIC_URL", "OPTIONAL_BAPSANG_DATABASE_TLS_CA", "OPTIONAL_BAPSANG_REDIS_TLS_CA"),
         "OPTIONAL_BAPSANG_ORIGINALS_DAYS",
+        *("OPTIONAL_BAPSANG_SMTP_URL", "OPTIONAL_BAPSANG_SMTP_TLS_CA", "OPTIONAL_BAPSANG_MAIL_FROM"),
     }
 
 

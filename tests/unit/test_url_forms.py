@@ -84,6 +84,27 @@ def test_url_of_a_redis_is_held_to_the_same(text: str, is_good: bool) -> None:
     assert urls.redis_fault(text) == api.redis_fault(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_good"),
+    [
+        ("smtp://mail.example.com", True),
+        ("smtps://user:p%40ss@mail.example.com:465/", True),
+        ("smtp://mailpit:1025?tls=none", True),
+        ("smtp://u:p@mailpit.mailbox.svc.cluster.local?tls=none", True),
+        ("smtp://mail.example.com?tls=none", False),
+        ("smtps://mailpit?tls=none", False),
+        ("smtp://user:Wonder@land@mail.example.com", False),
+        ("smtp://user:Wonder/land@mail.example.com", False),
+        ("smtp://mail.example.com?tls=maybe", False),
+        ("smtp://", False),
+    ],
+)
+def test_url_of_a_mail_server_is_held_to_the_same(text: str, is_good: bool) -> None:
+    assert (urls.smtp_fault(text) is None) is is_good
+    assert urls.smtp_fault(text) == api.smtp_fault(text)
+    assert urls.SMTP_FORM == api.SMTP_FORM
+
+
 @settings(max_examples=300, deadline=None)
 @given(PARTS, PARTS, PARTS, PARTS)
 @example("bapsang", "Wonderland@2026", "bapsang", "charset")

@@ -10,6 +10,7 @@ from bapsang_operator.build import (
     headroom,
     ingress,
     likesync,
+    mail,
     media,
     migration,
     mysql,
@@ -57,6 +58,8 @@ def children(
             media.media(community, digests),
             autoscale.of_media(community),
         ]
+    if community.mail is not None:
+        found.append(mail.mail(community, community.mail, digests))
     if community.host is not None and community.has_ingress:
         found.append(ingress.ingress(community, community.host))
     if community.host is not None and community.gateway is not None and has_routes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from bapsang_operator import names
@@ -10,15 +11,17 @@ from bapsang_operator.build import meta, mysql, redis, wiring
 from bapsang_operator.build.child import Child
 from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
-from bapsang_operator.resource import Community
+from bapsang_operator.resource import Community, Mail
 
 _JOBS = (Component.MIGRATE, Component.LIKE_SYNC, Component.IMAGE_COLLECTOR)
+#: TLS from the first byte, and STARTTLS.
+_MAIL = (465, 587)
 #: Where EKS Pod Identity hands out credentials, on each node: not reached through any port that is open otherwise.
 _POD_IDENTITY = ("169.254.170.23/32", "fd00:ec2::23/128")
 
 
 def policies(community: Community) -> list[Child]:
-    """Return the policies of API, jobs and, where there are any, photo workers, Redis and MySQL."""
+    """Return the policies of API, jobs and, where there are any, photo and mail workers, Redis and MySQL."""
     name = community.name
     egress = _egress(community)
     clients = [Component.API, *_JOBS]
@@ -40,6 +43,11 @@ def policies(community: Community) -> list[Child]:
         ingress = [{"ports": _ports(wiring.ADMIN_PORT)}]
         egress = _egress(community, uses_redis=False)
         found.append(_policy(community, names.media(name), [Component.MEDIA], ingress=ingress, egress=egress))
+    if community.mail is not None:
+        clients = [*clients, Component.MAIL]
+        ingress = [{"ports": _ports(wiring.ADMIN_PORT)}]
+        egress = _egress(community, uses_redis=False, uses_bucket=False, outside=_mail_ports(community.mail))
+        found.append(_policy(community, names.mail(name), [Component.MAIL], ingress=ingress, egress=egress))
     if community.database.embedded:
         found.append(_store(community, names.mysql(name), Component.MYSQL, mysql.PORT, clients))
     return found
@@ -84,9 +92,12 @@ def _ports(*ports: int) -> list[Manifest]:
     return [{"protocol": "TCP", "port": port} for port in ports]
 
 
-def _egress(community: Community, *, uses_redis: bool = True) -> list[Manifest]:
+def _egress(
+    community: Community, *, uses_redis: bool = True, uses_bucket: bool = True, outside: Iterable[int] = ()
+) -> list[Manifest]:
+    """Return what pods may reach; `outside`: ports beside those of stores and bucket."""
     found: list[Manifest] = [{"ports": [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]}]
-    outside = set()
+    outside = set(outside)
     if uses_redis and community.redis.managed:
         found.append(_to(community, Component.REDIS, redis.PORT))
     elif uses_redis:
@@ -95,7 +106,7 @@ def _egress(community: Community, *, uses_redis: bool = True) -> list[Manifest]:
         found.append(_to(community, Component.MYSQL, mysql.PORT))
     else:
         outside |= {443, mysql.PORT}
-    if community.storage is not None:
+    if uses_bucket and community.storage is not None:
         outside.add(_port(community.storage.endpoint))
         if not community.storage.access_key:
             outside.add(443)  # IRSA asks AWS STS
@@ -115,6 +126,15 @@ def _port(endpoint: str | None) -> int:
         return 443
     parts = urlsplit(endpoint)
     return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _mail_ports(mail: Mail) -> tuple[int, ...]:
+    """Return the ports of the mail server; the usual ones where a Secret names it."""
+    if mail.url is None:
+        return _MAIL
+    parts = urlsplit(mail.url)
+    usual = 25 if parts.query else _MAIL[parts.scheme == "smtp"]
+    return (parts.port or usual,)
 
 
 def _explicit_port(url: str | None) -> int:

@@ -73,10 +73,10 @@ def tmp() -> Manifest:
     return {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}
 
 
-def probes() -> Manifest:
-    """Return the probes of a process of our own image that lasts."""
+def probes(*, startup: str = "/readyz") -> Manifest:
+    """Return the probes of a process of our own image that lasts. `startup`: the path that has to answer within a minute."""
     return {
-        "startupProbe": _probe("/readyz", period=1, failures=60),
+        "startupProbe": _probe(startup, period=1, failures=60),
         "readinessProbe": _probe("/readyz", period=2, failures=2),
         "livenessProbe": _probe("/livez", period=10, failures=3),
     }

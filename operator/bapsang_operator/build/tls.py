@@ -42,11 +42,13 @@ def mounts(community: Community, stores: Sequence[str] = STORES) -> list[Manifes
 
 
 def _verified(community: Community, stores: Sequence[str]) -> Iterator[tuple[str, str, CaBundle | None]]:
-    """Yield variable, volume and authorities of each store that is verified."""
+    """Yield variable, volume and authorities of each store that is verified, and of a mail server with its own ones."""
     for store, part in (("database", community.database), ("redis", community.redis)):
         if store in stores and part.verified:
             bundle = part.tls.ca_bundle if part.tls is not None else None
             yield f"BAPSANG_{store.upper()}_TLS_CA", f"{store}-ca", bundle
+    if "mail" in stores and community.mail is not None and community.mail.ca_bundle is not None:
+        yield "BAPSANG_SMTP_TLS_CA", "mail-ca", community.mail.ca_bundle
 
 
 def _volume(name: str, bundle: CaBundle) -> Manifest:

@@ -20,6 +20,13 @@ _OPTIONS: Final = rf"(?:\?[A-Za-z_]+=[^&#{_TEXT}]*(?:&[A-Za-z_]+=[^&#{_TEXT}]*)*
 _MYSQL: Final = re.compile(rf"mysql\+pymysql://(?:[^:/{_TEXT}]*(?::[^{_TEXT}]*)?@)?{_HOST}/[^/?#:%{_TEXT}]+{_OPTIONS}")
 # Here a slash, a question mark or a number sign would end the host's part before the password does.
 _REDIS: Final = re.compile(rf"rediss?://(?:[^:/?#{_TEXT}]*(?::[^/?#{_TEXT}]*)?@)?{_HOST}(?:/[0-9]{{0,5}})?{_OPTIONS}")
+_SMTP: Final = re.compile(
+    rf"(?P<scheme>smtps?)://(?:[^:/?#{_TEXT}]*(?::[^/?#{_TEXT}]*)?@)?{_HOST}/?(?P<plain>\?tls=none)?"
+)
+# Of this machine, or a name that only a cluster knows: nobody in between can read along.
+_NEAR: Final = re.compile(
+    r"localhost|127\.[0-9.]+|\[::1\]|[a-z0-9-]+|[a-z0-9.-]+\.svc(?:\.cluster\.local)?", re.IGNORECASE
+)
 _TLS_OPTION: Final = re.compile(r"(?:^|&)((?:ssl|tls)[a-z_]{0,30})=", re.IGNORECASE)
 # A line end goes into the environment as it is, and from there as %0A into each presigned URL.
 _KEY: Final = re.compile(r"[\x21-\x7e]+")
@@ -27,6 +34,7 @@ KEY_FORM: Final = "give the access key alone, without a line end (printf %s KEY,
 _ENCODED: Final = "with @ : / ? # % in user and password percent-encoded (@ is %40)"
 MYSQL_FORM: Final = f"give mysql+pymysql://user:password@host:3306/name, {_ENCODED}"
 REDIS_FORM: Final = f"give redis://:password@host:6379/0 or rediss:// for TLS, {_ENCODED}"
+SMTP_FORM: Final = f"give smtp://user:password@host:587 for STARTTLS or smtps://user:password@host:465, {_ENCODED}"
 
 
 class Form(StrEnum):
@@ -36,6 +44,7 @@ class Form(StrEnum):
     REDIS = "redis"
     VERIFIED_MYSQL = "mysql, verified"
     VERIFIED_REDIS = "redis, verified"
+    SMTP = "smtp"
     ACCESS_KEY = "access key"
 
 
@@ -52,6 +61,9 @@ def fault(form: Form, value: bytes) -> str | None:
     text = value.decode("utf-8", "replace")
     if form is Form.ACCESS_KEY:
         return None if _KEY.fullmatch(text) else f"holds a line end, a space or no text at all: {KEY_FORM}"
+    if form is Form.SMTP:
+        wrong = smtp_fault(text)
+        return f"{wrong}: {SMTP_FORM}" if wrong else None
     is_mysql = form in (Form.MYSQL, Form.VERIFIED_MYSQL)
     found = mysql_fault(text) if is_mysql else redis_fault(text)
     if found:
@@ -72,6 +84,22 @@ def mysql_fault(text: str) -> str | None:
 def redis_fault(text: str) -> str | None:
     """Return what is wrong with the URL of a Redis, without any part of it; None when it is well-formed."""
     return _fault(_REDIS, text, "is not the URL of a Redis")
+
+
+def smtp_fault(text: str) -> str | None:
+    """Return what is wrong with the URL of a mail server, without any part of it; None when it is well-formed."""
+    text = text.strip()
+    if fault := _fault(_SMTP, text, "is not the URL of a mail server"):
+        return fault
+    found = _SMTP.fullmatch(text)
+    if found is None or not found["plain"]:
+        return None
+    if found["scheme"] == "smtps":
+        return "has the option tls=none, which smtps contradicts"
+    host = re.sub(r":[0-9]+$", "", text.partition("://")[2].rpartition("@")[2].partition("?")[0].rstrip("/"))
+    return (
+        None if _NEAR.fullmatch(host) else "has the option tls=none, which only a server of this machine or cluster may"
+    )
 
 
 def tls_fault(text: str) -> str | None:

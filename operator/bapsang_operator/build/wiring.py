@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 
 from bapsang_operator import names
-from bapsang_operator.build import pod, tls
+from bapsang_operator.build import pod, sender, tls
 from bapsang_operator.build.urls import Form
 from bapsang_operator.manifest import Key, Manifest
 from bapsang_operator.resource import Community, SecretRef
@@ -25,6 +25,9 @@ API_ORIGINALS_DAYS = 30
 
 #: Stores that photo workers use, beside the bucket.
 MEDIA_STORES = ("database",)
+
+#: Servers that mail workers verify.
+MAIL_SERVERS = ("database", "mail")
 
 #: Stands before the name of a ConfigMap among the digests.
 CONFIG_MAP = "configmap/"
@@ -82,6 +85,16 @@ def media_values(community: Community) -> list[SecretRef]:
     return [database(community), *storage_secrets(community), *authorities(community, MEDIA_STORES)]
 
 
+def mail_values(community: Community) -> list[SecretRef]:
+    """Return every key of a Secret or a ConfigMap that the mail workers read."""
+    return [
+        database(community),
+        signing_key(community),
+        *sender.secrets(community),
+        *authorities(community, MAIL_SERVERS),
+    ]
+
+
 def authorities(community: Community, stores: Sequence[str] = tls.STORES) -> list[SecretRef]:
     """Return the keys that hold the authorities by which stores are verified."""
     return [
@@ -98,6 +111,7 @@ def api_secrets(community: Community) -> list[SecretRef]:
         *reader,
         signing_key(community),
         *storage_secrets(community),
+        *sender.secrets(community),
         *user_secrets(community),
     ]
 
@@ -110,6 +124,7 @@ def storage_secrets(community: Community) -> list[SecretRef]:
 def formed(community: Community) -> list[tuple[SecretRef, Form]]:
     """Return the secrets whose values have a form: URLs and access keys."""
     found = [(ref, Form.ACCESS_KEY) for ref in storage_secrets(community)]
+    found += [(ref, Form.SMTP) for ref in sender.secrets(community)]
     mysql = Form.VERIFIED_MYSQL if community.database.verified else Form.MYSQL
     found += [(ref, mysql) for ref in (database(community), community.database.reader) if ref is not None]
     cache = redis(community)
@@ -177,6 +192,24 @@ def media_env(community: Community) -> list[Manifest]:
     ]
 
 
+def mail_env(community: Community) -> list[Manifest]:
+    """Return the whole environment of a mail worker. Links in letters lead to the community's own address."""
+    return [
+        _database_env(community),
+        _LOG_LEVEL,
+        *tls.env(community, MAIL_SERVERS),
+        _key_file(),
+        {"name": "BAPSANG_ISSUER", "value": community.issuer},
+        _ADMIN_PORT,
+        *_public_url(community),
+        *sender.env(community),
+    ]
+
+
+def _key_file() -> Manifest:
+    return {"name": "BAPSANG_SIGNING_KEY_FILE", "value": f"{KEY_FOLDER}/{KEY_FILE}"}
+
+
 def _database_env(community: Community) -> Manifest:
     writer = database(community)
     return pod.secret_env("BAPSANG_DATABASE_URL", writer.name, writer.key)
@@ -240,7 +273,7 @@ def api_env(community: Community) -> list[Manifest]:
     env = store_env(community)
     env += [
         *reader_env(community),
-        {"name": "BAPSANG_SIGNING_KEY_FILE", "value": f"{KEY_FOLDER}/{KEY_FILE}"},
+        _key_file(),
         {"name": "BAPSANG_ISSUER", "value": community.issuer},
         {"name": "BAPSANG_AUDIENCE", "value": community.auth.audience},
         {"name": "BAPSANG_CORS_ORIGINS", "value": ",".join(origins)},
@@ -250,5 +283,6 @@ def api_env(community: Community) -> list[Manifest]:
         *_hops(community),
         *_public_url(community),
         *_stated_originals(community),
+        *sender.env(community),
     ]
     return env + [dict(variable) for variable in community.api.env]

@@ -74,6 +74,9 @@ def condition(
         media = progress.media
         if media is not None and not (media.current and media.replaced and media.available):
             return Condition("True", Reason.ROLLING_OUT_MEDIA, f"The photo workers are rolling out {image}.")
+        mail = progress.mail
+        if mail is not None and not (mail.current and mail.replaced and mail.available):
+            return Condition("True", Reason.ROLLING_OUT_MAIL, f"The mail workers are rolling out {image}.")
     if any(problem.reason is Reason.VOLUME_NOT_AS_SPECIFIED for problem in problems):
         text = f"Everything runs {image}, but a volume is not as specified: see Degraded."
         return Condition("False", Reason.VOLUME_NOT_AS_SPECIFIED, text)
@@ -87,7 +90,7 @@ def hibernation(community: Community, progress: Progress) -> Condition | None:
     """Tell how far the Community is on its way into hibernation; None when it is to be awake."""
     if not community.hibernate:
         return None
-    if progress.base.pods or progress.burst.pods or (progress.media is not None and progress.media.pods):
+    if any(tier is not None and tier.pods for tier in (progress.base, progress.burst, progress.media, progress.mail)):
         return Condition("True", Reason.HIBERNATING, "spec.hibernate is set: the pods of the API are being stopped.")
     return Condition(
         "False", Reason.HIBERNATED, "spec.hibernate is set: no pod of the API runs and the jobs are suspended."

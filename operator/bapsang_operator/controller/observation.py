@@ -47,6 +47,7 @@ def observe(
         *workloads.of_rollout(community, rollout),
         *workloads.of_refused_pods(live.values()),
         *workloads.of_media(community, live, now),
+        *workloads.of_mail(community, live, now),
         *autoscaler.failures(community, rollout.burst, rollout.media, live, now),
     ]
     found += [*prerequisites.of_drain(community), *spot.of_notice(community)]
@@ -64,4 +65,5 @@ def is_settled(community: Community, planned: Plan, live: dict[Key, Manifest]) -
         found.get("status", {}).get("phase", "Pending") == "Pending" for key, found in live.items() if key.kind == "Pod"
     )
     waits = waits or workloads.unavailable_media(community, live) is not None
+    waits = waits or workloads.unavailable_mail(community, live) is not None
     return not waits and not autoscaler.is_failing(community, live) and planned == Plan()

@@ -29,7 +29,7 @@ class MigrationState(StrEnum):
 
 @dataclass(frozen=True)
 class Tier:
-    """One Deployment: a tier of the API, or the photo workers.
+    """One Deployment: a tier of the API, the photo workers or the mail workers.
 
     `current`: it was given the wanted manifest. `replaced`: no pod of an older template is left. `rolled_out`: and all
     of them are available, as `kubectl rollout status` has it. `stuck`: the rollout ran out of time. `pods`: the number
@@ -52,7 +52,8 @@ class Tier:
 class Progress:
     """What the live objects show. `database_ready` and `redis_ready` are None where an external one is not observed.
 
-    `media`: the photo workers; None where there are none to be: without storage, or with an image that has none.
+    `media`, `mail`: the photo and the mail workers; None where there are none to be: without storage, or without
+    spec.mail, or with an image that has none.
     `floor`: the fewest burst pods that the live autoscaler allows; None when there is none.
     `addressed`: whether the live Ingress has an address; None when there is to be no Ingress, and none waits for the
     HTTPRoute that takes its place.
@@ -69,6 +70,7 @@ class Progress:
     base: Tier
     burst: Tier
     media: Tier | None = None
+    mail: Tier | None = None
     floor: int | None = None
     addressed: bool | None = None
     unrolled: tuple[Key, ...] = ()
@@ -100,7 +102,8 @@ def observe(community: Community, children: list[Child], live: Live) -> Progress
 
     job = next(child.key for child in children if _is_migration(child.manifest))
     state = _migration(live.get(job))
-    has_media = community.storage is not None and not workers.are_unknown(live)
+    has_media = community.storage is not None and not workers.are_unknown(live, Component.MEDIA)
+    has_mail = community.mail is not None and not workers.are_unknown(live, Component.MAIL)
     return Progress(
         database_ready=_database_ready(community, store, live) if community.database.embedded else None,
         redis_ready=store(names.redis(community.name)) if community.redis.managed else None,
@@ -111,6 +114,7 @@ def observe(community: Community, children: list[Child], live: Live) -> Progress
         base=tier(names.api_base(community.name)),
         burst=tier(names.api_burst(community.name)),
         media=tier(names.media(community.name)) if has_media else None,
+        mail=tier(names.mail(community.name)) if has_mail else None,
         floor=_floor(community, live),
         addressed=_addressed(community, wanted, live),
         unrolled=tuple(key for key in wanted if key.kind == "StatefulSet" and not _is_rolled_out(live.get(key))),

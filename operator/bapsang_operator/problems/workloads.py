@@ -65,6 +65,7 @@ def of_rollout(community: Community, progress: Progress) -> list[Problem]:
         (names.api_base(community.name), progress.base),
         (names.api_burst(community.name), progress.burst),
         (names.media(community.name), progress.media),
+        (names.mail(community.name), progress.mail),
     )
     return [
         Problem(
@@ -79,16 +80,7 @@ def of_rollout(community: Community, progress: Progress) -> list[Problem]:
 
 def of_media(community: Community, live: Mapping[Key, Manifest], now: datetime) -> list[Problem]:
     """Return the problem of photo workers of which none has been available for minutes."""
-    found = unavailable_media(community, live)
-    since = next(
-        (
-            datetime.fromisoformat(one["lastTransitionTime"])
-            for one in (found or {}).get("status", {}).get("conditions", ())
-            if one["type"] == "Available" and one["status"] == "False" and "lastTransitionTime" in one
-        ),
-        now,
-    )
-    if now - since < UNAVAILABLE_AFTER:
+    if not _lasts(unavailable_media(community, live), now):
         return []
     name, where = names.media(community.name), f"-n {community.namespace}"
     return [
@@ -103,10 +95,49 @@ def of_media(community: Community, live: Mapping[Key, Manifest], now: datetime) 
 def unavailable_media(community: Community, live: Mapping[Key, Manifest]) -> Manifest | None:
     """Return the Deployment of photo workers while none of them is available, be it for a moment; None while one is, or
     none is to be there."""
-    if community.storage is None or community.hibernate or workers.are_unknown(live):
+    if community.storage is None or community.hibernate or workers.are_unknown(live, Component.MEDIA):
         return None
-    found = live.get(Key("Deployment", community.namespace, names.media(community.name)))
+    return _unavailable(community, names.media(community.name), live)
+
+
+def of_mail(community: Community, live: Mapping[Key, Manifest], now: datetime) -> list[Problem]:
+    """Return the problem of mail workers of which none has been ready for minutes."""
+    if not _lasts(unavailable_mail(community, live), now):
+        return []
+    name, where = names.mail(community.name), f"-n {community.namespace}"
+    return [
+        Problem(
+            Reason.MAIL_UNAVAILABLE,
+            f"Deployment {name}: no pod is ready, so letters to users wait: none runs, or the mail server has not taken "
+            f"a letter for 15 minutes. Read kubectl {where} describe deployment {name} and kubectl {where} logs "
+            f"deployment/{name}.",
+        )
+    ]
+
+
+def unavailable_mail(community: Community, live: Mapping[Key, Manifest]) -> Manifest | None:
+    """Return the Deployment of mail workers while none of them is ready, as `unavailable_media`."""
+    if community.mail is None or community.hibernate or workers.are_unknown(live, Component.MAIL):
+        return None
+    return _unavailable(community, names.mail(community.name), live)
+
+
+def _unavailable(community: Community, name: str, live: Mapping[Key, Manifest]) -> Manifest | None:
+    found = live.get(Key("Deployment", community.namespace, name))
     return found if found is not None and not found.get("status", {}).get("availableReplicas") else None
+
+
+def _lasts(deployment: Manifest | None, now: datetime) -> bool:
+    """Tell whether a Deployment has had no available pod for minutes."""
+    since = next(
+        (
+            datetime.fromisoformat(one["lastTransitionTime"])
+            for one in (deployment or {}).get("status", {}).get("conditions", ())
+            if one["type"] == "Available" and one["status"] == "False" and "lastTransitionTime" in one
+        ),
+        now,
+    )
+    return now - since >= UNAVAILABLE_AFTER
 
 
 def of_refused_pods(live: Iterable[Manifest]) -> list[Problem]:
@@ -128,6 +159,8 @@ def _workload(community: Community, migration: str, pod: Manifest) -> str | None
             return f"Deployment {community.name}-api-{labels.get(names.LABEL_TIER)}"
         case Component.MEDIA:
             return f"Deployment {names.media(community.name)}"
+        case Component.MAIL:
+            return f"Deployment {names.mail(community.name)}"
         case Component.REDIS | Component.MYSQL as component:
             return f"StatefulSet {community.name}-{component}"
         case Component.MIGRATE:

@@ -7,6 +7,7 @@ from bapsang_operator.resource.core import Violation
 from bapsang_operator.resource.crd import custom_resource_definition
 from bapsang_operator.resource.estate import Budget, Estate
 from bapsang_operator.resource.gateway import Gateway, ParentRef
+from bapsang_operator.resource.mail import Mail
 from bapsang_operator.resource.scaling import Window
 from bapsang_operator.resource.shared import CaBundle, Resources, SecretRef, Volume
 from bapsang_operator.resource.status import STATUS
@@ -21,6 +22,7 @@ __all__ = [
     "Estate",
     "Gateway",
     "Keda",
+    "Mail",
     "Originals",
     "ParentRef",
     "Resources",

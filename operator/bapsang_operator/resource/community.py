@@ -16,6 +16,7 @@ from bapsang_operator.resource.core import Violation, rule
 from bapsang_operator.resource.declare import Wire, arguments, node_of, of, validations
 from bapsang_operator.resource.estate import Budget, Estate
 from bapsang_operator.resource.gateway import Gateway
+from bapsang_operator.resource.mail import Mail
 from bapsang_operator.resource.media import Media
 from bapsang_operator.resource.network import NetworkPolicy
 from bapsang_operator.resource.nodes import (
@@ -66,7 +67,7 @@ class LikeSync:
 
 @dataclass(frozen=True)
 class ServiceAccount:
-    """The identity of API pods, photo workers and jobs in the cluster and, through it, at the cloud provider."""
+    """The identity of API pods, workers and jobs in the cluster and, through it, at the cloud provider."""
 
     annotations: Annotated[
         Mapping[str, str],
@@ -148,6 +149,7 @@ class Spec:
     network_policy: NetworkPolicy
     like_sync: LikeSync
     image_collector: ImageCollector
+    mail: Mail | None
     media: Media
     originals: Originals
     service_account: ServiceAccount
@@ -165,7 +167,7 @@ class Spec:
     hibernate: Annotated[
         bool,
         boolean(
-            "Stop every pod of the API and the photo workers and suspend the jobs, for nights and staging. Redis and MySQL "
+            "Stop every pod of the API and all workers and suspend the jobs, for nights and staging. Redis and MySQL "
             "keep running.",
             False,
         ),

@@ -100,8 +100,8 @@ STATUS: Final = obj(
         "conditions": {
             "type": "array",
             "description": "Ready, Progressing, Degraded, Migrated, DatabaseReady, RedisReady, LikeSyncHealthy, "
-            "Prewarmed, Paused; Reconciling or Stalled while one of them is True; with spec.estate also "
-            "CostWithinBudget, NoSinglePointOfFailure, SpotFloorHeld.",
+            "Prewarmed, Paused; Reconciling or Stalled while one of them is True; with spec.mail also MailReady; with "
+            "spec.estate also CostWithinBudget, NoSinglePointOfFailure, SpotFloorHeld.",
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["type"],
             "items": _CONDITION,

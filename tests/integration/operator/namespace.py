@@ -194,8 +194,9 @@ class Namespace:
         self.finish_job(job)
         self.finish_rollout(names.api_base(name))
         self.finish_rollout(names.api_burst(name))
-        if "storage" in (self.get("Community", name) or {})["spec"]:
-            self.finish_rollout(names.media(name))
+        for part, worker in (("storage", names.media(name)), ("mail", names.mail(name))):
+            if part in (self.get("Community", name) or {})["spec"]:
+                self.finish_rollout(worker)
         self.wait_for("Progressing", "False", "UpToDate", name)
         return job
 

@@ -69,6 +69,30 @@ BAD: dict[str, tuple[Spec, str]] = {
     "no burst floor": ({"api": {"burst": {"minReplicas": 0}}}, "spec.api.burst.minReplicas"),
     "no burst ceiling": ({"api": {"burst": {"maxReplicas": 0}}}, "spec.api.burst.maxReplicas"),
     "floor above ceiling": ({"api": {"burst": {"minReplicas": 5, "maxReplicas": 4}}}, "spec.api.burst.minReplicas"),
+    "mail without a server": ({"mail": {"from": "a@b.c"}}, "spec.mail.secretRef"),
+    "mail with two servers": (
+        {"mail": {"from": "a@b.c", "url": "smtp://mail:25", "secretRef": REF}},
+        "spec.mail.secretRef",
+    ),
+    "mail from nobody": ({"mail": {"secretRef": REF}}, "spec.mail.from"),
+    "mail from a name with an address": ({"mail": {"from": "B <a@b.c>", "secretRef": REF}}, "spec.mail.from"),
+    "mail server with a password": (
+        {"mail": {"from": "a@b.c", "url": "smtp://u:pw@mail.example:587"}},
+        "spec.mail.url",
+    ),
+    "mail server by a port that does not exist": (
+        {"mail": {"from": "a@b.c", "url": "smtp://mail.example:70000"}},
+        "spec.mail.url",
+    ),
+    "mail in the clear over the Internet": (
+        {"mail": {"from": "a@b.c", "url": "smtp://mail.example.com:25?tls=none"}},
+        "spec.mail.url",
+    ),
+    "authorities of a mail server in the clear": (
+        {"mail": {"from": "a@b.c", "url": "smtp://mail:25?tls=none", "caBundle": {"name": "ca"}}},
+        "spec.mail.caBundle",
+    ),
+    "no mail worker": ({"mail": {"from": "a@b.c", "secretRef": REF, "replicas": 0}}, "spec.mail.replicas"),
     "more workers at least than at most": ({"media": {"minReplicas": 4}}, "spec.media.minReplicas"),
     "no worker": ({"media": {"minReplicas": 0}}, "spec.media.minReplicas"),
     "command of a worker": (
@@ -219,6 +243,15 @@ GOOD: dict[str, Spec] = {
             secretName="s3.access",
         ),
         "imageCollector": {"schedule": "@daily", "graceHours": 720, "suspend": True},
+    },
+    "mail by STARTTLS": {
+        "mail": {"from": "no-reply@a.example.com", "url": "smtp://mail.example.com:587", "replicas": 2}
+    },
+    "mail by a server of the cluster": {
+        "mail": {"from": "a+b@c", "url": "smtp://mailpit.mailbox.svc.cluster.local:1025?tls=none"}
+    },
+    "mail by a Secret and authorities of its own": {
+        "mail": {"from": "a@b.c", "secretRef": {**REF, "key": "smtp"}, "caBundle": {"name": "ca"}}
     },
     "rate limits of its own": {"api": {"rateLimits": {"rules": {"ip": "999999999/1", "login_ip": "off"}}}},
     "no rate limits": {"api": {"rateLimits": {"enabled": False}}},

@@ -14,6 +14,7 @@ HEADROOM = "Deployment c-headroom"
 SYNC, COLLECTOR = "CronJob c-like-sync", "CronJob c-image-collector"
 HPA, INGRESS = "HorizontalPodAutoscaler c-api-burst", "Ingress c-api"
 MEDIA, MEDIA_HPA = "Deployment c-media", "HorizontalPodAutoscaler c-media"
+MAIL = "Deployment c-mail"
 SCALED = "ScaledObject c-api-burst"
 ROUTE = "HTTPRoute c-api"
 REDIS, MYSQL = "StatefulSet c-redis", "StatefulSet c-mysql"
@@ -78,6 +79,9 @@ DATABASE_BUNDLE: Manifest = {"database": {**EXTERNAL_DATABASE["database"], **BUN
 BUCKET: Manifest = {"storage": {"bucket": "media"}}
 KEYED: Manifest = {"storage": {"bucket": "media", "secretName": "s3"}}
 SERVED: Manifest = {"storage": {"bucket": "media", "secretName": "s3", "endpoint": "http://s3.storage.svc:7070"}}
+LETTERS: Manifest = {"mail": {"from": "a@example.com", "url": "smtp://mail.example.com:587"}}
+LETTERS_BY_SECRET: Manifest = {"mail": {"from": "a@example.com", "secretRef": {"name": "mail"}}}
+LETTERS_BUNDLE: Manifest = {"mail": {**LETTERS["mail"], "caBundle": {"name": "ca"}}}
 KEY: Manifest = {"auth": {"signingKeySecretRef": {"name": "k"}}}
 LITERAL: Manifest = {"api": {"env": [{"name": "A", "value": "1"}]}}
 FROM_SECRET: Manifest = {"api": {"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}}
@@ -124,6 +128,15 @@ def _api(path: str) -> dict[str, str]:
 
 def _bucket(path: str) -> dict[str, str]:
     return _api(path) | {COLLECTOR: f"{CRON}[image-collector].{path}", MEDIA: f"{POD}.containers[media].{path}"}
+
+
+def _letters(path: str) -> dict[str, str]:
+    return _api(path) | {MAIL: f"{POD}.containers[mail].{path}"}
+
+
+def _beside(given: Manifest, letters: Manifest) -> Manifest:
+    """Return the spec of a field of spec.mail that stands beside what mail needs."""
+    return given | {"mail": given.get("mail", {}) | letters["mail"]}
 
 
 def _template(part: str, *children: str) -> dict[str, Row]:
@@ -308,6 +321,29 @@ ROWS: dict[str, Row] = {
         f"media.{name}": replace(row, given=BUCKET)
         for name, row in _resources(MEDIA, f"{POD}.containers[media]").items()
     },
+    "mail.from": Row("b@example.com", _letters("env[OPTIONAL_BAPSANG_MAIL_FROM].value"), LETTERS),
+    "mail.url": Row(
+        "smtp://mail.infra.svc:1025?tls=none",
+        _letters("env[OPTIONAL_BAPSANG_SMTP_URL].value") | {"NetworkPolicy c-mail": "spec.egress"},
+        LETTERS,
+    ),
+    "mail.secretRef.name": Row(
+        "other",
+        _letters("env[OPTIONAL_BAPSANG_SMTP_URL].valueFrom.secretKeyRef.name")
+        | {"Secret mail": GONE, "Secret other": GONE},
+        LETTERS_BY_SECRET,
+    ),
+    "mail.secretRef.key": Row(
+        "uri", _letters("env[OPTIONAL_BAPSANG_SMTP_URL].valueFrom.secretKeyRef.key"), LETTERS_BY_SECRET
+    ),
+    **{
+        f"mail.caBundle.{name}": Row(to, {MAIL: f"{POD}.volumes[mail-ca]"}, LETTERS_BUNDLE)
+        for name, to in {"kind": "Secret", "name": "other", "key": "root.pem"}.items()
+    },
+    "mail.replicas": Row(2, {MAIL: "spec.replicas"}, LETTERS),
+    **{
+        f"mail.{name}": replace(row, given=LETTERS) for name, row in _resources(MAIL, f"{POD}.containers[mail]").items()
+    },
     "serviceAccount.annotations": Row({"a": "b"}, {"ServiceAccount c-api": "metadata.annotations.a"}),
     "auth.issuer": Row("https://id.example.com", _api("env[BAPSANG_ISSUER].value")),
     "auth.audience": Row("other", _api("env[BAPSANG_AUDIENCE].value")),
@@ -384,4 +420,5 @@ ROWS: dict[str, Row] = {
     **_template("database", MYSQL),
     **_template("jobs", MIGRATE, SYNC),
     **{path: replace(row, given=row.given | BUCKET) for path, row in _template("media", MEDIA).items()},
+    **{path: replace(row, given=_beside(row.given, LETTERS)) for path, row in _template("mail", MAIL).items()},
 }

@@ -1,4 +1,4 @@
-"""Rows of the five `podTemplate`: for each leaf another value, what stands around it, and where in the pods it arrives."""
+"""Rows of the six `podTemplate`: for each leaf another value, what stands around it, and where in the pods it arrives."""
 
 from __future__ import annotations
 

@@ -32,6 +32,7 @@ EXTERNAL: dict[str, Any] = {
     "auth": {"signingKeySecretRef": {"name": "k"}},
 }
 STORAGE: dict[str, Any] = {"bucket": "media", "endpoint": "http://s3.storage.svc:7070", "secretName": "s3"}
+MAIL: dict[str, Any] = {"from": "no-reply@example.com", "secretRef": {"name": "mail"}}
 SHAPES: dict[str, dict[str, Any]] = {
     "all defaults": {},
     "everything external": EXTERNAL,
@@ -41,6 +42,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
     "no host": {"host": None},
     "with storage": {"storage": STORAGE},
+    "with mail": {"mail": MAIL},
     "head room": {"api": {"burst": {"headroom": 3, "resources": {"requests": {"cpu": "700m"}}}}},
     "arm64 without spot": {"api": {"arch": "arm64", "spot": {"enabled": False}}},
 }
@@ -60,6 +62,7 @@ KNOWN = {
     "BAPSANG_DATABASE_TLS_CA",
     "BAPSANG_REDIS_TLS_CA",
     "BAPSANG_ORIGINALS_DAYS",
+    *("BAPSANG_SMTP_URL", "BAPSANG_SMTP_TLS_CA", "BAPSANG_MAIL_FROM"),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bapsang_operator.build.child import Child
 from bapsang_operator.conditions import costing, events, status
 from bapsang_operator.conditions.compute import compute
 from bapsang_operator.conditions.observation import Observation
@@ -21,7 +22,9 @@ from bapsang_operator.names import ConditionType, Reason
 from bapsang_operator.planning import progress
 from bapsang_operator.planning.plan import Plan
 from bapsang_operator.problem import Problem
+from bapsang_operator.resource import SecretRef
 
+from .test_build import MAIL
 from .world import NOW, Cluster, children, community, condition_of, migration_key, reasons_of, status_of
 
 EXTERNAL: dict[str, Any] = {"redis": {"mode": "external", "url": "redis://a:6379"}}
@@ -68,8 +71,28 @@ def stages() -> Iterator[tuple[str, Manifest]]:
     yield "new image, external Redis", status_of(external, status_of(external), planned=external.step())
     yield "host taken", status_of(UP, up, [Problem(Reason.HOST_TAKEN, "Somebody else has it.")])
     yield "up, in one of the namespaces that are watched", status_of(UP, up, sees_all=False)
+    yield from _letters()
     yield from _rollout(up)
     yield "invalid", status.invalid(7, [Problem(Reason.INVALID_SPEC, "spec.host: must be a DNS name")], up, NOW)
+
+
+def _letters() -> Iterator[tuple[str, Manifest]]:
+    """Mail that has no credentials, is sent, is not, and sleeps."""
+    cluster = Cluster(community(mail=MAIL))
+    cluster.bring_up()
+    up = status_of(cluster, like_sync=True)
+    lacking = [replace(one, missing=(SecretRef("mail", "url", "spec.mail.secretRef"),)) for one in _of_mail(cluster)]
+    yield "no URL of a mail server", status_of(cluster, up, planned=Plan(held=lacking))
+    yield "mail", up
+    late = copy.deepcopy(cluster)
+    late.at("Deployment", "c-mail")["status"]["availableReplicas"] = 0
+    yield "letters wait", status_of(late, up)
+    late.community = community(mail=MAIL, hibernate=True)
+    yield "letters sleep", status_of(late, up)
+
+
+def _of_mail(cluster: Cluster) -> list[Child]:
+    return [child for child in children(cluster.community) if child.key == Key("Deployment", "ns", "c-mail")]
 
 
 def _rollout(up: Manifest) -> Iterator[tuple[str, Manifest]]:
@@ -146,7 +169,7 @@ def test_each_condition_has_a_module_that_begins_with_its_name(kind: ConditionTy
 
 
 def test_conditions_are_computed_in_the_order_in_which_they_are_listed() -> None:
-    wanted = community(estate={})
+    wanted = community(estate={}, mail=MAIL)
     assert wanted.estate is not None
     cost = costing.assess(wanted, wanted.estate, NOW.date())
     rollout = progress.observe(wanted, children(wanted), {})

@@ -16,7 +16,7 @@ from bapsang_operator.build import job, placement
 from bapsang_operator.manifest import Manifest
 from bapsang_operator.names import Component
 
-from .test_build import EXTERNAL, SHAPES, STORAGE, _shape
+from .test_build import EXTERNAL, MAIL, SHAPES, STORAGE, _shape
 from .world import children, community, pod_templates
 
 LOST_NODE = {"node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"}
@@ -41,12 +41,14 @@ STAYING = (
 )
 STORES = ("StatefulSet c-redis", "StatefulSet c-mysql")
 #: On spot nodes where there are any.
-SPOT = ("Deployment c-api-burst", "Deployment c-media")
-MAY_ALL_LEAVE = ("Deployment c-headroom", "Deployment c-media")
+SPOT = ("Deployment c-api-burst", "Deployment c-mail", "Deployment c-media")
+#: They write no file.
+NO_FILES = ("Deployment c-mail", "Deployment c-media")
+MAY_ALL_LEAVE = ("Deployment c-headroom", "Deployment c-mail", "Deployment c-media")
 
 
 def _templates(**changes: Any) -> dict[str, Manifest]:
-    found = pod_templates(children(community(storage=STORAGE, **changes)))
+    found = pod_templates(children(community(storage=STORAGE, mail=MAIL, **changes)))
     return {"Job c-migrate" if name.startswith("Job ") else name: one for name, one in found.items()}
 
 
@@ -118,11 +120,13 @@ def test_pods_of_a_lost_node_are_made_again_soon_and_those_with_a_state_are_not_
 
 
 def test_each_tier_and_each_revision_is_spread_by_itself() -> None:
-    templates = pod_templates([*children(_shape("head room")), *children(_shape("with storage"))])
+    shapes = ("head room", "with storage", "with mail")
+    templates = pod_templates([child for name in shapes for child in children(_shape(name))])
     own = {
         "Deployment c-api-base": {names.LABEL_COMPONENT: Component.API, names.LABEL_TIER: "base"},
         "Deployment c-api-burst": {names.LABEL_COMPONENT: Component.API, names.LABEL_TIER: "burst"},
         "Deployment c-headroom": {names.LABEL_COMPONENT: Component.HEADROOM},
+        "Deployment c-mail": {names.LABEL_COMPONENT: Component.MAIL},
         "Deployment c-media": {names.LABEL_COMPONENT: Component.MEDIA},
     }
     for name, labels in own.items():
@@ -143,7 +147,7 @@ def _budgets(**changes: Any) -> dict[str, Manifest]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_pod_has_two_budgets_and_each_that_serves_has_one(shape: str) -> None:
-    """The eviction of a pod with two budgets is refused for ever. Nobody waits for a placeholder or a photo worker."""
+    """The eviction of a pod with two budgets is refused for ever. Nobody waits for a placeholder or a worker."""
     found = children(_shape(shape))
     selectors = [
         one.manifest["spec"]["selector"]["matchLabels"] for one in found if one.key.kind == "PodDisruptionBudget"
@@ -174,7 +178,9 @@ def test_autoscalers_may_move_the_api_and_its_jobs_and_leave_the_stores_alone() 
             assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
             assert annotations["karpenter.sh/do-not-disrupt"] == "true"
         else:
-            assert [one.get("medium") for one in volumes] == (["Memory"] if "media" not in name else []), name
+            assert [one.get("medium") for one in volumes] == (
+                [] if name in ("Deployment c-media", "Deployment c-mail") else ["Memory"]
+            ), name
             assert not [key for key in annotations if "evict" in key or "disrupt" in key]
 
 
