@@ -85,12 +85,12 @@ async def read_bounces(settings: Settings, *, file: Path) -> bool:
 
 async def work(settings: Settings, *, host: str) -> bool:
     """Send letters until SIGTERM or SIGINT. Raises SettingsError without a mail server, and ListenError."""
+    if settings.mail is None:
+        raise SettingsError("BAPSANG_SMTP_URL", "is not set", "give the URL of the server that takes mail")
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if settings.mail is None:
-        raise SettingsError("BAPSANG_SMTP_URL", "is not set", "give the URL of the server that takes mail")
     clock, seal = SystemClock(), Seal(signing_keys(settings))
     with server.bound(host, settings.admin_port) as admin_socket:
         database = Database(settings.database_url, _LIMITS)

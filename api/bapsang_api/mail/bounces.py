@@ -22,7 +22,7 @@ from bapsang_api.mail.rendering import ID_HEADER
 from bapsang_api.mail.store import Mark
 
 #: Of one message; a server returns the letter with its report, and ours are small.
-MOST_BYTES: Final = 1 << 20
+MOST_BYTES: Final = 1 << 18
 _MAIL_ID: Final = re.compile(rf"^(?:message-id:\s*<|{ID_HEADER}:\s*)({PATTERN})\b", re.IGNORECASE | re.MULTILINE)
 _RETURNED: Final = frozenset({"message/rfc822", "text/rfc822-headers"})
 

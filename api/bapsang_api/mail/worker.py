@@ -75,7 +75,7 @@ class Worker:
                 pause = 0.0
                 try:
                     if not await self.work_once():
-                        await asyncio.to_thread(self._connection.close)
+                        await self.close()
                         pause = IDLE_SECONDS
                     failures = 0
                 except Unavailable as error:
@@ -87,7 +87,11 @@ class Worker:
                     failures = min(failures + 1, 10)
                 await _pause(stop, pause)
         finally:
-            await asyncio.to_thread(self._connection.close)
+            await self.close()
+
+    async def close(self) -> None:
+        """End the connection to the mail server; it is opened again when there is a letter."""
+        await asyncio.to_thread(self._connection.close)
 
     async def work_once(self) -> bool:
         """Send the letter that is due next, if there is one; return whether there was.
