@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 LEASE_SECONDS: Final = 6.0
+MAIL_LEASE_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.05
 _MOST_ATTEMPTS: Final = 50  # kills are nobody's fault here, and some photos meet many
 _CHORES_SECONDS: Final = 0.3
@@ -58,8 +59,11 @@ def _serve() -> None:
 
     from bapsang_api import runtime
     from bapsang_api.__main__ import main
+    from bapsang_api.mail import worker as mail
     from bapsang_api.uploads import worker
 
+    mail.LEASE = timedelta(seconds=MAIL_LEASE_SECONDS)  # type: ignore[misc]
+    mail.FIRST_PAUSE = mail.IDLE_SECONDS = _PAUSE_SECONDS  # type: ignore[misc]
     worker.LEASE = timedelta(seconds=LEASE_SECONDS)  # type: ignore[misc]
     worker._FIRST_PAUSE = _PAUSE_SECONDS  # type: ignore[misc]
     worker.MOST_ATTEMPTS = _MOST_ATTEMPTS  # type: ignore[misc]

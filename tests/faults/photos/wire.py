@@ -14,7 +14,7 @@ from typing import Final
 
 BEFORE, HALF, AFTER = "before", "half", "after"
 # Called with a step and a moment of it, before anything more is carried. Raises CutError when nothing is to be any more.
-_Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Told = Callable[[str, str], Awaitable[None]]
 _MOST: Final = 1 << 24
 _HEADER: Final = 4  # bytes of a packet of MySQL
@@ -25,6 +25,8 @@ _STATEMENTS: Final = (
     ("finish", re.compile(rb"UPDATE images SET photo=")),
     ("postpone", re.compile(rb"UPDATE images SET due_at='.*leased_until=NULL")),
     ("enqueue", re.compile(rb"UPDATE images SET due_at='")),
+    ("mail claimed", re.compile(rb"UPDATE mail_outbox SET due_at='.*leased_until='")),
+    ("mail sent", re.compile(rb"UPDATE mail_outbox SET address=NULL.*sent_at='")),
     ("post", re.compile(rb"INSERT INTO posts ")),
 )
 
@@ -43,16 +45,16 @@ class Wire:
 
     async def to_s3(self, host: str, port: int) -> int:
         """Return the port that leads there."""
-        return await self._listen(_carry_http, host, port)
+        return await self.listen(_carry_http, host, port)
 
     async def to_mysql(self, host: str, port: int) -> int:
-        return await self._listen(_carry_mysql, host, port)
+        return await self.listen(_carry_mysql, host, port)
 
     async def close(self) -> None:
         for server in self._servers:
             server.close()
 
-    async def _listen(self, carry: Callable[..., Awaitable[None]], host: str, port: int) -> int:
+    async def listen(self, carry: Callable[..., Awaitable[None]], host: str, port: int) -> int:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             told = self._begin()
             try:
@@ -68,7 +70,7 @@ class Wire:
         return int(server.sockets[0].getsockname()[1])
 
 
-async def _carry_http(client: _Ends, server: _Ends, told: Told) -> None:
+async def _carry_http(client: Ends, server: Ends, told: Told) -> None:
     while True:
         head = await client[0].readuntil(b"\r\n\r\n")
         step = _step_of(head)
@@ -95,7 +97,7 @@ async def _carry_http(client: _Ends, server: _Ends, told: Told) -> None:
         await client[1].drain()
 
 
-async def _carry_mysql(client: _Ends, server: _Ends, told: Told) -> None:
+async def _carry_mysql(client: Ends, server: Ends, told: Told) -> None:
     asked: list[str] = []
 
     async def up() -> None:

@@ -82,6 +82,13 @@ def test_servers_are_taken_as_given() -> None:
         ("BAPSANG_REDIS_REPLICA_MS", "1000"),
         ("BAPSANG_MAX_IN_FLIGHT", "many"),
         ("BAPSANG_CONTACT_EMAIL", "nobody"),
+        ("BAPSANG_MAIL_FROM", "밥상 <no-reply@example.com>"),
+        ("BAPSANG_MAIL_FROM", "a@example.com\nBcc: b@example.com"),
+        ("BAPSANG_MAIL_FROM", "secret"),
+        ("BAPSANG_SMTP_TLS_CA", "/dev/null"),
+        ("BAPSANG_SMTP_URL", "smtp://user:secret@mail.example.com?tls=none"),
+        ("BAPSANG_SMTP_URL", "smtp://user:se@cret@mail.example.com"),
+        ("BAPSANG_SMTP_URL", "http://user:secret@mail.example.com"),
         ("BAPSANG_S3_BUCKET", "Media"),
         ("BAPSANG_S3_BUCKET", "a/b"),
         ("BAPSANG_S3_REGION", "Seoul!"),
@@ -134,6 +141,17 @@ def test_optional_settings_count_where_they_are_known_and_stop_nobody_where_they
     assert ignored(given) == ["OPTIONAL_BAPSANG_OF_NEXT_YEAR"]
     with pytest.raises(SettingsError, match=r"^BAPSANG_PUBLIC_URL "):
         Settings.from_environment({"OPTIONAL_BAPSANG_PUBLIC_URL": "nowhere"})
+
+
+def test_a_mail_server_needs_a_sender_and_one_word_on_tls(tmp_path: Path) -> None:
+    assert Settings.from_environment({"BAPSANG_MAIL_FROM": "a@b.example"}).mail is None
+    near = {"BAPSANG_SMTP_URL": "smtp://mail?tls=none", "BAPSANG_MAIL_FROM": "a@b.example"}
+    assert Settings.from_environment(near).mail
+    with pytest.raises(SettingsError, match=r"^BAPSANG_SMTP_TLS_CA is set beside tls=none"):
+        _ = Settings.from_environment(near | {"BAPSANG_SMTP_TLS_CA": Authority().save(tmp_path)}).mail
+    far = Settings.from_environment({"BAPSANG_SMTP_URL": "smtp://user:secret@mail.example.com"})
+    with pytest.raises(SettingsError, match=r"^BAPSANG_MAIL_FROM is not set: give "):
+        _ = far.mail
 
 
 def test_nothing_is_read_but_what_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
