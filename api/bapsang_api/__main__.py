@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed (or refused), 2 wrong usage or settings. A command 
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,8 +15,11 @@ from typing import Annotated, Final, Literal
 import typer
 from typer.main import get_command
 
-from bapsang_api import arguments, endings, erasing, jobs, mailing, openapi, photos, server
+from bapsang_api import arguments, endings, erasing, jobs, mailing, moving, openapi, photos, server
 from bapsang_api.app import ROUTERS
+from bapsang_api.arguments import DeclinedError, confirm
+from bapsang_api.importing.old import OldSchemaError
+from bapsang_api.importing.service import ImportRefusedError, Options
 from bapsang_api.kit import logs
 from bapsang_api.kit.redis.client import EmbeddedRedisMissingError
 from bapsang_api.likes.sync import DEADLINE_SECONDS
@@ -39,10 +43,6 @@ app = typer.Typer(
 )
 
 
-class DeclinedError(Exception):
-    """What cannot be undone was not confirmed."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
@@ -51,7 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = get_command(app).main(given, prog_name="bapsang-api", standalone_mode=False)
     except typer.TyperException as error:
         return _refuse(f"{' '.join(error.format_message().split())} (see --help)")
-    except (DeclinedError, SeedError, SettingsError, EmbeddedRedisMissingError) as error:
+    except (
+        DeclinedError,
+        ImportRefusedError,
+        OldSchemaError,
+        SeedError,
+        SettingsError,
+        EmbeddedRedisMissingError,
+    ) as error:
         endings.write(endings.of(error))
         return _refuse(str(error))
     except (MigrationError, OSError) as error:
@@ -69,18 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _refuse(text: str) -> int:
     sys.stderr.write(f"bapsang-api: {text}\n")
     return 2
-
-
-def _confirm(yes: bool, question: str) -> None:
-    """Ask on the terminal unless `yes`. Raises DeclinedError for another answer, and where nobody can be asked."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise DeclinedError("cannot be undone: give --yes")
-    sys.stderr.write(question)
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != "yes":
-        raise DeclinedError("nothing was done")
 
 
 @app.command()
@@ -226,7 +221,7 @@ def erase_user(
 ) -> int:
     """Remove at once everything that tells who somebody was."""
     settings = read_settings()
-    _confirm(yes, f"Erase {user} for good? Type yes: ")
+    confirm(yes, f"Erase {user} for good? Type yes: ")
     return code_of(erasing.erase_user(settings, user=user, with_posts=posts == "erase", reason=reason))
 
 
@@ -236,6 +231,23 @@ def replay_erasures(
 ) -> int:
     """After a backup was restored: erase again who has withdrawn or was erased since."""
     return code_of(erasing.replay_erasures(read_settings(), dry_run=dry_run))
+
+
+@app.command("import")
+def import_old(
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="URL", help="its database: mysql+pymysql://user:password@host/name")
+    ] = None,
+    variable: Annotated[
+        str | None, typer.Option("--from-env", metavar="NAME", help="the variable that holds this URL")
+    ] = None,
+    times: Annotated[Literal["utc", "seoul"], typer.Option(help="in which zone it wrote times")] = "utc",
+    batch: Annotated[int, typer.Option(min=1, max=5_000, metavar="N", help="rows a transaction")] = 1_000,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="write nothing; only say what would become of it")] = False,
+) -> int:
+    """Take over the users, posts, comments and likes of an older server. Killed, it goes on where it was."""
+    settings, old = read_settings(), moving.source_of(source, variable, os.environ)
+    return code_of(moving.move_in(settings, source=old, options=Options(batch, times == "seoul", dry_run)))
 
 
 @app.command()
@@ -266,7 +278,7 @@ def seed(
     except ValueError as error:
         raise DeclinedError(str(error)) from error
     if wipe:
-        _confirm(yes, f"Lose everything in {target_of(settings.database_url)}? Type yes: ")
+        confirm(yes, f"Lose everything in {target_of(settings.database_url)}? Type yes: ")
     return code_of(jobs.seed(settings, sizes, wipe=wipe, append=append))
 
 

@@ -1,11 +1,28 @@
-"""What arguments of the command line have to be."""
+"""What arguments of the command line have to be, and what has to be confirmed."""
 
+import sys
 from datetime import datetime
 
 import typer
 
 from bapsang_api.kit.clock import from_wire
 from bapsang_api.kit.ids import is_ulid
+
+
+class DeclinedError(Exception):
+    """What cannot be undone was not confirmed."""
+
+
+def confirm(yes: bool, question: str) -> None:
+    """Ask on the terminal unless `yes`. Raises DeclinedError for another answer, and where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise DeclinedError("cannot be undone: give --yes")
+    sys.stderr.write(question)
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != "yes":
+        raise DeclinedError("nothing was done")
 
 
 def post_id(text: str) -> str:

@@ -6,6 +6,7 @@ from sqlmodel import SQLModel
 from bapsang_api.auth import models as auth
 from bapsang_api.auth.links import models as links
 from bapsang_api.comments import models as comments
+from bapsang_api.importing import models as importing
 from bapsang_api.likes import models as likes
 from bapsang_api.mail import models as mail
 from bapsang_api.moderation import models as moderation
@@ -38,6 +39,9 @@ MODELS = (
     uploads.Image,
     comments.Comment,
     likes.UserPostLike,
+    importing.ImportedId,
+    importing.ImportedLike,
+    importing.ImportStep,
     moderation.AuditEntry,
     reports.Report,
     privacy.Export,

@@ -13,9 +13,9 @@ from typing import Final
 from sqlalchemy import Engine, Table, make_url
 
 from bapsang_api.kit.db.connections import Limits, open_engine
+from bapsang_api.kit.progress import Progress
 from bapsang_api.seed import store
 from bapsang_api.seed.plan import Block, Plan, Sizes, email
-from bapsang_api.seed.progress import Progress
 
 log = logging.getLogger(__name__)
 

@@ -39,6 +39,9 @@ ELSEWHERE = {
     "mail_undeliverable": "hashes of addresses that took no mail",
     "images": "pictures as they are kept; those that are shown are in images",
     "exports": "the export itself",
+    "imported_ids": "ids of an older server beside those of here",
+    "imported_likes": "in likes, unless they were taken back since",
+    "import_steps": "how far an import is",
     "erasures": "there is none while the account lives",
 }
 

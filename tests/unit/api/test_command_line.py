@@ -14,7 +14,7 @@ from tests.integration.api.process import BARE
 from tests.unit.operator.world import IMAGE, children, community, pod_templates
 from typer.main import get_command
 
-from bapsang_api import __main__, erasing, jobs, mailing, photos, server
+from bapsang_api import __main__, erasing, jobs, mailing, moving, photos, server
 from bapsang_api.__main__ import app, main
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
@@ -25,6 +25,7 @@ NEEDED = {
     "recount": ["--all"],
     "erase-user": ["a@example.com", "--yes"],
     "check-image": ["/etc/hostname"],
+    "import": ["--from", "mysql+pymysql://old.example.com/bapsang"],
 }
 Asked = list[tuple[str, dict[str, Any]]]
 
@@ -53,6 +54,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         (jobs, ["like_sync", "collect_images", "administer", "recount", "reindex", "seed"]),
         (erasing, ["erase_user", "replay_erasures"]),
         (mailing, ["work", "read_bounces"]),
+        (moving, ["move_in"]),
         (photos, ["work", "fill_back"]),
     ):
         for name in names:

@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
+from bapsang_api.kit.progress import Progress
 from bapsang_api.seed.plan import BLOCK, YEAR, Plan, Row, Sizes, like_counts
-from bapsang_api.seed.progress import Progress
 from bapsang_api.seed.service import SeedError, require_meant
 from bapsang_api.seed.store import COLUMNS
 

@@ -16,7 +16,16 @@ _WIDTH: Final = 30
 class Progress:
     """Counts rows towards `total`."""
 
-    def __init__(self, total: int, *, out: TextIO = sys.stderr, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        total: int,
+        *,
+        job: str = "seed",
+        out: TextIO = sys.stderr,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`job`: what a line of the log says it is of."""
+        self._job = job
         self._total, self._out, self._timer = max(1, total), out, timer
         self._bar = out.isatty()
         self._started = self._shown = timer()
@@ -41,8 +50,14 @@ class Progress:
         if self._bar:
             self._draw(f"about {_clock(left)} left")
         else:
-            extra = {"rows": self.done, "total": self._total, "rows_per_second": round(self.rate), "eta": _clock(left)}
-            log.info("seed.progress", extra=extra)
+            extra = {
+                "job": self._job,
+                "rows": self.done,
+                "total": self._total,
+                "rows_per_second": round(self.rate),
+                "eta": _clock(left),
+            }
+            log.info("job.progress", extra=extra)
 
     def end(self) -> None:
         if self._bar:
