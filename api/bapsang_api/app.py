@@ -1,7 +1,7 @@
 """The public application: routers, error answers and the gateway around them."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -125,9 +125,10 @@ def create_app(
     idempotency: Idempotency,
     room_to_hash: Callable[[], None],
     hops: int,
+    moved: Callable[[str, bytes], Awaitable[str | None]] | None = None,
 ) -> Gateway:
     """Return the application; `services` are handed to routes by their class. `room_to_hash` raises Unavailable when no password
-    can be hashed now. `hops`: how many proxies each request passes.
+    can be hashed now. `hops`: how many proxies each request passes. `moved`: see Gateway.
     """
     cors = Cors(cors_origins)
     # No redirects for a slash too many: an unknown path is 404. Documents are served by `docs`.
@@ -151,6 +152,7 @@ def create_app(
         idempotency=idempotency,
         rooms=dict.fromkeys((*HASHES, *LINK_HASHES), room_to_hash),
         hops=hops,
+        moved=moved,
     )
 
 

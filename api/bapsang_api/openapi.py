@@ -43,6 +43,7 @@ _HEADERS: Final[Spec] = {
     ),
     "ETag": ("Send it back as `If-None-Match`: 304 when nothing changed.", "string", 'W/"5f2b6c1d"'),
     "Content-Encoding": ("How a longer body is packed, of what the client takes.", "string", "zstd"),
+    "Location": ("The path with the new ids.", "string", f"{API}/posts/{ULID}"),
     "Cache-Control": ("Who may keep the answer.", "string", "private, no-cache"),
     REPLAYED: (
         "`true` when an earlier request with the same key did it: status and `Location` are those of that one.",
@@ -110,6 +111,10 @@ def _complete(path: str, method: str, operation: Spec, schemas: Spec) -> None:
     if method == "get" and not path.endswith("/health"):
         parameters.append({"$ref": "#/components/parameters/If-None-Match"})
         responses["304"] = {"description": "Nothing changed since the answer with this ETag."}
+    if any(parameter.get("in") == "path" for parameter in parameters) and "404" in responses:
+        responses["308"] = {
+            "description": "The path has an id of an older server that was moved from; `Location` has the new one."
+        }
     for status, answer in responses.items():
         answer["headers"] = {**_headers(method, status, limited=limited), **answer.get("headers", {})}
         for media_type, content in answer.get("content", {}).items():
@@ -148,6 +153,8 @@ def _headers(method: str, status: str, *, limited: bool) -> Spec:
         names.append("WWW-Authenticate")
     if method == "get" and status in {"200", "304"}:
         names += ["ETag", "Cache-Control", *(["Content-Encoding"] if status == "200" else [])]
+    if status == "308":
+        names += ["Location", "Cache-Control"]
     if method == "post" and status.startswith("2") and limited:
         names.append(REPLAYED)
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

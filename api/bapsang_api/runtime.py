@@ -29,6 +29,8 @@ from bapsang_api.http.gateway import Gateway
 from bapsang_api.http.idempotency import Idempotency
 from bapsang_api.http.ratelimit import RateLimiter
 from bapsang_api.http.shedding import Shedder
+from bapsang_api.http.wire import API
+from bapsang_api.importing.moved import MovedIds
 from bapsang_api.keys import signing_keys
 from bapsang_api.kit.background import Background, repeating
 from bapsang_api.kit.clock import Clock, SystemClock
@@ -196,6 +198,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         idempotency=Idempotency(redis, verifier, REPLAYS),
         room_to_hash=passwords.require_room,
         hops=settings.trusted_hops,
+        moved=MovedIds(database, API).location,
     )
     mail_late = partial(late_seconds_of, database, clock, outbox)
     admin = create_admin_app(lifecycle, metrics, like_store, recounting, Budget(redis), clock, mail_late)

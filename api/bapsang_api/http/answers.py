@@ -18,6 +18,8 @@ _PRIVATE: Final = b"private, no-cache"
 # By which browsers protect their users. For what is not a page: it loads nothing, and nothing may frame it.
 BARE_POLICY: Final[Header] = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 PROTECTION: Final[tuple[Header, ...]] = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+# What an id of before names does not change.
+_MOVED_FOR: Final[Header] = (b"cache-control", b"public, max-age=86400")
 _COMPRESSIBLE: Final = frozenset(
     {b"application/json", b"application/problem+json", b"application/atom+xml", b"text/html; charset=utf-8"}
     | {b"text/css; charset=utf-8", b"text/javascript; charset=utf-8"}
@@ -44,6 +46,11 @@ class Answer(NamedTuple):
 
 def json_answer(body: bytes | Content, status: int = 200) -> Answer:
     return Answer(status, body, ((b"content-length", b"%d" % len(body)), JSON))
+
+
+def moved_answer(location: str) -> Answer:
+    """Return the answer to a request for something that has another path for good; its method and body stay (308)."""
+    return Answer(308, b"", ((b"content-length", b"0"), (b"location", location.encode("latin-1")), _MOVED_FOR))
 
 
 def problem_answer(problem: Problem, request: Request) -> Answer:

@@ -7,14 +7,23 @@ costs more than a whole cached read.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from itertools import chain
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bapsang_api.http.answers import BARE_POLICY, CLOSE, PROTECTION, Answer, compressed, problem_answer, revalidated
+from bapsang_api.http.answers import (
+    BARE_POLICY,
+    CLOSE,
+    PROTECTION,
+    Answer,
+    compressed,
+    moved_answer,
+    problem_answer,
+    revalidated,
+)
 from bapsang_api.http.bodies import Bodies
 from bapsang_api.http.cors import Cors
 from bapsang_api.http.direct import POSTS, DirectRoute, Services
@@ -62,11 +71,13 @@ class Gateway:
         idempotency: Idempotency,
         rooms: Mapping[tuple[str, str], Callable[[], None]],
         hops: int,
+        moved: Callable[[str, bytes], Awaitable[str | None]] | None = None,
     ) -> None:
         """`rooms`: what raises Unavailable for a method and path that have no room, before anything else is done with a request.
-        `hops`: how many proxies of our own each request passes.
+        `hops`: how many proxies of our own each request passes. `moved` returns where the thing is now that a path and
+        query of an older server name, None when there is none.
         """
-        self.hops, self._rooms = hops, rooms
+        self.hops, self._rooms, self._moved = hops, rooms, moved
         self.bodies, self.body_seconds = Bodies(), BODY_SECONDS
         self.framework, self.services, self.idempotency, self.shedder = framework, services, idempotency, shedder
         self._routes = {key: route for route in routes for key in route.matches_of()}
@@ -90,6 +101,9 @@ class Gateway:
         self._metrics.serving += 1
         try:
             answer = await self.answer(request, receive)
+            if answer is not None and answer.status == 404 and self._moved is not None:
+                location = await self._moved(request.path, request.query)
+                answer = answer if location is None else moved_answer(location)
             if answer is not None:
                 answer = self.head(answer, request)
                 status, size = answer.status, 0 if request.is_head else len(answer.body)

@@ -78,6 +78,11 @@ def known(connection: Connection, kind: str, old_ids: Collection[str]) -> dict[s
     return found
 
 
+def any_imported(connection: Connection) -> bool:
+    """Return whether there was an import at all."""
+    return connection.scalar(select(imported_ids.c.kind).limit(1)) is not None
+
+
 def known_posts(connection: Connection, old_ids: Collection[str]) -> dict[str, KnownPost]:
     found: dict[str, KnownPost] = {}
     for chunk in chunks(old_ids):

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from tests.integration.api.old_server import NUMBERS, PASSWORD, ULIDS, OldServer, old_server
 
+from bapsang_api.importing import moved
+from bapsang_api.importing.moved import MovedIds
+from bapsang_api.kit.db.database import Database
 from bapsang_api.upkeep.recount import Recount
 
 from .process import run_here
@@ -376,3 +379,68 @@ async def test_what_is_no_older_server_is_refused_before_anything_is_written(
     with old_server(mysql_url) as another:
         another.user(2)
         assert "not the database that was imported before" in await refused("--from", another.url)
+
+
+async def test_old_links_lead_to_what_they_named(old: OldServer, servers: Backend, tmp_path: Path) -> None:
+    old.user(1)
+    old.post(10, 1)
+    old.comment(100, 10, 1)
+    async with open_world(servers) as world:
+        assert (await world.http.get(f"{API}/posts/10")).status_code == 404
+        await import_from(old, servers, tmp_path)
+    async with open_world(servers) as world:
+        user_id, post_id = await new_id(world, "user", 1), await new_id(world, "post", 10)
+        comment_id = await new_id(world, "comment", 100)
+        there = await world.http.get(f"{API}/posts/10/comments", params={"size": "5", "cursorId": "가"})
+        assert there.status_code == 308
+        assert there.headers["location"] == f"{API}/posts/{post_id}/comments?size=5&cursorId=%EA%B0%80"
+        assert (await world.http.get(f"{API}/users/1")).headers["location"] == f"{API}/users/{user_id}"
+        replies = await world.http.get(f"{API}/posts/10/comments/100/replies")
+        assert replies.headers["location"] == f"{API}/posts/{post_id}/comments/{comment_id}/replies"
+        for unknown in (
+            "posts/11",
+            "posts/10/comments/7/replies",
+            "users/100",
+            "posts/1%2F0",
+            "posts/가",
+            "posts/" + "9" * 70,
+        ):
+            assert (await world.http.get(f"{API}/{unknown}")).status_code == 404, unknown
+        assert (await world.http.get(f"{API}/posts/10", follow_redirects=True)).json()["postId"] == post_id
+        assert (await world.http.get("/posts/10")).status_code == 404, "no path of the API"
+
+        token = (await log_in(world, "old1@example.com")).headers["Authorization"]
+        headers = {"Authorization": token}
+        assert (await world.http.put(f"{API}/posts/10/likes")).status_code == 401
+        liked = await world.http.put(f"{API}/posts/10/likes", headers=headers, follow_redirects=True)
+        assert liked.status_code == 204, "method and token go along"
+        written = await world.http.post(
+            f"{API}/posts/10/comments",
+            json={"content": "새 댓글", "parentId": comment_id},
+            headers={**headers, "Idempotency-Key": "once"},
+            follow_redirects=True,
+        )
+        assert (written.status_code, written.json()["parentId"]) == (201, comment_id)
+
+
+async def test_old_links_ask_the_database_once(
+    old: OldServer, servers: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old.user(1)
+    old.post(10, 1)
+    await import_from(old, servers, tmp_path)
+    database, asked = Database(servers.environment["BAPSANG_DATABASE_URL"]), list[object]()
+    ids, read = MovedIds(database, API), database.read
+    monkeypatch.setattr(database, "read", lambda work: (asked.append(work), read(work))[1])
+    monkeypatch.setattr(moved, "_ENTRIES", 5)
+    ours = ("/users/me", f"/posts/{ULID.format(1)}", "/posts", "/tags/10", "/posts/" + "9" * 70)
+    for _ in range(3):
+        assert await ids.location(f"{API}/posts/10", b"") is not None
+        assert await ids.location(f"{API}/posts/11", b"") is None
+        for path in ours:
+            assert await ids.location(f"{API}{path}", b"") is None
+    assert len(asked) == 2 * 2
+    for number in range(20):
+        await ids.location(f"{API}/posts/{number}", b"")
+    assert len(ids._ids) == 5
+    await database.close()

@@ -40,6 +40,7 @@ ATTRIBUTES = {
     "http/bodies.py _held": "senders of requests that are not answered yet",
     "kit/db/database.py _local_locks": "names of our own",
     "http/content.py _encoded": "three forms of a body, each below half of it: counted with the body",
+    "importing/moved.py _ids": "10,000 ids of at most 64 characters",
     "importing/queries.py _tables": "the six tables of an older server",
     "importing/taking.py rows": "a batch of an import",
     "http/ratelimit.py _accounts": "100,000 digests, a third of a KiB each",
