@@ -25,6 +25,9 @@ from bapsang_api.comments.routes import REPLAYS as COMMENT_REPLAYS
 from bapsang_api.comments.routes import router as comments_router
 from bapsang_api.feed.routes import router as feed_router
 from bapsang_api.health.routes import router as health_router
+from bapsang_api.home.routes import bookmark_router
+from bapsang_api.home.routes import mine_router as home_router
+from bapsang_api.home.routes import router as people_router
 from bapsang_api.http.cors import Cors
 from bapsang_api.http.direct import DirectRoute
 from bapsang_api.http.gateway import Gateway
@@ -76,6 +79,7 @@ ROUTERS: Final = (
     users_router,
     my_posts_router,
     liked_posts_router,
+    home_router,
     uploads_router,
     account_router,
     privacy_router,
@@ -84,6 +88,8 @@ ROUTERS: Final = (
     discovery.router,
     terms_router,
     moderation_router,
+    bookmark_router,
+    people_router,  # after all that is below /users/me
 )
 # How repeats are answered of what a POST of each domain makes.
 REPLAYS: Final = (*POST_REPLAYS, *COMMENT_REPLAYS, *AUTH_REPLAYS)

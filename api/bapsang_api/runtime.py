@@ -25,6 +25,8 @@ from bapsang_api.auth.service import AuthService
 from bapsang_api.comments.service import CommentService
 from bapsang_api.comments.wire import page_of
 from bapsang_api.feed.service import FeedService
+from bapsang_api.home.lists import HomeLists
+from bapsang_api.home.service import PeopleService
 from bapsang_api.http.gateway import Gateway
 from bapsang_api.http.idempotency import Idempotency
 from bapsang_api.http.ratelimit import RateLimiter
@@ -185,6 +187,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             TagService(database),
             FeedService(database, images, clock, settings.site),
             comments,
+            PeopleService(database, clock),
+            HomeLists(database, posts, clock),
             ReportService(database, clock, ids),
             moderation,
             exports,

@@ -73,6 +73,13 @@ def forget_between(connection: Connection, one: str, other: str) -> None:
         )
 
 
+def forget_bundle(connection: Connection, user_id: str, bundle: str) -> None:
+    """Delete what somebody was told of one thing."""
+    connection.execute(
+        delete(notifications).where(notifications.c.user_id == user_id, notifications.c.bundle == bundle)
+    )
+
+
 def read_all(connection: Connection, user_id: str, up_to: int, now: datetime) -> None:
     connection.execute(
         update(notifications)

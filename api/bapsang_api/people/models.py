@@ -41,7 +41,11 @@ class HiddenPerson(SQLModel, table=True):
     """`viewer_id` does not see `hidden_id`, for one reason. A block is two rows, one each way, so that a look takes one range."""
 
     __tablename__: ClassVar[str] = "hidden_people"
-    __table_args__ = (Index("ix_hidden_people_hidden", "hidden_id"), TABLE_OPTIONS)
+    __table_args__ = (
+        Index("ix_hidden_people_hidden", "hidden_id"),
+        Index("ix_hidden_people_listed", "viewer_id", "reason", "created_at", "hidden_id"),
+        TABLE_OPTIONS,
+    )
 
     viewer_id: str = Field(
         sa_column=Column(ulid(), ForeignKey("users.id", name="fk_hidden_people_viewer"), primary_key=True)

@@ -1,6 +1,6 @@
 """Every SQL statement on people among each other."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Table,
     bindparam,
     delete,
     exists,
@@ -18,11 +19,13 @@ from sqlalchemy import (
     update,
 )
 
+from bapsang_api.kit.db import counters
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.db.database import note
-from bapsang_api.people.models import Follow, HiddenPerson, Reason
+from bapsang_api.people.models import Bookmark, Follow, HiddenPerson, Reason
 from bapsang_api.users.models import User
 
+bookmarks = table_of(Bookmark)
 follows = table_of(Follow)
 hidden_people = table_of(HiddenPerson)
 users = table_of(User)
@@ -56,6 +59,12 @@ def is_blocked(connection: Connection, one: str, other: str) -> bool:
     return bool(connection.scalar(statement))
 
 
+def reasons_of(connection: Connection, viewer_id: str, hidden_id: str) -> set[Reason]:
+    """Return why a viewer does not see somebody."""
+    row = {"viewer_id": viewer_id, "hidden_id": hidden_id}
+    return {Reason(one) for one in connection.scalars(select(hidden_people.c.reason).where(*_same(hidden_people, row)))}
+
+
 def hidden_of(connection: Connection, user_ids: Collection[str]) -> dict[str, list[tuple[str, Reason]]]:
     """Return whom each of these viewers does not see, and why."""
     found: dict[str, list[tuple[str, Reason]]] = {user_id: [] for user_id in user_ids}
@@ -78,7 +87,7 @@ def lock_people(connection: Connection, *user_ids: str) -> Mapping[str, str]:
 def hide(connection: Connection, viewer_id: str, hidden_id: str, reason: Reason, now: datetime) -> bool:
     """Take somebody from a viewer's sight; return False where that was so already. The rows of both are locked."""
     row = {"viewer_id": viewer_id, "hidden_id": hidden_id, "reason": reason}
-    if connection.scalar(select(exists().where(*_same(row)))):
+    if connection.scalar(select(exists().where(*_same(hidden_people, row)))):
         return False
     connection.execute(insert(hidden_people), {**row, "created_at": now})
     _count_change(connection, viewer_id)
@@ -88,7 +97,7 @@ def hide(connection: Connection, viewer_id: str, hidden_id: str, reason: Reason,
 def unhide(connection: Connection, viewer_id: str, hidden_id: str, reason: Reason) -> None:
     """Take the reason away. Doing it again changes nothing."""
     row = {"viewer_id": viewer_id, "hidden_id": hidden_id, "reason": reason}
-    if connection.execute(delete(hidden_people).where(*_same(row))).rowcount:
+    if connection.execute(delete(hidden_people).where(*_same(hidden_people, row))).rowcount:
         _count_change(connection, viewer_id)
 
 
@@ -99,16 +108,86 @@ def count_hidden(connection: Connection, viewer_id: str) -> int:
     return int(connection.scalar(own) or 0)
 
 
+def follow(connection: Connection, follower_id: str, followed_id: str, now: datetime) -> bool:
+    """Have one follow the other; return False where that is so already. The rows of both are locked."""
+    row = {"follower_id": follower_id, "followed_id": followed_id}
+    if connection.scalar(select(exists().where(*_same(follows, row)))):
+        return False
+    connection.execute(insert(follows), {**row, "created_at": now})
+    _count_followers(connection, {followed_id: 1})
+    return True
+
+
+def unfollow(connection: Connection, follower_id: str, followed_id: str) -> bool:
+    """End that; return False where one does not follow the other. The rows of both are locked."""
+    row = {"follower_id": follower_id, "followed_id": followed_id}
+    if not connection.execute(delete(follows).where(*_same(follows, row))).rowcount:
+        return False
+    _count_followers(connection, {followed_id: -1})
+    return True
+
+
 def end_follows(connection: Connection, one: str, other: str) -> None:
-    """Have neither of two people follow the other."""
+    """Have neither of two people follow the other. The rows of both are locked."""
     for follower_id, followed_id in sorted(((one, other), (other, one))):
-        connection.execute(
-            delete(follows).where(follows.c.follower_id == follower_id, follows.c.followed_id == followed_id)
-        )
+        unfollow(connection, follower_id, followed_id)
 
 
-def _same(row: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-    return [hidden_people.c[name] == value for name, value in row.items()]
+def count_followed(connection: Connection, follower_id: str) -> int:
+    """Return how many people somebody follows."""
+    return int(connection.scalar(select(func.count()).where(follows.c.follower_id == follower_id)) or 0)
+
+
+def keep(connection: Connection, user_id: str, post_id: str, now: datetime) -> bool:
+    """Bookmark a post; return False where that is so already. The user's row is locked."""
+    row = {"user_id": user_id, "post_id": post_id}
+    if connection.scalar(select(exists().where(*_same(bookmarks, row)))):
+        return False
+    connection.execute(insert(bookmarks), {**row, "created_at": now})
+    return True
+
+
+def drop(connection: Connection, user_id: str, post_id: str) -> bool:
+    """Delete a bookmark; return False where there is none."""
+    row = {"user_id": user_id, "post_id": post_id}
+    return bool(connection.execute(delete(bookmarks).where(*_same(bookmarks, row))).rowcount)
+
+
+def count_bookmarks(connection: Connection, user_id: str) -> int:
+    """Return how many posts somebody keeps."""
+    return int(connection.scalar(select(func.count()).where(bookmarks.c.user_id == user_id)) or 0)
+
+
+def forget_posts(connection: Connection, post_ids: Sequence[str]) -> None:
+    """Delete the bookmarks of posts that are destroyed."""
+    connection.execute(delete(bookmarks).where(bookmarks.c.post_id.in_(post_ids)))
+
+
+def leave(connection: Connection, user_id: str) -> None:
+    """Delete whom somebody follows, hides and is followed by, and what they keep; their row is locked.
+
+    Who has blocked or muted them goes on not seeing what they wrote: those rows are the others'. Who was blocked by them may see
+    it again, at the latest once that is read anew: nothing is left in it that tells whose it is.
+    """
+    followed = select(follows.c.followed_id).where(follows.c.follower_id == user_id)
+    _count_followers(connection, dict.fromkeys(connection.scalars(followed), -1))
+    # Apart, each by its index.
+    for column in (follows.c.follower_id, follows.c.followed_id):
+        connection.execute(delete(follows).where(column == user_id))
+    connection.execute(update(users).where(users.c.id == user_id).values(follower_count=0))
+    hidden = hidden_people.c
+    connection.execute(delete(hidden_people).where(hidden.viewer_id == user_id))
+    connection.execute(delete(hidden_people).where(hidden.hidden_id == user_id, hidden.reason == Reason.BLOCKED_BY))
+    connection.execute(delete(bookmarks).where(bookmarks.c.user_id == user_id))
+
+
+def _same(table: Table, row: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    return [table.c[name] == value for name, value in row.items()]
+
+
+def _count_followers(connection: Connection, changes: Mapping[str, int]) -> None:
+    # Not told as a change: nothing that is kept shows it, and everything that is kept of an author would be read anew.
+    counters.add(connection, users.c.follower_count, changes, changed_at=users.c.changed_at)
 
 
 def _count_change(connection: Connection, viewer_id: str) -> None:

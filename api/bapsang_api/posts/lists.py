@@ -114,6 +114,16 @@ class PostLists:
             page = Wanted(wanted.tag, following, wanted.size)
         return page_bytes(shown, following)
 
+    async def page_at(self, places: list[Following], size: int, hidden: Set[str]) -> bytes:
+        """Return the answer to a list of the posts at up to `size` + 1 places, without what these people wrote. One that has just
+        gone is left out. Raises Unavailable.
+        """
+        shown, following = cut(places, size, lambda place: place)
+        post_ids = [place.item_id for place in shown]
+        at_hand = self._posts.at_hand(post_ids)
+        posts = at_hand[0] if at_hand else (await self._posts.all_of(post_ids)).values()
+        return page_bytes([post.item() for post in posts if post.rendered.author_id not in hidden], following)
+
     def _may_be_stale(self, body: Body, user_id: str | None) -> bool:
         """Whoever has written lately must see it, and nobody has to wait for long while there is little to do."""
         if self._serving() <= BUSY or self._feed.now() >= body.verified_at + STALE_SECONDS:

@@ -23,6 +23,8 @@ class Post(SQLModel, table=True):
         # The feed's keyset; newest first is this index read backwards.
         Index("ix_posts_feed", "post_status", "created_at", "id"),
         Index("ix_posts_user", "user_id", "created_at"),
+        # The same of one author's visible ones.
+        Index("ix_posts_author", "user_id", "post_status", "created_at", "id"),
         Index("ix_posts_changed", "changed_at"),
         Index("ix_posts_deleted", "deleted_at", "id"),
         TABLE_OPTIONS,

@@ -206,6 +206,10 @@ class PostService:
         )
         return await self._page(rows, size)
 
+    async def page_at(self, places: list[Following], size: int, user_id: str | None) -> bytes:
+        """Return the answer to a list of the posts at up to `size` + 1 places as a user sees them. Raises Unavailable."""
+        return await self._lists.page_at(places, size, (await self._hidden.of(user_id)).people)
+
     async def search(self, query: Query, before: Keyset | None, size: int, user_id: str | None) -> Page:
         """Return up to `size` posts with all the words in title and content, older than `before`, newest first, as a user sees them.
 

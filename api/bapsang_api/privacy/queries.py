@@ -16,6 +16,7 @@ from bapsang_api.kit.db.columns import table_of
 from bapsang_api.likes.models import UserPostLike
 from bapsang_api.mail.models import Mail
 from bapsang_api.moderation.models import AuditEntry
+from bapsang_api.people.models import Bookmark, Follow, HiddenPerson, Reason
 from bapsang_api.posts.models import STATUS_DELETED, Post, PostContent, PostImage
 from bapsang_api.reports.models import Report
 from bapsang_api.users.models import User, UserAuth, UserConsent
@@ -27,6 +28,7 @@ _sessions, _access, _audit = table_of(AuthSession), table_of(AccessEntry), table
 _posts, _contents, _images = table_of(Post), table_of(PostContent), table_of(PostImage)
 _mail = table_of(Mail)
 _comments, _likes, _reports = table_of(Comment), table_of(UserPostLike), table_of(Report)
+_follows, _hidden, _bookmarks = table_of(Follow), table_of(HiddenPerson), table_of(Bookmark)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ def _with_contents(statement: Select[Any]) -> Select[Any]:
 def _of_posts(statement: Select[Any]) -> Select[Any]:
     joined = statement.join_from(_images, _posts, _posts.c.id == _images.c.post_id)
     return joined.where(_posts.c.post_status != STATUS_DELETED)
+
+
+def _own_choice(statement: Select[Any]) -> Select[Any]:
+    """Leave out who has blocked them: that is the others'."""
+    return statement.where(_hidden.c.reason != Reason.BLOCKED_BY)
 
 
 SECTIONS: Final = (
@@ -155,6 +162,25 @@ SECTIONS: Final = (
     ),
     Section(
         "likes", {"postId": _likes.c.post_id, "createdAt": _likes.c.created_at}, _likes.c.user_id, _likes.c.post_id
+    ),
+    Section(
+        "follows",
+        {"userId": _follows.c.followed_id, "createdAt": _follows.c.created_at},
+        _follows.c.follower_id,
+        _follows.c.followed_id,
+    ),
+    Section(
+        "hidden",
+        {"userId": _hidden.c.hidden_id, "reason": _hidden.c.reason, "createdAt": _hidden.c.created_at},
+        _hidden.c.viewer_id,
+        _hidden.c.hidden_id + _hidden.c.reason,
+        _own_choice,
+    ),
+    Section(
+        "bookmarks",
+        {"postId": _bookmarks.c.post_id, "createdAt": _bookmarks.c.created_at},
+        _bookmarks.c.user_id,
+        _bookmarks.c.post_id,
     ),
     Section(
         "reports",

@@ -16,6 +16,7 @@ from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import first_id
 from bapsang_api.mail import store as mail
 from bapsang_api.mail.outbox import MARK_KEPT
+from bapsang_api.people import store as people
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN
 from bapsang_api.privacy import store
@@ -70,6 +71,7 @@ async def _destroy_posts(database: Database, now: datetime) -> int:
         for post_id in sorted(post_ids):
             posts.lock(connection, post_id, _STATUSES)
         comments.destroy_all_of(connection, post_ids)
+        people.forget_posts(connection, post_ids)
         posts.destroy(connection, post_ids, now)
 
     if post_ids:

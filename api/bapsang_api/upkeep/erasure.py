@@ -18,6 +18,7 @@ from bapsang_api.kit.problem import NotFound
 from bapsang_api.likes.service import LikeService
 from bapsang_api.mail import store as mail
 from bapsang_api.moderation import store as audit
+from bapsang_api.people import store as people
 from bapsang_api.posts import service as posts
 from bapsang_api.reports import store as reports
 from bapsang_api.upkeep import store
@@ -61,6 +62,7 @@ class Erasure:
                 raise NotFound
             withdraw(connection, account, now, journal_ids[0])
             links.forget(connection, user_id)
+            people.leave(connection, user_id)
             ended = logins.revoke_all(connection, user_id, now)
             if extent is not Extent.NAME:
                 store.forget_login(connection, user_id)

@@ -38,6 +38,8 @@ class User(SQLModel, table=True):
     changed_at: datetime | None = Field(default=None, sa_column=changed_at())
     # Counts the changes of whom somebody does not see, 0 for who has always seen everybody. With it `changed_at` moves.
     people_version: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))
+    # How many follow them, changed with the rows of `follows`; `changed_at` stays, because nothing that is kept shows it.
+    follower_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))
 
 
 class UserConsent(SQLModel, table=True):

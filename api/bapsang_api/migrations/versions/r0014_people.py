@@ -17,9 +17,15 @@ _INDEXES: Final = (
     ("ix_follows_follower", "follows", ["follower_id", "created_at", "followed_id"]),
     ("ix_follows_followed", "follows", ["followed_id", "created_at", "follower_id"]),
     ("ix_hidden_people_hidden", "hidden_people", ["hidden_id"]),
+    ("ix_hidden_people_listed", "hidden_people", ["viewer_id", "reason", "created_at", "hidden_id"]),
     ("ix_bookmarks_user", "bookmarks", ["user_id", "created_at", "post_id"]),
     ("ix_bookmarks_post", "bookmarks", ["post_id"]),
+    # The newest visible posts of one author, in order: the home feed merges those of all that somebody follows.
+    ("ix_posts_author", "posts", ["user_id", "post_status", "created_at", "id"]),
 )
+# Counts the changes of whom somebody hides: with it the row's time of change moves, which the change feed polls. And how
+# many follow somebody.
+_COUNTERS: Final = ("people_version", "follower_count")
 
 
 def upgrade() -> None:
@@ -48,16 +54,19 @@ def upgrade() -> None:
         if_not_exists=True,
         **TABLE_OPTIONS,
     )
-    # Counts the changes of whom somebody hides: with it the row's time of change moves, which the change feed polls.
     inspector = sa.inspect(op.get_bind())
-    if "people_version" not in {column["name"] for column in inspector.get_columns("users")}:
-        op.add_column("users", sa.Column("people_version", sa.Integer(), nullable=False, server_default=sa.text("0")))
+    known = {column["name"] for column in inspector.get_columns("users")}
+    for name in _COUNTERS:
+        if name not in known:
+            op.add_column("users", sa.Column(name, sa.Integer(), nullable=False, server_default=sa.text("0")))
     for name, table, columns in _INDEXES:
         if name not in {index["name"] for index in inspector.get_indexes(table)}:
             op.create_index(name, table, columns)
 
 
 def downgrade() -> None:
-    op.drop_column("users", "people_version")
+    op.drop_index("ix_posts_author", "posts")
+    for name in _COUNTERS:
+        op.drop_column("users", name)
     for table in ("bookmarks", "hidden_people", "follows"):
         op.drop_table(table)
