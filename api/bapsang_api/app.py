@@ -52,6 +52,7 @@ from bapsang_api.kit.problem import (
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.routes import mine_router as liked_posts_router
 from bapsang_api.likes.routes import router as likes_router
+from bapsang_api.moderation.look_routes import router as moderators_look_router
 from bapsang_api.moderation.routes import router as moderation_router
 from bapsang_api.posts.routes import REPLAYS as POST_REPLAYS
 from bapsang_api.posts.routes import mine_router as my_posts_router
@@ -90,6 +91,7 @@ ROUTERS: Final = (
     moderation_router,
     bookmark_router,
     people_router,  # after all that is below /users/me
+    moderators_look_router,
 )
 # How repeats are answered of what a POST of each domain makes.
 REPLAYS: Final = (*POST_REPLAYS, *COMMENT_REPLAYS, *AUTH_REPLAYS)

@@ -27,7 +27,8 @@ from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import DEADLINE_SECONDS, STUCK_SECONDS, LikeSync
 from bapsang_api.migrate import migrate
-from bapsang_api.moderation.service import Actor, ModerationService
+from bapsang_api.moderation.acts import Actor
+from bapsang_api.moderation.service import ModerationService
 from bapsang_api.opening import require_suitable_redis
 from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.store import images_in_use as post_images

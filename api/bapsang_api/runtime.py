@@ -54,6 +54,7 @@ from bapsang_api.mail.seal import Seal
 from bapsang_api.mail.worker import Worker as MailWorker
 from bapsang_api.mail.worker import late_seconds_of
 from bapsang_api.migrate import migrate
+from bapsang_api.moderation.looking import LookService
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.opening import open_database, require_suitable_redis
 from bapsang_api.people.hidden import HiddenPeople
@@ -191,6 +192,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             HomeLists(database, posts, clock),
             ReportService(database, clock, ids),
             moderation,
+            LookService(database, clock, ids),
             exports,
             pages,
         ),

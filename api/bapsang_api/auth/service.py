@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -18,7 +18,7 @@ from bapsang_api.auth.notices import Notices
 from bapsang_api.auth.passwords import Passwords
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.auth.store import StoredToken
-from bapsang_api.kit.clock import Clock
+from bapsang_api.kit.clock import Clock, until_in_words
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.problem import Forbidden, NotAuthenticated, TooManyRequests
@@ -144,8 +144,7 @@ class AuthService:
         matches = await self._passwords.verify(login.password_hash if login else None, password, name=email)
         if login is None or not matches:
             raise NotAuthenticated
-        if login.status != STATUS_ACTIVE:
-            raise Forbidden
+        require_usable(login, self._clock.now())
         assert login.password_hash is not None  # noqa: S101 - it matches
         outdated = self._passwords.is_outdated(login.password_hash)
         renewed = await self._passwords.hash(password) if outdated else None
@@ -158,8 +157,7 @@ class AuthService:
             current = accounts.account_of(connection, login.user_id, lock=True)
             if current is None or current.password_hash != login.password_hash:
                 raise NotAuthenticated
-            if current.status != STATUS_ACTIVE:
-                raise Forbidden
+            require_usable(current, now)
             if renewed:
                 accounts.set_password(connection, login.user_id, renewed)
             if current.verify_by is not None:
@@ -219,7 +217,7 @@ class AuthService:
 
     def _rotate(self, connection: Connection, token: str) -> _Rotated | _Reused | None:
         now, token_hash = self._clock.now(), secrets.hash_of(token)
-        family = store.lock_family(connection, token_hash)
+        family = store.lock_family(connection, token_hash, now)
         if family is None or not family.usable:
             return None
         session_id = family.session_id
@@ -252,6 +250,15 @@ class AuthService:
             ),
         )
         return _Rotated(principal, successor)
+
+
+def require_usable(account: accounts.Login, now: datetime) -> None:
+    """Raise Forbidden for an account with which nobody may log in, and say until when, if it is suspended."""
+    if account.status != STATUS_ACTIVE:
+        raise Forbidden
+    if account.is_suspended(now):
+        assert account.suspended_until is not None  # noqa: S101 - it is suspended
+        raise Forbidden(f"{until_in_words(account.suspended_until)}까지 이용이 정지된 계정입니다.")
 
 
 def _newest(links: Mapping[str, StoredToken], token: str) -> str | None:

@@ -32,7 +32,7 @@ class Family:
     user_id: str
     role: str
     number: int | None
-    usable: bool  # not revoked, and its user is active
+    usable: bool  # not revoked, and its user is active and not suspended
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ _FAMILY: Final = (
         user_numbers.c.number,
         sessions.c.revoked_at,
         users.c.user_status,
+        users.c.suspended_until,
     )
     .join_from(tokens, sessions, sessions.c.id == tokens.c.session_id)
     .join(users, users.c.id == sessions.c.user_id)
@@ -90,7 +91,7 @@ _FAMILY: Final = (
 )
 
 
-def lock_family(connection: Connection, token_hash: str) -> Family | None:
+def lock_family(connection: Connection, token_hash: str, now: datetime) -> Family | None:
     """Return the session that a refresh token belongs to and lock its row; None without one.
 
     Everything that changes a family takes this one lock first: no deadlocks.
@@ -98,7 +99,8 @@ def lock_family(connection: Connection, token_hash: str) -> Family | None:
     row = connection.execute(_FAMILY, {"token_hash": token_hash}).one_or_none()
     if row is None:
         return None
-    return Family(*row[:5], row.revoked_at is None and row.user_status == STATUS_ACTIVE)
+    suspended = row.suspended_until is not None and row.suspended_until > now
+    return Family(*row[:5], row.revoked_at is None and row.user_status == STATUS_ACTIVE and not suspended)
 
 
 def token_of(connection: Connection, token_hash: str) -> StoredToken | None:

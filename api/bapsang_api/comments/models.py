@@ -49,3 +49,5 @@ class Comment(SQLModel, table=True):
     comment_status: str = Field(default=STATUS_ACTIVE, sa_column=Column(ascii_text(16), nullable=False))
     listed: bool = Field(default=True, sa_column=Column(Boolean(), nullable=False))
     reply_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
+    # The entry of the audit log with which all of the author's were hidden; null where this one was by itself.
+    hidden_by: str | None = Field(default=None, sa_column=Column(ulid()))

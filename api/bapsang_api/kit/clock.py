@@ -34,6 +34,12 @@ def to_wire(moment: datetime) -> str:
     return moment.astimezone(SEOUL).replace(tzinfo=None).isoformat()
 
 
+def until_in_words(moment: datetime) -> str:
+    """Return an aware time as people in Seoul read it, never before it: `2026년 11월 23일 10:11`."""
+    local = (moment + timedelta(seconds=59, microseconds=999_999)).astimezone(SEOUL)
+    return f"{local.year}년 {local.month}월 {local.day}일 {local:%H:%M}"
+
+
 def from_wire(text: str) -> datetime:
     """Return the aware UTC time that a client sent.
 

@@ -10,10 +10,11 @@ from bapsang_api.http.access import TOKEN_NEEDED, CurrentAdmin, provided
 from bapsang_api.http.paging import Cursor, RequestedPage
 from bapsang_api.http.validation import empty_as_absent
 from bapsang_api.http.wire import API, JsonRoute, json_response, problems
-from bapsang_api.kit.clock import to_wire
+from bapsang_api.kit.clock import from_wire, to_wire
 from bapsang_api.kit.security.tokens import Principal
-from bapsang_api.moderation.schemas import Act
-from bapsang_api.moderation.service import Actor, ModerationService, Reports
+from bapsang_api.moderation.acts import Actor
+from bapsang_api.moderation.schemas import Act, Suspension
+from bapsang_api.moderation.service import ModerationService, Reports
 from bapsang_api.reports.schemas import ReportedTarget, Reporter, ReportItem, ReportPage
 from bapsang_api.reports.vocabulary import Reason, ReportStatus, TargetKind
 
@@ -41,6 +42,23 @@ async def block_user(user_id: str, admin: CurrentAdmin, moderation: Moderation, 
 async def unblock_user(user_id: str, admin: CurrentAdmin, moderation: Moderation, body: Act | None = None) -> Response:
     """Let a blocked user log in again."""
     await moderation.unblock(_actor(admin, body), user_id)
+    return Response(status_code=204)
+
+
+@router.post("/users/{user_id}/suspend", **_ACT)
+async def suspend_user(user_id: str, admin: CurrentAdmin, moderation: Moderation, body: Suspension) -> Response:
+    """Keep a user out for a time: sessions end, a login is told until when. What they wrote stays. It ends by itself."""
+    until = None if body.until is None else from_wire(body.until)
+    await moderation.suspend(_actor(admin, body), user_id, until=until, days=body.days)
+    return Response(status_code=204)
+
+
+@router.post("/users/{user_id}/unsuspend", **_ACT)
+async def unsuspend_user(
+    user_id: str, admin: CurrentAdmin, moderation: Moderation, body: Act | None = None
+) -> Response:
+    """Let a suspended user log in again before the time is over."""
+    await moderation.unsuspend(_actor(admin, body), user_id)
     return Response(status_code=204)
 
 

@@ -11,12 +11,14 @@ from bapsang_api.kit.db.columns import TABLE_OPTIONS, Listed, UtcDateTime, ascii
 STATUS_ACTIVE = "ACTIVE"
 STATUS_HIDDEN = "HIDDEN"
 STATUS_DELETED = "DELETED"
+# Held back by the rules of `holding`: only its author sees it, until a moderator has looked at it.
+STATUS_HELD = "HELD"
 # In the `info` of a column that holds an author's own words or pictures: what it holds once they are erased.
 ERASED = "erased"
 
 
 class Post(SQLModel, table=True):
-    """What lists need of a post. `post_status` is ACTIVE, DELETED or HIDDEN; the counts are written in batches."""
+    """What lists need of a post. `post_status` is ACTIVE, DELETED, HIDDEN or HELD; the counts are written in batches."""
 
     __tablename__: ClassVar[str] = "posts"
     __table_args__ = (
@@ -49,6 +51,13 @@ class Post(SQLModel, table=True):
     comment_version: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))
     # Grows when the variants of one of its pictures are made, or refused: what is kept of the post is outdated then.
     picture_version: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))
+    # The entry of the audit log with which all of the author's were hidden; null where this one was by itself.
+    hidden_by: str | None = Field(default=None, sa_column=Column(ulid()))
+    # Since when it is held back, and by which rule. Equal to `created_at` where it was never published.
+    held_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    held_for: str | None = Field(default=None, sa_column=Column(ascii_text(8)))
+    # Of its words, for posts of new accounts: by it the same text is found again.
+    text_digest: str | None = Field(default=None, sa_column=Column(ascii_text(32), info={ERASED: None}))
 
 
 class PostContent(SQLModel, table=True):

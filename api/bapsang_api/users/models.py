@@ -24,6 +24,8 @@ class User(SQLModel, table=True):
     __table_args__ = (
         Index("uq_users_nickname", "nickname", unique=True),
         Index("ix_users_changed", "changed_at"),
+        Index("ix_users_created", "created_at", "id"),
+        Index("ix_users_suspended", "suspended_until"),
         TABLE_OPTIONS,
     )
 
@@ -40,6 +42,8 @@ class User(SQLModel, table=True):
     people_version: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))
     # How many follow them, changed with the rows of `follows`; `changed_at` stays, because nothing that is kept shows it.
     follower_count: int = Field(default=0, sa_column=Column(Integer(), nullable=False, server_default="0"))
+    # Until when an ACTIVE account cannot be used; a time that has passed counts for nothing.
+    suspended_until: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
 
 
 class UserConsent(SQLModel, table=True):

@@ -58,6 +58,14 @@ class Login:
     password_hash: str | None
     email: str
     verify_by: datetime | None
+    suspended_until: datetime | None
+
+    def is_usable(self, now: datetime) -> bool:
+        """Return whether somebody may log in with it and act as who they are."""
+        return self.status == STATUS_ACTIVE and not self.is_suspended(now)
+
+    def is_suspended(self, now: datetime) -> bool:
+        return self.suspended_until is not None and self.suspended_until > now
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ _PROFILES: Final = (
 )
 _LOGIN = select(
     *(users.c.id, users.c.nickname, users.c.user_role, users.c.user_status),
-    *(user_auth.c.password_hash, user_auth.c.email, user_auth.c.verify_by),
+    *(user_auth.c.password_hash, user_auth.c.email, user_auth.c.verify_by, users.c.suspended_until),
 ).join_from(users, user_auth, user_auth.c.user_id == users.c.id)
 
 
@@ -215,6 +223,11 @@ def set_password(connection: Connection, user_id: str, password_hash: str) -> No
 def set_status(connection: Connection, user_id: str, status: str, now: datetime) -> None:
     connection.execute(update(users).where(users.c.id == user_id).values(user_status=status, updated_at=now))
     note(connection, user_id)
+
+
+def suspend(connection: Connection, user_id: str, until: datetime | None) -> None:
+    """Let nobody use an account until then; None ends a suspension. What others see of it stays as it is."""
+    connection.execute(update(users).where(users.c.id == user_id).values(suspended_until=until))
 
 
 def set_role(connection: Connection, user_id: str, role: str, now: datetime) -> None:

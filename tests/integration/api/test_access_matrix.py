@@ -76,6 +76,12 @@ OWNERS = {
     "unblockPerson": Owner.ANYBODY,
     "mutePerson": Owner.ANYBODY,
     "unmutePerson": Owner.ANYBODY,
+    "searchUsers": Owner.ADMIN,
+    "readUser": Owner.ADMIN,
+    "listAudit": Owner.ADMIN,
+    "readQueue": Owner.ADMIN,
+    "suspendUser": Owner.ADMIN,
+    "unsuspendUser": Owner.ADMIN,
     "blockUser": Owner.ADMIN,
     "unblockUser": Owner.ADMIN,
 }
