@@ -5,8 +5,10 @@ Every person, post and comment has a marker that stands in its text, so that wha
 
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import quote
 
 MARKER: Final = re.compile(r"w\d+[upc]\d+(?![\da-z])")
 ACTIVE, HIDDEN, DELETED = "ACTIVE", "HIDDEN", "DELETED"
@@ -98,3 +100,74 @@ def pair(made: Community, dice: random.Random) -> tuple[Someone, Someone]:
     there = [person for person in made.people if not person.gone]
     one, other = dice.sample(there, 2)
     return one, other
+
+
+@dataclass(frozen=True)
+class Read:
+    """A request, and what its answer must be: a status, what it may show, and what it must show."""
+
+    viewer: Someone | None
+    path: str
+    status: int
+    may: frozenset[str] = frozenset()
+    must: frozenset[str] = frozenset()
+
+
+def reads(community: Community) -> Iterator[Read]:
+    """Yield what can be asked for, with what must come of it."""
+    for viewer in (None, *(person for person in community.people if not (person.gone or person.shut_out))):
+        listed = frozenset(community.names(*community.listed(viewer)))
+        for path in (
+            "/posts?size=100",
+            f"/posts?tag={quote(community.word)}",
+            f"/search/posts?q={quote(community.word)}",
+        ):
+            yield Read(viewer, path, 200, listed, listed)
+        for post in community.posts:
+            path = f"/posts/{post.item_id}"
+            if not community.opens(viewer, post):
+                yield Read(viewer, path, 404)
+                yield Read(viewer, f"{path}/comments", 404)
+                continue
+            shown = frozenset(community.names(post))
+            yield Read(viewer, path, 200, shown, shown)
+            said = [one for one in community.comments if one.post is post and community.reads(viewer, one)]
+            shown = frozenset(community.names(*said))
+            yield Read(viewer, f"{path}/comments", 200, shown, shown)
+        yield from _of_people(community, viewer)
+        if viewer is not None:
+            yield from _own(community, viewer)
+
+
+def _of_people(community: Community, viewer: Someone | None) -> Iterator[Read]:
+    for person in community.people:
+        path = f"/users/{person.user_id}"
+        below = ("", "/posts", "/followers", "/following")
+        if person.gone or person.shut_out or community.blocked(viewer, person):
+            yield from (Read(viewer, f"{path}{more}", 404) for more in below)
+            continue
+        yield Read(viewer, path, 200, frozenset({person.marker}), frozenset({person.marker}))
+        written = frozenset(
+            community.names(*(post for post in community.posts if post.author is person and post.status == ACTIVE))
+        )
+        yield Read(viewer, f"{path}/posts", 200, written, written)
+        for more, people in (
+            ("followers", {one for one, other in community.follows if other is person}),
+            ("following", {other for one, other in community.follows if one is person}),
+        ):
+            seen = {one for one in people if not (one.gone or community.unseen(viewer, one))}
+            must = frozenset(one.marker for one in seen if not one.shut_out)
+            yield Read(viewer, f"{path}/{more}", 200, frozenset(one.marker for one in seen), must)
+
+
+def _own(community: Community, viewer: Someone) -> Iterator[Read]:
+    followed = {other for one, other in community.follows if one is viewer}
+    home = [post for post in community.listed(viewer) if post.author is viewer or post.author in followed]
+    kept = [post for post in community.listed(viewer) if (viewer, post) in community.bookmarks]
+    for path, posts in (("/users/me/home", home), ("/users/me/bookmarks", kept)):
+        shown = frozenset(community.names(*posts))
+        yield Read(viewer, path, 200, shown, shown)
+    for path, pairs in (("/users/me/blocks", community.blocks), ("/users/me/mutes", community.mutes)):
+        others = {other for one, other in pairs if one is viewer and not other.gone}
+        must = frozenset(other.marker for other in others if not other.shut_out)
+        yield Read(viewer, path, 200, frozenset(other.marker for other in others), must)
