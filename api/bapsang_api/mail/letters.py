@@ -4,6 +4,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
+#: A letter that could not be sent for so long is given up: who waited for it has asked again.
+GIVEN_UP_AFTER: Final = timedelta(days=2)
 #: For how long the link of a letter works, as its text says.
 LINK_LIFETIME: Final = timedelta(minutes=30)
 

@@ -105,6 +105,21 @@ def finish(connection: Connection, job: Job, sent_at: datetime | None) -> bool:
     return _update(connection, job, sent_at=sent_at, due_at=None, leased_until=None, sealed=None, address=None)
 
 
+def is_sent(connection: Connection, mail_id: str) -> bool:
+    sent = mail_outbox.c.id == mail_id, mail_outbox.c.sent_at.is_not(None)
+    return connection.scalar(select(mail_outbox.c.id).where(*sent)) is not None
+
+
+def give_up_before(connection: Connection, first_id: str, limit: int) -> int:
+    """Give up to `limit` letters up with ids lower than that one, where no worker does; return how many."""
+    columns = mail_outbox.c
+    late = select(columns.id).where(columns.due_at.is_not(None), columns.id < first_id).limit(limit)
+    found = list(connection.scalars(late))
+    values = {"due_at": None, "leased_until": None, "sealed": None, "address": None}
+    connection.execute(update(mail_outbox).where(columns.id.in_(found)).values(values))
+    return len(found)
+
+
 def postpone(connection: Connection, job: Job, due_at: datetime) -> bool:
     """Give a letter back, to be claimed again from a moment on; False when it is no longer the caller's."""
     return _update(connection, job, due_at=due_at, leased_until=None)

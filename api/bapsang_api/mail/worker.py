@@ -24,7 +24,7 @@ from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.logs import describe
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.mail import store
-from bapsang_api.mail.letters import Letter
+from bapsang_api.mail.letters import GIVEN_UP_AFTER, Letter
 from bapsang_api.mail.outbox import Outbox
 from bapsang_api.mail.rendering import BadAddressError, Stationery, message_of, recipient
 from bapsang_api.mail.seal import BrokenSealError, Seal
@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 
 #: What the server may take for three commands and its answer to the content, and some time to note it.
 LEASE: Final = timedelta(seconds=3 * COMMAND_SECONDS + ANSWER_SECONDS + 30)
-#: A letter that could not be sent for so long is given up: who waited for it has asked again.
-GIVEN_UP_AFTER: Final = timedelta(days=2)
 IDLE_SECONDS: Final = 0.5
 FIRST_PAUSE: Final = 10.0  # seconds until a letter is tried again, doubled with each attempt
 LONGEST_PAUSE: Final = 3600.0
@@ -143,7 +141,12 @@ class Worker:
 
     async def _note_sent(self, job: Job) -> None:
         now = self._clock.now()
-        if not await self._insist(partial(store.finish, job=job, sent_at=now)):
+
+        def note(connection: Transaction) -> bool:
+            # Or it is noted already: the answer to the commit before this one was lost.
+            return store.finish(connection, job, now) or store.is_sent(connection, job.mail_id)
+
+        if not await self._insist(note):
             return self._lost(job)
         self.tally.letters["sent"] += 1
         log.info("mail.sent", extra=_told(job, age_seconds=round((now - job.created_at).total_seconds(), 3)))

@@ -15,6 +15,7 @@ from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import first_id
 from bapsang_api.mail import store as mail
+from bapsang_api.mail.letters import GIVEN_UP_AFTER
 from bapsang_api.mail.outbox import MARK_KEPT
 from bapsang_api.people import store as people
 from bapsang_api.posts import store as posts
@@ -55,6 +56,9 @@ async def purge(database: Database, clock: Clock) -> dict[str, int]:
     for name, table, kept in _LOGS:
         rows = partial(store.purge, table=table, before_id=first_id(now - kept), limit=_ROWS)
         done[name] = await database.write(rows)
+    # By a day later than workers do: where there is no worker any more, what it had to send does not stay.
+    late = partial(mail.give_up_before, first_id=first_id(now - GIVEN_UP_AFTER - timedelta(days=1)), limit=_ROWS)
+    done["given_up_mail"] = await database.write(late)
     marks = partial(mail.purge_marks, before=now - MARK_KEPT, limit=_ROWS)
     done["purged_mail_marks"] = await database.write(marks)
     return done

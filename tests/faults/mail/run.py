@@ -42,7 +42,7 @@ from bapsang_api.migrate import migrate
 from .worker import Schedule, Worker, at_work
 
 _WORKERS: Final = 3
-_WAITING: Final = 6  # letters that wait, so that every worker has something to die with
+_WAITING: Final = 12  # letters that wait, so that every worker has something to die with
 _LOOK_SECONDS, _TELL_SECONDS = 0.05, 10.0
 _SENDER: Final = "no-reply@bapsang.example.com"
 

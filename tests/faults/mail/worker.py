@@ -22,6 +22,8 @@ from .wire import CONTENT, carrying
 
 #: A worker that does not come by its point in this time is given another.
 _ARMED_SECONDS: Final = 3.0
+#: For how long a new worker may send before it is given one, at most.
+_CALM_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.02
 Point = tuple[str, str]
 #: The steps of a letter at which a worker dies.
@@ -98,8 +100,8 @@ class Worker:
             self.pid = None
         if self.pid is None:
             self.pid = self._nursery.start(["mail"], self._environment, self._log)
-            self._order = None
-        if self._order is None or time.monotonic() > self._until:
+            self._order, self._until = None, time.monotonic() + self._schedule.rng.random() * _CALM_SECONDS
+        if time.monotonic() > self._until:
             self._order, self._until = self._schedule.choose(), time.monotonic() + _ARMED_SECONDS
 
     async def close(self) -> None:

@@ -22,11 +22,11 @@ from tests.certificates import Authority
 from tests.mail_server import MailServer, serving_mail
 
 from bapsang_api.mail import bounces, store
-from bapsang_api.mail.letters import Letter
+from bapsang_api.mail.letters import GIVEN_UP_AFTER, Letter
 from bapsang_api.mail.outbox import MARK_KEPT
 from bapsang_api.mail.seal import Seal
 from bapsang_api.mail.smtp import ServerDownError
-from bapsang_api.mail.worker import GIVEN_UP_AFTER, LEASE, Worker
+from bapsang_api.mail.worker import LEASE, Worker
 from bapsang_api.opening import signing_keys
 from bapsang_api.privacy.retention import MAIL_KEPT, purge
 from bapsang_api.settings import Settings
@@ -196,6 +196,16 @@ async def test_letter_is_given_up_after_two_days(world: World, hire: Hire, mail_
     assert (given_up["due_at"], given_up["sent_at"], given_up["sealed"], given_up["address"]) == (None,) * 4
     assert mail_server.letters("minji@late.example") == []
     assert await marked(world) == []
+
+
+async def test_letters_that_no_worker_sends_do_not_stay(world: World) -> None:
+    mail_id = await write(world, "minji@stays.example")
+    world.clock.passed += GIVEN_UP_AFTER
+    assert (await purge(world.runtime.database, world.clock))["given_up_mail"] == 0
+    world.clock.passed += timedelta(days=1, minutes=1)
+    assert (await purge(world.runtime.database, world.clock))["given_up_mail"] == 1
+    given_up = await row(world, mail_id)
+    assert (given_up["due_at"], given_up["sealed"], given_up["address"]) == (None, None, None)
 
 
 async def test_recipient_that_is_refused_for_good_is_marked(world: World, hire: Hire, mail_server: MailServer) -> None:
