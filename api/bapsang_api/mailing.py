@@ -45,6 +45,9 @@ log = logging.getLogger(__name__)
 
 #: How long the letter under way may take after SIGTERM, within the grace of the pod. Cut off, it may be sent again.
 GRACE_SECONDS: Final = 25.0
+#: A worker is not ready while a letter has been due for longer: by that a Community's MailReady tells of it.
+LATE_SECONDS: Final = 900.0
+_READY_SECONDS: Final = 1.0  # for the database to say so: a kubelet waits two
 _LIMITS: Final = Limits(connections=2, statement_seconds=30)
 
 
@@ -141,7 +144,15 @@ def _admin_app(worker: Worker, database: Database, clock: Clock, ready: asyncio.
         return PlainTextResponse("OK")
 
     async def readyz(_: Request) -> Response:
-        return PlainTextResponse("OK") if ready.is_set() else PlainTextResponse("not ready", 503)
+        if not ready.is_set():
+            return PlainTextResponse("not ready", 503)
+        with contextlib.suppress(
+            Unavailable, TimeoutError
+        ):  # then nobody knows, and no letter is the mail server's fault
+            async with asyncio.timeout(_READY_SECONDS):
+                if late_seconds(await database.read(store.oldest_due), clock.now()) > LATE_SECONDS:
+                    return PlainTextResponse("letters wait", 503)
+        return PlainTextResponse("OK")
 
     async def expose(_: Request) -> Response:
         letters.backlog = None
