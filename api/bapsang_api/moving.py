@@ -19,6 +19,7 @@ from bapsang_api.kit.redis.client import OUTAGE, open_redis
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.schema_gate import UnfitDatabaseError, require_fit
 from bapsang_api.settings import Settings
+from bapsang_api.uploads.storage import Storage
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ async def move_in(settings: Settings, *, source: str, options: Options) -> bool:
     database = Database(settings.database_url, _LIMITS)
     redis = open_redis(settings.shared_redis, seconds=5.0, connections=2)
     likes = LikeStore(redis)
+    storage = Storage(settings.bucket) if settings.bucket else None
 
     async def unload(post_id: str) -> None:
         if not settings.embedded_redis:  # which belongs to the server's process alone
@@ -55,7 +57,7 @@ async def move_in(settings: Settings, *, source: str, options: Options) -> bool:
 
     try:
         await require_fit(database)
-        report = await Import(old, database, unload, SystemClock(), options).run()
+        report = await Import(old, database, storage, unload, SystemClock(), options).run()
     except (Unavailable, UnfitDatabaseError, DBAPIError, *OUTAGE) as error:
         # The text of a database's error has its host, which is nobody's secret, and never a password.
         log.error("import.failed", extra={"error": describe(error), "hint": "run it again: it goes on where it was"})
@@ -63,6 +65,8 @@ async def move_in(settings: Settings, *, source: str, options: Options) -> bool:
         return False
     finally:
         old.close()
+        if storage is not None:
+            await storage.close()
         await database.close()
         await redis.aclose()
     sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=1) + "\n")

@@ -16,6 +16,7 @@ from bapsang_api.kit import text
 from bapsang_api.kit.clock import SEOUL
 from bapsang_api.kit.ids import is_ulid
 from bapsang_api.posts import models as posts
+from bapsang_api.uploads.rules import TEMP_PREFIX, USERS_PREFIX
 from bapsang_api.users import models as users
 
 LONGEST_NICKNAME: Final = 10
@@ -189,10 +190,11 @@ def count(value: Any) -> int:
 
 
 def image_key(value: Any, changed: Changed) -> str | None:
+    """Return the key of an upload, None for none and for one that lies where no uploads do."""
     given = str(value or "").strip()
     if not given:
         return None
-    if _KEY.fullmatch(given):
+    if _KEY.fullmatch(given) and given.startswith((USERS_PREFIX, TEMP_PREFIX)):
         return given
     changed("image_key_unusable")
     return None

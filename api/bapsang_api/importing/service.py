@@ -20,6 +20,7 @@ from bapsang_api.importing import old as older
 from bapsang_api.importing import people, replies, store, writings
 from bapsang_api.importing.models import COMMENT, LOGIN, POST, USER
 from bapsang_api.importing.old import Key, Row, id_text
+from bapsang_api.importing.pictures import take_pictures
 from bapsang_api.importing.queries import OldDatabase
 from bapsang_api.importing.report import Step, report_of
 from bapsang_api.importing.rules import Times
@@ -29,15 +30,15 @@ from bapsang_api.kit.db.database import Database, Lane
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.progress import Progress
 from bapsang_api.likes.store import LOCK as LIKES_LOCK
+from bapsang_api.uploads.storage import Storage
 
 log = logging.getLogger(__name__)
 
 LOCK: Final = "import"
 PUBLISH: Final = "publish"
-STEPS: Final = (
-    *(older.USERS, older.USER_AUTH, older.POSTS, older.POST_CONTENTS, older.COMMENTS, older.LIKES),
-    PUBLISH,
-)
+PICTURES: Final = "pictures"
+_OLD: Final = (older.USERS, older.USER_AUTH, older.POSTS, older.POST_CONTENTS, older.COMMENTS, older.LIKES)
+STEPS: Final = (*_OLD, PUBLISH, PICTURES)
 _PUBLISHED_AT_ONCE: Final = 500
 _ATTEMPTS: Final = 3
 _TURNS, _TURN_SECONDS = 60, 1.0  # for which a write-back of likes holds its lock at most
@@ -64,9 +65,18 @@ class Options:
 class Import:
     """One run."""
 
-    def __init__(self, old: OldDatabase, database: Database, unload: Unload, clock: Clock, options: Options) -> None:
+    def __init__(
+        self,
+        old: OldDatabase,
+        database: Database,
+        storage: Storage | None,
+        unload: Unload,
+        clock: Clock,
+        options: Options,
+    ) -> None:
         """`unload` has Redis forget the likes of a post, which are loaded from their rows again."""
-        self._old, self._database, self._unload, self._clock, self._options = old, database, unload, clock, options
+        self._old, self._database, self._storage, self._unload = old, database, storage, unload
+        self._clock, self._options = clock, options
         self._pretended = Pretended()
         self._progress = Progress(1)
 
@@ -79,7 +89,7 @@ class Import:
             if lane is None:
                 raise ImportRefusedError("another import is at work")
             steps, again = await self._begin(lane, source)
-            totals = {name: await asyncio.to_thread(self._old.count, name) for name in STEPS if name != PUBLISH}
+            totals = {name: await asyncio.to_thread(self._old.count, name) for name in _OLD}
             self._progress = Progress(sum(totals.values()), job="import")
             self._progress.done = sum(step.tally.found for step in steps.values())
             for name in STEPS:
@@ -109,13 +119,13 @@ class Import:
         log.info("import.resumed", extra={"rows": sum(step.tally.found for step in steps.values())})
         for step in steps.values():
             await self._unload_all(step)
-        return steps, False
+        return {name: steps.get(name, Step(name)) for name in STEPS}, False
 
     async def _step(self, lane: Lane, step: Step) -> Step:
         if step.done:
             return step
-        if step.name == PUBLISH:
-            return await self._publish(lane, step)
+        if step.name in {PUBLISH, PICTURES}:
+            return await self._finish_with(lane, step)
         reading = asyncio.create_task(asyncio.to_thread(self._read, step.name, step.after))
         while True:
             rows, last = await reading
@@ -238,13 +248,16 @@ class Import:
         for post_id in step.unload:
             await self._unload(post_id)
 
-    async def _publish(self, lane: Lane, step: Step) -> Step:
-        """Show the posts to which everything has come."""
+    async def _finish_with(self, lane: Lane, step: Step) -> Step:
+        """Show the posts to which everything has come, or take the pictures."""
         while not self._options.dry_run:
-            published = await lane.write(partial(self._publish_some, step=step))
-            if published is None:
+            if step.name == PUBLISH:
+                further = await lane.write(partial(self._publish_some, step=step))
+            else:
+                further = await take_pictures(lane, self._storage, step, self._clock.now())
+            if further is None:
                 break
-            step = published
+            step = further
         return await self._finish(lane, step)
 
     def _publish_some(self, connection: Connection, *, step: Step) -> Step | None:
@@ -267,10 +280,8 @@ class Import:
     async def _unexplained(self, lane: Lane, steps: dict[str, Step]) -> list[str]:
         """Return what the counts do not explain: rows that came meanwhile, and rows that are not where they should be."""
         found = []
-        for name in STEPS:
+        for name in _OLD:
             tally = steps[name].tally
-            if name == PUBLISH:
-                continue
             there = await asyncio.to_thread(self._old.count, name)
             if there != tally.found:
                 found.append(f"{name}: {there} rows now, {tally.found} were looked at: run it again")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Table, case, delete, func, insert, select, tuple_, update
+from sqlalchemy import Column, Connection, Table, case, delete, func, insert, select, tuple_, update
 
 from bapsang_api.comments.models import STATUS_ACTIVE as COMMENT_ACTIVE
 from bapsang_api.comments.models import Comment
@@ -18,6 +18,7 @@ from bapsang_api.likes.models import UserPostLike
 from bapsang_api.posts.models import STATUS_DELETED, Post, PostContent, PostImage
 from bapsang_api.search.models import PostText
 from bapsang_api.uploads.models import Image
+from bapsang_api.uploads.photo import Photo, State
 from bapsang_api.users.models import User, UserAuth, UserNumber
 
 T = TypeVar("T")
@@ -28,12 +29,13 @@ imported_ids = table_of(ImportedId)
 imported_likes = table_of(ImportedLike)
 import_steps = table_of(ImportStep)
 users, user_auth, posts = table_of(User), table_of(UserAuth), table_of(Post)
-comments, likes = table_of(Comment), table_of(UserPostLike)
+comments, likes, images = table_of(Comment), table_of(UserPostLike), table_of(Image)
+UNSEEN: Final = ""  # in `etag` of an image until its object was looked at
 #: In the order of their foreign keys.
 TABLES: Final[Mapping[str, Table]] = {
     table.name: table
     for table in (
-        *(users, user_auth, table_of(UserNumber), table_of(Image), posts, table_of(PostContent), table_of(PostImage)),
+        *(users, user_auth, table_of(UserNumber), images, posts, table_of(PostContent), table_of(PostImage)),
         *(table_of(PostText), comments, likes, imported_likes, imported_ids),
     )
 }
@@ -59,6 +61,24 @@ class Place:
     parent_id: str | None
     depth: int
     group: str
+
+
+@dataclass(frozen=True)
+class UnseenPicture:
+    """A picture whose object nobody has looked at yet."""
+
+    image_id: str
+    upload_key: str
+    object_key: str
+
+
+@dataclass(frozen=True)
+class SeenPicture:
+    """A picture whose object was looked at, and what is known of it."""
+
+    image_id: str
+    etag: str
+    photo: Photo
 
 
 def chunks(items: Iterable[T], size: int = _CHUNK) -> Iterator[list[T]]:
@@ -105,16 +125,17 @@ def taken_ids(connection: Connection, table: Table, ids: Collection[str]) -> set
 
 def nicknames(connection: Connection, names: Collection[str]) -> set[str]:
     """Return which of these nicknames somebody has, folded. They are by the rules of sign-up."""
-    found = (connection.scalars(select(users.c.nickname).where(users.c.nickname.in_(chunk))) for chunk in chunks(names))
-    return {folded(name) for rows in found for name in rows}
+    return _folded(connection, users.c.nickname, names)
 
 
 def emails(connection: Connection, addresses: Collection[str]) -> set[str]:
     """Return which of these e-mails somebody has, folded. They are ASCII."""
-    found = (
-        connection.scalars(select(user_auth.c.email).where(user_auth.c.email.in_(chunk))) for chunk in chunks(addresses)
-    )
-    return {folded(address) for rows in found for address in rows}
+    return _folded(connection, user_auth.c.email, addresses)
+
+
+def _folded(connection: Connection, column: Column[Any], values: Collection[str]) -> set[str]:
+    found = (connection.scalars(select(column).where(column.in_(chunk))) for chunk in chunks(values))
+    return {folded(value) for rows in found for value in rows}
 
 
 def places(connection: Connection, comment_ids: Collection[str]) -> dict[str, Place]:
@@ -174,10 +195,9 @@ def publish(connection: Connection, statuses: Mapping[str, str]) -> None:
     for status, post_ids in by_status.items():
         moving = posts.c.id.in_(post_ids), posts.c.post_status == STATUS_MOVING
         connection.execute(update(posts).where(*moving).values(post_status=status))
-    named = imported_ids.c.due_status.is_not(None), imported_ids.c.kind == POST
-    connection.execute(
-        update(imported_ids).where(*named, imported_ids.c.new_id.in_(list(statuses))).values(due_status=None)
-    )
+    due = imported_ids.c.due_status.is_not(None), imported_ids.c.kind == POST
+    these = imported_ids.c.new_id.in_(list(statuses))
+    connection.execute(update(imported_ids).where(*due, these).values(due_status=None))
 
 
 def settle(connection: Connection, post_ids: Collection[str]) -> None:
@@ -230,11 +250,30 @@ def _list_comments(connection: Connection, post_ids: Collection[str]) -> None:
         connection.execute(update(comments).where(comments.c.comment_id.in_(chunk)).values(reply_count=count))
 
 
+def unseen_pictures(connection: Connection, after: str, limit: int) -> list[UnseenPicture]:
+    """Return the next pictures whose objects were not looked at, or not there."""
+    statement = (
+        select(images.c.id, images.c.upload_key, images.c.object_key)
+        .where(images.c.id > after, images.c.etag == UNSEEN, images.c.collected_at.is_(None))
+        .order_by(images.c.id)
+        .limit(limit)
+    )
+    return [UnseenPicture(*row) for row in connection.execute(statement)]
+
+
+def keep_pictures(connection: Connection, seen: Sequence[SeenPicture], now: datetime) -> None:
+    """Note what is known of pictures and have their variants made, of those that are not refused."""
+    for one in seen:
+        due_at = now if one.photo.state is State.PENDING else None
+        values = {"etag": one.etag, "photo": one.photo, "due_at": due_at}
+        connection.execute(update(images).where(images.c.id == one.image_id).values(values))
+
+
 def steps(connection: Connection) -> tuple[dict[str, Step], str]:
     """Return the steps of the last run, by their names, and the older server that it was from."""
     rows = connection.execute(select(import_steps)).all()
     found = {row.name: Step.of_state(row.name, row.state, done=row.done_at is not None) for row in rows}
-    return found, rows[0].source if rows else ""
+    return found, next((row.source for row in rows), "")
 
 
 def begin(connection: Connection, new: Sequence[Step], source: str, now: datetime) -> None:

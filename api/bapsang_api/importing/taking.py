@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Connection, Table
 
@@ -16,9 +16,6 @@ from bapsang_api.kit.ids import is_ulid
 from bapsang_api.media.verdict import Use
 from bapsang_api.uploads import photo
 from bapsang_api.uploads.rules import Category, public_key
-
-#: What stands in `etag` of an image until its object was looked at.
-UNSEEN: Final = ""
 
 
 @dataclass
@@ -95,6 +92,6 @@ class Taking:
             confirmed_at=now,
             withheld_at=now if hidden else None,
             photo=photo.pending(None, None, use),
-            etag=UNSEEN,
+            etag=store.UNSEEN,
         )
         return object_key

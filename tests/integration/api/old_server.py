@@ -1,5 +1,7 @@
 """The database of an older server, made up: its tables as the contract has them, with ids as numbers or ULIDs."""
 
+# ruff: noqa: S608 - names and numbers of our own
+
 from __future__ import annotations
 
 import contextlib
@@ -8,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import bcrypt
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from .databases import connected, mysql_database
 
@@ -35,16 +37,18 @@ NUMBERS, ULIDS = "BIGINT", "CHAR(26)"
 class OldServer:
     """Rows of an older server, with what is usual where a test says nothing."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, connection: Connection) -> None:
+        self.url, self._connection = url, connection
 
     def insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
             names = ", ".join(rows[0])
             values = ", ".join(f":{name}" for name in rows[0])
-            with connected(self.url) as connection:
-                connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), list(rows))  # noqa: S608
-                connection.commit()
+            self.execute(f"INSERT INTO {table} ({names}) VALUES ({values})", *rows)
+
+    def execute(self, statement: str, *rows: Mapping[str, Any]) -> None:
+        self._connection.execute(text(statement), list(rows) or None)
+        self._connection.commit()
 
     def user(self, user_id: Any, nickname: str = "", email: str = "", **other: Any) -> None:
         """Add a user; without a login where `email` is None."""
@@ -93,8 +97,38 @@ def times(given: Mapping[str, Any]) -> dict[str, Any]:
 @contextlib.contextmanager
 def old_server(server_url: str, ids: str = NUMBERS) -> Iterator[OldServer]:
     """Yield the empty database of an older server."""
-    with mysql_database(server_url, f"bapsang_old_{secrets.token_hex(4)}") as url:
-        with connected(url) as connection:
-            for statement in SCHEMA.format(id=ids).strip().split(";\n"):
-                connection.execute(text(statement))
-        yield OldServer(url)
+    with mysql_database(server_url, f"bapsang_old_{secrets.token_hex(4)}") as url, connected(url) as connection:
+        old = OldServer(url, connection)
+        for statement in SCHEMA.format(id=ids).strip().split(";\n"):
+            old.execute(statement)
+        yield old
+
+
+def fill(old: OldServer, *, users: int, posts: int, comments: int, likes: int) -> None:
+    """Make up a whole community within the server: every hundredth user has withdrawn, every fiftieth post is deleted, one
+    that all like, some rows of each kind that belong to nothing. Replies are up to five deep, and a few come before what
+    they reply to."""
+    depth = max(users, posts, comments, likes) + 1
+    made = "TIMESTAMP('2020-01-01') + INTERVAL n * 37 MINUTE"
+    statements = (
+        f"INSERT INTO users SELECT n, CONCAT('u', n), NULL, 'USER', IF(n % 100 = 99, 'DELETED', 'ACTIVE'), {made}, {made}, "
+        f"NULL, NULL FROM numbers WHERE n BETWEEN 1 AND {users}",
+        f"INSERT INTO user_auth SELECT n, n, '{HASH}', 'LOCAL', CONCAT('old', n, '@example.com') FROM numbers "
+        f"WHERE n BETWEEN 1 AND {users}",
+        f"INSERT INTO posts SELECT n, 1 + n * 31 % ({users} + 2), CONCAT('제목 ', n), {made}, {made}, NULL, n % 1000, 5, 5, "
+        f"IF(n % 50 = 49, 'DELETED', 'ACTIVE') FROM numbers WHERE n BETWEEN 1 AND {posts}",
+        f"INSERT INTO post_contents SELECT n, CONCAT('오늘의 밥상 ', n, ' 된장찌개와 밥 한 공기'), NULL FROM numbers "
+        f"WHERE n BETWEEN 1 AND {posts}",
+        f"INSERT INTO comments SELECT n, 1 + n * 17 % {users}, IF(n % 101 = 0, {posts} + 1, 1 + n DIV 10), "
+        "CASE n % 10 WHEN 0 THEN NULL WHEN 6 THEN NULL WHEN 5 THEN n + 1 ELSE IF(n % 97 = 0, -n, n - 1) END, "
+        f"0, n, CONCAT('댓글 ', n), {made}, {made}, NULL, IF(n % 20 = 3, 'DELETED', 'ACTIVE') FROM numbers "
+        f"WHERE n BETWEEN 1 AND {comments}",
+        f"INSERT INTO user_post_likes SELECT n, 1, {made} FROM numbers WHERE n BETWEEN 1 AND {users}",
+        f"INSERT IGNORE INTO user_post_likes SELECT 1 + n * 7919 % ({users} + 1), 2 + n DIV {max(1, likes // posts)} % {posts}, "
+        f"{made} FROM numbers WHERE n < {likes}",
+    )
+    old.execute(f"SET SESSION cte_max_recursion_depth = {depth + 2}")
+    old.execute("CREATE TABLE numbers (n INT PRIMARY KEY)")
+    counting = f"WITH RECURSIVE up AS (SELECT 0 AS n UNION ALL SELECT n + 1 FROM up WHERE n < {depth}) SELECT n FROM up"
+    for statement in (f"INSERT INTO numbers {counting}", *statements, "DROP TABLE numbers"):
+        old.execute(statement)

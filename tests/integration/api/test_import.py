@@ -14,6 +14,7 @@ from bapsang_api.importing.moved import MovedIds
 from bapsang_api.kit.db.database import Database
 from bapsang_api.upkeep.recount import Recount
 
+from .bucket import ACCESS, SECRET, Bucket, open_photo_world, photo
 from .process import run_here
 from .test_seed import items, scrolled
 from .world import API, Backend, Person, World, open_world
@@ -77,6 +78,7 @@ async def test_users_log_in_and_read_what_they_wrote(old: OldServer, servers: Ba
         "comments": (2, 2),
         "user_post_likes": (2, 2),
         "publish": (0, 0),
+        "pictures": (0, 0),
     }
     async with open_world(servers) as world:
         login = await log_in(world, "OLD1@example.com")
@@ -317,6 +319,7 @@ async def test_running_again_takes_only_what_has_come_since(old: OldServer, serv
             "comments": 1,
             "user_post_likes": 1,
             "publish": 1,
+            "pictures": 0,
         }
         assert more["unexplained"] == []
         answer = await second.get(f"/posts/{post_id}")
@@ -363,16 +366,10 @@ async def test_what_is_no_older_server_is_refused_before_anything_is_written(
     assert "mysql+pymysql://" in await refused("--from", "sqlite:///x")
     with old_server(mysql_url, NUMBERS) as other:
         other.insert("users", [{"id": 5}])
-        other_url = other.url
-        from sqlalchemy import text
-
-        from .databases import connected
-
-        with connected(other_url) as connection:
-            connection.execute(text("ALTER TABLE posts DROP COLUMN title, DROP COLUMN user_id"))
-            connection.execute(text("DROP TABLE comments"))
-            connection.execute(text("ALTER TABLE user_post_likes DROP PRIMARY KEY"))
-        said = await refused("--from", other_url)
+        other.execute("ALTER TABLE posts DROP COLUMN title, DROP COLUMN user_id")
+        other.execute("DROP TABLE comments")
+        other.execute("ALTER TABLE user_post_likes DROP PRIMARY KEY")
+        said = await refused("--from", other.url)
         for name in ("column posts.title", "column posts.user_id", "table comments", "primary key (post_id, user_id)"):
             assert name in said
     await import_from(old, servers, tmp_path)
@@ -444,3 +441,38 @@ async def test_old_links_ask_the_database_once(
         await ids.location(f"{API}/posts/{number}", b"")
     assert len(ids._ids) == 5
     await database.close()
+
+
+async def test_pictures_are_taken_as_uploads_are(
+    old: OldServer, servers: Backend, bucket: Bucket, tmp_path: Path
+) -> None:
+    keys = {name: f"users/{number}/post/{name}.jpg" for number, name in enumerate(("good", "text", "late", "hidden"))}
+    bucket.put(keys["good"], photo())
+    bucket.put(keys["hidden"], photo())
+    bucket.put(keys["text"], b"no picture")
+    bucket.put("temp/face.png", photo())
+    old.user(1, profile_image_key="temp/face.png")
+    old.user(2, profile_image_key="exports/1")
+    for number, name in enumerate(keys):
+        old.post(number, 1, key=keys[name], post_status="HIDDEN" if name == "hidden" else "ACTIVE")
+    without = await import_from(old, servers, tmp_path)
+    assert without["tables"]["pictures"]["skipped"] == {"bucket_missing": 5}
+    assert reasons(without, "users") == {"2": "image_key_unusable"}
+    keys_of = {"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET}
+    there = Backend(servers.name, {**servers.environment, **bucket.environment, **keys_of})
+    report = await import_from(old, there, tmp_path)
+    assert reasons(report, "pictures") == {keys["late"]: "object_missing", keys["text"]: "not_a_picture"}
+    async with open_photo_world(servers, bucket) as photos:
+        shown = [await new_id(photos.world, "post", number) for number in range(4)]
+        assert await photos.loads(await photos.until_shown(shown[0]))
+        assert await photos.until_shown(shown[1], "REFUSED") == ""
+        assert await photos.until_shown(shown[2], "PENDING") == ""
+        assert (await photos.world.http.get(f"{API}/posts/{shown[3]}")).status_code == 404
+        bucket.put(keys["late"], photo())
+        assert (await import_from(old, there, tmp_path))["tables"]["pictures"]["imported"] == 1
+        assert await photos.loads(await photos.until_shown(shown[2]))
+        login = await log_in(photos.world, "old1@example.com")
+        me = await photos.world.http.get(f"{API}/users/me", headers={"Authorization": login.headers["Authorization"]})
+        assert await photos.loads(me.json()["presignedProfileImageUrl"])
+        made = "SELECT due_at IS NULL, COUNT(*) FROM images GROUP BY 1 ORDER BY 1"
+        assert await photos.world.rows(made) == [(0, 1), (1, 4)], "nobody makes what is hidden"
