@@ -12,8 +12,6 @@ from bapsang_api.people import service as people
 from .test_erasure import erase
 from .world import API, PASSWORD, UNKNOWN, Person, World, assert_problem, make_admin
 
-pytestmark = pytest.mark.both_databases
-
 
 async def done(person: Person, method: str, path: str) -> None:
     answer = await person.send(method, path)
@@ -65,6 +63,7 @@ async def told(world: World, person: Person) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.both_databases
 async def test_a_profile_says_who_somebody_is_and_what_they_are_to_the_caller(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     await alice.write_post()
@@ -103,6 +102,7 @@ async def test_who_left_is_suspended_or_never_was_has_no_profile(world: World) -
     await done(alice, "DELETE", f"/users/{suspended.user_id}/follow")
 
 
+@pytest.mark.both_databases
 async def test_following_is_idempotent_counted_and_told_once(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     for _ in range(2):
@@ -133,6 +133,16 @@ async def test_counts_stay_exact_while_many_follow_and_unfollow_at_once(world: W
     assert await world.rows(pair, a=alice.user_id, b=others[2].user_id) == []
 
 
+async def test_a_follow_leaves_what_is_kept_of_people_as_it_is(world: World) -> None:
+    """A change of their row would have every process read all posts of somebody anew whom many follow."""
+    alice, bob = await world.person(), await world.person()
+    changed = "SELECT changed_at FROM users WHERE id = :u"
+    before = await world.rows(changed, u=alice.user_id)
+    await follow(bob, alice)
+    await done(bob, "DELETE", f"/users/{alice.user_id}/follow")
+    assert await world.rows(changed, u=alice.user_id) == before
+
+
 async def test_nobody_follows_blocks_or_mutes_themselves(world: World) -> None:
     alice = await world.person()
     for act in ("follow", "block", "mute"):
@@ -159,6 +169,7 @@ async def test_one_person_follows_and_hides_only_so_many(world: World, monkeypat
     await mute(alice, others[2])
 
 
+@pytest.mark.both_databases
 async def test_lists_of_people_page_while_they_change(world: World) -> None:
     alice, *others = [await world.person() for _ in range(7)]
     for other in others[:5]:
@@ -237,6 +248,7 @@ async def test_administrators_can_be_blocked_like_others(world: World) -> None:
     assert_problem(await alice.get(f"/users/{admin.user_id}"), 404, "E404-1")
 
 
+@pytest.mark.both_databases
 async def test_muting_is_one_way_and_leaves_profile_and_follows(world: World) -> None:
     alice, bob, carol = await world.person(), await world.person(), await world.person()
     for one, other in ((alice, bob), (bob, alice), (bob, carol)):
