@@ -106,6 +106,7 @@ ORIGINS: Final = (
         "give scheme, host and port, no path, separated by commas: https://a.example.com,http://localhost:3000",
     ),
 )
+SWITCH: Final = (BeforeValidator(str.lower), Refusal("is neither on nor off", "give on or off"))
 LEVEL: Final = (BeforeValidator(str.lower), Refusal("is no such level", "give one of debug, info, warning, error"))
 RATES: Final = (
     PlainValidator(rates_from),

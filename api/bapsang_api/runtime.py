@@ -54,6 +54,7 @@ from bapsang_api.mail.seal import Seal
 from bapsang_api.mail.worker import Worker as MailWorker
 from bapsang_api.mail.worker import late_seconds_of
 from bapsang_api.migrate import migrate
+from bapsang_api.moderation.content import ContentModeration
 from bapsang_api.moderation.looking import LookService
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.opening import open_database, require_suitable_redis
@@ -162,7 +163,11 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     limiter = RateLimiter(redis, clock, settings.rate_limits)
     views = ViewStore(redis, pipeline)
     hidden = HiddenPeople(database, feed)
-    posts = PostService(database, views, likes, images, clock, ids, feed, hidden, serving=lambda: metrics.serving)
+    posts = PostService(
+        *(database, views, likes, images, clock, ids, feed, hidden),
+        serving=lambda: metrics.serving,
+        holds=settings.hold_posts == "on",
+    )
     comments = CommentService(
         database, clock, ids, feed, hidden, lambda page: page_of(page, images).model_dump_json(by_alias=True).encode()
     )
@@ -192,6 +197,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             HomeLists(database, posts, clock),
             ReportService(database, clock, ids),
             moderation,
+            ContentModeration(database, likes, clock, ids),
             LookService(database, clock, ids),
             exports,
             pages,

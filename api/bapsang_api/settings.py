@@ -61,6 +61,7 @@ class Settings(BaseModel):
     cors_origins: Annotated[tuple[str, ...], *forms.ORIGINS] = ("http://localhost:3000", "http://127.0.0.1:3000")
     admin_port: Annotated[int, *whole(0, 65535, "a port (0 picks a free one)")] = 9000
     log_level: Annotated[Literal["debug", "info", "warning", "error"], *forms.LEVEL] = "info"
+    hold_posts: Annotated[Literal["on", "off"], *forms.SWITCH] = "on"
     rate_limits: Annotated[dict[Limit, Rate], *forms.RATES] = DEFAULTS
     trusted_hops: Annotated[int, *whole(0, 10, "how many proxies of yours each request passes,")] = 1
     max_in_flight: Annotated[int, *whole(4, 100_000, "the most reads to be worked on at once,")] = 512

@@ -29,6 +29,7 @@ def backend(redis: RedisServer, mysql: MysqlServer, signing_key_file: Path) -> B
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
         "BAPSANG_ADMIN_PORT": "0",
         "BAPSANG_RATE_LIMITS": "off",
+        "BAPSANG_HOLD_POSTS": "off",
     }
     return Backend("frozen", environment)
 

@@ -113,6 +113,7 @@ async def services(
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
         "BAPSANG_ADMIN_PORT": "0",
         "BAPSANG_RATE_LIMITS": "off",
+        "BAPSANG_HOLD_POSTS": "off",
     }
     patient = {**environment, "BAPSANG_REDIS_REPLICA_MS": "800"}
     async with open_world(Backend("patient", patient)) as one, open_world(Backend("hasty", environment)) as other:

@@ -27,6 +27,7 @@ from bapsang_api.people.store import is_blocked
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
 from bapsang_api.posts.models import STATUS_DELETED as POST_DELETED
+from bapsang_api.posts.models import STATUS_HELD as POST_HELD
 from bapsang_api.posts.models import STATUS_HIDDEN as POST_HIDDEN
 from bapsang_api.readmodel.entry import Usage
 from bapsang_api.readmodel.feed import ChangeFeed
@@ -150,18 +151,26 @@ class CommentService:
         await self._database.write(remove)
 
 
-def hide(connection: Connection, comment_id: str) -> None:
-    """Take a comment from sight within the caller's transaction; again changes nothing. Raises NotFound."""
+def hide(connection: Connection, comment_id: str, by: str | None = None) -> Node:
+    """Take a comment from sight within the caller's transaction and return what it was before. Raises NotFound.
+
+    `by`: the entry of the audit log, where all of the author's are hidden with it.
+    """
     node = _lock_moderated(connection, comment_id)
     if node.status == STATUS_ACTIVE:
-        tree.take_from_sight(connection, node, STATUS_HIDDEN)
+        tree.take_from_sight(connection, node, STATUS_HIDDEN, hidden_by=by)
+    elif by is None:  # from now on it is hidden by itself
+        store.change(connection, comment_id, hidden_by=None)
+    return node
 
 
-def show(connection: Connection, comment_id: str) -> None:
-    """Bring a hidden comment back within the caller's transaction; again changes nothing. Raises NotFound."""
+def show(connection: Connection, comment_id: str) -> Node:
+    """Bring a hidden comment back within the caller's transaction and return what it was before. Raises NotFound."""
     node = _lock_moderated(connection, comment_id)
     if node.status == STATUS_HIDDEN:
         tree.bring_back(connection, node)
+        store.change(connection, comment_id, hidden_by=None)
+    return node
 
 
 def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) -> int:
@@ -171,7 +180,7 @@ def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) ->
     """
     places = store.unerased(connection, user_id, limit)
     for post_id in sorted({post_id for post_id, _ in places}):  # two that meet wait in a row, not in a circle
-        posts.lock(connection, post_id, (POST_ACTIVE, POST_HIDDEN, POST_DELETED))
+        posts.lock(connection, post_id, (POST_ACTIVE, POST_HELD, POST_HIDDEN, POST_DELETED))
     for _, comment_id in places:
         node = store.node(connection, comment_id)  # now that nobody else can change it
         if node is not None and node.status == STATUS_ACTIVE:
@@ -200,7 +209,7 @@ def _lock_own(connection: Connection, post_id: str, comment_id: str, user_id: st
 
 def _lock_moderated(connection: Connection, comment_id: str) -> Node:
     place = store.node(connection, comment_id) if is_ulid(comment_id) else None
-    if place is None or posts.lock(connection, place.post_id, (POST_ACTIVE, POST_HIDDEN)) is None:
+    if place is None or posts.lock(connection, place.post_id, (POST_ACTIVE, POST_HELD, POST_HIDDEN)) is None:
         raise NotFound
     node = store.node(connection, comment_id)  # again, now that nobody else can change it
     if node is None or node.status == STATUS_DELETED:

@@ -20,6 +20,7 @@ from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.likes.rows import store as rows
 from bapsang_api.likes.store import CHUNK, LOCK, Liked, LikeStore, RedisEmptyError
 from bapsang_api.posts.service import Page
+from bapsang_api.posts.view import PostItemView
 from bapsang_api.posts.views import View, Views
 from bapsang_api.users.numbers import UserNumbers
 
@@ -87,7 +88,7 @@ class LikeService:
             liked = written > 0 and bool(await self._stored.get((post_id, principal.user_id)))
         return liked, written if likes is None else likes, views
 
-    async def page(self, user_id: str, before: Keyset | None, size: int) -> Page:
+    async def page(self, user_id: str, before: Keyset | None, size: int) -> Page[PostItemView]:
         """Return up to `size` posts that the user likes, the last liked first, as their rows count likes and views.
 
         From the database: a like appears, and one taken back goes, with the next write-back.

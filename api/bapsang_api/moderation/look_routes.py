@@ -14,11 +14,30 @@ from bapsang_api.kit.clock import to_wire
 from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.moderation.acts import Actor
 from bapsang_api.moderation.looking import MOST_ASKED, Found, LookService
-from bapsang_api.moderation.queries import AuditRow, UserState
-from bapsang_api.moderation.schemas import AuditActor, AuditItem, AuditPage, Queue, UserCounts, UserItem, UserPage
+from bapsang_api.moderation.queries import AuditRow, HeldRow, UserState
+from bapsang_api.moderation.schemas import (
+    AdminComment,
+    AdminPost,
+    AuditActor,
+    AuditItem,
+    AuditPage,
+    CommentStatus,
+    HeldPage,
+    HeldPost,
+    PostStatus,
+    Queue,
+    UserCounts,
+    UserItem,
+    UserPage,
+    WrittenBy,
+)
+from bapsang_api.posts.holding import Rule
+from bapsang_api.posts.wire import own_detail_of
 from bapsang_api.reports.vocabulary import Reason
+from bapsang_api.uploads.service import ImageService
 
 router = APIRouter(prefix=f"{API}/admin", tags=["admin"], route_class=JsonRoute)
+Images = Annotated[ImageService, provided(ImageService)]
 Looks = Annotated[LookService, provided(LookService)]
 Asked = Annotated[
     Annotated[str, AfterValidator(at_most(MOST_ASKED))] | None,
@@ -54,6 +73,48 @@ async def search_users(
 async def read_user(user_id: str, admin: CurrentAdmin, looks: Looks) -> Response:
     """Read an account. Recorded."""
     return _private(_user(await looks.user(_actor(admin), user_id)))
+
+
+@router.get("/held-posts", **_answers(HeldPage))
+async def list_held_posts(admin: CurrentAdmin, looks: Looks, paging: RequestedPage) -> Response:
+    """List the posts that are held back for moderators, newest first."""
+    page = await looks.held(_actor(admin), paging.start, paging.most)
+    following = page.following
+    items = [_held(row) for row in page.rows]
+    return _private(HeldPage(items=items, next_cursor=Cursor.of(following), has_more=following is not None))
+
+
+@router.get("/posts/{post_id}", **_answers(AdminPost, 404))
+async def inspect_post(post_id: str, admin: CurrentAdmin, looks: Looks, images: Images) -> Response:
+    """Read a post that is not deleted, also one that is hidden or held. Counts no view."""
+    view, hold = await looks.post(_actor(admin), post_id)
+    return _private(
+        AdminPost(
+            post=own_detail_of(view, images, is_liked=False),
+            status=PostStatus(view.status),
+            held_at=to_wire(hold.held_at) if hold.held_at else None,
+            held_for=Rule(hold.held_for) if hold.held_for else None,
+            author=WrittenBy(user_id=view.author_id, nickname=view.nickname),
+        )
+    )
+
+
+@router.get("/comments/{comment_id}", **_answers(AdminComment, 404))
+async def inspect_comment(comment_id: str, admin: CurrentAdmin, looks: Looks) -> Response:
+    """Read a comment that is not deleted, also one that is hidden."""
+    row = await looks.comment(_actor(admin), comment_id)
+    return _private(
+        AdminComment(
+            comment_id=row.comment_id,
+            post_id=row.post_id,
+            parent_id=row.parent_id,
+            content=row.content,
+            status=CommentStatus(row.status),
+            created_at=to_wire(row.created_at),
+            updated_at=to_wire(row.updated_at) if row.updated_at else None,
+            author=WrittenBy(user_id=row.author_id, nickname=row.author_nickname),
+        )
+    )
 
 
 @router.get("/audit", **_answers(AuditPage))
@@ -95,6 +156,17 @@ def _user(found: Found) -> UserItem:
         suspended_until=to_wire(until) if until and user.state == UserState.SUSPENDED else None,
         created_at=to_wire(user.created_at),
         counts=UserCounts(posts=counts.posts, comments=counts.comments, open_reports=counts.open_reports),
+    )
+
+
+def _held(row: HeldRow) -> HeldPost:
+    return HeldPost(
+        post_id=row.post_id,
+        title=row.title,
+        created_at=to_wire(row.created_at),
+        held_at=to_wire(row.held_at),
+        held_for=Rule(row.held_for),
+        author=WrittenBy(user_id=row.author_id, nickname=row.author_nickname),
     )
 
 

@@ -14,7 +14,9 @@ from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import FieldError, InvalidInput, NotFound
 from bapsang_api.moderation import queries
 from bapsang_api.moderation.acts import Actor, Acts, Entry, Outcome
-from bapsang_api.moderation.queries import AuditRow, Counts, UserRow, UserState
+from bapsang_api.moderation.queries import AuditRow, CommentRow, Counts, HeldRow, Hold, UserRow, UserState
+from bapsang_api.posts import queries as posts
+from bapsang_api.posts.view import OwnDetailView
 from bapsang_api.users import store as accounts
 
 MOST_ASKED: Final = 254  # characters of what is looked for: an e-mail has no more
@@ -33,6 +35,14 @@ class People:
     """A page of accounts and where the next one goes on, None on the last."""
 
     rows: list[Found]
+    following: Following | None
+
+
+@dataclass(frozen=True)
+class HeldPage:
+    """A page of held posts and where the next one goes on, None on the last."""
+
+    rows: list[HeldRow]
     following: Following | None
 
 
@@ -94,6 +104,33 @@ class LookService:
             return Outcome(Found(row, queries.counts_of(connection, [user_id])[user_id]))
 
         return await self._acts.do(actor, "user.read", user_id, read)
+
+    async def held(self, actor: Actor, before: Keyset | None, size: int) -> HeldPage:
+        """Return up to `size` posts that wait for a moderator, older than `before`, newest first."""
+        rows = await self._acts.look(actor, partial(queries.held, before=before, limit=size + 1))
+        return HeldPage(*cut(rows, size, lambda row: Following(row.created_at, row.post_id)))
+
+    async def post(self, actor: Actor, post_id: str) -> tuple[OwnDetailView, Hold]:
+        """Return a post that is not deleted, hidden and held ones too; counts no view. Raises NotFound."""
+
+        def read(connection: Connection) -> tuple[OwnDetailView, Hold]:
+            view = posts.any_detail(connection, post_id) if is_ulid(post_id) else None
+            if view is None:
+                raise NotFound
+            return view, queries.hold_of(connection, post_id)
+
+        return await self._acts.look(actor, read)
+
+    async def comment(self, actor: Actor, comment_id: str) -> CommentRow:
+        """Return a comment that is not deleted, hidden ones too. Raises NotFound."""
+
+        def read(connection: Connection) -> CommentRow:
+            row = queries.comment(connection, comment_id) if is_ulid(comment_id) else None
+            if row is None:
+                raise NotFound
+            return row
+
+        return await self._acts.look(actor, read)
 
     async def audit(
         self, actor: Actor, *, by: str | None, target: str | None, before: Keyset | None, size: int

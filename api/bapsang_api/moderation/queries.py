@@ -75,6 +75,42 @@ class AuditRow:
 
 
 @dataclass(frozen=True)
+class HeldRow:
+    """A post that waits for a moderator."""
+
+    post_id: str
+    title: str
+    created_at: datetime
+    held_at: datetime
+    held_for: str
+    author_id: str
+    author_nickname: str
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Since when and why a post is held, None for one that is not."""
+
+    held_at: datetime | None
+    held_for: str | None
+
+
+@dataclass(frozen=True)
+class CommentRow:
+    """A comment that is not deleted, on a post that is not."""
+
+    comment_id: str
+    post_id: str
+    parent_id: str | None
+    content: str
+    status: str
+    created_at: datetime
+    updated_at: datetime | None
+    author_id: str
+    author_nickname: str
+
+
+@dataclass(frozen=True)
 class Queue:
     """How much waits for administrators, and since when the oldest of it."""
 
@@ -123,6 +159,55 @@ _AUDIT: Final[Select[Any]] = (
     .join_from(audit_log, users, users.c.id == audit_log.c.actor_id, isouter=True)
     .order_by(audit_log.c.created_at.desc(), audit_log.c.id.desc())
 )
+
+
+_HELD: Final = newest_first(
+    select(
+        posts.c.id,
+        posts.c.title,
+        posts.c.created_at,
+        posts.c.held_at,
+        posts.c.held_for,
+        posts.c.user_id,
+        author_name,
+    )
+    .join_from(posts, users, users.c.id == posts.c.user_id)
+    .where(posts.c.post_status == STATUS_HELD)
+    .order_by(posts.c.created_at.desc(), posts.c.id.desc()),
+    posts.c.created_at,
+    posts.c.id,
+)
+_COMMENT: Final[Select[Any]] = (
+    select(
+        comments.c.comment_id,
+        comments.c.post_id,
+        comments.c.parent_id,
+        comments.c.content,
+        comments.c.comment_status,
+        comments.c.created_at,
+        comments.c.updated_at,
+        comments.c.user_id,
+        author_name,
+    )
+    .join_from(comments, users, users.c.id == comments.c.user_id)
+    .join(posts, posts.c.id == comments.c.post_id)
+    .where(comments.c.comment_status != COMMENT_DELETED, posts.c.post_status != POST_DELETED)
+)
+
+
+def held(connection: Connection, before: Keyset | None, limit: int) -> list[HeldRow]:
+    """Return up to `limit` posts that are held, older than `before`, newest first."""
+    return [HeldRow(*row) for row in _HELD.rows(connection, before, limit)]
+
+
+def hold_of(connection: Connection, post_id: str) -> Hold:
+    columns = posts.c.held_at, posts.c.held_for
+    return Hold(*connection.execute(select(*columns).where(posts.c.id == post_id)).one())
+
+
+def comment(connection: Connection, comment_id: str) -> CommentRow | None:
+    row = connection.execute(_COMMENT.where(comments.c.comment_id == comment_id)).one_or_none()
+    return None if row is None else CommentRow(*row)
 
 
 def user(connection: Connection, user_id: str, now: datetime) -> UserRow | None:

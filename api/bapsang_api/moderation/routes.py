@@ -13,12 +13,14 @@ from bapsang_api.http.wire import API, JsonRoute, json_response, problems
 from bapsang_api.kit.clock import from_wire, to_wire
 from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.moderation.acts import Actor
+from bapsang_api.moderation.content import ContentModeration
 from bapsang_api.moderation.schemas import Act, Suspension
 from bapsang_api.moderation.service import ModerationService, Reports
 from bapsang_api.reports.schemas import ReportedTarget, Reporter, ReportItem, ReportPage
 from bapsang_api.reports.vocabulary import Reason, ReportStatus, TargetKind
 
 router = APIRouter(prefix=f"{API}/admin", tags=["admin"], route_class=JsonRoute)
+Contents = Annotated[ContentModeration, provided(ContentModeration)]
 Moderation = Annotated[ModerationService, provided(ModerationService)]
 StatusFilter = Annotated[
     ReportStatus | None, BeforeValidator(empty_as_absent), Query(description="Reports in this state, OPEN when absent.")
@@ -28,6 +30,10 @@ _ACT: Final[dict[str, Any]] = {
     "response_class": Response,
     "responses": problems(400, 401, 403, 404, 409, 413, 415),
     "openapi_extra": TOKEN_NEEDED,
+}
+_ALL: Final[dict[str, Any]] = {
+    **_ACT,
+    "responses": {202: {"description": "There is more: ask again."}, **_ACT["responses"]},
 }
 
 
@@ -59,6 +65,32 @@ async def unsuspend_user(
 ) -> Response:
     """Let a suspended user log in again before the time is over."""
     await moderation.unsuspend(_actor(admin, body), user_id)
+    return Response(status_code=204)
+
+
+@router.post("/users/{user_id}/hide-content", **_ALL)
+async def hide_content(user_id: str, admin: CurrentAdmin, contents: Contents, body: Act | None = None) -> Response:
+    """Take all posts and comments of a user from sight: 204 when it is done, 202 while there is more; then ask again."""
+    return Response(status_code=204 if await contents.hide(_actor(admin, body), user_id) else 202)
+
+
+@router.post("/users/{user_id}/show-content", **_ALL)
+async def show_content(user_id: str, admin: CurrentAdmin, contents: Contents, body: Act | None = None) -> Response:
+    """Bring back what was hidden so, and nothing that was hidden by itself: 204 and 202 as when it was hidden."""
+    return Response(status_code=204 if await contents.show(_actor(admin, body), user_id) else 202)
+
+
+@router.post("/posts/{post_id}/approve", **_ACT)
+async def approve_post(post_id: str, admin: CurrentAdmin, moderation: Moderation, body: Act | None = None) -> Response:
+    """Publish a post that was held back, or refused. If it never was, it comes on top of the lists."""
+    await moderation.approve(_actor(admin, body), post_id)
+    return Response(status_code=204)
+
+
+@router.post("/posts/{post_id}/refuse", **_ACT)
+async def refuse_post(post_id: str, admin: CurrentAdmin, moderation: Moderation, body: Act | None = None) -> Response:
+    """Do not publish a post that was held back: it is hidden from now on."""
+    await moderation.refuse(_actor(admin, body), post_id)
     return Response(status_code=204)
 
 

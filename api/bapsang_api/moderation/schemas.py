@@ -1,5 +1,6 @@
 """Wire shapes of moderation."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
@@ -9,6 +10,8 @@ from bapsang_api.http.validation import empty_as_absent, ruled, text_between
 from bapsang_api.http.wire import Wire
 from bapsang_api.kit.clock import from_wire
 from bapsang_api.moderation.queries import UserState
+from bapsang_api.posts.holding import Rule
+from bapsang_api.posts.schemas import PostDetail
 from bapsang_api.reports.vocabulary import Reason as ReportReason
 
 Reason = Annotated[
@@ -107,3 +110,67 @@ class Queue(Wire):
     held_posts: int
     oldest_held_seconds: int | None
     suspended_users: int
+
+
+class WrittenBy(Wire):
+    """Who wrote it, also who has withdrawn."""
+
+    user_id: str
+    nickname: str
+
+
+class HeldPost(Wire):
+    """A post that waits for a moderator, and which rule holds it."""
+
+    post_id: str
+    title: str
+    created_at: str
+    held_at: str
+    held_for: Rule
+    author: WrittenBy
+
+
+class HeldPage(Wire):
+    """A page of held posts, newest first. `nextCursor` is passed back verbatim; it is null on the last page."""
+
+    items: list[HeldPost]
+    next_cursor: Cursor | None
+    has_more: bool
+
+
+class PostStatus(StrEnum):
+    """What became of a post."""
+
+    ACTIVE = "ACTIVE"
+    HELD = "HELD"
+    HIDDEN = "HIDDEN"
+
+
+class AdminPost(Wire):
+    """A post as its page shows or would show it, and what became of it. Pictures of a hidden one cannot be loaded."""
+
+    post: PostDetail
+    status: PostStatus
+    held_at: str | None
+    held_for: Rule | None
+    author: WrittenBy
+
+
+class CommentStatus(StrEnum):
+    """What became of a comment."""
+
+    ACTIVE = "ACTIVE"
+    HIDDEN = "HIDDEN"
+
+
+class AdminComment(Wire):
+    """A comment, and what became of it."""
+
+    comment_id: str
+    post_id: str
+    parent_id: str | None
+    content: str
+    status: CommentStatus
+    created_at: str
+    updated_at: str | None
+    author: WrittenBy

@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 from bapsang_api.auth import store as logins
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.comments import service as comments
+from bapsang_api.comments import store as comments_store
+from bapsang_api.comments.store import Node
 from bapsang_api.kit.clock import Clock, to_wire, until_in_words
 from bapsang_api.kit.committed import after_commit
 from bapsang_api.kit.db.database import Database
@@ -21,7 +23,9 @@ from bapsang_api.kit.problem import Conflict, FieldError, InvalidInput, NotFound
 from bapsang_api.likes.service import LikeService
 from bapsang_api.moderation import telling
 from bapsang_api.moderation.acts import Actor, Acts, Entry, Outcome
-from bapsang_api.posts import service as posts
+from bapsang_api.posts import sight
+from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
+from bapsang_api.posts.models import STATUS_HIDDEN as POST_HIDDEN
 from bapsang_api.reports import store as reports
 from bapsang_api.reports.vocabulary import ReportStatus
 from bapsang_api.users import store as accounts
@@ -92,23 +96,33 @@ class ModerationService:
 
     async def hide(self, actor: Actor, post_id: str) -> None:
         """Take a post and its pictures from sight; it can be shown again, with every like it had."""
-        await self._acts.do(actor, "post.hide", post_id, partial(_set_sight, posts.hide, post_id))
-        with after_commit("moderation.likes_not_withheld", post_id=post_id):  # likes of what nobody sees do no harm
-            await self._likes.withhold(post_id)
+        await self._hide(actor, "post.hide", post_id, "게시글이 숨겨졌습니다.")
 
     async def show(self, actor: Actor, post_id: str) -> None:
-        """Bring a hidden post back."""
-        await self._acts.do(actor, "post.show", post_id, partial(_set_sight, posts.show, post_id))
-        with after_commit("moderation.likes_not_restored", post_id=post_id):  # the next like does
-            await self._likes.restore(post_id)
+        """Bring a hidden post back; a held one is published."""
+        await self._show(actor, "post.show", post_id, "숨겨졌던 게시글이 다시 보입니다.")
+
+    async def approve(self, actor: Actor, post_id: str) -> None:
+        """Publish a held post, or one that was refused. If it never was, it is of this moment, on top of the lists."""
+        await self._show(actor, "post.approve", post_id, "확인이 끝나 게시글이 게시되었습니다.")
+
+    async def refuse(self, actor: Actor, post_id: str) -> None:
+        """Let a held post be seen by nobody: from now on it is a hidden one."""
+        await self._hide(actor, "post.refuse", post_id, "확인한 결과 게시글을 게시할 수 없습니다.")
 
     async def hide_comment(self, actor: Actor, comment_id: str) -> None:
         """Take a comment from sight; it can be shown again. An answered one stays as a place in the tree."""
-        await self._acts.do(actor, "comment.hide", comment_id, partial(_moderate, comments.hide, comment_id))
+        change = partial(_moderate, comments.hide, comment_id, "댓글이 숨겨졌습니다.")
+        await self._acts.do(actor, "comment.hide", comment_id, change)
 
     async def show_comment(self, actor: Actor, comment_id: str) -> None:
         """Bring a hidden comment back."""
-        await self._acts.do(actor, "comment.show", comment_id, partial(_moderate, comments.show, comment_id))
+        await self._acts.do(
+            actor,
+            "comment.show",
+            comment_id,
+            partial(_moderate, comments.show, comment_id, "숨겨졌던 댓글이 다시 보입니다."),
+        )
 
     async def reports(self, actor: Actor, status: ReportStatus, before: Keyset | None, size: int) -> Reports:
         """Return up to `size` reports in that state, older than `before`, newest first."""
@@ -122,6 +136,24 @@ class ModerationService:
     async def dismiss(self, actor: Actor, report_id: str) -> None:
         """Close a report that was not right."""
         await self._acts.do(actor, "report.dismiss", report_id, partial(_close, report_id, ReportStatus.DISMISSED))
+
+    async def _hide(self, actor: Actor, action: str, post_id: str, said: str) -> None:
+        def change(connection: Connection, entry: Entry) -> Outcome[None]:
+            turn = sight.hide(connection, post_id, entry.now)
+            return _told(connection, turn, post_id, POST_HIDDEN, said, entry.now)
+
+        await self._acts.do(actor, action, post_id, change)
+        with after_commit("moderation.likes_not_withheld", post_id=post_id):  # likes of what nobody sees do no harm
+            await self._likes.withhold(post_id)
+
+    async def _show(self, actor: Actor, action: str, post_id: str, said: str) -> None:
+        def change(connection: Connection, entry: Entry) -> Outcome[None]:
+            turn = sight.show(connection, post_id, entry.now)
+            return _told(connection, turn, post_id, POST_ACTIVE, said, entry.now)
+
+        await self._acts.do(actor, action, post_id, change)
+        with after_commit("moderation.likes_not_restored", post_id=post_id):  # the next like does
+            await self._likes.restore(post_id)
 
     async def _in(self, actor: Actor, action: str, user_id: str, change: Change) -> None:
         def changed(connection: Connection, entry: Entry) -> Outcome[None]:
@@ -159,11 +191,14 @@ def _set_role(user_id: str, role: str, connection: Connection, now: datetime) ->
     accounts.set_role(connection, user_id, role, now)
 
 
-def _set_sight(
-    change: Callable[[Connection, str, datetime], bool], post_id: str, connection: Connection, entry: Entry
+def _told(
+    connection: Connection, turn: sight.Turn | None, post_id: str, status: str, said: str, now: datetime
 ) -> Outcome[None]:
-    if not change(connection, post_id, entry.now):
+    """Tell the author of a post what became of it, if it was something else before. Raises NotFound without a post."""
+    if turn is None:
         raise NotFound
+    if turn.before != status:
+        telling.of_post(connection, turn.author_id, post_id, said, now)
     return Outcome(None)
 
 
@@ -174,9 +209,12 @@ def _close(report_id: str, status: ReportStatus, connection: Connection, entry: 
 
 
 def _moderate(
-    change: Callable[[Connection, str], None], comment_id: str, connection: Connection, _entry: Entry
+    change: Callable[[Connection, str], Node], comment_id: str, said: str, connection: Connection, entry: Entry
 ) -> Outcome[None]:
-    change(connection, comment_id)
+    before = change(connection, comment_id)
+    now = comments_store.node(connection, comment_id)
+    if now is not None and now.status != before.status:
+        telling.of_comment(connection, before.user_id, before.post_id, comment_id, said, entry.now)
     return Outcome(None)
 
 

@@ -24,3 +24,8 @@ def of_comment(connection: Connection, user_id: str, post_id: str, comment_id: s
     bundle = f"MODERATION:{comment_id}"
     news = News(user_id, Kind.MODERATION, bundle, post_id=post_id, comment_id=comment_id, detail=said)
     tell(connection, [news], now)
+
+
+def of_content(connection: Connection, user_id: str, said: str, now: datetime) -> None:
+    """Tell somebody what became of all that they wrote."""
+    tell(connection, [News(user_id, Kind.MODERATION, f"MODERATION:CONTENT:{user_id}", detail=said)], now)

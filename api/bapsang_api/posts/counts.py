@@ -45,6 +45,9 @@ class PostLikes(Protocol):
     def listen(self, listener: Callable[[str, int], None]) -> None:
         """Have `listener` called for each post whose likes are changed here, with how many it has then."""
 
+    async def withhold(self, post_id: str) -> None:
+        """Let nobody like a post that is out of sight."""
+
     async def forget(self, post_id: str) -> None:
         """Forget the likes of a post that has been deleted for good."""
 

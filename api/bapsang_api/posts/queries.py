@@ -13,8 +13,10 @@ from bapsang_api.kit.db.keyset import Following, Keyset, newest_first
 from bapsang_api.kit.db.views import columns_of
 from bapsang_api.people.store import not_hidden
 from bapsang_api.posts.listing import place_of
-from bapsang_api.posts.models import STATUS_ACTIVE
+from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HELD
 from bapsang_api.posts.view import (
+    OwnDetailView,
+    OwnItemView,
     Picture,
     PostDetailView,
     PostItemView,
@@ -48,6 +50,14 @@ _LIST = (
 )
 _WRITTEN_BY: Final = newest_first(
     _LIST.where(posts.c.user_id == bindparam("author_id")), posts.c.created_at, posts.c.id
+)
+_OWN: Final = newest_first(
+    select(*columns_of(OwnItemView))
+    .join(users, users.c.id == posts.c.user_id)
+    .where(posts.c.post_status.in_((STATUS_ACTIVE, STATUS_HELD)), posts.c.user_id == bindparam("author_id"))
+    .order_by(posts.c.created_at.desc(), posts.c.id.desc()),
+    posts.c.created_at,
+    posts.c.id,
 )
 _WITH_TAG: Final = newest_first(
     _LIST.join(tags.post_tags, tags.post_tags.c.post_id == posts.c.id)
@@ -91,6 +101,15 @@ _DETAIL: Final[Select[Any]] = (
     .join_from(posts, users, users.c.id == posts.c.user_id)
     .join(post_contents, post_contents.c.id == posts.c.id)
     .where(posts.c.post_status == STATUS_ACTIVE, posts.c.id.in_(_THESE))
+)
+_ANY_DETAIL: Final[Select[Any]] = (
+    select(*columns_of(OwnDetailView))
+    .join_from(posts, users, users.c.id == posts.c.user_id)
+    .join(post_contents, post_contents.c.id == posts.c.id)
+    .where(posts.c.id == bindparam("post_id"), posts.c.post_status != STATUS_DELETED)
+)
+_OWN_DETAIL: Final = _ANY_DETAIL.where(
+    posts.c.user_id == bindparam("author_id"), posts.c.post_status.in_((STATUS_ACTIVE, STATUS_HELD))
 )
 _VERSIONS: Final = (
     select(*columns_of(PostVersion))
@@ -151,6 +170,21 @@ SOURCE: Final = Source(ask, parse)
 def written_by(connection: Connection, author_id: str, before: Keyset | None, limit: int) -> list[PostItemView]:
     """Return up to `limit` visible posts of an author that are older than `before`, newest first."""
     return [PostItemView(*row) for row in _WRITTEN_BY.rows(connection, before, limit, author_id=author_id)]
+
+
+def own(connection: Connection, author_id: str, before: Keyset | None, limit: int) -> list[OwnItemView]:
+    """Return up to `limit` posts that an author sees of their own, older than `before`, newest first."""
+    return [OwnItemView(*row) for row in _OWN.rows(connection, before, limit, author_id=author_id)]
+
+
+def own_detail(connection: Connection, post_id: str, author_id: str) -> OwnDetailView | None:
+    """Return a post of an author's that is visible or held."""
+    return _whole(connection, _OWN_DETAIL, post_id=post_id, author_id=author_id)
+
+
+def any_detail(connection: Connection, post_id: str) -> OwnDetailView | None:
+    """Return a post that is not deleted, for moderators."""
+    return _whole(connection, _ANY_DETAIL, post_id=post_id)
 
 
 def tagged(connection: Connection, tag: str, before: Keyset | None, limit: int) -> list[PostItemView]:
@@ -236,6 +270,13 @@ def place_after(connection: Connection, before: Keyset | None, count: int) -> Fo
 
 def detail(connection: Connection, post_id: str) -> PostDetailView | None:
     return next(iter(details(connection, [post_id])), None)
+
+
+def _whole(connection: Connection, statement: Select[Any], **values: str) -> OwnDetailView | None:
+    row = connection.execute(statement, values).one_or_none()
+    if row is None:
+        return None
+    return OwnDetailView(**row._mapping, pictures=pictures_of(connection, row.post_id))
 
 
 def pictures_of(connection: Connection, post_id: str) -> tuple[Picture, ...]:

@@ -28,9 +28,9 @@ from bapsang_api.http.wire import API, JsonRoute, json_response, problems
 from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.posts.listing import Wanted
 from bapsang_api.posts.pictures import NamedPicture, PictureChange
-from bapsang_api.posts.schemas import GonePost, PostChange, PostCreate, PostDetail, PostPage
+from bapsang_api.posts.schemas import GonePost, OwnPostPage, PostChange, PostCreate, PostDetail, PostPage
 from bapsang_api.posts.service import PostService
-from bapsang_api.posts.wire import detail_of, page_of
+from bapsang_api.posts.wire import own_detail_of, own_page_of, page_of
 from bapsang_api.search.query import Query as Words
 from bapsang_api.search.query import searchable
 from bapsang_api.tags.schemas import TagName
@@ -105,9 +105,9 @@ async def read_post(request: Request, services: Services, post_id: str) -> Answe
     openapi_extra=TOKEN_NEEDED,
 )
 async def create_post(body: PostCreate, principal: CurrentPrincipal, posts: Posts, images: Images) -> Response:
-    """Publish a post."""
+    """Publish a post. One of a new account may be held back for moderators: `state` says so."""
     detail = await posts.create(user_id=principal.user_id, fields=body.columns, pictures=_pictures(body))
-    shown = detail_of(detail.row, images, is_liked=detail.is_liked)
+    shown = own_detail_of(detail.row, images, is_liked=detail.is_liked)
     return json_response(shown, 201, {"Location": f"{API}/posts/{shown.post_id}"})
 
 
@@ -122,7 +122,7 @@ async def change_post(
 ) -> Response:
     """Change a post of the caller's. What is missing or null stays. Counts no view."""
     detail = await posts.change(post_id, principal=principal, fields=body.columns, pictures=_pictures(body))
-    return json_response(detail_of(detail.row, images, is_liked=detail.is_liked))
+    return json_response(own_detail_of(detail.row, images, is_liked=detail.is_liked))
 
 
 @router.delete(
@@ -138,16 +138,16 @@ async def delete_post(post_id: str, principal: CurrentPrincipal, posts: Posts) -
     return Response(status_code=204)
 
 
-@mine_router.get("", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_NEEDED)
+@mine_router.get("", response_model=OwnPostPage, responses=problems(400, 401), openapi_extra=TOKEN_NEEDED)
 async def list_my_posts(
     principal: CurrentPrincipal,
     posts: Posts,
     images: Images,
     paging: RequestedPage,
 ) -> Response:
-    """List the caller's posts, newest first."""
-    page = await posts.written_by(principal.user_id, paging.start, paging.most)
-    return json_response(page_of(page.rows, page.following, images))
+    """List the caller's posts, newest first, also those that are held back."""
+    page = await posts.own(principal.user_id, paging.start, paging.most)
+    return json_response(own_page_of(page.rows, page.following, images))
 
 
 @search_router.get("/posts", response_model=PostPage, responses=problems(400, 401), openapi_extra=TOKEN_OPTIONAL)
@@ -171,7 +171,7 @@ async def _published(request: Request, services: Services, post_id: str) -> byte
     detail = await posts.current(post_id, required_caller_of(request, services))
     if detail is None:
         return None
-    shown = detail_of(detail.row, services[ImageService], is_liked=detail.is_liked)
+    shown = own_detail_of(detail.row, services[ImageService], is_liked=detail.is_liked)
     return shown.model_dump_json(by_alias=True).encode()
 
 

@@ -1,5 +1,6 @@
 """Wire shapes of posts."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
@@ -77,6 +78,14 @@ class PostChange(_Fields):
     tags: TagNames | None = None
 
 
+class PostState(StrEnum):
+    """Who sees a post: everybody; its author alone, until a moderator has looked at it; nobody but moderators."""
+
+    PUBLISHED = "PUBLISHED"
+    HELD = "HELD"
+    HIDDEN = "HIDDEN"
+
+
 class Author(Wire):
     """Who wrote it. `userId` is null where that person has withdrawn."""
 
@@ -140,6 +149,20 @@ class ContentDetail(Wire):
     images: list[ShownImage]
 
 
+class OwnPostItem(PostItem):
+    """A post in the list of its author."""
+
+    state: PostState
+
+
+class OwnPostPage(Wire):
+    """A page of the caller's posts, newest first. `nextCursor` is passed back verbatim; it is null on the last page."""
+
+    items: list[OwnPostItem]
+    next_cursor: Cursor | None
+    has_more: bool
+
+
 class GonePost(Wire):
     """The id of a post that was published and can no longer be read."""
 
@@ -155,6 +178,7 @@ class PostDetail(Wire):
     title: str
     created_at: WireTime
     updated_at: WireTimeOrNull
+    state: PostState = Field(examples=["PUBLISHED"])
     content_detail: ContentDetail
     author: Author
     stats: DetailStats

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Generic
 
 from sqlalchemy import Connection
 
@@ -19,23 +19,24 @@ from bapsang_api.kit.problem import Forbidden, NotFound
 from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.people.hidden import HiddenPeople
-from bapsang_api.posts import queries, store
-from bapsang_api.posts.counts import PostLikes, with_count, with_views
+from bapsang_api.posts import queries, sight, store
+from bapsang_api.posts.counts import ItemView, PostLikes, with_count, with_views
+from bapsang_api.posts.holding import FREE, Judgement
 from bapsang_api.posts.listing import Wanted
 from bapsang_api.posts.lists import PAGES, PostLists
-from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_HIDDEN
+from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_HELD
 from bapsang_api.posts.pictures import PictureChange
 from bapsang_api.posts.reads import POSTS, PostReads
 from bapsang_api.posts.searching import PostSearch
-from bapsang_api.posts.view import PostDetailView, PostItemView
+from bapsang_api.posts.view import OwnDetailView, OwnItemView, PostItemView
 from bapsang_api.posts.views import View, ViewStore
-from bapsang_api.posts.wire import rendered
+from bapsang_api.posts.wire import own_detail_of, rendered
 from bapsang_api.readmodel.entry import Bounds, Usage
 from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.search.query import Query
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService
-from bapsang_api.uploads.usage import attach, detach, restore, withhold
+from bapsang_api.uploads.usage import attach, detach
 
 log = logging.getLogger(__name__)
 
@@ -43,18 +44,18 @@ _TRUE, _FALSE = b"true", b"false"
 
 
 @dataclass(frozen=True)
-class Page:
+class Page(Generic[ItemView]):
     """A page of posts and where the next one goes on, None on the last."""
 
-    rows: list[PostItemView]
+    rows: list[ItemView]
     following: Following | None
 
 
 @dataclass(frozen=True)
 class Detail:
-    """A post and what is personal to the one who reads it."""
+    """A post as its author sees it."""
 
-    row: PostDetailView
+    row: OwnDetailView
     is_liked: bool
 
 
@@ -73,11 +74,13 @@ class PostService:
         hidden: HiddenPeople,
         *,
         serving: Callable[[], int],
+        holds: bool = True,
         bounds: tuple[Bounds, Bounds] = (POSTS, PAGES),
     ) -> None:
-        """`serving` returns how many requests the process has in flight. `bounds`: how much of posts and of pages may be kept."""
+        """`serving` returns how many requests the process has in flight. `holds`: whether posts of new accounts may be held back.
+        `bounds`: how much of posts and of pages may be kept."""
         self._database, self._views, self._likes, self._images = database, views, likes, images
-        self._clock, self._ids, self._hidden = clock, ids, hidden
+        self._clock, self._ids, self._hidden, self._holds = clock, ids, hidden, holds
         kept, pages = bounds
         self._reads = PostReads(database, feed, likes, views, partial(rendered, images=images), bounds=kept)
         self._lists = PostLists(database, feed, self._reads, serving, bounds=pages)
@@ -93,18 +96,19 @@ class PostService:
         await self._reads.warm_up()
 
     async def create(self, *, user_id: str, fields: Mapping[str, Any], pictures: PictureChange) -> Detail:
-        """Publish a post of these columns and return it as its detail shows it.
+        """Publish a post of these columns, or hold it back, and return it as its author sees it.
 
         Raises InvalidInput for an image that cannot be used.
         """
         published = await self._published(pictures, user_id)
         post_id, now = self._ids.new(), self._clock.now()
 
-        def add(connection: Connection) -> PostDetailView | None:
+        def add(connection: Connection) -> OwnDetailView | None:
+            judgement = sight.judge_new(connection, user_id, fields, now) if self._holds else FREE
             attach(connection, published.values(), owner_id=user_id, now=now)
             wanted = pictures.applied((), published)
-            store.add(connection, post_id, user_id=user_id, now=now, fields=fields, pictures=wanted)
-            return queries.detail(connection, post_id)
+            store.add(connection, post_id, judgement, user_id=user_id, now=now, fields=fields, pictures=wanted)
+            return queries.own_detail(connection, post_id, user_id)
 
         view = await self._database.write(add)
         if view is None:
@@ -121,8 +125,9 @@ class PostService:
         user_id, now = principal.user_id, self._clock.now()
         published = await self._published(pictures, user_id)
 
-        def rewrite(connection: Connection) -> PostDetailView | None:
-            self._lock_own(connection, post_id, user_id)
+        def rewrite(connection: Connection) -> OwnDetailView | None:
+            judgement = self._judged(connection, post_id, user_id, fields, now)
+            status = self._lock_own(connection, post_id, user_id)
             current = queries.pictures_of(connection, post_id)
             wanted = pictures.applied(current, published)
             if wanted != list(current):
@@ -131,11 +136,16 @@ class PostService:
                 store.set_pictures(connection, post_id, wanted)
             if wanted != list(current) or fields:
                 store.change(connection, post_id, fields, now)
-            return queries.detail(connection, post_id)
+            if judgement is not None:
+                sight.apply(connection, post_id, judgement, status, now)
+            return queries.own_detail(connection, post_id, user_id)
 
         view = await self._database.write(rewrite)
         if view is None:
             raise NotFound
+        if view.status == STATUS_HELD:
+            with after_commit("posts.likes_not_withheld", post_id=post_id):  # likes of what nobody sees do no harm
+                await self._likes.withhold(post_id)
         return await self._shown(view, principal)
 
     async def delete(self, post_id: str, *, user_id: str) -> None:
@@ -166,7 +176,7 @@ class PostService:
         if entry is None and is_ulid(post_id):
             entry = await self._reads.posts.get(post_id)
         if entry is None:
-            raise NotFound
+            return await self._held(post_id, principal)
         post = entry.value
         if principal is not None and self._hidden.may_hide(principal.user_id):
             await self._require_seen(post.rendered.author_id, principal.user_id)
@@ -196,10 +206,17 @@ class PostService:
 
     async def current(self, post_id: str, principal: Principal) -> Detail | None:
         """Return a post as its author sees it now, None once it is deleted or hidden; counts no view."""
-        row = await self._database.read(partial(queries.detail, post_id=post_id))
+        row = await self._database.read(partial(queries.own_detail, post_id=post_id, author_id=principal.user_id))
         return None if row is None else await self._shown(row, principal)
 
-    async def written_by(self, author_id: str, before: Keyset | None, size: int) -> Page:
+    async def own(self, author_id: str, before: Keyset | None, size: int) -> Page[OwnItemView]:
+        """Return up to `size` of the posts that an author sees of their own, as `written_by` does."""
+        rows = await self._database.read_lagging(
+            partial(queries.own, author_id=author_id, before=before, limit=size + 1)
+        )
+        return await self._page(rows, size)
+
+    async def written_by(self, author_id: str, before: Keyset | None, size: int) -> Page[PostItemView]:
         """Return up to `size` posts of an author, older than `before`, newest first, with live counts."""
         rows = await self._database.read_lagging(
             partial(queries.written_by, author_id=author_id, before=before, limit=size + 1)
@@ -210,7 +227,7 @@ class PostService:
         """Return the answer to a list of the posts at up to `size` + 1 places as a user sees them. Raises Unavailable."""
         return await self._lists.page_at(places, size, (await self._hidden.of(user_id)).people)
 
-    async def search(self, query: Query, before: Keyset | None, size: int, user_id: str | None) -> Page:
+    async def search(self, query: Query, before: Keyset | None, size: int, user_id: str | None) -> Page[PostItemView]:
         """Return up to `size` posts with all the words in title and content, older than `before`, newest first, as a user sees them.
 
         There may be fewer although there are more to come. Raises Unavailable.
@@ -218,22 +235,43 @@ class PostService:
         viewer_id = user_id if (await self._hidden.of(user_id)).people else None
         return await self.counted(Page(*await self._search.find(query, before, size, viewer_id)))
 
-    async def counted(self, page: Page) -> Page:
+    async def counted(self, page: Page[ItemView]) -> Page[ItemView]:
         """Return a page with the likes and views that its rows lack."""
         likes, views = await self._reads.live([row.post_id for row in page.rows])
         return Page([with_views(with_count(row, likes), views) for row in page.rows], page.following)
 
-    async def _page(self, rows: list[PostItemView], size: int) -> Page:
+    async def _page(self, rows: list[ItemView], size: int) -> Page[ItemView]:
         listed, following = cut(rows, size, lambda row: Following(row.created_at, row.post_id))
         return await self.counted(Page(listed, following))
 
-    @staticmethod
-    def _lock_own(connection: Connection, post_id: str, user_id: str) -> None:
-        author_id = store.lock(connection, post_id) if is_ulid(post_id) else None
-        if author_id is None:
+    async def _held(self, post_id: str, principal: Principal | None) -> bytes:
+        """Return the answer to a detail that is in no list: a post that is held, to its author. Raises NotFound."""
+        row = None
+        if principal is not None and is_ulid(post_id):
+            held = partial(queries.own_detail, post_id=post_id, author_id=principal.user_id)
+            row = await self._database.find_lagging(held)
+        if row is None:
             raise NotFound
-        if author_id != user_id:
+        return own_detail_of(row, self._images, is_liked=False).model_dump_json(by_alias=True).encode()
+
+    def _judged(
+        self, connection: Connection, post_id: str, user_id: str, fields: Mapping[str, Any], now: datetime
+    ) -> Judgement | None:
+        if not self._holds or not is_ulid(post_id):
+            return None
+        return sight.judge_change(connection, user_id, post_id, fields, now)
+
+    @staticmethod
+    def _lock_own(connection: Connection, post_id: str, user_id: str) -> str:
+        """Return the state of a post of the user's, ACTIVE or HELD. Raises NotFound and Forbidden."""
+        state = store.state(connection, post_id) if is_ulid(post_id) else None
+        if state is None or not (
+            state.status == STATUS_ACTIVE or (state.status, state.author_id) == (STATUS_HELD, user_id)
+        ):
+            raise NotFound
+        if state.author_id != user_id:
             raise Forbidden
+        return state.status
 
     async def _published(self, pictures: PictureChange, user_id: str) -> dict[str, str]:
         """Return the object key of each image that a request names. Raises InvalidInput."""
@@ -241,8 +279,10 @@ class PostService:
         keys = await self._images.publish(named, owner_id=user_id, category=Category.POST_IMAGE)
         return {image.key: key for image, key in zip(named, keys, strict=True)}
 
-    async def _shown(self, row: PostDetailView, principal: Principal) -> Detail:
+    async def _shown(self, row: OwnDetailView, principal: Principal) -> Detail:
         """Return a post that has just been changed, or a while ago: that is done, whether its likes can be read or not."""
+        if row.status == STATUS_HELD:
+            return Detail(row, is_liked=False)
         liked, likes, views = False, row.like_count, None
         with after_commit("posts.like_not_read", post_id=row.post_id):
             liked, likes, views = await self._likes.read(
@@ -256,36 +296,3 @@ class PostService:
             self._views.count(post_id, viewer, partial(self._reads.count_views, post_id))
         except OUTAGE as error:  # nobody should be refused a post because its view cannot be counted
             log.warning("posts.view_not_counted", extra={"post_id": post_id, "error": type(error).__name__})
-
-
-def hide(connection: Connection, post_id: str, now: datetime) -> bool:
-    """Take a post from sight within the caller's transaction, with the pictures that no other visible post shows.
-
-    Returns False when there is none that could be hidden: unknown or deleted.
-    """
-    if not store.set_visibility(connection, post_id, STATUS_HIDDEN):
-        return False
-    keys = [picture.object_key for picture in queries.pictures_of(connection, post_id)]
-    withhold(connection, set(keys) - store.images_shown_by_others(connection, post_id, keys), now)
-    return True
-
-
-def show(connection: Connection, post_id: str, now: datetime) -> bool:
-    """Bring a hidden post back within the caller's transaction, with its pictures. Returns False as `hide` does."""
-    if not store.set_visibility(connection, post_id, STATUS_ACTIVE):
-        return False
-    restore(connection, [picture.object_key for picture in queries.pictures_of(connection, post_id)], now)
-    return True
-
-
-def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) -> list[str]:
-    """Delete up to `limit` posts of a user within the caller's transaction and overwrite what they said.
-
-    Those that were deleted before are overwritten too. Returns the ids; their likes are for the caller to forget.
-    """
-    post_ids = store.unerased(connection, user_id, limit)
-    if post_ids:
-        pictures = (picture for post_id in post_ids for picture in queries.pictures_of(connection, post_id))
-        detach(connection, [picture.object_key for picture in pictures], now)
-        store.erase(connection, post_ids, now)
-    return post_ids

@@ -1,6 +1,7 @@
 """Every SQL statement that writes posts, and what writers have to read first. What readers read is in queries.py."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,8 +10,16 @@ from sqlalchemy import delete as delete_from
 
 from bapsang_api.kit.db import counters
 from bapsang_api.kit.db.database import note
+from bapsang_api.posts.holding import FREE, Earlier, Judgement, Rule
 from bapsang_api.posts.listing import LISTS, TAGS, TOP
-from bapsang_api.posts.models import ERASED, STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Post, PostContent
+from bapsang_api.posts.models import (
+    ERASED,
+    STATUS_ACTIVE,
+    STATUS_DELETED,
+    STATUS_HELD,
+    Post,
+    PostContent,
+)
 from bapsang_api.posts.view import Picture, post_contents, post_images, posts
 from bapsang_api.search import store as texts
 from bapsang_api.tags import store as tags
@@ -29,6 +38,7 @@ _INSERT_CONTENT: Final = insert(post_contents)
 def add(
     connection: Connection,
     post_id: str,
+    judgement: Judgement = FREE,
     *,
     user_id: str,
     now: datetime,
@@ -37,11 +47,13 @@ def add(
 ) -> None:
     """Insert a post; `fields` are its columns and those of its content, by name."""
     of_post, of_content = _by_table(fields)
-    post = Post(id=post_id, user_id=user_id, created_at=now, **of_post)
+    post = Post(id=post_id, user_id=user_id, created_at=now, text_digest=judgement.digest, **of_post)
+    if judgement.rule is not None:
+        post.post_status, post.held_at, post.held_for = STATUS_HELD, now, judgement.rule
     connection.execute(_INSERT, post.model_dump(exclude={"changed_at"}))
     connection.execute(_INSERT_CONTENT, PostContent(id=post_id, **of_content).model_dump())
     texts.add(connection, post_id, fields["title"], fields["content"])
-    if post.tags:
+    if post.tags and judgement.rule is None:
         tags.put(connection, post_id, now, post.tags)
     if pictures:
         set_pictures(connection, post_id, pictures)
@@ -98,6 +110,37 @@ def lock(connection: Connection, post_id: str, statuses: tuple[str, ...] = (STAT
     """
     author_id: str | None = connection.scalar(_LOCKED, {"post_id": post_id, "statuses": list(statuses)})
     return author_id
+
+
+@dataclass(frozen=True)
+class State:
+    """What became of a post."""
+
+    author_id: str
+    status: str
+    created_at: datetime
+    held_at: datetime | None
+
+
+def state(connection: Connection, post_id: str) -> State | None:
+    """Return what became of a post, and lock it as `lock` does."""
+    columns = posts.c.user_id, posts.c.post_status, posts.c.created_at, posts.c.held_at
+    row = connection.execute(select(*columns).where(posts.c.id == post_id).with_for_update()).one_or_none()
+    return None if row is None else State(*row)
+
+
+def earlier(
+    connection: Connection, author_id: str, since: datetime, limit: int, *, but: str | None = None
+) -> list[Earlier]:
+    """Return up to `limit` posts of an author since then, the newest, without the one that is named."""
+    statement = select(posts.c.id, posts.c.created_at, posts.c.text_digest, posts.c.post_status)
+    statement = statement.where(posts.c.user_id == author_id, posts.c.created_at > since)
+    rows = connection.execute(statement.order_by(posts.c.created_at.desc()).limit(limit))
+    return [
+        Earlier(row.created_at, None if row.post_status == STATUS_DELETED else row.text_digest)
+        for row in rows
+        if row.id != but
+    ]
 
 
 def change(connection: Connection, post_id: str, fields: Mapping[str, Any], now: datetime) -> None:
@@ -170,27 +213,30 @@ def destroy(connection: Connection, post_ids: Sequence[str], now: datetime) -> N
     connection.execute(update(posts).where(posts.c.id.in_(post_ids)).values(deleted_at=None, updated_at=None))
 
 
-def set_visibility(connection: Connection, post_id: str, status: str) -> bool:
-    """Make a post ACTIVE or HIDDEN. Returns False when there is none that could be either: unknown or deleted."""
-    changed = connection.execute(
-        update(posts)
-        .where(posts.c.id == post_id, posts.c.post_status.in_((STATUS_ACTIVE, STATUS_HIDDEN)))
-        .values(post_status=status)
-    )
-    if not changed.rowcount:
-        return False
+def turn(connection: Connection, post_id: str, status: str, **values: Any) -> None:
+    """Give a post that is not deleted another status, and lists what they are to have; `values` are further columns."""
+    connection.execute(update(posts).where(posts.c.id == post_id).values(post_status=status, **values))
     if status == STATUS_ACTIVE:
         _list_by_tags(connection, post_id)
     else:
         tags.remove(connection, [post_id])
-    note(connection, post_id, LISTS)
-    return True
+    note(connection, post_id, LISTS, *([TOP] if "created_at" in values else []))
+
+
+def set_digest(connection: Connection, post_id: str, digest: str | None) -> None:
+    connection.execute(update(posts).where(posts.c.id == post_id).values(text_digest=digest))
+
+
+def set_rule(connection: Connection, post_id: str, rule: Rule) -> None:
+    """Note by which rule a held post is held."""
+    connection.execute(update(posts).where(posts.c.id == post_id).values(held_for=rule))
 
 
 def _list_by_tags(connection: Connection, post_id: str) -> None:
-    """Put a visible post into the lists of the tags that it shows, and of no others."""
-    created_at, names = connection.execute(select(posts.c.created_at, posts.c.tags).where(posts.c.id == post_id)).one()
-    tags.put(connection, post_id, created_at, names)
+    """Put a post into the lists of the tags that it shows, and of no others; one that nobody sees into none."""
+    columns = posts.c.created_at, posts.c.tags, posts.c.post_status
+    created_at, names, status = connection.execute(select(*columns).where(posts.c.id == post_id)).one()
+    tags.put(connection, post_id, created_at, names if status == STATUS_ACTIVE else ())
 
 
 def add_views(connection: Connection, views: Mapping[str, int]) -> dict[str, int]:

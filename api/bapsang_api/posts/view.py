@@ -58,6 +58,20 @@ class PostDetailView(PostItemView):
 
 
 @dataclass(frozen=True)
+class OwnItemView(PostItemView):
+    """A post in the list of its author, who also sees what is held."""
+
+    status: Annotated[str, posts.c.post_status]
+
+
+@dataclass(frozen=True)
+class OwnDetailView(PostDetailView):
+    """A post as its author sees it."""
+
+    status: Annotated[str, posts.c.post_status]
+
+
+@dataclass(frozen=True)
 class PostVersion:
     """The counts of a visible post, which change often, and the version of all else that is shown of it."""
 

@@ -13,17 +13,21 @@ from bapsang_api.http.paging import Cursor
 from bapsang_api.http.wire import Wire
 from bapsang_api.kit.db.keyset import Following
 from bapsang_api.media.messages import MESSAGES
+from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_HELD, STATUS_HIDDEN
 from bapsang_api.posts.schemas import (
     Author,
     ContentDetail,
     DetailStats,
+    OwnPostItem,
+    OwnPostPage,
     PostDetail,
     PostItem,
     PostPage,
+    PostState,
     ShownImage,
     Stats,
 )
-from bapsang_api.posts.view import Picture, PostDetailView, PostItemView
+from bapsang_api.posts.view import OwnDetailView, OwnItemView, Picture, PostDetailView, PostItemView
 from bapsang_api.uploads.photo import JPEG
 from bapsang_api.uploads.service import DETAIL_WIDTH, LIST_WIDTH, PERSON_WIDTH, ZOOM_WIDTH, ImageService
 from bapsang_api.users.names import shown_id
@@ -31,6 +35,11 @@ from bapsang_api.users.names import shown_id
 M = TypeVar("M", bound=Wire)
 # Quotes within a text are escaped, so this is found in its place only.
 _COUNTS: Final = b'"stats":{"likeCount":0,"commentCount":0,"viewCount":0'
+_STATES: Final = {
+    STATUS_ACTIVE: PostState.PUBLISHED,
+    STATUS_HELD: PostState.HELD,
+    STATUS_HIDDEN: PostState.HIDDEN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,9 @@ def item_of(view: PostItemView, images: ImageService) -> PostItem:
     )
 
 
-def detail_of(view: PostDetailView, images: ImageService, *, is_liked: bool) -> PostDetail:
+def detail_of(
+    view: PostDetailView, images: ImageService, *, is_liked: bool, state: PostState = PostState.PUBLISHED
+) -> PostDetail:
     pictures = [_image(picture, images) for picture in view.pictures] if images.on else []
     content = _shown(
         ContentDetail,
@@ -82,12 +93,22 @@ def detail_of(view: PostDetailView, images: ImageService, *, is_liked: bool) -> 
         images=pictures,
     )
     stats = _shown(DetailStats, view, is_liked=is_liked)
-    return _shown(PostDetail, view, content_detail=content, author=_author(view, images), stats=stats)
+    shown = {"content_detail": content, "author": _author(view, images), "stats": stats, "state": state}
+    return _shown(PostDetail, view, **shown)
 
 
 def page_of(views: Iterable[PostItemView], following: Following | None, images: ImageService) -> PostPage:
     items = [item_of(view, images) for view in views]
     return PostPage(items=items, next_cursor=Cursor.of(following), has_more=following is not None)
+
+
+def own_detail_of(view: OwnDetailView, images: ImageService, *, is_liked: bool) -> PostDetail:
+    return detail_of(view, images, is_liked=is_liked, state=_STATES[view.status])
+
+
+def own_page_of(views: Iterable[OwnItemView], following: Following | None, images: ImageService) -> OwnPostPage:
+    items = [OwnPostItem(**dict(item_of(view, images)), state=_STATES[view.status]) for view in views]
+    return OwnPostPage(items=items, next_cursor=Cursor.of(following), has_more=following is not None)
 
 
 def rendered(view: PostDetailView, images: ImageService) -> Rendered:

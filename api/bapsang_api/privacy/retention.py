@@ -19,7 +19,7 @@ from bapsang_api.mail.letters import GIVEN_UP_AFTER
 from bapsang_api.mail.outbox import MARK_KEPT
 from bapsang_api.people import store as people
 from bapsang_api.posts import store as posts
-from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN
+from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HELD, STATUS_HIDDEN
 from bapsang_api.privacy import store
 from bapsang_api.users.service import forget_withdrawn
 
@@ -34,7 +34,7 @@ ERASURES_KEPT: Final = timedelta(days=36)
 _ROWS: Final = 1_000
 _POSTS: Final = 20
 _LIKES: Final = 5_000
-_STATUSES: Final = (STATUS_ACTIVE, STATUS_HIDDEN, STATUS_DELETED)
+_STATUSES: Final = (STATUS_ACTIVE, STATUS_HELD, STATUS_HIDDEN, STATUS_DELETED)
 _LOGS: Final = (
     ("purged_reports", store.reports, REPORTS_KEPT),
     ("purged_access", store.access_log, ACCESS_KEPT),

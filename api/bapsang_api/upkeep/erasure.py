@@ -19,7 +19,7 @@ from bapsang_api.likes.service import LikeService
 from bapsang_api.mail import store as mail
 from bapsang_api.moderation import store as audit
 from bapsang_api.people import store as people
-from bapsang_api.posts import service as posts
+from bapsang_api.posts import sight as posts
 from bapsang_api.reports import store as reports
 from bapsang_api.upkeep import store
 from bapsang_api.users import store as accounts

@@ -148,6 +148,16 @@ def account_of(connection: Connection, user_id: str, *, lock: bool = False) -> L
     return None if row is None else Login(*row)
 
 
+def joined_at(connection: Connection, user_id: str) -> datetime | None:
+    """Return when somebody signed up."""
+    return connection.scalar(select(users.c.created_at).where(users.c.id == user_id))
+
+
+def lock(connection: Connection, user_id: str) -> bool:
+    """Let nobody else change a user's row, or hold this lock, until the end of the transaction; False without one."""
+    return connection.scalar(select(users.c.id).where(users.c.id == user_id).with_for_update()) is not None
+
+
 def id_of(connection: Connection, email: str) -> str | None:
     """Return whose e-mail it is, whatever the case of its letters."""
     row = connection.execute(select(user_auth.c.user_id, user_auth.c.email).where(user_auth.c.email == email)).first()

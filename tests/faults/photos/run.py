@@ -150,7 +150,12 @@ def _environment(redis: RedisServer, bucket: Bucket, folder: Path) -> dict[str, 
     )
     return {
         **{"BAPSANG_REDIS_URL": redis.url, "BAPSANG_SIGNING_KEY_FILE": str(path), "BAPSANG_ADMIN_PORT": "0"},
-        **{"BAPSANG_RATE_LIMITS": "off", "BAPSANG_ISSUER": "http://faults.localhost", **bucket.environment},
+        **{
+            "BAPSANG_RATE_LIMITS": "off",
+            "BAPSANG_HOLD_POSTS": "off",
+            "BAPSANG_ISSUER": "http://faults.localhost",
+            **bucket.environment,
+        },
         "BAPSANG_S3_PUBLIC_URL": f"{_origin(bucket)}/{bucket.name}",
         **{"AWS_ACCESS_KEY_ID": ACCESS, "AWS_SECRET_ACCESS_KEY": SECRET},
     }

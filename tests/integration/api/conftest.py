@@ -112,6 +112,7 @@ def _on_servers(database_url: str, redis_url: str, signing_key_file: Path) -> Ba
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
         "BAPSANG_ADMIN_PORT": "0",
         "BAPSANG_RATE_LIMITS": "off",
+        "BAPSANG_HOLD_POSTS": "off",
     }
     return Backend("mysql+redis", environment)
 
@@ -133,6 +134,7 @@ def files(tmp_path: Path, migrated_file: Path, signing_key_file: Path) -> Backen
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
         "BAPSANG_ADMIN_PORT": "0",
         "BAPSANG_RATE_LIMITS": "off",
+        "BAPSANG_HOLD_POSTS": "off",
     }
     return Backend("sqlite+embedded", environment)
 

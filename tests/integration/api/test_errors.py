@@ -97,6 +97,7 @@ async def test_database_down_is_503_with_retry_after(signing_key_file: object) -
         "BAPSANG_REDIS_URL": f"redis://{NOWHERE}/0",
         "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
         "BAPSANG_RATE_LIMITS": "off",
+        "BAPSANG_HOLD_POSTS": "off",
     }
     async with open_world(Backend("nothing", environment)) as world:
         for request in (

@@ -45,6 +45,7 @@ async def test_created_post_reads_back_exactly_as_written(world: World) -> None:
         "title": title,
         "createdAt": body["createdAt"],
         "updatedAt": None,
+        "state": "PUBLISHED",
         "contentDetail": {"content": content, "postImageUrl": None, "postImage": None, "images": []},
         "author": author,
         "stats": {"likeCount": 0, "commentCount": 0, "viewCount": 0, "isLiked": False},

@@ -76,6 +76,7 @@ def stores(tls_servers: TlsServers, tmp_path: Path, signing_key_file: Path) -> I
             "BAPSANG_SIGNING_KEY_FILE": str(signing_key_file),
             "BAPSANG_ADMIN_PORT": "0",
             "BAPSANG_RATE_LIMITS": "off",
+            "BAPSANG_HOLD_POSTS": "off",
         }
         yield Stores(tls_servers, environment, tmp_path)
         connection.execute(text(f"DROP DATABASE {name}"))

@@ -34,6 +34,7 @@ def api_environment(database_url: str, redis_url: str, key_file: Path) -> dict[s
         "BAPSANG_AUDIENCE": "bapsang",
         "BAPSANG_S3_BUCKET": "bapsang-media",
         "BAPSANG_RATE_LIMITS": RATE_LIMITS,
+        "OPTIONAL_BAPSANG_HOLD_POSTS": "off",  # a version before may not know it
         **AWS,
     }
 
