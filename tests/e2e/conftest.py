@@ -132,7 +132,8 @@ class People:
         return client
 
     def post(self, author: Client) -> str:
-        answer = author.call("POST", "/api/v1/posts", {"title": "점심", "content": "김치찌개", "postImageKey": None})
+        body = {"title": "점심", "content": f"김치찌개 {secrets.token_hex(4)}", "postImageKey": None}
+        answer = author.call("POST", "/api/v1/posts", body)  # the same again would be held back
         assert answer.status == 201, answer.body
         post_id: str = answer.json()["postId"]
         return post_id

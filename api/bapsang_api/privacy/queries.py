@@ -85,6 +85,7 @@ SECTIONS: Final = (
             "profileImageKey": _users.c.profile_image_key,
             "role": _users.c.user_role,
             "status": _users.c.user_status,
+            "suspendedUntil": _users.c.suspended_until,
             "createdAt": _users.c.created_at,
         },
         _users.c.id,
@@ -204,7 +205,12 @@ SECTIONS: Final = (
     ),
     Section(
         "measures",
-        {"action": _audit.c.action, "reason": _audit.c.reason, "createdAt": _audit.c.created_at},
+        {
+            "action": _audit.c.action,
+            "reason": _audit.c.reason,
+            "detail": _audit.c.detail,
+            "createdAt": _audit.c.created_at,
+        },
         _audit.c.target_id,
         _audit.c.id,
     ),

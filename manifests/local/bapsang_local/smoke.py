@@ -108,7 +108,9 @@ def run(cluster: Cluster, settings: Settings) -> Table:
 
     def create() -> str:
         key = upload(author, photo())
-        body = {"title": "오늘의 밥상", "content": "된장찌개, 고등어구이, 시금치나물.", "postImageKey": key}
+        # Other words each time: of a new account's, the same again would be held back.
+        content = f"된장찌개, 고등어구이, 시금치나물. ({secrets.token_hex(4)})"
+        body = {"title": "오늘의 밥상", "content": content, "postImageKey": key}
         post.update(_expect(author.call("POST", "/api/v1/posts", body), 201).json())
         return f"201, {post['postId']}"
 

@@ -16,7 +16,8 @@ from bapsang_api.home.lists import HomeLists
 from bapsang_api.home.service import PeopleService
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.security.tokens import Principal, TokenIssuer
-from bapsang_api.moderation.service import Actor, ModerationService
+from bapsang_api.moderation.acts import Actor
+from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts import store as post_store
 from bapsang_api.posts.service import PostService
 from bapsang_api.users import store as accounts
