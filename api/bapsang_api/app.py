@@ -35,6 +35,7 @@ from bapsang_api.http.idempotency import Idempotency
 from bapsang_api.http.ratelimit import RateLimiter
 from bapsang_api.http.shedding import Shedder
 from bapsang_api.http.validation import invalid_input
+from bapsang_api.inbox.routes import router as inbox_router
 from bapsang_api.kit.logs import describe
 from bapsang_api.kit.metrics import Metrics
 from bapsang_api.kit.problem import (
@@ -81,6 +82,7 @@ ROUTERS: Final = (
     my_posts_router,
     liked_posts_router,
     home_router,
+    inbox_router,
     uploads_router,
     account_router,
     privacy_router,

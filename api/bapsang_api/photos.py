@@ -31,7 +31,7 @@ from bapsang_api.kit.db.connections import Limits
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.logs import describe
 from bapsang_api.kit.problem import Unavailable
-from bapsang_api.runtime import CHANGED
+from bapsang_api.runtime import CHANGED, REFUSED
 from bapsang_api.schema_gate import UnfitDatabaseError, require_fit, until_fit
 from bapsang_api.settings import Settings, SettingsError
 from bapsang_api.uploads import queries
@@ -59,7 +59,7 @@ async def work(settings: Settings, *, host: str) -> bool:
     clock = SystemClock()
     with server.bound(host, settings.admin_port) as admin_socket:
         async with _opened(settings) as (database, storage):
-            worker = Worker(database, storage, clock, CHANGED)
+            worker = Worker(database, storage, clock, CHANGED, REFUSED)
             ready = asyncio.Event()
             admin = server.listener(_admin_app(worker, database, clock, ready), BoundedProtocol)
             listening = asyncio.create_task(admin.serve(sockets=[admin_socket]))

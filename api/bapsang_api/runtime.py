@@ -33,6 +33,7 @@ from bapsang_api.http.ratelimit import RateLimiter
 from bapsang_api.http.shedding import Shedder
 from bapsang_api.http.wire import API
 from bapsang_api.importing.moved import MovedIds
+from bapsang_api.inbox.service import InboxService
 from bapsang_api.keys import signing_keys
 from bapsang_api.kit.background import Background, repeating
 from bapsang_api.kit.clock import Clock, SystemClock
@@ -63,6 +64,7 @@ from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.service import PostService
 from bapsang_api.posts.store import images_in_use as post_images
 from bapsang_api.posts.store import picture_changed as post_changed
+from bapsang_api.posts.telling import tell_of_refused
 from bapsang_api.posts.views import ViewStore
 from bapsang_api.posts.writeback import write_back_views
 from bapsang_api.privacy.journal import Journal
@@ -89,6 +91,8 @@ log = logging.getLogger(__name__)
 
 #: Whom a worker tells that what is known of an image has changed.
 CHANGED: Final = (post_changed, user_changed)
+#: Whom it tells that an image was refused after it was used.
+REFUSED: Final = (tell_of_refused,)
 LOCAL_SYNC_SECONDS: Final = 5.0
 CHORES_SECONDS: Final = 2.0  # takedown of pictures, journal of erasures, exports
 
@@ -181,6 +185,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             Discovery(settings.issuer, keys),
             KnownDevices(keys),
             images,
+            InboxService(database, clock),
             UploadService(storage, ids),
             hidden,
             users,
@@ -228,7 +233,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     background.start("shedding", shedder.follow)
     if storage is not None and settings.local_database:
         # Nobody else works on the queue there.
-        background.start("photos", Worker(database, storage, clock, CHANGED).run)
+        background.start("photos", Worker(database, storage, clock, CHANGED, REFUSED).run)
     if settings.mail is not None and settings.local_database:
         background.start("mail", MailWorker(database, settings.mail, seal, settings.stationery, clock).run)
     if storage is not None:

@@ -15,6 +15,7 @@ from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import Conflict, NotFound
+from bapsang_api.notifications import store as notifications
 from bapsang_api.people import store as people
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_ACTIVE
@@ -79,6 +80,7 @@ class AccountService:
             withdraw(connection, account, self._clock.now(), journal_id)
             links.forget(connection, user_id)
             people.leave(connection, user_id)
+            notifications.forget_person(connection, user_id)
             return store.revoke_all(connection, user_id, self._clock.now())
 
         await self._revoked.announce(*await self._database.write(leave))

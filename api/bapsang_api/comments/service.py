@@ -11,7 +11,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from bapsang_api.comments import store, tree
+from bapsang_api.comments import store, telling, tree
 from bapsang_api.comments.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HIDDEN, Comment
 from bapsang_api.comments.reads import CommentReads, Wanted
 from bapsang_api.comments.store import CommentRow, Node
@@ -22,6 +22,7 @@ from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.keyset import Keyset, cut
 from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import FieldError, Forbidden, InvalidInput, NotFound
+from bapsang_api.notifications import store as notifications
 from bapsang_api.people.hidden import HiddenPeople
 from bapsang_api.people.store import is_blocked
 from bapsang_api.posts import store as posts
@@ -123,7 +124,9 @@ class CommentService:
             parent = None if parent_id is None else _parent(connection, post_id, parent_id)
             if parent is not None and may_hide and is_blocked(connection, user_id, parent.user_id):
                 raise _no_parent()
-            tree.add(connection, _comment(comment_id, post_id, user_id, content, now, parent))
+            comment = _comment(comment_id, post_id, user_id, content, now, parent)
+            tree.add(connection, comment)
+            telling.tell_of_new(connection, comment, parent, now)
             return store.row(connection, comment_id)
 
         return await self._database.write(add)
@@ -133,9 +136,11 @@ class CommentService:
         now = self._clock.now()
 
         def rewrite(connection: Connection) -> None:
-            _lock_own(connection, post_id, comment_id, user_id)
+            node = _lock_own(connection, post_id, comment_id, user_id)
+            before = store.content_of(connection, comment_id)
             store.change(connection, comment_id, content=content, updated_at=now)
             store.renew_version(connection, post_id)
+            telling.tell_of_change(connection, node, before, content, now)
 
         await self._database.write(rewrite)
         return Edited(comment_id, content, now)
@@ -147,6 +152,7 @@ class CommentService:
         def remove(connection: Connection) -> None:
             node = _lock_own(connection, post_id, comment_id, user_id)
             tree.take_from_sight(connection, node, STATUS_DELETED, deleted_at=now)
+            notifications.forget_comment(connection, post_id, comment_id)
 
         await self._database.write(remove)
 
@@ -181,7 +187,8 @@ def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) ->
     places = store.unerased(connection, user_id, limit)
     for post_id in sorted({post_id for post_id, _ in places}):  # two that meet wait in a row, not in a circle
         posts.lock(connection, post_id, (POST_ACTIVE, POST_HELD, POST_HIDDEN, POST_DELETED))
-    for _, comment_id in places:
+    for post_id, comment_id in places:
+        notifications.forget_comment(connection, post_id, comment_id)
         node = store.node(connection, comment_id)  # now that nobody else can change it
         if node is not None and node.status == STATUS_ACTIVE:
             tree.take_from_sight(connection, node, STATUS_DELETED, deleted_at=now, content="")

@@ -217,6 +217,10 @@ def node(connection: Connection, comment_id: str) -> Node | None:
     return None if found is None else Node(*found)
 
 
+def content_of(connection: Connection, comment_id: str) -> str:
+    return str(connection.scalar(select(comments.c.content).where(comments.c.comment_id == comment_id)))
+
+
 def has_listed_reply(connection: Connection, comment_id: str) -> bool:
     return bool(
         connection.scalar(select(exists().where(comments.c.parent_id == comment_id, comments.c.listed == true())))

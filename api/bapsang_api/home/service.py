@@ -18,8 +18,8 @@ from bapsang_api.kit.db.keyset import Keyset, cut
 from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.problem import Conflict, FieldError, InvalidInput, NotFound
 from bapsang_api.notifications import store as notifications
-from bapsang_api.notifications.models import Kind
-from bapsang_api.notifications.service import News, tell
+from bapsang_api.notifications.news import follow_of, followed
+from bapsang_api.notifications.service import tell
 from bapsang_api.people import service as people
 from bapsang_api.people import store as relations
 from bapsang_api.people.models import Reason
@@ -83,7 +83,7 @@ class PeopleService:
                 return
             if relations.count_followed(connection, user_id) > MOST_FOLLOWED:
                 raise Conflict(_TOO_MANY)
-            tell(connection, [News(other_id, Kind.FOLLOW, _bundle(user_id), actor_id=user_id)], now)
+            tell(connection, [followed(other_id, user_id)], now)
 
         await self._database.write(add)
 
@@ -93,7 +93,7 @@ class PeopleService:
         def remove(connection: Connection) -> None:
             _lock_pair(connection, user_id, other_id)
             if relations.unfollow(connection, user_id, other_id):
-                notifications.forget_bundle(connection, other_id, _bundle(user_id))
+                notifications.forget_bundles(connection, [(other_id, follow_of(user_id))])
 
         await self._database.write(remove)
 
@@ -155,10 +155,6 @@ class PeopleService:
 def _page(rows: list[ListedPerson], size: int) -> PeoplePage:
     shown, following = cut(rows, size, lambda row: row.place)
     return PeoplePage([row.person for row in shown], following)
-
-
-def _bundle(follower_id: str) -> str:
-    return f"{Kind.FOLLOW}:{follower_id}"
 
 
 def _lock_pair(connection: Connection, user_id: str, other_id: str) -> str:

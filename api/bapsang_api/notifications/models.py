@@ -1,25 +1,12 @@
 """Tables of notifications."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import ClassVar
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
-
-
-class Kind(StrEnum):
-    """What somebody is told of."""
-
-    COMMENT = "COMMENT"  # on their post
-    REPLY = "REPLY"  # to their comment
-    MENTION = "MENTION"  # of their nickname in a comment
-    LIKE = "LIKE"  # of their post, one for all likes of a post
-    FOLLOW = "FOLLOW"
-    MODERATION = "MODERATION"  # what a moderator did with something of theirs
-    SYSTEM = "SYSTEM"  # such as a photo that could not be used
 
 
 class Inbox(SQLModel, table=True):

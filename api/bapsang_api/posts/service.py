@@ -18,6 +18,7 @@ from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import Forbidden, NotFound
 from bapsang_api.kit.redis.client import OUTAGE
 from bapsang_api.kit.security.tokens import Principal
+from bapsang_api.notifications import store as notifications
 from bapsang_api.people.hidden import HiddenPeople
 from bapsang_api.posts import queries, sight, store
 from bapsang_api.posts.counts import ItemView, PostLikes, with_count, with_views
@@ -156,6 +157,7 @@ class PostService:
             self._lock_own(connection, post_id, user_id)
             detach(connection, (picture.object_key for picture in queries.pictures_of(connection, post_id)), now)
             store.delete(connection, post_id, now)
+            notifications.forget_posts(connection, [post_id])
 
         await self._database.write(remove)
         # After the commit: likes that Redis lost can be loaded again only while the post is visible.

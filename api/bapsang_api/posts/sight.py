@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from bapsang_api.notifications import store as notifications
 from bapsang_api.posts import queries, store
 from bapsang_api.posts.holding import FREE, LOOKED_AT, REPEATED_WITHIN, Judgement, Rule, is_young, judge
 from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HELD, STATUS_HIDDEN
@@ -101,6 +102,7 @@ def erase(connection: Connection, user_id: str, *, now: datetime, limit: int) ->
         pictures = (picture for post_id in post_ids for picture in queries.pictures_of(connection, post_id))
         detach(connection, [picture.object_key for picture in pictures], now)
         store.erase(connection, post_ids, now)
+        notifications.forget_posts(connection, post_ids)
     return post_ids
 
 

@@ -31,6 +31,7 @@ _LOCKED: Final = (
     .where(posts.c.id == bindparam("post_id"), posts.c.post_status.in_(_STATUSES))
     .with_for_update()
 )
+_AUTHOR: Final = select(posts.c.user_id).where(posts.c.id == bindparam("post_id"))
 _INSERT: Final = insert(posts)
 _INSERT_CONTENT: Final = insert(post_contents)
 
@@ -79,6 +80,22 @@ def picture_changed(connection: Connection, _owner_id: str, object_key: str, _no
     ids = list(connection.scalars(shown_by))
     connection.execute(update(posts).where(posts.c.id.in_(ids)).values(picture_version=posts.c.picture_version + 1))
     note(connection, *ids)
+
+
+def author_of(connection: Connection, post_id: str) -> str:
+    return str(connection.scalar(_AUTHOR, {"post_id": post_id}))
+
+
+def post_showing(connection: Connection, object_key: str) -> str | None:
+    """Return a post that is not deleted and has this picture, None without one."""
+    found: str | None = connection.scalar(
+        select(post_images.c.post_id)
+        .join(posts, posts.c.id == post_images.c.post_id)
+        .where(post_images.c.object_key == object_key, posts.c.post_status != STATUS_DELETED)
+        .order_by(post_images.c.post_id)
+        .limit(1)
+    )
+    return found
 
 
 def images_in_use(connection: Connection, images: Sequence[UnusedImage]) -> set[str]:

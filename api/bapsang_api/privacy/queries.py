@@ -16,6 +16,7 @@ from bapsang_api.kit.db.columns import table_of
 from bapsang_api.likes.models import UserPostLike
 from bapsang_api.mail.models import Mail
 from bapsang_api.moderation.models import AuditEntry
+from bapsang_api.notifications.models import Inbox, Notification
 from bapsang_api.people.models import Bookmark, Follow, HiddenPerson, Reason
 from bapsang_api.posts.models import STATUS_DELETED, Post, PostContent, PostImage
 from bapsang_api.reports.models import Report
@@ -29,6 +30,7 @@ _posts, _contents, _images = table_of(Post), table_of(PostContent), table_of(Pos
 _mail = table_of(Mail)
 _comments, _likes, _reports = table_of(Comment), table_of(UserPostLike), table_of(Report)
 _follows, _hidden, _bookmarks = table_of(Follow), table_of(HiddenPerson), table_of(Bookmark)
+_inboxes, _notifications = table_of(Inbox), table_of(Notification)
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,26 @@ SECTIONS: Final = (
         {"postId": _bookmarks.c.post_id, "createdAt": _bookmarks.c.created_at},
         _bookmarks.c.user_id,
         _bookmarks.c.post_id,
+    ),
+    Section(
+        "notifications",
+        {
+            "kind": _notifications.c.kind,
+            "actorId": _notifications.c.actor_id,
+            "postId": _notifications.c.post_id,
+            "commentId": _notifications.c.comment_id,
+            "text": _notifications.c.detail,
+            "createdAt": _notifications.c.created_at,
+            "readAt": _notifications.c.read_at,
+        },
+        _notifications.c.user_id,
+        _notifications.c.number,
+    ),
+    Section(
+        "notification-settings",
+        {"off": _inboxes.c.muted_kinds},
+        _inboxes.c.user_id,
+        _inboxes.c.user_id,
     ),
     Section(
         "reports",

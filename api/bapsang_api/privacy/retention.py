@@ -17,6 +17,7 @@ from bapsang_api.kit.ids import first_id
 from bapsang_api.mail import store as mail
 from bapsang_api.mail.letters import GIVEN_UP_AFTER
 from bapsang_api.mail.outbox import MARK_KEPT
+from bapsang_api.notifications import store as notifications
 from bapsang_api.people import store as people
 from bapsang_api.posts import store as posts
 from bapsang_api.posts.models import STATUS_ACTIVE, STATUS_DELETED, STATUS_HELD, STATUS_HIDDEN
@@ -29,6 +30,7 @@ REPORTS_KEPT: Final = timedelta(days=365)
 ACCESS_KEPT: Final = timedelta(days=92)  # three months (Protection of Communications Secrets Act, article 15-2)
 AUDIT_KEPT: Final = timedelta(days=3 * 365)
 MAIL_KEPT: Final = timedelta(days=90)  # that a letter was sent, and when
+NEWS_KEPT: Final = timedelta(days=90)  # notifications, read or not
 # As long as a backup can bring somebody back who was erased; the longest that RDS keeps one is 35 days.
 ERASURES_KEPT: Final = timedelta(days=36)
 _ROWS: Final = 1_000
@@ -53,6 +55,8 @@ async def purge(database: Database, clock: Clock) -> dict[str, int]:
     done["forgotten_users"] = await forget_withdrawn(database, clock)
     done["destroyed_posts"] = await _destroy_posts(database, now)
     done["destroyed_comments"] = await database.write(partial(_destroy_comments, now=now))
+    old_news = partial(notifications.purge, before=now - NEWS_KEPT, limit=_ROWS)
+    done["purged_notifications"] = await database.write(old_news)
     for name, table, kept in _LOGS:
         rows = partial(store.purge, table=table, before_id=first_id(now - kept), limit=_ROWS)
         done[name] = await database.write(rows)
@@ -78,6 +82,9 @@ async def _destroy_posts(database: Database, now: datetime) -> int:
         people.forget_posts(connection, post_ids)
         posts.destroy(connection, post_ids, now)
 
+    for post_id in post_ids:  # what was left when it was deleted
+        while await database.write(partial(notifications.forget_posts, post_ids=[post_id])):
+            pass
     if post_ids:
         await database.write(destroy)
     return len(post_ids)

@@ -18,6 +18,7 @@ from bapsang_api.kit.problem import NotFound
 from bapsang_api.likes.service import LikeService
 from bapsang_api.mail import store as mail
 from bapsang_api.moderation import store as audit
+from bapsang_api.notifications import store as notifications
 from bapsang_api.people import store as people
 from bapsang_api.posts import sight as posts
 from bapsang_api.reports import store as reports
@@ -74,6 +75,8 @@ class Erasure:
             return account.status != STATUS_DELETED, ended
 
         was_active, ended = await self._database.write(erase)
+        while await self._database.write(partial(notifications.forget_person, user_id=user_id)):
+            pass
         await self._revoked.announce(*ended)
         done = Erased(was_active, len(ended))
         return await self._erase_words(done, user_id, now) if extent is Extent.WORDS else done

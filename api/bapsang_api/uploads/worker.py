@@ -35,6 +35,8 @@ MOST_ATTEMPTS: Final = 5
 _FIRST_PAUSE: Final = 1.0  # seconds, doubled with each attempt
 # Tells a domain that what is known of an image has changed: by its owner and object key, within the transaction.
 Changed = Callable[[Connection, str, str, datetime], None]
+# Tells a domain that an image was refused after it was used: by its owner, id and object key, within the transaction.
+RefusedLate = Callable[[Connection, str, str, str, datetime], None]
 
 
 class LeaseOverError(Exception):
@@ -53,8 +55,16 @@ class Tally:
 class Worker:
     """Makes variants. Any number of them may run at a time."""
 
-    def __init__(self, database: Database, storage: Storage, clock: Clock, changed: Sequence[Changed]) -> None:
-        self._database, self._storage, self._clock, self._changed = database, storage, clock, changed
+    def __init__(
+        self,
+        database: Database,
+        storage: Storage,
+        clock: Clock,
+        changed: Sequence[Changed],
+        refused: Sequence[RefusedLate] = (),
+    ) -> None:
+        self._database, self._storage, self._clock = database, storage, clock
+        self._changed, self._refused = changed, refused
         self.tally = Tally()
 
     async def run(self, stop: asyncio.Event | None = None) -> None:
@@ -134,6 +144,8 @@ class Worker:
             if known is not job.photo:
                 for tell in self._changed:
                     tell(connection, job.owner_id, job.object_key, now)
+                for tell_refused in () if isinstance(verdict, Photo) else self._refused:
+                    tell_refused(connection, job.owner_id, job.image_id, job.object_key, now)
             return True
 
         if not await self._database.write(finish):

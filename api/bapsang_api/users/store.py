@@ -213,6 +213,11 @@ def image_of(connection: Connection, user_id: str) -> str | None:
     return connection.scalar(select(users.c.profile_image_key).where(users.c.id == user_id).with_for_update())
 
 
+def picture_of(connection: Connection, user_id: str) -> str | None:
+    """Return the key of a user's picture as it is now."""
+    return connection.scalar(select(users.c.profile_image_key).where(users.c.id == user_id))
+
+
 def picture_changed(connection: Connection, owner_id: str, object_key: str, now: datetime) -> None:
     """Have whatever shows this user read anew, if the image is theirs: what is known of it has changed."""
     theirs = users.c.id == owner_id, users.c.profile_image_key == object_key

@@ -68,6 +68,7 @@ def periods() -> dict[str, timedelta]:
     assert media("erasures")["ExpirationInDays"] * DAY == retention.ERASURES_KEPT
     return {
         "words": retention.WORDS_KEPT,
+        "news": retention.NEWS_KEPT,
         "reports": retention.REPORTS_KEPT,
         "access": retention.ACCESS_KEPT,
         "mail": retention.MAIL_KEPT,

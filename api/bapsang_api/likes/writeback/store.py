@@ -11,6 +11,7 @@ from bapsang_api.kit.db import counters
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.likes.rows.store import likes, posts, stored
 from bapsang_api.likes.store import chunks
+from bapsang_api.likes.writeback import telling
 from bapsang_api.posts.models import STATUS_DELETED
 from bapsang_api.users.models import User
 
@@ -34,7 +35,8 @@ def apply(connection: Connection, claims: Mapping[str, Mapping[str, bool]], now:
     Idempotent: a claim that is already written changes no row and so no count. Likes of a post or user that no longer
     exists are dropped. A handful of statements, however many posts there are.
     """
-    post_ids = _locked_posts(connection, claims)
+    authors = _locked_posts(connection, claims)
+    post_ids = list(authors)
     known = _existing_users(connection, {user_id for changes in claims.values() for user_id in changes})
     pairs = [(post_id, user_id) for post_id in post_ids for user_id in sorted(claims[post_id])]
     there = _stored(connection, pairs)
@@ -48,19 +50,24 @@ def apply(connection: Connection, claims: Mapping[str, Mapping[str, bool]], now:
     else:
         # Nobody else writes likes while LOCK is held. Somebody has: by hand, or a tool that restores them.
         recount(connection, post_ids)
+    telling.tell(connection, authors, new, now)
+    telling.forget(connection, authors, _unliked(connection, {post_id for post_id, _ in gone}))
     return added, removed
 
 
-def _locked_posts(connection: Connection, post_ids: Iterable[str]) -> list[str]:
-    """Return those of the posts that are not deleted, locked in the order of their ids.
+def _locked_posts(connection: Connection, post_ids: Iterable[str]) -> dict[str, str]:
+    """Return those of the posts that are not deleted, locked in the order of their ids, with their authors.
 
     The lock comes before the first like: inserting one locks its post for reading, and two writers that both hold that
     lock and then want to change the count would wait for each other.
     """
-    found: list[str] = []
+    found: dict[str, str] = {}
     for chunk in chunks(sorted(post_ids)):
-        present = select(posts.c.id).where(posts.c.id.in_(chunk), posts.c.post_status != STATUS_DELETED)
-        found.extend(connection.scalars(present.order_by(posts.c.id).with_for_update()))
+        present = select(posts.c.id, posts.c.user_id).where(
+            posts.c.id.in_(chunk), posts.c.post_status != STATUS_DELETED
+        )
+        rows = connection.execute(present.order_by(posts.c.id).with_for_update())
+        found.update((post_id, author_id) for post_id, author_id in rows)
     return found
 
 
@@ -76,6 +83,13 @@ def _stored(connection: Connection, pairs: Sequence[Pair]) -> set[Pair]:
     found: set[Pair] = set()
     for chunk in chunks(pairs):
         found.update(stored(connection, chunk))
+    return found
+
+
+def _unliked(connection: Connection, post_ids: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for chunk in chunks(sorted(post_ids)):
+        found.extend(connection.scalars(select(posts.c.id).where(posts.c.id.in_(chunk), posts.c.like_count == 0)))
     return found
 
 
