@@ -94,6 +94,7 @@ async def like_sync(settings: Settings, *, batch_size: int, deadline_seconds: fl
     await require_suitable_redis(settings, redis)
     database = Database(settings.database_url, PATIENT)
     pipeline = Pipeline(redis)
+    database.publish = ChangeFeed(database, SOURCE, redis, pipeline).publish
     likes = LikeStore(redis, pipeline)
     try:
         await require_fit(database)

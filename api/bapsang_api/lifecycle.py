@@ -9,6 +9,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self._started = False
         self._conditions: list[Callable[[], bool]] = []
+        self._on_drain: list[Callable[[], None]] = []
         self.draining = False
         self.alive = True
 
@@ -33,5 +34,11 @@ class Lifecycle:
     def start(self) -> None:
         self._started = True
 
+    def on_drain(self, end: Callable[[], None]) -> None:
+        """Have `end` called once the process drains."""
+        self._on_drain.append(end)
+
     def drain(self) -> None:
         self.draining = True
+        for end in self._on_drain:
+            end()

@@ -34,6 +34,8 @@ from bapsang_api.http.shedding import Shedder
 from bapsang_api.http.wire import API
 from bapsang_api.importing.moved import MovedIds
 from bapsang_api.inbox.service import InboxService
+from bapsang_api.inbox.streams import InboxStreams
+from bapsang_api.inbox.wire import rendered
 from bapsang_api.keys import signing_keys
 from bapsang_api.kit.background import Background, repeating
 from bapsang_api.kit.clock import Clock, SystemClock
@@ -176,6 +178,9 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         database, clock, ids, feed, hidden, lambda page: page_of(page, images).model_dump_json(by_alias=True).encode()
     )
     metrics.watch_caches(lambda: {**posts.usage(), **comments.usage(), **users.usage(), **hidden.usage()})
+    streams = InboxStreams(database, revoked.sessions, clock, metrics, partial(rendered, images=images))
+    feed.on_message(streams.receive)
+    lifecycle.on_drain(streams.drain)
     recounting = RecountStore(redis, clock)
     like_sync = LikeSync(database, like_store, clock, Reconciliation(recounting).run)
     shedder = Shedder(settings.max_in_flight, metrics)
@@ -186,6 +191,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             KnownDevices(keys),
             images,
             InboxService(database, clock),
+            streams,
             UploadService(storage, ids),
             hidden,
             users,
@@ -231,6 +237,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     background.start("poll", feed.follow_database, ends=settings.local_database)  # there is nothing to poll on SQLite
     background.start("warm_up", posts.warm_up, ends=True)
     background.start("shedding", shedder.follow)
+    background.start("streams", streams.follow)
     if storage is not None and settings.local_database:
         # Nobody else works on the queue there.
         background.start("photos", Worker(database, storage, clock, CHANGED, REFUSED).run)

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from bapsang_api.http.content import LEAST, Content, encoded_for
 from bapsang_api.http.request import Request
+from bapsang_api.http.streaming import Stream
 from bapsang_api.kit.problem import Problem, body_of
 from bapsang_api.kit.refusals import MEDIA_TYPE
 
@@ -34,6 +35,7 @@ class Answer(NamedTuple):
     status: int
     body: bytes | Content = b""
     headers: Sequence[Header] = ()
+    stream: Stream | None = None  # what follows the head, in the place of a body
 
     @property
     def content(self) -> bytes:

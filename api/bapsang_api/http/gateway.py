@@ -34,6 +34,7 @@ from bapsang_api.http.protocol import HEAD_LIMIT
 from bapsang_api.http.ratelimit import Limit, RateLimiter, headers_of
 from bapsang_api.http.request import BODY_LIMIT, BODY_SECONDS, READS, BodyReader, Request
 from bapsang_api.http.shedding import Kind, Shedder
+from bapsang_api.http.streaming import beginning_of
 from bapsang_api.http.wire import API
 from bapsang_api.kit.context import caller, request_id
 from bapsang_api.kit.logs import describe
@@ -91,7 +92,8 @@ class Gateway:
         answer = await self.exchange(request, receive)
         if answer is not None:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": b"" if request.is_head else answer.content})
+            content = answer.content if answer.stream is None else beginning_of(answer.stream)
+            await send({"type": "http.response.body", "body": b"" if request.is_head else content})
 
     async def exchange(self, request: Request, receive: Receive) -> Answer | None:
         """Return the whole answer to a request, None for a client that has gone."""
@@ -135,6 +137,7 @@ class Gateway:
 
     def head(self, answer: Answer, request: Request) -> Answer:
         """Return the answer with a complete head."""
+        stream = answer.stream
         answer = compressed(revalidated(answer, request), request)
         headers = [*answer.headers, *PROTECTION, *headers_of(request.scope), (b"x-request-id", request.id.encode())]
         if answer.header(b"content-security-policy") is None:
@@ -144,7 +147,7 @@ class Gateway:
         if self._lifecycle.draining:
             # The proxy in front keeps connections open; told to close them, it sends the next request to another pod.
             headers.append(CLOSE)
-        return Answer(answer.status, answer.body, headers)
+        return Answer(answer.status, answer.body, headers, stream)
 
     async def _shed(self, request: Request, receive: Receive) -> Answer | None:
         """Refuse what is too much for the process, and count what is worked on."""

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from bapsang_api.http.answers import CLOSE, Answer
 from bapsang_api.http.request import Request
+from bapsang_api.http.streaming import CHUNKED, Stream, TransportSink
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class GatewayProtocol(BoundedProtocol):
     """The same for the gateway."""
 
     cycle: "_Exchange | None"  # type: ignore[assignment]
+    stream: Stream | None = None  # which the answer under way goes on with
     _idle_since = 0.0  # by the event loop's clock; 0 while a request is under way
 
     def on_message_begin(self) -> None:
@@ -173,6 +175,9 @@ class GatewayProtocol(BoundedProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.wake()
+        if self.stream is not None:
+            self.stream.lose()
+            self.stream = None
         self.flow.resume_writing()
         if exc is None:
             self.transport.close()
@@ -234,6 +239,9 @@ class _Exchange:
             request = Request(self._scope, gateway.hops)
             answer = await gateway.exchange(request, self.receive)
             if answer is not None and not self.disconnected:
+                if answer.stream is not None:
+                    self._go_on(answer, answer.stream, is_head=request.is_head)
+                    return
                 content = self._written(answer, is_head=request.is_head)
                 if protocol.flow.write_paused:
                     await protocol.flow.drain()
@@ -241,11 +249,31 @@ class _Exchange:
                 answered = True
         except Exception:
             log.exception("http.unhandled", extra={"path": self._scope["path"]})
+            protocol.stream = None
         finally:
-            self.response_complete = True
-            if not (answered and self.keep_alive):
-                protocol.transport.close()
-            protocol.on_response_complete()
+            if protocol.stream is None:
+                self.response_complete = True
+                if not (answered and self.keep_alive):
+                    protocol.transport.close()
+                protocol.on_response_complete()
+
+    def _go_on(self, answer: Answer, stream: Stream, *, is_head: bool) -> None:
+        """Write a head and hand what follows over to a stream; the connection ends with it."""
+        protocol, is_chunked = self._protocol, self._scope["http_version"] == "1.1"
+        if is_chunked:
+            answer = answer._replace(headers=[*answer.headers, CHUNKED])
+        protocol.transport.write(self._written(answer, is_head=is_head))
+        if not is_head:
+            protocol.stream, self._scope = (
+                stream,
+                {"path": self._scope["path"]},
+            )  # so that the request is not held for as long as that
+            stream.begin(TransportSink(protocol.transport, self._end, is_chunked=is_chunked))
+
+    def _end(self) -> None:
+        self._protocol.stream, self.response_complete = None, True
+        self._protocol.transport.close()
+        self._protocol.on_response_complete()
 
     def _written(self, answer: Answer, *, is_head: bool) -> bytes:
         """Return the bytes of an answer. Raises ValueError for a header that would be more than one."""

@@ -29,6 +29,11 @@ def page_of(page: Page, images: ImageService) -> NotificationPage:
     )
 
 
+def rendered(row: NotificationRow, images: ImageService) -> bytes:
+    """Return an item as JSON."""
+    return item_of(row, images).model_dump_json(by_alias=True).encode()
+
+
 def item_of(row: NotificationRow, images: ImageService) -> NotificationItem:
     kind, others = Kind(row.kind), max(0, row.likes - 1)
     actor = None

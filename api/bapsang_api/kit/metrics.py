@@ -55,6 +55,12 @@ class Metrics:
         self.serving = 0
         in_flight = Gauge("bapsang_http_in_flight", "Requests being served.", registry=self.registry)
         in_flight.set_function(lambda: self.serving)
+        self.streams = 0
+        open_streams = Gauge("bapsang_streams", "Open streams of notifications.", registry=self.registry)
+        open_streams.set_function(lambda: self.streams)
+        self.stream_events = Counter(
+            "bapsang_stream_events_total", "Notifications sent to streams.", registry=self.registry
+        )
         self.shed = Counter(
             "bapsang_http_shed_total",
             "Requests refused at once because enough of their kind were being worked on.",

@@ -1,9 +1,9 @@
-"""Tables of notifications."""
+"""Tables of notifications, without foreign keys: checking one locks the user's row, which who follows or withdraws locks first."""
 
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import Column, Index, Integer, String, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from bapsang_api.kit.db.columns import TABLE_OPTIONS, UtcDateTime, ascii_text, ulid
@@ -15,7 +15,7 @@ class Inbox(SQLModel, table=True):
     __tablename__: ClassVar[str] = "inboxes"
     __table_args__ = (TABLE_OPTIONS,)
 
-    user_id: str = Field(sa_column=Column(ulid(), ForeignKey("users.id", name="fk_inboxes_user"), primary_key=True))
+    user_id: str = Field(sa_column=Column(ulid(), primary_key=True))
     last_number: int = Field(default=0, sa_column=Column(Integer(), nullable=False))
     muted_kinds: str = Field(default="", sa_column=Column(ascii_text(128), nullable=False))
 
@@ -36,9 +36,7 @@ class Notification(SQLModel, table=True):
         TABLE_OPTIONS,
     )
 
-    user_id: str = Field(
-        sa_column=Column(ulid(), ForeignKey("users.id", name="fk_notifications_user"), primary_key=True)
-    )
+    user_id: str = Field(sa_column=Column(ulid(), primary_key=True))
     number: int = Field(sa_column=Column(Integer(), primary_key=True, autoincrement=False))
     kind: str = Field(sa_column=Column(ascii_text(16), nullable=False))
     actor_id: str | None = Field(default=None, sa_column=Column(ulid()))

@@ -52,11 +52,18 @@ def liked(author_id: str, post_id: str, liker_id: str) -> News:
     return News(author_id, Kind.LIKE, likes_of(post_id), actor_id=liker_id, post_id=post_id, renews=True)
 
 
-def moderated(
-    user_id: str, text: str, *, act_id: str, post_id: str | None = None, comment_id: str | None = None
-) -> News:
-    """Return what a moderator did, in Korean as it is shown; `act_id` of the entry in the audit log. It names no moderator."""
-    return News(user_id, Kind.MODERATION, f"MODERATION:{act_id}", post_id=post_id, comment_id=comment_id, detail=text)
+def moderated(user_id: str, text: str, *, post_id: str | None = None, comment_id: str | None = None) -> News:
+    """Return what a moderator did to somebody's comment, post or account, in Korean as it is shown: it names no moderator.
+
+    It takes the place of what was told before of the same.
+    """
+    bundle = f"MODERATION:{comment_id or post_id or user_id}"
+    return News(user_id, Kind.MODERATION, bundle, post_id=post_id, comment_id=comment_id, detail=text, renews=True)
+
+
+def content_moderated(user_id: str, text: str) -> News:
+    """Return what a moderator did to all that somebody wrote, in Korean as it is shown."""
+    return News(user_id, Kind.MODERATION, f"MODERATION:CONTENT:{user_id}", detail=text, renews=True)
 
 
 def photo_refused(user_id: str, image_id: str, post_id: str | None) -> News:

@@ -21,6 +21,8 @@ hidden_people = table_of(HiddenPerson)
 users = table_of(User)
 
 Pair = tuple[str, str]
+#: Begins the name under which a change of an inbox is reported.
+INBOX: Final = "inbox:"
 #: At most so many are kept in an inbox; beyond it the oldest go, a hundred at a time.
 MOST_KEPT: Final = 1_000
 _SPARE: Final = 100
@@ -39,7 +41,7 @@ class LockedInbox:
 
 def inbox_of(user_id: str) -> str:
     """Return the name under which a change of somebody's inbox is reported."""
-    return f"inbox:{user_id}"
+    return f"{INBOX}{user_id}"
 
 
 def lock_inboxes(connection: Connection, user_ids: Collection[str]) -> dict[str, LockedInbox]:

@@ -56,6 +56,7 @@ OWNERS = {
     "listNotifications": Owner.CALLER,
     "countUnread": Owner.CALLER,
     "markRead": Owner.CALLER,
+    "streamNotifications": Owner.CALLER,
     "readNotificationSettings": Owner.CALLER,
     "changeNotificationSettings": Owner.CALLER,
     "listSessions": Owner.CALLER,

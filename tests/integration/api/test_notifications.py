@@ -247,7 +247,7 @@ async def test_what_moderators_hide_is_not_shown_while_it_is_hidden(world: World
         await admin.send("POST", f"/admin/{thing}/show")
         assert await told(author) == [("COMMENT", reader.nickname)]
     await admin.send("POST", f"/admin/posts/{post_id}/hide")
-    news = moderated(author.user_id, "글이 숨겨졌습니다.", act_id=post_id, post_id=post_id)
+    news = moderated(author.user_id, "글이 숨겨졌습니다.", post_id=post_id)
     await world.runtime.database.write(lambda connection: tell(connection, [news], world.clock.now()))
     (item,) = await listed(author)
     assert (item["kind"], item["text"], item["actor"]) == ("MODERATION", "글이 숨겨졌습니다.", None)

@@ -291,7 +291,9 @@ def test_like_sync_killed_between_commit_and_acknowledgement_is_replayed_without
     eventually(lock_is_free)
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT COUNT(*) FROM user_post_likes")).scalar()
+        told = connection.execute(text("SELECT number, kind FROM notifications")).all()
     assert (rows, count()) == (3, 3)
+    assert [tuple(one) for one in told] == [(1, "LIKE")]  # of the first run, and not again
     assert likes.zcard("like:dirty") == 0
     likes.close()
     engine.dispose()

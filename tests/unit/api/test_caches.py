@@ -38,6 +38,7 @@ ATTRIBUTES = {
     "auth/revocation.py _unannounced": "sessions that existed and were just revoked here, until Redis answers, for half an hour",
     "kit/concurrency.py _waiting": "at most `queue` ids that requests wait for",
     "http/bodies.py _held": "senders of requests that are not answered yet",
+    "inbox/streams.py _of": "users with open streams, MOST at a time",
     "kit/db/database.py _local_locks": "names of our own",
     "http/content.py _encoded": "three forms of a body, each below half of it: counted with the body",
     "importing/moved.py _ids": "10,000 ids of at most 64 characters",

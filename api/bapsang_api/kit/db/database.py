@@ -105,6 +105,10 @@ class Database:
         write is not retried: nobody knows whether the commit arrived. Raises Unavailable when the database does not
         answer.
         """
+        return await self.write_on(self._writing, work)
+
+    async def write_on(self, bind: Engine | Connection, work: Callable[[Connection], T]) -> T:
+        """Like write, on a connection of the caller's."""
         notes: set[str] = set()
 
         def noting(connection: Connection) -> T:
@@ -114,7 +118,7 @@ class Database:
             notes.update(take_notes(connection))
             return written
 
-        written = await self.run(partial(self._in_transaction, self._writing, noting))
+        written = await self.run(partial(self._in_transaction, bind, noting))
         if user_id := current_user_id():
             notes.add(written_by(user_id))
         if notes and self.publish is not None:
@@ -218,4 +222,4 @@ class Lane:
         """Like Database.write, on this connection. Raises Unavailable once it is lost, and the lock with it."""
         if self._connection.invalidated:
             raise Unavailable  # used again it would reconnect, and write without the lock
-        return await self._database.run(partial(self._database._in_transaction, self._connection, work))
+        return await self._database.write_on(self._connection, work)

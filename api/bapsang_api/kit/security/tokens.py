@@ -160,6 +160,10 @@ class TokenVerifier:
             raise TokenExpired
         return principal
 
+    def end_of(self, token: str) -> int:
+        """Return when a token of ours ends, in seconds of the clock. Raises TokenInvalid for any other."""
+        return self._decode(token)[1]
+
     def whose(self, token: str) -> Principal:
         """Return whom a token of ours was given to, whether it still works or not. Raises TokenInvalid for any other."""
         return self._decode(token)[0]

@@ -24,7 +24,7 @@ _INDEXES: Final = (
 def upgrade() -> None:
     op.create_table(
         "inboxes",
-        sa.Column("user_id", ulid(), sa.ForeignKey("users.id", name="fk_inboxes_user"), primary_key=True),
+        sa.Column("user_id", ulid(), primary_key=True),
         sa.Column("last_number", sa.Integer(), nullable=False),
         sa.Column("muted_kinds", ascii_text(128), nullable=False),
         if_not_exists=True,
@@ -32,7 +32,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "notifications",
-        sa.Column("user_id", ulid(), sa.ForeignKey("users.id", name="fk_notifications_user"), primary_key=True),
+        sa.Column("user_id", ulid(), primary_key=True),
         sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("kind", ascii_text(16), nullable=False),
         sa.Column("actor_id", ulid()),
