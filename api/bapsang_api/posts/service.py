@@ -193,10 +193,7 @@ class PostService:
         return post.rendered.detail(likes, post.comments, post.views, _TRUE if liked else _FALSE)
 
     async def require_seen(self, post_id: str, user_id: str) -> None:
-        """Raise NotFound for a post whose author has blocked the user, or is blocked by them. Raises Unavailable.
-
-        Whether there is such a post is for others to find out.
-        """
+        """Raise NotFound for a post whose author has blocked the user, or is blocked by them. Raises Unavailable."""
         if self._hidden.may_hide(user_id) and is_ulid(post_id):
             post = await self._reads.post(post_id)
             if post is not None:

@@ -20,7 +20,7 @@ from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.uploads.rules import Category
 from bapsang_api.uploads.service import ImageService, Named
 from bapsang_api.uploads.usage import attach, detach
-from bapsang_api.users import store
+from bapsang_api.users import queries, store
 from bapsang_api.users.consent import Consent, Versions
 from bapsang_api.users.models import STATUS_DELETED, Erasure, Extent, User, UserAuth, UserConsent
 from bapsang_api.users.staff import STAFF_NAME, imitates_staff
@@ -44,7 +44,7 @@ class UserService:
         """`versions`: of the documents that somebody agrees to at sign-up."""
         self._database, self._images, self._clock, self._ids = database, images, clock, ids
         self._versions = versions
-        self._profiles: Cache[str, store.Profile] = Cache(database, feed, _load_profiles, PROFILES)
+        self._profiles: Cache[str, queries.Profile] = Cache(database, feed, _load_profiles, PROFILES)
 
     def usage(self) -> dict[str, Usage]:
         """Return how much is kept of accounts, by cache."""
@@ -119,7 +119,7 @@ class UserService:
             raise NotFound
         return account
 
-    async def profile(self, user_id: str) -> store.Profile:
+    async def profile(self, user_id: str) -> queries.Profile:
         """Return what a user sees of their own account. Raises NotFound, and Unavailable."""
         entry = self._profiles.peek(user_id) or await self._profiles.get(user_id)
         if entry is None:
@@ -171,9 +171,9 @@ async def forget_withdrawn(database: Database, clock: Clock) -> int:
 
 
 async def _load_profiles(
-    user_ids: Collection[str], _: Mapping[str, store.Profile], read: Read[Any]
-) -> dict[str, Loaded[store.Profile]]:
-    profiles: dict[str, store.Profile] = await read(partial(store.profiles_of, user_ids=user_ids))
+    user_ids: Collection[str], _: Mapping[str, queries.Profile], read: Read[Any]
+) -> dict[str, Loaded[queries.Profile]]:
+    profiles: dict[str, queries.Profile] = await read(partial(queries.profiles_of, user_ids=user_ids))
     return {user_id: Loaded(profile, (), len(profile.email) + _PROFILE_BYTES) for user_id, profile in profiles.items()}
 
 

@@ -1,9 +1,9 @@
 """Every SQL statement on accounts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from sqlalchemy import (
     BindParameter,
@@ -22,10 +22,8 @@ from sqlalchemy.exc import IntegrityError
 
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.db.database import note
-from bapsang_api.kit.db.views import columns_of
 from bapsang_api.kit.text import folded
-from bapsang_api.uploads.photo import Photo
-from bapsang_api.uploads.store import UnusedImage, photo_of
+from bapsang_api.uploads.store import UnusedImage
 from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED, Erasure, User, UserAuth, UserConsent, UserNumber
 from bapsang_api.users.names import WITHDRAWN_NAME
 
@@ -68,26 +66,10 @@ class Login:
         return self.suspended_until is not None and self.suspended_until > now
 
 
-@dataclass(frozen=True)
-class Profile:
-    """What a user sees of their own account."""
-
-    nickname: Annotated[str, users.c.nickname]
-    email: Annotated[str, user_auth.c.email]
-    email_verified_at: Annotated[datetime | None, user_auth.c.email_verified_at]
-    image_key: Annotated[str | None, users.c.profile_image_key]
-    photo: Annotated[Photo | None, photo_of(users.c.profile_image_key, of=users)]
-
-
 _INSERT: Final = insert(users)
 _INSERT_AUTH: Final = insert(user_auth)
 _THESE: Final[BindParameter[str]] = bindparam("user_ids", expanding=True)
 _NUMBERS: Final = select(user_numbers.c.user_id, user_numbers.c.number).where(user_numbers.c.user_id.in_(_THESE))
-_PROFILES: Final = (
-    select(users.c.id, *columns_of(Profile))
-    .join(user_auth, user_auth.c.user_id == users.c.id)
-    .where(users.c.id.in_(_THESE), users.c.user_status == STATUS_ACTIVE)
-)
 _LOGIN = select(
     *(users.c.id, users.c.nickname, users.c.user_role, users.c.user_status),
     *(user_auth.c.password_hash, user_auth.c.email, user_auth.c.verify_by, users.c.suspended_until),
@@ -186,12 +168,6 @@ def give_numbers(connection: Connection, user_ids: Sequence[str]) -> dict[str, i
 def number_of(connection: Connection, user_id: str) -> int:
     """Return the number of a user that exists."""
     return (numbers_of(connection, [user_id]) or give_numbers(connection, [user_id]))[user_id]
-
-
-def profiles_of(connection: Connection, user_ids: Collection[str]) -> dict[str, Profile]:
-    """Return the profiles of those accounts that are active."""
-    rows = connection.execute(_PROFILES, {"user_ids": list(user_ids)})
-    return {user_id: Profile(*row) for user_id, *row in rows}
 
 
 def change_profile(connection: Connection, user_id: str, changes: dict[str, Any], now: datetime) -> bool:
