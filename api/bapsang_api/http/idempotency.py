@@ -18,6 +18,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -131,6 +132,8 @@ class Idempotency:
             found = await self._replays[id_field].read(request, services, made_id)
             body = json.dumps({id_field: made_id}, separators=(",", ":")).encode() if found is None else found
             headers += [JSON, (b"content-length", b"%d" % len(body))]
+        elif int(status) != HTTPStatus.NO_CONTENT:
+            headers.append((b"content-length", b"0"))  # else clients wait for a body until the connection ends
         if location != _NOTHING:
             headers.append((b"location", location.encode("latin-1")))
         return Answer(int(status), body, headers)

@@ -8,7 +8,7 @@ import pytest
 
 from bapsang_api.mail.letters import Letter
 
-from .outbox import ask_reset, last, letters, reset, reset_token
+from .outbox import RESETS, ask_reset, last, letters, reset, reset_token
 from .test_account import NEW_PASSWORD, leave, login_status
 from .test_ratelimit import limited
 from .world import API, PASSWORD, Backend, Person, World, assert_problem, make_admin, open_world
@@ -153,6 +153,15 @@ async def test_answer_and_work_are_the_same_whatever_address_is_asked(world: Wor
     assert any("mail_outbox" in statement for statement in seen[0][3])
     written = await letters(world, Letter.RESET)
     assert [letter.address for letter in written[before:]] == [known.email, verified.email]
+
+
+async def test_a_repeat_with_its_key_is_answered_whole_and_sends_no_second_letter(world: World) -> None:
+    alice = await world.person()
+    for replayed in (None, "true"):
+        answer = await world.http.post(RESETS, json={"email": alice.email}, headers={"Idempotency-Key": "once"})
+        assert (answer.status_code, answer.headers["content-length"]) == (202, "0")
+        assert answer.headers.get("idempotency-replayed") == replayed
+    assert len(await letters(world, Letter.RESET)) == 1
 
 
 async def test_whoever_never_used_a_link_still_logs_in(world: World) -> None:
