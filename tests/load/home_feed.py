@@ -45,9 +45,21 @@ READS = 10  # of each reader, a round
 FAN_OUTS = 6
 AUTHOR = "01JD0000000000000000000000"  # the one whom 10⁵ people follow
 
+# Numbers from 1 to :count as ids.
 _NUMBERS = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count) "
-_ID = "LPAD({}, 26, '0')"
-_USERS = _NUMBERS + f"SELECT {_ID.format('i')}, CONCAT('n', i), 'USER', 'ACTIVE', NOW(6) FROM n"
+_INTO_USERS = "INSERT INTO users (id, nickname, user_role, user_status, created_at) "
+_USERS = _INTO_USERS + _NUMBERS + "SELECT LPAD(i, 26, '0'), CONCAT('n', i), 'USER', 'ACTIVE', NOW(6) FROM n"  # noqa: S608 - our own
+_AUTHOR = _INTO_USERS + "VALUES (:author, 'famous', 'USER', 'ACTIVE', NOW(6))"
+# The square of an even chance: a tenth of the authors write a third of all posts.
+_POSTS = (
+    "INSERT INTO posts (id, user_id, title, created_at, post_status, view_count, like_count, comment_count) "  # noqa: S608 - our own
+    + _NUMBERS
+    + "SELECT CONCAT('01JD', LPAD(i, 22, '0')), LPAD(1 + FLOOR(:authors * POW(RAND(1), 2)), 26, '0'), '오늘의 밥상',"
+    " '2026-01-01' + INTERVAL i * 120 SECOND + INTERVAL 0 MICROSECOND, 'ACTIVE', 0, 0, 0 FROM n"
+)
+_INTO_FOLLOWS = "INSERT INTO follows (follower_id, followed_id, created_at) "
+_FAMOUS = _INTO_FOLLOWS + "SELECT id, :author, NOW(6) FROM users WHERE id <> :author"  # noqa: S608 - our own
+_FOLLOW = _INTO_FOLLOWS + "VALUES (:reader, :author, NOW(6))"
 _ENTRIES = """
 CREATE TABLE home_entries (
   user_id CHAR(26) CHARACTER SET ascii COLLATE ascii_bin NOT NULL, created_at DATETIME(6) NOT NULL,
@@ -67,13 +79,14 @@ _ENTRIES_OF = (
 _LATERAL = """
 SELECT p.created_at, p.id FROM (SELECT followed_id FROM follows WHERE follower_id = :reader) f JOIN LATERAL (
   SELECT created_at, id FROM posts WHERE user_id = f.followed_id AND post_status = 'ACTIVE'
-  ORDER BY created_at DESC, id DESC LIMIT :most) p ON TRUE
+  ORDER BY user_id DESC, post_status DESC, created_at DESC, id DESC LIMIT :most) p ON TRUE
 ORDER BY p.created_at DESC, p.id DESC LIMIT :most
 """
 _JOINED = """
 SELECT p.created_at, p.id FROM follows f STRAIGHT_JOIN posts p ON p.user_id = f.followed_id AND p.post_status = 'ACTIVE'
 WHERE f.follower_id = :reader ORDER BY p.created_at DESC, p.id DESC LIMIT :most
 """
+_KEEP = "INSERT INTO home_entries SELECT :reader, found.* FROM (" + _JOINED + ") found"  # noqa: S608 - our own
 _SCANNED = """
 SELECT p.created_at, p.id FROM posts p FORCE INDEX (ix_posts_feed) STRAIGHT_JOIN follows f
   ON f.follower_id = :reader AND f.followed_id = p.user_id
@@ -107,41 +120,21 @@ def fill(connection: Connection) -> dict[int, list[str]]:
     """Write people, posts and follows; return the readers by how many they follow."""
     rng = random.Random(1)
     connection.execute(text("SET SESSION cte_max_recursion_depth = 1000000, foreign_key_checks = 0"))
-    connection.execute(
-        text("INSERT INTO users (id, nickname, user_role, user_status, created_at) " + _USERS), {"count": FOLLOWERS}
-    )
+    connection.execute(text(_USERS), {"count": FOLLOWERS})
+    connection.execute(text(_AUTHOR), {"author": AUTHOR})
+    connection.execute(text(_POSTS), {"count": POSTS, "authors": AUTHORS})
+    connection.execute(text(_FAMOUS), {"author": AUTHOR})
     people = [f"{number:026d}" for number in range(1, FOLLOWERS + 1)]
-    author = {"id": AUTHOR, "name": "famous", "role": "USER", "status": "ACTIVE", "now": datetime.now(UTC)}
-    connection.execute(
-        text(
-            "INSERT INTO users (id, nickname, user_role, user_status, created_at) VALUES (:id, :name, :role, :status, :now)"
-        ),
-        author,
-    )
-    # The square of an even chance: a tenth of the authors write a third of all, the last half of them a third.
-    connection.execute(
-        text(
-            "INSERT INTO posts (id, user_id, title, created_at, post_status, view_count, like_count, comment_count)"
-            f" {_NUMBERS} SELECT CONCAT('01JD', LPAD(i, 22, '0')), LPAD(1 + FLOOR({AUTHORS} * POW(RAND(1), 2)), 26, '0'),"
-            " '오늘의 밥상', '2026-01-01' + INTERVAL i * 120 SECOND + INTERVAL 0 MICROSECOND, 'ACTIVE', 0, 0, 0 FROM n"
-        ),
-        {"count": POSTS},
-    )
-    followed = "INSERT INTO follows (follower_id, followed_id, created_at) "
-    connection.execute(
-        text(f"{followed} SELECT id, :author, NOW(6) FROM users WHERE id <> :author"), {"author": AUTHOR}
-    )
     readers, at = {}, AUTHORS
     for count in FOLLOWED:
         readers[count] = people[at : at + READERS]
         at += READERS
         for reader in readers[count]:
-            rows = [{"f": reader, "a": one} for one in rng.sample(people[:AUTHORS], count)]
-            connection.execute(text(f"{followed} VALUES (:f, :a, NOW(6))"), rows)
+            rows = [{"reader": reader, "author": one} for one in rng.sample(people[:AUTHORS], count)]
+            connection.execute(text(_FOLLOW), rows)
     connection.execute(text(_ENTRIES))
     for one in (one for some in readers.values() for one in some):
-        entries = f"INSERT INTO home_entries SELECT :reader, found.* FROM ({_JOINED}) found"
-        connection.execute(text(entries), {"reader": one, "most": KEPT})
+        connection.execute(text(_KEEP), {"reader": one, "most": KEPT})
     connection.commit()
     connection.execute(text("ANALYZE TABLE users, posts, follows, home_entries"))
     return readers
@@ -155,10 +148,10 @@ def _merged(before: Keyset | None, connection: Connection, reader: str) -> list[
     return [(place.created_at, place.item_id) for place in queries.home_feed(connection, reader, before, PAGE)]
 
 
-FIRST = "merged: the page's authors first (chosen)"
+MIDDLE = "the same, a page from the middle of the year"
 CANDIDATES: Mapping[str, Callable[[Connection, str], list[tuple[Any, ...]]]] = {
-    FIRST: partial(_merged, None),
-    "the same, a page from the middle of the year": partial(_merged, Keyset(datetime(2026, 6, 1, tzinfo=UTC), None)),
+    "merged: the page's authors first (chosen)": partial(_merged, None),
+    MIDDLE: partial(_merged, Keyset(datetime(2026, 6, 1, tzinfo=UTC), None)),
     "merged: a page of each": partial(_plain, text(_LATERAL)),
     "merged: every post, sorted": partial(_plain, text(_JOINED)),
     "merged: the newest of all, until full": partial(_plain, text(_SCANNED)),
@@ -183,7 +176,7 @@ def read(server: Mysql, connection: Connection, readers: Mapping[int, list[str]]
     for _ in range(ROUNDS):
         for name, candidate in CANDIDATES.items():
             for count, some in readers.items():
-                times = 1 if "sorted" in name or "until" in name else READS
+                times = 1 if "until" in name else READS
 
                 def work(some: list[str] = some, candidate: Any = candidate, times: int = times) -> None:
                     for reader in some * times:

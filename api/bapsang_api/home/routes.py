@@ -9,8 +9,18 @@ from bapsang_api.home.lists import HomeLists
 from bapsang_api.home.schemas import PeoplePage, Profile
 from bapsang_api.home.service import PeopleService
 from bapsang_api.home.wire import page_of, profile_of
-from bapsang_api.http.access import TOKEN_NEEDED, TOKEN_OPTIONAL, CurrentPrincipal, OptionalPrincipal, provided
-from bapsang_api.http.paging import RequestedPage
+from bapsang_api.http.access import (
+    TOKEN_NEEDED,
+    TOKEN_OPTIONAL,
+    CurrentPrincipal,
+    OptionalPrincipal,
+    provided,
+    required_caller_of,
+)
+from bapsang_api.http.answers import Answer, json_answer
+from bapsang_api.http.direct import Services, direct
+from bapsang_api.http.paging import PageQuery, RequestedPage, query_of
+from bapsang_api.http.request import Request
 from bapsang_api.http.wire import API, json_bytes, json_response, problems
 from bapsang_api.kit.security.tokens import Principal
 from bapsang_api.posts.schemas import PostPage
@@ -30,10 +40,13 @@ _ADDED: Final[dict[str, Any]] = {**_DONE, "responses": problems(400, 401, 404, 4
 _ENDED: Final[dict[str, Any]] = {**_DONE, "responses": problems(400, 401, 404)}
 
 
-@mine_router.get("/home", response_model=PostPage, **_MINE)
-async def read_home(principal: CurrentPrincipal, lists: Lists, paging: RequestedPage) -> Response:
+@direct(mine_router, "GET", path="/home", query=PageQuery, response_model=PostPage, **_MINE)
+async def read_home(request: Request, services: Services, _: str) -> Answer:
     """List the posts of the caller and of those whom they follow and have not muted, newest first."""
-    return json_bytes(await lists.home_feed(principal.user_id, paging.start, paging.most))
+    principal = required_caller_of(request, services)
+    query = query_of(PageQuery, request.query)
+    lists: HomeLists = services[HomeLists]
+    return json_answer(await lists.home_feed(principal.user_id, query.start, query.most))
 
 
 @mine_router.get("/bookmarks", response_model=PostPage, **_MINE)

@@ -24,7 +24,7 @@ Handler = Callable[[Request, Services, str], Awaitable[Answer]]
 
 
 class DirectRoute(APIRoute):
-    """A route under `/posts` that the gateway calls."""
+    """A route that the gateway calls: under `/posts`, or of one path."""
 
     handler: Handler
 
