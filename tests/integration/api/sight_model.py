@@ -11,28 +11,37 @@ from typing import Final
 from urllib.parse import quote
 
 MARKER: Final = re.compile(r"w\d+[upc]\d+(?![\da-z])")
-ACTIVE, HIDDEN, DELETED = "ACTIVE", "HIDDEN", "DELETED"
+#: Not a path: what a stream of notifications sends that begins with the first.
+STREAM: Final = "stream"
+ACTIVE, HELD, HIDDEN, DELETED = "ACTIVE", "HELD", "HIDDEN", "DELETED"
 
 
 @dataclass(eq=False)
 class Someone:
-    """A person. `gone`: withdrawn; `shut_out`: kept out by a moderator, what they wrote stays."""
+    """A person. `gone`: withdrawn; `shut_out` and `suspended`: kept out by a moderator, what they wrote stays."""
 
     marker: str
     user_id: str = ""
     token: str = ""
     gone: bool = False
     shut_out: bool = False
+    suspended: bool = False
+
+    @property
+    def is_in(self) -> bool:
+        """Whether they can use their token."""
+        return not (self.gone or self.shut_out or self.suspended)
 
 
 @dataclass(eq=False)
 class Written:
-    """A post, or a comment on one."""
+    """A post, or a comment on one, which may mention somebody."""
 
     marker: str
     author: Someone
     post: "Written | None" = None
     parent: "Written | None" = None
+    mentioned: Someone | None = None
     status: str = ACTIVE
     item_id: str = ""
 
@@ -78,7 +87,8 @@ class Community:
     def names(self, *written: Written) -> set[str]:
         """Return what shows these things: their markers and those of their authors."""
         authors = {one.author.marker for one in written if not one.author.gone}
-        return {one.marker for one in written} | authors
+        mentioned = {one.mentioned.marker for one in written if one.mentioned is not None}
+        return {one.marker for one in written} | authors | mentioned
 
 
 def drawn(number: int, dice: random.Random) -> Community:
@@ -86,13 +96,33 @@ def drawn(number: int, dice: random.Random) -> Community:
     made = Community(number)
     made.people = [Someone(f"w{number}u{index}") for index in range(5)]
     for index in range(dice.randint(3, 6)):
-        made.posts.append(Written(f"w{number}p{index}", dice.choice(made.people)))
-    for index in range(dice.randint(3, 8)):
-        post = dice.choice(made.posts)
-        above = [one for one in made.comments if one.post is post]
-        parent = dice.choice(above) if above and dice.random() < 0.5 else None
-        made.comments.append(Written(f"w{number}c{index}", dice.choice(made.people), post, parent))
+        status = HELD if dice.random() < 0.1 else ACTIVE
+        made.posts.append(Written(f"w{number}p{index}", dice.choice(made.people), status=status))
+    for _ in range(dice.randint(3, 8)):
+        commented(made, dice)
     return made
+
+
+def commented(made: Community, dice: random.Random) -> Written | None:
+    """Make up a comment that somebody may write, None where nobody can."""
+    posts = [post for post in made.posts if post.status == ACTIVE]
+    people = [person for person in made.people if person.is_in]
+    if not (posts and people):
+        return None
+    post, author = dice.choice(posts), dice.choice(people)
+    if made.blocked(author, post.author):
+        return None
+    above = [one for one in made.comments if one.post is post and one.status == ACTIVE and _depth(one) < 3]
+    above = [one for one in above if not made.blocked(author, one.author)]
+    parent = dice.choice(above) if above and dice.random() < 0.5 else None
+    mentioned = dice.choice(made.people) if dice.random() < 0.3 else None
+    comment = Written(f"w{made.number}c{len(made.comments)}", author, post, parent, mentioned)
+    made.comments.append(comment)
+    return comment
+
+
+def _depth(comment: Written) -> int:
+    return 0 if comment.parent is None else 1 + _depth(comment.parent)
 
 
 def pair(made: Community, dice: random.Random) -> tuple[Someone, Someone]:
@@ -115,7 +145,7 @@ class Read:
 
 def reads(community: Community) -> Iterator[Read]:
     """Yield what can be asked for, with what must come of it."""
-    for viewer in (None, *(person for person in community.people if not (person.gone or person.shut_out))):
+    for viewer in (None, *(person for person in community.people if person.is_in)):
         listed = frozenset(community.names(*community.listed(viewer)))
         for path in (
             "/posts?size=100",
@@ -125,6 +155,8 @@ def reads(community: Community) -> Iterator[Read]:
             yield Read(viewer, path, 200, listed, listed)
         for post in community.posts:
             path = f"/posts/{post.item_id}"
+            if post.status == HELD and post.author is viewer:
+                continue  # theirs to see, and nobody else's
             if not community.opens(viewer, post):
                 yield Read(viewer, path, 404)
                 yield Read(viewer, f"{path}/comments", 404)
@@ -167,7 +199,21 @@ def _own(community: Community, viewer: Someone) -> Iterator[Read]:
     for path, posts in (("/users/me/home", home), ("/users/me/bookmarks", kept)):
         shown = frozenset(community.names(*posts))
         yield Read(viewer, path, 200, shown, shown)
+    told = frozenset(_tellable(community, viewer))
+    yield Read(viewer, "/users/me/notifications", 200, told)
+    yield Read(viewer, STREAM, 200, told)
     for path, pairs in (("/users/me/blocks", community.blocks), ("/users/me/mutes", community.mutes)):
         others = {other for one, other in pairs if one is viewer and not other.gone}
         must = frozenset(other.marker for other in others if not other.shut_out)
         yield Read(viewer, path, 200, frozenset(other.marker for other in others), must)
+
+
+def _tellable(community: Community, viewer: Someone) -> set[str]:
+    """Return all that a viewer's notifications may show: nothing of whom they do not see, nothing that is gone or hidden."""
+    seen = {person.marker for person in community.people if not (person.gone or community.unseen(viewer, person))}
+    posts = community.listed(viewer)
+    said = [one for one in community.comments if one.post in posts and community.reads(viewer, one)]
+    # Of their own post an author is told what a moderator did to it.
+    own = {post.marker for post in community.posts if post.author is viewer and post.status != DELETED}
+    own |= {one.marker for one in community.comments if one.author is viewer and one.status != DELETED}
+    return seen | own | {viewer.marker} | community.names(*posts, *said)

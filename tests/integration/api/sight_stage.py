@@ -9,25 +9,39 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert
 
 from bapsang_api.auth.account import AccountService
-from bapsang_api.comments import store as comment_store
-from bapsang_api.comments import tree
-from bapsang_api.comments.models import Comment
+from bapsang_api.comments.service import CommentService
 from bapsang_api.home.lists import HomeLists
 from bapsang_api.home.service import PeopleService
+from bapsang_api.inbox.streams import InboxStreams
 from bapsang_api.kit.db.columns import table_of
 from bapsang_api.kit.security.tokens import Principal, TokenIssuer
 from bapsang_api.moderation.acts import Actor
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.posts import store as post_store
+from bapsang_api.posts.holding import Judgement, Rule
 from bapsang_api.posts.service import PostService
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import User, UserAuth
 
-from .sight_model import ACTIVE, DELETED, HIDDEN, MARKER, Community, Read, Someone, Written, pair
+from .sight_model import (
+    ACTIVE,
+    DELETED,
+    HELD,
+    HIDDEN,
+    MARKER,
+    STREAM,
+    Community,
+    Read,
+    Someone,
+    Written,
+    commented,
+    pair,
+)
 from .world import API, PASSWORD, World
 
 MODERATOR: Final = Actor(None, None)
 _BETWEEN_PEOPLE: Final = ("block", "block", "mute", "unblock", "unmute", "follow", "follow", "unfollow", "keep", "keep")
+_ALONE: Final = ("withdraw", "shut out", "suspend", "comment", "comment again")
 _ON_POSTS: Final = ("hide post", "show post", "delete post")
 _ON_COMMENTS: Final = ("hide comment", "show comment")
 
@@ -41,6 +55,18 @@ class Answered:
     shown: set[str]
 
 
+class Collected:
+    """What a stream has sent."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def send(self, data: bytes) -> None:
+        self.data += data
+
+    def end(self) -> None: ...
+
+
 @dataclass
 class Stage:
     """A service, and the communities in it."""
@@ -50,10 +76,12 @@ class Stage:
     password_hash: str
     dice: random.Random
     account: AccountService = field(init=False)
+    comments: CommentService = field(init=False)
     lists: HomeLists = field(init=False)
     moderation: ModerationService = field(init=False)
     posts: PostService = field(init=False)
     relations: PeopleService = field(init=False)
+    streams: InboxStreams = field(init=False)
 
     def __post_init__(self) -> None:
         services = self.world.runtime.app.services
@@ -63,6 +91,7 @@ class Stage:
             services[ModerationService],
         )
         self.posts, self.relations = services[PostService], services[PeopleService]
+        self.comments, self.streams = services[CommentService], services[InboxStreams]
 
     async def write(self, made: list[Community]) -> None:
         """Have the communities in the database, and a token for each person."""
@@ -84,41 +113,36 @@ class Stage:
                     post.item_id = ids.new()
                     fields = {"title": post.marker, "content": community.word, "tags": (community.word,)}
                     moment = now + timedelta(microseconds=next(later))
+                    judgement = Judgement(Rule.LINKS if post.status == HELD else None, None)
                     post_store.add(
-                        connection, post.item_id, user_id=post.author.user_id, now=moment, fields=fields, pictures=()
+                        connection,
+                        post.item_id,
+                        judgement,
+                        user_id=post.author.user_id,
+                        now=moment,
+                        fields=fields,
+                        pictures=(),
                     )
-                for comment in community.comments:
-                    comment.item_id = ids.new()
-                    assert comment.post is not None
-                    self._write_comment(connection, comment, now + timedelta(microseconds=next(later)))
 
         await self.world.runtime.database.write(work)
+        for comment in (comment for community in made for comment in community.comments):
+            await self.comment(comment)
 
-    @staticmethod
-    def _write_comment(connection: Connection, comment: Written, now: Any) -> None:
+    async def comment(self, comment: Written) -> None:
+        """Write a comment as its author does, so that people are told of it."""
         assert comment.post is not None
-        row = Comment(
-            comment_id=comment.item_id,
-            user_id=comment.author.user_id,
-            post_id=comment.post.item_id,
-            comment_group=comment.item_id,
-            content=comment.marker,
-            created_at=now,
+        content = comment.marker if comment.mentioned is None else f"{comment.marker} @{comment.mentioned.marker}"
+        parent_id = None if comment.parent is None else comment.parent.item_id
+        row = await self.comments.create(
+            comment.post.item_id, user_id=comment.author.user_id, content=content, parent_id=parent_id
         )
-        if comment.parent is not None:
-            above = comment_store.node(connection, comment.parent.item_id)
-            assert above is not None
-            if above.depth == 3:
-                comment.parent = comment.parent.parent
-                assert comment.parent is not None
-                above = comment_store.node(connection, comment.parent.item_id)
-                assert above is not None
-            row.parent_id, row.comment_group, row.depth = above.comment_id, above.comment_group, above.depth + 1
-        assert comment_store.count_in(connection, comment.post.item_id)
-        tree.add(connection, row)
+        comment.item_id = row.comment_id
 
     async def get(self, community: Community, read: Read, tag: bytes | None = None) -> Answered:
         """Ask for something, with the tag of the answer that is there already."""
+        if read.path == STREAM:
+            assert read.viewer is not None
+            return await self._streamed(community, read.viewer)
         headers = [(b"host", b"testserver")]
         if read.viewer is not None:
             headers.append((b"authorization", f"Bearer {read.viewer.token}".encode()))
@@ -140,13 +164,21 @@ class Stage:
         body = b"".join(message.get("body", b"") for message in sent[1:]).decode()
         body = body.replace(path, "")  # errors repeat it
         tags = [value for name, value in sent[0]["headers"] if name == b"etag"]
-        shown = set(MARKER.findall(body)) & _all(community)
-        shown |= {person.marker for person in community.people if person.user_id in body}
-        return Answered(sent[0]["status"], tags[0] if tags else None, shown)
+        return Answered(sent[0]["status"], tags[0] if tags else None, _shown(community, body))
+
+    async def _streamed(self, community: Community, viewer: Someone) -> Answered:
+        """Return what a stream sends that begins with the first notification."""
+        sink = Collected()
+        principal = Principal(viewer.user_id, "USER", "", None)
+        stream = await self.streams.open(principal, 2**62, 0, resumes=True)
+        stream.begin(sink)
+        await self.streams._deliver([viewer.user_id])
+        stream.end()
+        return Answered(200, None, _shown(community, sink.data.decode()))
 
     async def change(self, community: Community) -> str:
         """Let something happen; return what."""
-        name = self.dice.choice([*_BETWEEN_PEOPLE, *_ON_POSTS, *_ON_COMMENTS, "withdraw", "shut out"])
+        name = self.dice.choice([*_BETWEEN_PEOPLE, *_ON_POSTS, *_ON_COMMENTS, *_ALONE])
         one, other = pair(community, self.dice)
         if name in _ON_POSTS:
             await self._change_post(name, community)
@@ -154,9 +186,15 @@ class Stage:
             await self._change_comment(name, community)
         elif name in _BETWEEN_PEOPLE:
             return await self.relate(name, community)
+        elif name in ("comment", "comment again"):
+            if (comment := commented(community, self.dice)) is not None:
+                await self.comment(comment)
         elif name == "shut out":
             await self.moderation.block(MODERATOR, one.user_id)
             one.shut_out = True
+        elif name == "suspend":
+            await self.moderation.suspend(MODERATOR, one.user_id, until=None, days=7)
+            one.suspended = True
         elif sum(not person.gone for person in community.people) > 3:
             await self.account.withdraw(other.user_id, PASSWORD)
             other.gone = True
@@ -196,6 +234,11 @@ class Stage:
         post = self.dice.choice(community.posts)
         if post.status == DELETED:
             return
+        if post.status == HELD:
+            approved = self.dice.random() < 0.5
+            await (self.moderation.approve if approved else self.moderation.refuse)(MODERATOR, post.item_id)
+            post.status = ACTIVE if approved else HIDDEN
+            return
         if name == "hide post":
             await self.moderation.hide(MODERATOR, post.item_id)
             post.status = HIDDEN
@@ -221,6 +264,12 @@ class Stage:
 
 def _markers(both: tuple[Someone, Someone]) -> tuple[str, str]:
     return both[0].marker, both[1].marker
+
+
+def _shown(community: Community, text: str) -> set[str]:
+    """Return the markers of what a text shows."""
+    by_id = {person.marker for person in community.people if person.user_id in text}
+    return by_id | (set(MARKER.findall(text)) & _all(community))
 
 
 def _all(community: Community) -> set[str]:
