@@ -11,12 +11,12 @@ from tests.faults.mail.wire import CONTENT, carrying
 from tests.faults.photos.wire import AFTER, BEFORE, CutError, Told, Wire
 from tests.mail_server import MailServer
 
+from bapsang_api.keys import signing_keys
 from bapsang_api.kit.db.connections import Limits
 from bapsang_api.kit.db.database import Database
 from bapsang_api.mail.letters import Letter
 from bapsang_api.mail.seal import Seal
 from bapsang_api.mail.worker import Worker
-from bapsang_api.opening import signing_keys
 
 from .world import Backend, World, eventually, open_world
 
