@@ -23,7 +23,7 @@ from .wire import CONTENT, carrying
 #: A worker that does not come by its point in this time is given another.
 _ARMED_SECONDS: Final = 3.0
 #: For how long a new worker may send before it is given one, at most.
-_CALM_SECONDS: Final = 1.0
+_CALM_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.02
 Point = tuple[str, str]
 #: The steps of a letter at which a worker dies.
