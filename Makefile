@@ -14,6 +14,7 @@ TWO := -n 2 --no-loadscope-reorder
 IN_ORDER = tests/unit tests/faults tests/integration/api tests/e2e $(filter-out %/api/ %/__pycache__/,$(wildcard tests/integration/*/))
 # Of `make dev`.
 S3_PORT ?= 8001
+MAIL_PORT ?= 8025
 # Where `make up` keeps its logs, too.
 LOGS := $(or $(BAPSANG_HOME),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bapsang)/logs
 LOCAL := PYTHONPATH=manifests/local $(PYTHON) -m bapsang_local
@@ -63,9 +64,9 @@ kubeconfig: ## Print the path of the local cluster's kubeconfig
 run: $(VENV)/ready ## The operator of this checkout in place of the cluster's (KUBECONFIG, or the local one) until Ctrl-C
 	@PYTHONPATH=manifests/local $(BIN)/python -m bapsang_local run
 
-dev: $(VENV)/ready ## The API alone, on SQLite, an embedded Redis and an S3 server of its own, at http://127.0.0.1:8000/docs
+dev: $(VENV)/ready ## The API alone, on SQLite, an embedded Redis, an S3 server and a mailbox of its own, at http://127.0.0.1:8000/docs
 	@echo "The API: http://127.0.0.1:8000/docs  (Ctrl-C ends it; data in bapsang.sqlite3, photos in bapsang.objects)"
-	@PYTHONPATH="manifests/local$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m bapsang_local dev 8000 $(S3_PORT)
+	@PYTHONPATH="manifests/local$${PYTHONPATH:+:$$PYTHONPATH}" $(BIN)/python -m bapsang_local dev 8000 $(S3_PORT) $(MAIL_PORT)
 
 # The cluster comes up beside linters and the first tests; those of tests/e2e wait for it.
 test: ## Linters, then unit, integration (real MySQL, Redis, apiserver) and end-to-end tests

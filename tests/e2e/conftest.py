@@ -206,6 +206,7 @@ def make_community(cluster: Cluster, settings: Settings, sample: Community) -> I
             "ingress": {"className": wanted["spec"]["ingress"]["className"]},
         }
         wanted["spec"]["storage"] |= spec.pop("storage", {})
+        del wanted["spec"]["mail"]  # a worker that nobody looks at
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
         home = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}
         namespaces.append(namespace)

@@ -10,6 +10,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from bapsang_local.settings import from_environment
 from bapsang_operator.resource import SPEC, validate
 
 ROOT = Path(__file__).parents[2]
@@ -71,3 +72,14 @@ def test_the_plain_kind_of_other_machines_gets_a_community_that_is_accepted() ->
     assert f"--name plain {community['spec']['image']} " in section
     assert f"service/{community['metadata']['name']}-api " in section
     assert community["spec"]["publicUrl"] in section.partition("END\n")[2]
+
+
+def test_the_mailbox_is_where_make_up_and_make_dev_say() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert f"`{from_environment({}).mailbox_url}`" in readme
+    documents = yaml.safe_load_all((ROOT / "manifests/local/addons/mail.yaml").read_text())
+    (ingress,) = (one for one in documents if one["kind"] == "Ingress")
+    assert f"//{ingress['spec']['rules'][0]['host']}:" in from_environment({}).mailbox_url
+    port = re.search(r"^MAIL_PORT \?= (\d+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert port
+    assert f"http://127.0.0.1:{port[1]})" in readme

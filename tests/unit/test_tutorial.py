@@ -51,7 +51,7 @@ def test_every_step_does_what_the_page_says(copy: Path) -> None:
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHON", "BAPSANG_"))
     }
     environment |= {"PYTHONPATH": f"{copy}/api:{copy}/operator", "BAPSANG_ADMIN_PORT": "0"}
-    environment["S3_PORT"] = str(_free_port())
+    environment |= {"S3_PORT": str(_free_port()), "MAIL_PORT": str(_free_port())}
     with contextlib.ExitStack() as server:
         for left_out, kind, text in BLOCKS:
             block = text.replace("8000", str(port))

@@ -42,7 +42,7 @@ def main() -> int:
     """Run one command. Exit codes: 0 done, 1 something is wrong and was explained, 2 usage, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="bapsang_local", description="The local Bapsang cluster.")
     parser.add_argument("command", choices=[*_COMMANDS, "run", "dev", "tilt", "browser", "kubeconfig"])
-    parser.add_argument("arguments", nargs="*", help="of `tilt up`; the two ports of `dev`")
+    parser.add_argument("arguments", nargs="*", help="of `tilt up`; the three ports of `dev`")
     parsed = parser.parse_args()
     command: str = parsed.command
     try:
@@ -96,6 +96,7 @@ def _up(settings: Settings) -> None:
     (settings.home / "complete").touch()
     print(f"\n{table.text()}\n")
     print(f"  {community['status']['url']}/docs   (log in as demo@bapsang.localhost, password {smoke.DEMO_PASSWORD})\n")
+    print(f"  {settings.mailbox_url}   (the letters that it sends, all of them)\n")
     print("  Next:  export KUBECONFIG=$(make -s kubeconfig)")
     print(f"         {cluster.kubectl_path} get community -A")
     print(f"         {cluster.kubectl_path} describe community {COMMUNITY} -n {COMMUNITY_NAMESPACE}")
@@ -115,6 +116,7 @@ def _cluster(settings: Settings) -> tuple[Cluster, dict[str, str]]:
     clusters.load(cluster, exact, wanted)
     deploy.addons(cluster, bare=bare)
     deploy.storage(cluster)
+    deploy.mailbox(cluster)
     return cluster, exact
 
 
@@ -170,6 +172,7 @@ def _up_elsewhere(settings: Settings, context: str) -> None:
         with step(f"images loaded into {context}"):
             shell.output(command, env=docker.environment(), timeout=900)
     deploy.storage(cluster)
+    deploy.mailbox(cluster)
     deploy.operator(cluster, "bapsang/operator:0.1.0")
     deploy.sample(cluster, settings, "bapsang/api:0.1.0")
     say("The Community is ready. Its ingress is your cluster's own: see `kubectl get ingress -n community`.")

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import mailbox as mailboxes
 from . import s3
 from .cluster import Cluster
 from .failure import Failure
@@ -47,6 +48,13 @@ def storage(cluster: Cluster) -> None:
         _apply(cluster, LOCAL / "addons" / "storage.yaml")
         _rolled_out(cluster, s3.NAMESPACE, "deployment/s3", 180)
         s3.ensure_bucket(cluster)
+
+
+def mailbox(cluster: Cluster) -> None:
+    """Install the mail server to which the sample Community sends its letters."""
+    with step("mailbox"):
+        _apply(cluster, LOCAL / "addons" / "mail.yaml")
+        _rolled_out(cluster, mailboxes.NAMESPACE, "deployment/mailpit", 180)
 
 
 def operator(cluster: Cluster, image: str) -> None:

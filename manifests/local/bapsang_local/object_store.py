@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import configparser
-import ctypes
 import secrets
-import shutil
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import programs, s3
+from . import child, s3
 from .failure import Failure
 from .s3 import Credentials
 from .settings import Settings
 
-HOST = "127.0.0.1"
-START_SECONDS = 60
-_PR_SET_PDEATHSIG = 1
-_PRCTL = ctypes.CDLL(None).prctl
 _HEALTH = "/healthz"
 
 
 def program(settings: Settings) -> Path:
     """Return versitygw: that of the cache, or the machine's own, or one built now. Raises Failure."""
-    built = programs.path("versitygw", settings)
-    if not built.exists() and (found := shutil.which("versitygw")):
-        return Path(found)
     try:
-        return programs.build("versitygw", settings)
+        return child.program("versitygw", settings)
     except Failure as failure:
         raise Failure(
             f"There is no S3 server for uploads, and versitygw cannot be built.\n{failure.problem}",
@@ -46,35 +32,28 @@ def start(versitygw: Path, folder: Path, port: int, origins: Iterable[str]) -> C
 
     It is killed when the main thread of this process ends, however that ends, and stays when the process calls exec.
     """
-    _refuse_taken(port)
+    child.refuse_taken(port, "S3 server", "S3_PORT=8002")
     folder = folder.absolute()  # versitygw changes into it
     for part in ("objects", "metadata"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     given = _credentials(folder / "credentials")
-    server = subprocess.Popen(
+    server = child.start(
         [
-            *(versitygw, "--port", f"{HOST}:{port}", "--region", s3.REGION, "--health", _HEALTH, "--quiet"),
+            *(versitygw, "--port", f"{child.HOST}:{port}", "--region", s3.REGION, "--health", _HEALTH, "--quiet"),
             # Metadata beside the objects, as in the cluster: not every file system has user attributes.
             *("posix", "--sidecar", folder / "metadata", folder / "objects"),
         ],
+        "S3 server",
+        f"http://{child.HOST}:{port}{_HEALTH}",
         env={"ROOT_ACCESS_KEY": given.access_key_id, "ROOT_SECRET_KEY": given.secret_access_key},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        process_group=0,  # Ctrl-C is for the API, which ends first
-        preexec_fn=_end_with_parent,  # noqa: PLW1509  # no other thread holds a lock that it needs
+        end=child.AT_ONCE,
     )
     try:
-        _wait(server, port)
         s3.prepare_bucket(port, given, origins)
     except BaseException:
-        server.kill()
-        server.wait()
+        child.stop(server)
         raise
     return given
-
-
-def _end_with_parent() -> None:
-    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _credentials(file: Path) -> Credentials:
@@ -94,30 +73,3 @@ def _credentials(file: Path) -> Credentials:
         return Credentials(found["aws_access_key_id"], found["aws_secret_access_key"])
     except KeyError as missing:
         raise Failure(f"{file} holds no {missing}.", "Delete it: the next start makes another.") from missing
-
-
-def _refuse_taken(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the last run may linger
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise Failure(
-                f"The S3 server cannot listen on {HOST}:{port}: {error.strerror}.",
-                "End what listens there (another `make dev`?), or choose: `make dev S3_PORT=8002`.",
-            ) from error
-
-
-def _wait(server: subprocess.Popen[bytes], port: int) -> None:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        if (code := server.poll()) is not None:
-            raise Failure(f"The S3 server ended at its start (exit code {code}); what it said stands above.")
-        try:
-            opener.open(f"http://{HOST}:{port}{_HEALTH}", timeout=5).close()
-            return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                raise Failure(f"The S3 server does not answer within {START_SECONDS} s: {error}") from error
-        time.sleep(0.05)

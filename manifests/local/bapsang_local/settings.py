@@ -50,6 +50,11 @@ class Settings:
     def url(self) -> str:
         return f"http://{HOST}:{self.ingress_port}"
 
+    @property
+    def mailbox_url(self) -> str:
+        """Where the letters of the sample Community are read."""
+        return f"http://mail.{HOST}:{self.ingress_port}"
+
 
 def from_environment(environ: dict[str, str] | None = None) -> Settings:
     """Read BAPSANG_HOME and its like, as docs/local-cluster.md lists them. Raises Failure naming a bad one."""

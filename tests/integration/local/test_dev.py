@@ -23,11 +23,16 @@ import pytest
 from PIL import Image
 from tests.waiting import eventually
 
-from bapsang_local import s3
+from bapsang_local import mailbox, s3
 from bapsang_local.settings import ROOT
 
 PAGE = "http://localhost:3000"
 PATIENCE = 60
+OWN = {
+    **{"BAPSANG_S3_BUCKET": "elsewhere", "BAPSANG_S3_ENDPOINT": "http://127.0.0.1:9"},
+    **{"AWS_ACCESS_KEY_ID": "own", "AWS_SECRET_ACCESS_KEY": "own"},
+    **{"BAPSANG_SMTP_URL": "smtp://127.0.0.1:9?tls=none", "BAPSANG_MAIL_FROM": "me@example.com"},
+}
 BARE = {name: text for name, text in os.environ.items() if not name.startswith(("BAPSANG_", "AWS_", "S3_"))}
 
 
@@ -76,6 +81,7 @@ class Dev:
     process: subprocess.Popen[bytes]
     port: int
     s3_port: int
+    mail_port: int
 
     def send(self, method: str, path: str, body: Any = None, token: str = "") -> Answer:
         headers = {"Origin": PAGE, "Content_Type": "application/json"}
@@ -128,17 +134,17 @@ class Dev:
 
 @contextmanager
 def developing(folder: Path, **environment: str) -> Iterator[Dev]:
-    port, s3_port = free_port(), free_port()
+    port, s3_port, mail_port = (free_port() for _ in range(3))
     paths = os.pathsep.join([str(ROOT / "manifests/local"), str(ROOT / "api"), str(ROOT / "operator")])
     process = subprocess.Popen(
-        [sys.executable, "-m", "bapsang_local", "dev", str(port), str(s3_port)],
+        [sys.executable, "-m", "bapsang_local", "dev", str(port), str(s3_port), str(mail_port)],
         env={**BARE, "PYTHONPATH": paths, "BAPSANG_ADMIN_PORT": "0", **environment},
         cwd=folder,
     )
     try:
         eventually(lambda: process.poll() is not None or listens(port), PATIENCE, "it listens")
         assert process.poll() is None
-        yield Dev(folder, process, port, s3_port)
+        yield Dev(folder, process, port, s3_port, mail_port)
     finally:
         process.kill()
         process.wait(PATIENCE)
@@ -219,12 +225,27 @@ def test_photos_outlive_a_restart_and_the_server_ends_with_the_api(tmp_path: Pat
         eventually(lambda: not listens(second.s3_port), PATIENCE, "the S3 server has ended with a killed API")
 
 
-def test_a_bucket_of_the_developers_own_is_taken_instead(tmp_path: Path) -> None:
-    own = {"BAPSANG_S3_BUCKET": "elsewhere", "BAPSANG_S3_ENDPOINT": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "own"}
-    with developing(tmp_path, **own, AWS_SECRET_ACCESS_KEY="own") as running:
+def test_letters_go_to_a_mailbox_that_ends_with_the_api(tmp_path: Path) -> None:
+    with developing(tmp_path) as running:
+        page = call(running.mail_port, "GET", "/")
+        assert (page.status, b"Mailpit" in page.body) == (200, True)
+        running.join()
+
+        def letters() -> Any:
+            return call(running.mail_port, "GET", "/api/v1/messages").json["messages"]
+
+        (letter,) = eventually(letters, PATIENCE, "the letter that verifies an address")
+        assert letter["From"]["Address"] == mailbox.SENDER
+        running.end(signal.SIGKILL)
+        eventually(lambda: not listens(running.mail_port), PATIENCE, "the mailbox has ended with a killed API")
+
+
+def test_a_bucket_and_a_mail_server_of_the_developers_own_are_taken_instead(tmp_path: Path) -> None:
+    with developing(tmp_path, **OWN) as running:
         url: str = running.presign(running.join(), photo())["presignedUrl"]
         assert url.startswith("http://127.0.0.1:9/elsewhere/")
         assert not listens(running.s3_port)
+        assert not listens(running.mail_port)
         assert not (tmp_path / "bapsang.objects").exists()
 
 

@@ -1,4 +1,4 @@
-"""What `make dev` says when its S3 server cannot be had or cannot start."""
+"""What `make dev` says when its S3 server or its mailbox cannot be had or cannot start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bapsang_local import dev, object_store, programs
+from bapsang_local import dev, mailbox, object_store, programs
 from bapsang_local.failure import Failure
 from bapsang_local.settings import Settings, from_environment
 
@@ -67,8 +67,27 @@ def test_a_spoiled_credentials_file_is_named(tmp_path: Path) -> None:
     assert "Delete it" in refused.value.advice
 
 
+def test_a_machine_without_a_mail_server_is_told_what_to_install(
+    settings: Settings, program: Callable[[str, str], Path]
+) -> None:
+    settings.home.mkdir()
+    program("go", '[ "$1" = version ] && echo "go version go1.99.0 linux/amd64" || { echo "no network" >&2; exit 1; }')
+    with pytest.raises(Failure, match="There is no mail server for letters") as refused:
+        mailbox.program(settings)
+    for way_out in ("mailpit", "on the PATH", "BAPSANG_SMTP_URL", "BAPSANG_MAIL_FROM", "bapsang-api serve"):
+        assert way_out in refused.value.advice
+
+
+def test_a_port_of_the_mailbox_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(Failure, match=f"127.0.0.1:{port}: Address already in use") as refused:
+            mailbox.start(Path("/never-run"), port)
+    assert "make dev MAIL_PORT=" in refused.value.advice
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "http", "", "-1", "٣"])
 def test_a_bad_port_is_refused(settings: Settings, port: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "execve")  # it would turn pytest into the API
     with pytest.raises(Failure, match="is no port"):
-        dev.run(settings, ["8000", port], {"BAPSANG_S3_BUCKET": "own"})
+        dev.run(settings, ["8000", "8001", port], {"BAPSANG_S3_BUCKET": "own", "BAPSANG_SMTP_URL": "own"})
