@@ -1,7 +1,7 @@
 """A new password for who forgot it: by a link, used once, that tells nobody which addresses have an account."""
 
 import asyncio
-from collections.abc import Callable
+import re
 from datetime import timedelta
 
 import pytest
@@ -15,6 +15,7 @@ from .world import API, PASSWORD, Backend, Person, World, assert_problem, make_a
 
 pytestmark = pytest.mark.usefixtures("mail_on")
 
+OURS = re.compile("account_links|user_auth|mail_|SAVEPOINT|INSERT|UPDATE|DELETE")
 THIRD_PASSWORD = "Bapsang-2028!"
 
 
@@ -108,14 +109,13 @@ async def block(world: World, alice: Person) -> None:
     await world.change("UPDATE users SET user_status = 'BLOCKED' WHERE id = :u", u=alice.user_id)
 
 
-@pytest.mark.parametrize(
-    "meanwhile", [change_password, change_address, withdraw, change_address_behind_its_back, block]
-)
-async def test_a_link_dies_with_what_it_was_issued_for(world: World, meanwhile: Callable[..., object]) -> None:
-    alice = await world.person()
-    token = await reset_token(world, alice.email)
-    await meanwhile(world, alice)  # type: ignore[misc]
-    await bad(world, token)
+async def test_a_link_dies_with_what_it_was_issued_for(world: World, subtests: pytest.Subtests) -> None:
+    for meanwhile in (change_password, change_address, withdraw, change_address_behind_its_back, block):
+        with subtests.test(meanwhile.__name__):
+            alice = await world.person()
+            token = await reset_token(world, alice.email)
+            await meanwhile(world, alice)
+            await bad(world, token)
 
 
 async def test_every_bad_link_gets_one_answer(world: World) -> None:
@@ -145,7 +145,8 @@ async def test_answer_and_work_are_the_same_whatever_address_is_asked(world: Wor
             answer = await ask_reset(world, address)
         headers = {name for name in answer.headers if name != "x-request-id"}
         rows = (await world.rows("SELECT COUNT(*) FROM account_links WHERE kind = 'RESET'"))[0][0]
-        work = [statement.replace("ROLLBACK TO", "RELEASE") for statement in asked]
+        # A process asks other tables of its own accord.
+        work = [statement.replace("ROLLBACK TO", "RELEASE") for statement in asked if OURS.search(statement)]
         seen.append((answer.status_code, answer.content, headers, work))
         assert rows == len(seen) + 1  # each leaves one, so that each commit writes
     assert all(one == seen[0] for one in seen)
