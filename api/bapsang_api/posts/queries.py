@@ -48,9 +48,6 @@ _LIST = (
     .where(posts.c.post_status == STATUS_ACTIVE)
     .order_by(posts.c.created_at.desc(), posts.c.id.desc())
 )
-_WRITTEN_BY: Final = newest_first(
-    _LIST.where(posts.c.user_id == bindparam("author_id")), posts.c.created_at, posts.c.id
-)
 _OWN: Final = newest_first(
     select(*columns_of(OwnItemView))
     .join(users, users.c.id == posts.c.user_id)
@@ -165,11 +162,6 @@ def parse(changes: Set[str]) -> Polled:
 
 
 SOURCE: Final = Source(ask, parse)
-
-
-def written_by(connection: Connection, author_id: str, before: Keyset | None, limit: int) -> list[PostItemView]:
-    """Return up to `limit` visible posts of an author that are older than `before`, newest first."""
-    return [PostItemView(*row) for row in _WRITTEN_BY.rows(connection, before, limit, author_id=author_id)]
 
 
 def own(connection: Connection, author_id: str, before: Keyset | None, limit: int) -> list[OwnItemView]:

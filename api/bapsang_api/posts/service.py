@@ -209,16 +209,9 @@ class PostService:
         return None if row is None else await self._shown(row, principal)
 
     async def own(self, author_id: str, before: Keyset | None, size: int) -> Page[OwnItemView]:
-        """Return up to `size` of the posts that an author sees of their own, as `written_by` does."""
+        """Return up to `size` of the posts that an author sees of their own, older than `before`, newest first, with live counts."""
         rows = await self._database.read_lagging(
             partial(queries.own, author_id=author_id, before=before, limit=size + 1)
-        )
-        return await self._page(rows, size)
-
-    async def written_by(self, author_id: str, before: Keyset | None, size: int) -> Page[PostItemView]:
-        """Return up to `size` posts of an author, older than `before`, newest first, with live counts."""
-        rows = await self._database.read_lagging(
-            partial(queries.written_by, author_id=author_id, before=before, limit=size + 1)
         )
         return await self._page(rows, size)
 

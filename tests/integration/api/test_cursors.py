@@ -20,11 +20,13 @@ from sqlalchemy import Connection, Engine, insert
 from bapsang_api.comments import store as comment_store
 from bapsang_api.comments import tree
 from bapsang_api.comments.models import STATUS_DELETED, Comment
+from bapsang_api.home import queries as home
 from bapsang_api.kit.db.connections import Limits, open_engine
 from bapsang_api.kit.db.keyset import Following, Keyset
 from bapsang_api.likes.rows import store as liked_posts
 from bapsang_api.likes.writeback import store as write_back
 from bapsang_api.migrate import migrate
+from bapsang_api.people import store as people
 from bapsang_api.posts import queries as shown
 from bapsang_api.posts import store as post_store
 
@@ -33,7 +35,7 @@ from .world import Backend
 START = datetime(2026, 11, 23, 9, tzinfo=UTC)
 SIZE = 3
 MOST_AT_ONCE = 40  # items; beyond that an insert is a delete
-# Of about 500 operations, for each of the five lists. Forty are 100,000 operations: a minute or two.
+# Of about 500 operations, for each of the lists. Forty are 100,000 operations: a minute or two.
 PROGRAMS = {"sqlite": int(os.environ.get("BAPSANG_TEST_CURSOR_PROGRAMS", "8")), "mysql": 2}
 LENGTHS = {"sqlite": (400, 600), "mysql": (100, 200)}
 
@@ -52,10 +54,14 @@ class Shelf:
     numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 1_000_000)))
 
     def __post_init__(self) -> None:
-        user = {"nickname": "n", "user_role": "USER", "user_status": "ACTIVE", "created_at": START}
-        self.user_id = item_id(next(self.numbers))
-        self.connection.execute(insert(shown.users), {**user, "id": self.user_id})
+        self.user_id = self.sign_up()
         self.post_id = self.write_post(0)
+
+    def sign_up(self) -> str:
+        number = next(self.numbers)
+        user = {"nickname": f"n{number}", "user_role": "USER", "user_status": "ACTIVE", "created_at": START}
+        self.connection.execute(insert(shown.users), {**user, "id": item_id(number)})
+        return item_id(number)
 
     def new(self, argument: int) -> tuple[str, datetime]:
         return item_id(next(self.numbers)), START + timedelta(microseconds=argument % 4)
@@ -63,10 +69,16 @@ class Shelf:
     def chosen(self, argument: int) -> str:
         return sorted(self.listed)[argument % len(self.listed)]
 
-    def write_post(self, argument: int) -> str:
+    def write_post(self, argument: int, author_id: str | None = None) -> str:
         post_id, created_at = self.new(argument)
         counts = {"view_count": 0, "like_count": 0, "comment_count": 0}
-        row = {"id": post_id, "user_id": self.user_id, "title": "t", "created_at": created_at, "post_status": "ACTIVE"}
+        row = {
+            "id": post_id,
+            "user_id": author_id or self.user_id,
+            "title": "t",
+            "created_at": created_at,
+            "post_status": "ACTIVE",
+        }
         self.connection.execute(insert(post_store.posts), {**row, **counts})
         return post_id
 
@@ -100,8 +112,68 @@ class Posts(Shelf):
 
 class MyPosts(Posts):
     def page(self, after: Keyset | None) -> list[Following]:
-        rows = shown.written_by(self.connection, self.user_id, after, SIZE)
+        rows = shown.own(self.connection, self.user_id, after, SIZE)
         return [Following(row.created_at, row.post_id) for row in rows]
+
+
+class PostsOfSomebody(Posts):
+    def page(self, after: Keyset | None) -> list[Following]:
+        return home.written_by(self.connection, self.user_id, after, SIZE)
+
+
+class HomeFeed(Shelf):
+    """Posts of more people than a page has posts, who are followed and not followed any more."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.authors = [self.user_id, *(self.sign_up() for _ in range(2 * SIZE))]
+        self.posts = {self.post_id: self.user_id}
+        self.followed = {self.user_id}
+        self.relist()
+
+    def relist(self) -> None:
+        self.listed = {post_id for post_id, author_id in self.posts.items() if author_id in self.followed}
+
+    def add(self, argument: int) -> None:
+        author_id = self.authors[argument % len(self.authors)]
+        if author_id != self.user_id:
+            people.follow(self.connection, self.user_id, author_id, START)
+        self.followed.add(author_id)
+        self.posts[self.write_post(argument, author_id)] = author_id
+        self.relist()
+
+    def remove(self, argument: int) -> None:
+        gone = self.chosen(argument)
+        author_id = self.posts[gone]
+        if argument % 4 == 3 and author_id != self.user_id:
+            people.unfollow(self.connection, self.user_id, author_id)
+            self.followed.discard(author_id)
+        else:
+            post_store.delete(self.connection, gone, START)
+            del self.posts[gone]
+        self.relist()
+
+    def page(self, after: Keyset | None) -> list[Following]:
+        return home.home_feed(self.connection, self.user_id, after, SIZE)
+
+
+class Bookmarks(Shelf):
+    def add(self, argument: int) -> None:
+        post_id = self.write_post(0)
+        _, now = self.new(argument)
+        people.keep(self.connection, self.user_id, post_id, now)
+        self.listed.add(post_id)
+
+    def remove(self, argument: int) -> None:
+        gone = self.chosen(argument)
+        if argument % 2:
+            people.drop(self.connection, self.user_id, gone)
+        else:
+            post_store.delete(self.connection, gone, START)
+        self.listed.discard(gone)
+
+    def page(self, after: Keyset | None) -> list[Following]:
+        return home.bookmarked(self.connection, self.user_id, after, SIZE)
 
 
 class MyLikes(Shelf):
@@ -256,7 +328,7 @@ def rolled_back(engine: Engine) -> Iterator[Connection]:
         transaction.rollback()
 
 
-@pytest.mark.parametrize("kind", [Posts, MyPosts, MyLikes, Comments, Replies])
+@pytest.mark.parametrize("kind", [Posts, MyPosts, PostsOfSomebody, HomeFeed, Bookmarks, MyLikes, Comments, Replies])
 def test_what_is_there_throughout_a_scroll_is_seen_exactly_once(
     backend: Backend, kind: Callable[[Connection], Shelf]
 ) -> None:

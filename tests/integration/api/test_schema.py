@@ -14,6 +14,7 @@ from sqlalchemy import Connection, event, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from bapsang_api.comments import store as comments
+from bapsang_api.home import queries as home
 from bapsang_api.kit.db.connections import open_engine, take_mysql_lock
 from bapsang_api.kit.db.keyset import Keyset
 from bapsang_api.likes.rows import store as likes
@@ -177,15 +178,22 @@ async def test_lists_of_comments_and_own_posts_and_likes_are_read_off_their_inde
             comments.roots(connection, post_id, place, 21)
             comments.replies(connection, top, Keyset(datetime(2000, 1, 1, tzinfo=UTC), None), 21)
             comments.first_replies(connection, [top], 51)
-            posts.written_by(connection, alice.user_id, place, 21)
+            posts.own(connection, alice.user_id, place, 21)
+            home.written_by(connection, alice.user_id, place, 21)
+            home.bookmarked(connection, alice.user_id, place, 21)
             likes.page(connection, alice.user_id, place, 21)
+            home.home_feed(connection, alice.user_id, place, 21)
             event.remove(connection, "before_cursor_execute", note)
             for statement, values in asked:
                 plan = connection.exec_driver_sql(f"EXPLAIN FORMAT=TREE {statement}", values)
                 plans.append(str(plan.scalar()))
 
         await world.runtime.database.read(explain)
-    indexes = ("ix_comments_post", "ix_comments_group", "ix_comments_group", "ix_posts_user", "ix_user_post_likes_user")
+    merged = plans.pop()
+    # The newest of each who is followed, and a page of some: both from the end of the index on, nothing is sorted for it.
+    assert merged.count("posts using ix_posts_author (user_id = ") == merged.count("(reverse)") == 2, merged
+    indexes = ("ix_comments_post", "ix_comments_group", "ix_comments_group", "ix_posts_user", "ix_posts_author")
+    indexes += ("ix_bookmarks_user", "ix_user_post_likes_user")
     for plan, index in zip(plans, indexes, strict=True):
         assert index in plan, plan
         # What is fetched may be sorted once more, by the outermost step; nothing is sorted to find out what to fetch.
@@ -210,6 +218,13 @@ async def _multiply(world: World, *, post_id: str, top: str, user_id: str) -> No
     )
     await world.change(
         "INSERT INTO user_post_likes (post_id, user_id, created_at) SELECT id, user_id, created_at FROM posts"
+    )
+    await world.change(
+        "INSERT INTO bookmarks (post_id, user_id, created_at) SELECT id, :u, created_at FROM posts", u=user_id
+    )
+    await world.change(
+        "INSERT INTO follows (follower_id, followed_id, created_at) SELECT :u, id, NOW(6) FROM users WHERE id <> :u",
+        u=user_id,
     )
     for depth, parent in ((0, "NULL"), (1, ":top")):
         await world.change(
