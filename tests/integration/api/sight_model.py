@@ -142,6 +142,11 @@ class Read:
     may: frozenset[str] = frozenset()
     must: frozenset[str] = frozenset()
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is nobody else's to read."""
+        return self.path == STREAM or "/me/" in self.path
+
 
 def reads(community: Community) -> Iterator[Read]:
     """Yield what can be asked for, with what must come of it."""

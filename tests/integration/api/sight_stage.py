@@ -75,6 +75,8 @@ class Stage:
     issuer: TokenIssuer
     password_hash: str
     dice: random.Random
+    #: Between whom something has changed last: what they read is looked at first.
+    concerned: set[Someone] = field(default_factory=set)
     account: AccountService = field(init=False)
     comments: CommentService = field(init=False)
     lists: HomeLists = field(init=False)
@@ -219,6 +221,7 @@ class Stage:
             return name  # there is nobody for who is blocked
         if name in ("mute", "unmute", "unfollow") and (one, other) in community.blocks:
             return name
+        self.concerned = {one, other}
         await getattr(self.relations, name)(one.user_id, other.user_id)
         if name.startswith("un"):
             {"unblock": community.blocks, "unmute": community.mutes, "unfollow": community.follows}[name].discard(

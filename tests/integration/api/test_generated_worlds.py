@@ -44,9 +44,11 @@ async def play(stage: Stage, community: Community) -> int:
     for _ in range(3):
         asked = list(reads(community))
         dice.shuffle(asked)
-        # What is had already first: an old answer is what must not be confirmed.
+        # What is had already first: an old answer is what must not be confirmed. Half of it is of those concerned.
         asked.sort(key=lambda read: (read.viewer, read.path) not in known)
-        for read in asked[:READS]:
+        theirs = sorted((read for read in asked if read.viewer in stage.concerned), key=lambda read: not read.is_own)
+        theirs = theirs[: READS // 2]
+        for read in [*theirs, *(read for read in asked if read not in theirs)][:READS]:
             before = known.get((read.viewer, read.path))
             answered = await stage.get(community, read, before.tag if before else None)
             if answered.status == 304:
