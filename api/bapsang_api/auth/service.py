@@ -120,8 +120,9 @@ class AuthService:
         def finish(connection: Connection, user_id: str) -> None:
             entry = AccessEntry(id=entry_id, user_id=user_id, act=ACCESS_SIGN_UP, address=address)
             store.add_access(connection, entry)
-            if verify:
-                self._links.send(connection, LinkKind.VERIFY, user_id=user_id, address=email, nickname=nickname)
+            asked = {"user_id": user_id, "address": email, "nickname": nickname}
+            if verify and not self._links.send(connection, LinkKind.VERIFY, **asked):
+                link_store.keep(connection, user_id)
 
         return await self._users.register(
             email=email,

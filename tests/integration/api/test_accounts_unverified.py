@@ -6,6 +6,7 @@ import pytest
 
 from bapsang_api.auth.service import UNVERIFIED_KEPT
 from bapsang_api.mail.letters import Letter
+from bapsang_api.mail.store import hash_of
 from bapsang_api.privacy.retention import purge
 
 from .outbox import last
@@ -118,6 +119,17 @@ async def test_a_verified_account_stays_without_a_login(world: World) -> None:
     world.clock.passed += PERIOD
     assert await cleared(world) == 0
     assert await login_status(world, "quiet0@example.com", PASSWORD) == 201
+
+
+@pytest.mark.usefixtures("mail_on")
+async def test_an_account_whose_address_takes_no_letter_stays(world: World) -> None:
+    marking = "INSERT INTO mail_undeliverable (address_hash, reason, marked_at) VALUES (:h, 'BOUNCED', :at)"
+    await world.change(marking, h=hash_of("quiet0@example.com"), at=world.clock.now().replace(tzinfo=None))
+    user_id = await sign_up(world)
+    assert await world.rows("SELECT 1 FROM mail_outbox") == []
+    world.clock.passed += PERIOD
+    assert await cleared(world) == 0
+    assert await statuses(world) == {user_id: "ACTIVE"}
 
 
 @pytest.mark.usefixtures("mail_on")

@@ -82,16 +82,19 @@ class Links:
 
     def write(
         self, connection: Connection, kind: LinkKind, token: str, *, user_id: str, address: str, nickname: str
-    ) -> None:
-        """Write the letter with a link. The token is in the fragment of its address, which browsers send to nobody."""
+    ) -> bool:
+        """Write the letter with a link; False for an address that takes none.
+
+        The token is in the fragment of the link, which browsers send to nobody.
+        """
         letter, page = _LETTERS[kind]
         values = {"nickname": nickname, "link": f"{self._site.rstrip('/')}/{page}#token={token}"}
-        self._outbox.add(connection, letter, address=address, user_id=user_id, values=values)
+        return self._outbox.add(connection, letter, address=address, user_id=user_id, values=values) is not None
 
-    def send(self, connection: Connection, kind: LinkKind, *, user_id: str, address: str, nickname: str) -> None:
-        """Store a link and write its letter. The account must be locked, or new."""
+    def send(self, connection: Connection, kind: LinkKind, *, user_id: str, address: str, nickname: str) -> bool:
+        """Store a link and write its letter; False for an address that takes none. The account must be locked, or new."""
         token = self.add(connection, kind, user_id=user_id, address=address)
-        self.write(connection, kind, token, user_id=user_id, address=address, nickname=nickname)
+        return self.write(connection, kind, token, user_id=user_id, address=address, nickname=nickname)
 
     def check(self, connection: Connection, token: str, kind: LinkKind) -> AccountLink:
         """Return a link that can be used. Raises BadLink."""
