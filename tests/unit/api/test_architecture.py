@@ -100,7 +100,7 @@ def test_what_decides_something_never_reads_from_a_replica(domain: str) -> None:
     # A replica lags: it would let a revoked session in and a taken name through.
     lagging = {name for name in dir(Database) if name.endswith("_lagging")}
     assert {name.removesuffix("_lagging") for name in lagging} == {"read", "find"}
-    for path in (ROOT / domain).glob("*.py"):
+    for path in (ROOT / domain).rglob("*.py"):
         used = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert not used & lagging, path
 
