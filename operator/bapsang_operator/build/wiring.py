@@ -261,6 +261,11 @@ def _public_url(community: Community) -> list[Manifest]:
     return [] if community.url == community.issuer else [{"name": name, "value": community.url}]
 
 
+def _hold_posts(community: Community) -> list[Manifest]:
+    # Absent where it is the API's default, as above. An image that does not know it holds no posts.
+    return [] if community.api.hold_posts else [{"name": f"{names.OPTIONAL}BAPSANG_HOLD_POSTS", "value": "off"}]
+
+
 def _hops(community: Community) -> list[Manifest]:
     hops = community.api.trusted_hops
     # Absent where it is the API's default, so that a Community that never asked for another keeps its pods.
@@ -280,6 +285,7 @@ def api_env(community: Community) -> list[Manifest]:
         _ADMIN_PORT,
         *storage_env(community),
         *_rate_limits(community),
+        *_hold_posts(community),
         *_hops(community),
         *_public_url(community),
         *_stated_originals(community),

@@ -276,6 +276,14 @@ class Api:
             default=1,
         ),
     ]
+    hold_posts: Annotated[
+        bool,
+        boolean(
+            "Whether posts of accounts younger than three days wait for a moderator when they hold many links, repeat another or "
+            "come in great haste.",
+            default=True,
+        ),
+    ]
     env: Annotated[
         tuple[Mapping[str, Any], ...],
         array("Additional environment of the API containers.", 64, _VARIABLE, key="name", default=[]),

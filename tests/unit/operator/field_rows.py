@@ -216,6 +216,7 @@ ROWS: dict[str, Row] = {
         "https://app.example.com", _api("env[BAPSANG_CORS_ORIGINS].value"), {"api": {"corsOrigins": ["http://a.b"]}}
     ),
     "api.rateLimits.enabled": Row(False, _api("env[BAPSANG_RATE_LIMITS].value")),
+    "api.holdPosts": Row(False, _api("env[OPTIONAL_BAPSANG_HOLD_POSTS].value")),
     "api.trustedHops": Row(2, _api("env[BAPSANG_TRUSTED_HOPS].value")),
     "api.rateLimits.rules": Row({"ip": "1/1"}, _api("env[BAPSANG_RATE_LIMITS].value")),
     "api.env[].name": Row("B", _api("env[B].name"), LITERAL),
