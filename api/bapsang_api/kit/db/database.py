@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bapsang_api.kit.context import current_user_id
 from bapsang_api.kit.db.connections import DEFAULT_LIMITS, Limits, open_engine, take_mysql_lock
-from bapsang_api.kit.db.errors import RETRY_WRITE, code_of, translated
+from bapsang_api.kit.db.errors import RETRY_WRITE, code_of, reraise
 from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.threads import BoundedPool
 
@@ -170,7 +170,7 @@ class Database:
                 return work(connection)
         except DBAPIError as error:
             if not error.connection_invalidated:
-                raise translated(error) from error
+                reraise(error)
             log.info("db.read_retried", extra={"code": code_of(error)})
         return self._in_transaction(self._reading, work)
 
@@ -179,14 +179,14 @@ class Database:
             return self._once(bind, work)
         except DBAPIError as error:
             if code_of(error) not in RETRY_WRITE:
-                raise translated(error) from error
+                reraise(error)
             log.info("db.write_retried", extra={"code": code_of(error)})
         except PoolTimeout as error:
             raise Unavailable from error
         try:
             return self._once(bind, work)
         except DBAPIError as error:
-            raise translated(error) from error
+            reraise(error)
 
     @staticmethod
     def _once(bind: Engine | Connection, work: Callable[[Connection], T]) -> T:
@@ -203,7 +203,7 @@ class Database:
         try:
             return take_mysql_lock(self._writing, f"{self._name}:{name}", wait_seconds=0)
         except DBAPIError as error:
-            raise translated(error) from error
+            reraise(error)
 
     def _unlock(self, name: str, connection: Connection) -> None:
         connection.close()  # detached from the pool on MySQL: closing ends the session, and the lock with it

@@ -1,7 +1,7 @@
 """What an error of the database means: try again, an outage that passes, or a bug."""
 
 import sqlite3
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import pymysql
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -39,3 +39,14 @@ def translated(error: DBAPIError) -> Exception:
         return Unavailable() if code_of(error) in _SQLITE_OUTAGE else error
     known = isinstance(error, OperationalError) and code_of(error) in _OUTAGE
     return Unavailable() if known or error.connection_invalidated else error
+
+
+def reraise(error: DBAPIError) -> NoReturn:
+    """Raise what an error means, from the error.
+
+    Never the error from itself: whoever then follows its causes to their end, as `endings.of` does, never comes back.
+    """
+    found = translated(error)
+    if found is error:
+        raise error
+    raise found from error
