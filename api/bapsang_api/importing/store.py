@@ -74,7 +74,7 @@ class UnseenPicture:
 
 @dataclass(frozen=True)
 class SeenPicture:
-    """A picture whose object was looked at, and what is known of it."""
+    """What is known of a picture whose object was looked at."""
 
     image_id: str
     etag: str
@@ -147,17 +147,8 @@ def places(connection: Connection, comment_ids: Collection[str]) -> dict[str, Pl
     return found
 
 
-def taken_likes(connection: Connection, pairs: Collection[Pair]) -> set[Pair]:
-    """Return which of these likes were taken before."""
-    return _pairs_in(connection, imported_likes, pairs)
-
-
-def stored_likes(connection: Connection, pairs: Collection[Pair]) -> set[Pair]:
-    """Return which of these likes are there."""
-    return _pairs_in(connection, likes, pairs)
-
-
-def _pairs_in(connection: Connection, table: Table, pairs: Collection[Pair]) -> set[Pair]:
+def pairs_in(connection: Connection, table: Table, pairs: Collection[Pair]) -> set[Pair]:
+    """Return which of these likes a table has: `likes` those that are there, `imported_likes` those that were taken before."""
     found: set[Pair] = set()
     for chunk in chunks(pairs):
         statement = select(table.c.post_id, table.c.user_id).where(tuple_(table.c.post_id, table.c.user_id).in_(chunk))

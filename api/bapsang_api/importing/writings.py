@@ -89,8 +89,8 @@ def take_likes(taking: Taking, rows: Sequence[Row], utc: frozenset[str]) -> None
         pairs[post.new_id, liker] = row
         if post.is_moving:
             moving.add(post.new_id)
-    new = pairs.keys() - store.taken_likes(taking.connection, pairs.keys()) - taking.pretended.likes
-    there = store.stored_likes(taking.connection, new)
+    new = pairs.keys() - store.pairs_in(taking.connection, store.imported_likes, pairs.keys()) - taking.pretended.likes
+    there = store.pairs_in(taking.connection, store.likes, new)
     for pair in sorted(new):
         post_id, user_id = pair
         taking.tally.new += 1
