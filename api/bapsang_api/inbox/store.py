@@ -57,7 +57,8 @@ _UNHIDEABLE: Final = (Kind.MODERATION, Kind.SYSTEM)
 
 def _hides(other: ColumnElement[str]) -> ColumnElement[bool]:
     """Return whether the inbox's owner does not see somebody."""
-    return exists().where(hidden_people.c.viewer_id == notifications.c.user_id, hidden_people.c.hidden_id == other)
+    hidden = exists().where(hidden_people.c.viewer_id == notifications.c.user_id, hidden_people.c.hidden_id == other)
+    return hidden.correlate_except(hidden_people)  # also where it stands within another look-up
 
 
 def _likes() -> ColumnElement[bool]:

@@ -25,7 +25,7 @@ from tests.waiting import eventually
 from bapsang_api.kit.db.connections import Limits
 from bapsang_api.kit.db.database import Database
 from bapsang_api.posts.store import images_in_use as post_images
-from bapsang_api.runtime import CHANGED
+from bapsang_api.runtime import CHANGED, REFUSED
 from bapsang_api.uploads import service
 from bapsang_api.uploads.collector import ImageCollector, Report
 from bapsang_api.uploads.storage import Storage
@@ -285,7 +285,7 @@ async def one_worker(world: World, bucket: Bucket, database: Database) -> AsyncI
     assert settings.bucket is not None
     storage = Storage(settings.bucket)
     try:
-        yield Worker(database, storage, world.clock, CHANGED)
+        yield Worker(database, storage, world.clock, CHANGED, REFUSED)
     finally:
         await storage.close()
 

@@ -107,14 +107,19 @@ async def test_mentions_are_whole_nicknames_of_active_people_ten_at_most(world: 
 
 
 async def test_mention_that_an_edit_adds_is_told_once(world: World) -> None:
-    author, reader, other = [await world.person() for _ in range(3)]
-    post_id = await author.write_post()
-    comment_id = await author.write_comment(post_id, f"@{reader.nickname}")
-    for words in (f"@{reader.nickname} @{other.nickname}", "아무도", f"@{other.nickname} @{reader.nickname}"):
+    author, reader, other, third = [await world.person() for _ in range(4)]
+    post_id, path = await author.write_post(), "/users/me/notifications/settings"
+    await third.send("PUT", path, json={"mention": False})
+    both = f"@{third.nickname} @{reader.nickname}"
+    comment_id = await author.write_comment(post_id, both)
+    await third.send("PUT", path, json={"mention": True})
+    for words in (f"{both} @{other.nickname}", f"@{third.nickname}", f"@{other.nickname} {both}"):
         changed = await author.send("PATCH", f"/posts/{post_id}/comments/{comment_id}", json={"content": words})
         assert changed.is_success, changed.text
     assert await told(reader) == await told(other) == [("MENTION", author.nickname)]
     assert (await listed(other))[0]["comment"]["content"] == words
+    assert [(await listed(person))[0]["notificationId"] for person in (reader, other)] == ["1", "1"]
+    assert await listed(third) == []  # an edit tells nobody of what was there before
 
 
 async def test_likes_of_a_post_are_one_notification_that_names_one_and_counts_the_others(world: World) -> None:
@@ -140,7 +145,7 @@ async def test_likes_of_a_post_are_one_notification_that_names_one_and_counts_th
     for person in people[:3]:
         await person.toggle(post_id)
     await world.write_back()
-    assert await listed(author) == []
+    assert await world.rows("SELECT 1 FROM notifications") == []
     assert await world.rows("SELECT 1 FROM user_post_likes") != []  # the author's own
 
 
@@ -166,32 +171,25 @@ async def test_like_is_told_once_whatever_ends_the_write_back(world: World, monk
 
 
 async def test_blocked_and_muted_are_neither_told_nor_told_of(world: World) -> None:
-    author, blocked, muted, reader = [await world.person() for _ in range(4)]
+    reader, author, blocked, muted = [await world.person() for _ in range(4)]
     await block(world, author, blocked)
     await hide(world, author, muted)
-    post_id = await author.write_post()
-    for person in (blocked, muted):
-        # As somebody who had the page open before: whether that is refused is another's test.
-        await world.change(
-            "INSERT INTO user_post_likes (post_id, user_id, created_at) VALUES (:p, :u, '2026-12-01 00:00:00')",
-            p=post_id,
-            u=person.user_id,
-        )
-    now = world.clock.now()
+    post_id, now = await author.write_post(), world.clock.now()
     for actor, recipient in ((blocked, author), (muted, author), (author, blocked)):
         news = followed(recipient.user_id, actor.user_id)
         await world.runtime.database.write(lambda connection, news=news: tell(connection, [news], now))
     assert await world.rows("SELECT 1 FROM notifications") == []
-    await muted.toggle(post_id)  # off
-    await muted.toggle(post_id)  # and on again
+    await muted.toggle(post_id)
     await world.write_back()
     assert await world.rows("SELECT 1 FROM notifications") == []
     await author.write_comment(post_id, f"@{muted.nickname}")  # mute is one way
     assert await told(muted) == [("MENTION", author.nickname)]
-    await reader.toggle(post_id)
+    other = await author.write_post()
+    for person in (reader, author, muted):  # of whom the last and the author come before the reader
+        await person.toggle(other)
     await world.write_back()
     (item,) = await listed(author)
-    assert item["actor"]["nickname"] == reader.nickname
+    assert (item["actor"]["nickname"], item["post"]["postId"]) == (reader.nickname, other)
 
 
 async def test_who_does_not_see_the_author_of_a_post_is_not_told_of_it(world: World) -> None:
@@ -199,7 +197,7 @@ async def test_who_does_not_see_the_author_of_a_post_is_not_told_of_it(world: Wo
     await block(world, author, stranger)
     post_id = await author.write_post()
     await writer.write_comment(post_id, f"@{stranger.nickname}")
-    assert await listed(stranger) == []
+    assert await world.rows("SELECT 1 FROM notifications WHERE user_id = :u", u=stranger.user_id) == []
     assert await told(author) == [("COMMENT", writer.nickname)]
 
 
@@ -214,6 +212,9 @@ async def test_hiding_somebody_takes_what_they_did_from_sight_and_a_block_delete
     await hide(world, author, troll)
     (like,) = await listed(author)
     assert (like["actor"]["nickname"], like["others"]) == (reader.nickname, 1)  # counts are the same for everybody
+    await author.write_comment(await troll.write_post())
+    await hide(world, troll, reader)  # which is nobody else's business
+    assert (await listed(author))[0]["actor"]["nickname"] == reader.nickname
     assert await unread(author) == 1
     await world.runtime.database.write(
         lambda connection: store.forget_between(connection, author.user_id, troll.user_id)

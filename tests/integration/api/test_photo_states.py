@@ -10,6 +10,7 @@ import pytest
 
 from bapsang_api.media.messages import MESSAGES
 from bapsang_api.media.verdict import Reason
+from bapsang_api.notifications.news import PHOTO_REFUSED
 from bapsang_api.uploads.s3 import Objects, Stored
 from bapsang_api.uploads.service import WAIT_SECONDS
 
@@ -103,6 +104,8 @@ async def test_photo_that_cannot_be_decoded_is_refused_later_with_word_to_its_au
     told = {name: image[name] for name in ("key", "url", "jpegUrl", "srcset", "message")}
     assert told == {"key": key, "url": None, "jpegUrl": None, "srcset": None, "message": MESSAGES[Reason.DAMAGED]}
     assert (image["width"], image["height"]) == (400, 300)
+    (item,) = (await alice.get("/users/me/notifications")).json()["items"]
+    assert (item["kind"], item["text"], item["post"]["postId"]) == ("SYSTEM", PHOTO_REFUSED, post_id)
     good = await idle.upload(alice)
     for images in ([{"key": key, "alt": "밥"}, {"key": good}], [{"key": good}], []):
         answer = await alice.send("PATCH", f"/posts/{post_id}", json={"images": images})
@@ -126,6 +129,7 @@ async def test_photo_that_cannot_be_decoded_is_refused_at_once_where_there_is_ti
         {"field": "profileImageKey", "message": MESSAGES[Reason.DAMAGED]}
     ]
     assert await photos.world.rows("SELECT 1 FROM posts") == []
+    assert await photos.world.rows("SELECT 1 FROM notifications") == []  # the answers have said it
 
 
 async def test_upload_that_is_overwritten_after_it_was_looked_at_is_not_what_is_shown(

@@ -12,6 +12,7 @@ import uvicorn
 from bapsang_api.http import protocol
 from bapsang_api.http.answers import CLOSE, Answer
 from bapsang_api.http.request import Request, read_body
+from bapsang_api.http.streaming import Sink
 
 LET_GO = asyncio.Event()
 
@@ -30,8 +31,27 @@ class Spy:
         self._transport.write(data)
 
 
+class Count:
+    """A stream of two pieces, or one that fails."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def begin(self, sink: Sink) -> None:
+        if self.path == "/broken-stream":
+            raise ValueError
+        sink.send(b"one\n")
+        sink.send(b"two\n")
+        sink.end()
+        sink.end()
+
+    def lose(self) -> None:
+        pass
+
+
 class Gateway:
-    """Answers by path: `/text`, `/nothing` (204), `/echo`, `/wait` (once it is let go), `/torn` (a header that is two)."""
+    """Answers by path: `/text`, `/nothing` (204), `/echo`, `/wait` (once it is let go), `/torn` (a header that is two), and
+    `/stream` and `/broken-stream`."""
 
     hops = 1
 
@@ -41,6 +61,8 @@ class Gateway:
             await LET_GO.wait()
         if path == "/nothing":
             return Answer(204)
+        if path.endswith("stream"):
+            return Answer(200, stream=Count(path))
         body = b"HTTP/1.1 is what this text is about" if path == "/text" else b""
         if path == "/echo":
             body = await read_body(receive) or b""
@@ -126,6 +148,31 @@ async def test_the_last_answer_of_a_connection_comes_whole_before_its_end(port: 
             answer = await reader.read()
         assert answer.endswith(b"is about" if method == b"GET" else b"\r\n\r\n")
         writer.close()
+
+
+async def everything(port: int, request: bytes) -> bytes:
+    """Send a request and return what comes until the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_a_stream_is_chunked_for_who_knows_chunks_and_ends_with_its_connection(port: int) -> None:
+    head, _, body = (await everything(port, b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")).partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head
+    assert body == b"4\r\none\n\r\n4\r\ntwo\n\r\n0\r\n\r\n"
+    head, _, body = (await everything(port, b"GET /stream HTTP/1.0\r\n\r\n")).partition(b"\r\n\r\n")
+    assert b"chunked" not in head
+    assert body == b"one\ntwo\n"
+
+
+async def test_a_stream_that_fails_ends_its_connection(port: int) -> None:
+    answer = await everything(port, b"GET /broken-stream HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert answer.endswith(b"\r\n\r\n")
+    assert not answer.endswith(b"0\r\n\r\n")  # the client knows that it was cut off
 
 
 async def test_answers_to_requests_sent_at_once_come_in_order(port: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, delete, exists, func, insert, select, tuple_, update
 
 from bapsang_api.kit.db import counters
 from bapsang_api.kit.db.columns import table_of
@@ -87,9 +87,11 @@ def _stored(connection: Connection, pairs: Sequence[Pair]) -> set[Pair]:
 
 
 def _unliked(connection: Connection, post_ids: Iterable[str]) -> list[str]:
+    """Return those of these posts that nobody likes but their own author."""
+    liked = exists().where(likes.c.post_id == posts.c.id, likes.c.user_id != posts.c.user_id)
     found: list[str] = []
     for chunk in chunks(sorted(post_ids)):
-        found.extend(connection.scalars(select(posts.c.id).where(posts.c.id.in_(chunk), posts.c.like_count == 0)))
+        found.extend(connection.scalars(select(posts.c.id).where(posts.c.id.in_(chunk), ~liked)))
     return found
 
 
