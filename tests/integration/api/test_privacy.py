@@ -259,6 +259,25 @@ async def test_export_holds_what_is_kept_of_a_person_and_of_nobody_else(photos: 
     assert admin.email not in json.dumps(files)
 
 
+async def test_export_says_whom_somebody_follows_hides_and_keeps_but_not_who_has_blocked_them(
+    photos: PhotoWorld,
+) -> None:
+    alice, bob, carol, dave = [await photos.person() for _ in range(4)]
+    post_id = await bob.write_post()
+    for path in (f"/users/{bob.user_id}/follow", f"/users/{bob.user_id}/mute", f"/posts/{post_id}/bookmark"):
+        assert (await alice.send("PUT", path)).status_code == 204
+    assert (await alice.send("PUT", f"/users/{carol.user_id}/block")).status_code == 204
+    assert (await dave.send("PUT", f"/users/{alice.user_id}/block")).status_code == 204
+    files = await exported(photos, alice)
+    assert [follow["userId"] for follow in files["follows.json"]] == [bob.user_id]
+    assert [(hidden["userId"], hidden["reason"]) for hidden in files["hidden.json"]] == [
+        (bob.user_id, "MUTES"),
+        (carol.user_id, "BLOCKS"),
+    ]
+    assert [kept["postId"] for kept in files["bookmarks.json"]] == [post_id]
+    assert dave.user_id not in json.dumps(files)
+
+
 def test_every_table_is_in_the_export_or_says_why_not() -> None:
     shown = {column.table.name for section in queries.SECTIONS for column in section.columns.values()}
     assert {table_of(model).name for model in MODELS} == (shown - {"post_contents", "user_auth"}) | set(ELSEWHERE)
