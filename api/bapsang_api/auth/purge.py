@@ -14,6 +14,7 @@ from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.mail import store as mails
+from bapsang_api.people import store as people
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_ACTIVE
 from bapsang_api.users.service import withdraw
@@ -54,6 +55,7 @@ def _clear(connection: Connection, user_id: str, now: datetime, journal_id: str)
         links.keep(connection, user_id)
         return False
     withdraw(connection, account, now, journal_id)
+    people.leave(connection, user_id)  # others may have followed them
     links.forget(connection, user_id)
     mails.forget(connection, user_id)
     accounts.forget(connection, links.auth_ids_of(connection, user_id))

@@ -54,6 +54,17 @@ async def test_an_account_that_did_nothing_goes_and_leaves_nothing(world: World)
     assert await sign_up(world) != user_id
 
 
+@pytest.mark.usefixtures("mail_on")
+async def test_nobody_follows_an_account_that_has_gone(world: World) -> None:
+    alice = await world.person()
+    user_id = await sign_up(world)
+    assert (await alice.send("PUT", f"/users/{user_id}/follow")).status_code == 204
+    world.clock.passed += PERIOD
+    assert await cleared(world) == 1
+    assert await world.rows("SELECT 1 FROM follows") == []
+    assert await world.rows("SELECT follower_count FROM users WHERE id = :u", u=user_id) == [(0,)]
+
+
 async def log_in_only(_world: World, _person: Person, _post: str) -> None:
     """`Person` is logged in."""
 
