@@ -14,8 +14,8 @@ from bapsang_aws.render import render
 #: What the runtime of Lambda brings along.
 RUNTIME = {"boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3"}
 #: What is only loaded here: by the start of a virtual environment, where it is installed, below Python 3.12.
-# brotli: a client of ours uses it where it is, which it is not there.
-HERE = {"bapsang", "brotli", "setuptools", "certifi", "typing_extensions"}
+# brotli, bcrypt: a client of ours and cryptography use them where they are, which they are not there.
+HERE = {"bapsang", "bcrypt", "brotli", "setuptools", "certifi", "typing_extensions"}
 LOOK = """
 import importlib, json, sys
 sys.path.insert(0, sys.argv[1])
