@@ -15,6 +15,7 @@ from bapsang_api.kit.db.keyset import Following, Keyset
 from bapsang_api.kit.ids import is_ulid
 from bapsang_api.kit.problem import Conflict, NotFound
 from bapsang_api.people import store as relations
+from bapsang_api.people.hidden import HiddenPeople
 from bapsang_api.posts.service import PostService
 
 MOST_BOOKMARKS: Final = 10_000  # of one person
@@ -24,8 +25,8 @@ _TOO_MANY: Final = f"{MOST_BOOKMARKS:,}개까지만 저장할 수 있습니다."
 class HomeLists:
     """Reads lists of posts for one person, and writes bookmarks."""
 
-    def __init__(self, database: Database, posts: PostService, clock: Clock) -> None:
-        self._database, self._posts, self._clock = database, posts, clock
+    def __init__(self, database: Database, posts: PostService, hidden: HiddenPeople, clock: Clock) -> None:
+        self._database, self._posts, self._hidden, self._clock = database, posts, hidden, clock
 
     async def home_feed(self, user_id: str, before: Keyset | None, size: int) -> bytes:
         """Return the answer to a list of up to `size` posts, older than `before`, of the user and of whom they follow."""
@@ -41,7 +42,7 @@ class HomeLists:
         """Return the answer to a list of up to `size` posts of somebody, older than `before`. Who has muted them sees it all the
         same: they have asked for it. Raises NotFound.
         """
-        if not is_ulid(person_id):
+        if not is_ulid(person_id) or person_id in (await self._hidden.of(viewer_id)).blocked:
             raise NotFound
 
         def read(connection: Connection) -> list[Following] | None:

@@ -4,7 +4,7 @@ Whoever has blocked the caller, or is blocked by them, is answered as if there w
 same. What changes a relation first locks the rows of both people, so no follow survives a block that comes at the same moment.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 from typing import Final
 
@@ -22,6 +22,7 @@ from bapsang_api.notifications.news import follow_of, followed
 from bapsang_api.notifications.service import tell
 from bapsang_api.people import service as people
 from bapsang_api.people import store as relations
+from bapsang_api.people.hidden import HiddenPeople
 from bapsang_api.people.models import Reason
 from bapsang_api.users.models import STATUS_ACTIVE, STATUS_DELETED
 
@@ -34,13 +35,13 @@ Listed = Callable[[Connection], list[ListedPerson] | None]
 class PeopleService:
     """Reads and changes what people are to each other."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, hidden: HiddenPeople, clock: Clock) -> None:
+        self._database, self._hidden, self._clock = database, hidden, clock
 
     async def profile(self, person_id: str, viewer_id: str | None) -> Profile:
         """Return somebody's page as a viewer sees it, None for who has no token. Raises NotFound."""
         found = None
-        if is_ulid(person_id):
+        if is_ulid(person_id) and person_id not in (await self._hidden.of(viewer_id)).blocked:
             read = partial(store.profile, person_id=person_id, viewer_id=viewer_id)
             found = await self._database.find_lagging(read)
         if found is None:
@@ -140,7 +141,8 @@ class PeopleService:
         await self._database.write(remove)
 
     async def _of(self, person_id: str, viewer_id: str | None, listed: Listed, size: int) -> PeoplePage:
-        if not is_ulid(person_id):
+        unseen = await self._hidden.of(viewer_id)
+        if not is_ulid(person_id) or person_id in unseen.blocked:
             raise NotFound
 
         def read(connection: Connection) -> list[ListedPerson] | None:
@@ -149,12 +151,13 @@ class PeopleService:
         rows = await self._database.find_lagging(read)
         if rows is None:
             raise NotFound
-        return _page(rows, size)
+        return _page(rows, size, unseen.people)
 
 
-def _page(rows: list[ListedPerson], size: int) -> PeoplePage:
+def _page(rows: list[ListedPerson], size: int, unseen: Set[str] = frozenset()) -> PeoplePage:
+    """Return the page of up to `size` + 1 rows. `unseen`: of whom a replica may not know yet that the viewer does not see them."""
     shown, following = cut(rows, size, lambda row: row.place)
-    return PeoplePage([row.person for row in shown], following)
+    return PeoplePage([row.person for row in shown if row.person.user_id not in unseen], following)
 
 
 def _lock_pair(connection: Connection, user_id: str, other_id: str) -> str:

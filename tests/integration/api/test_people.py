@@ -209,6 +209,25 @@ async def test_a_block_takes_two_people_from_each_others_sight(world: World) -> 
     assert sorted(await listed(carol, f"/users/{carol.user_id}/followers")) == sorted(names([alice, bob]))
 
 
+async def test_a_block_holds_where_the_database_that_answers_does_not_know_it_yet(world: World) -> None:
+    """A replica that lags: whom the viewer does not see is known to the process."""
+    alice, bob, carol = await world.person(), await world.person(), await world.person()
+    for person in (alice, bob):
+        await follow(person, carol)
+        await follow(carol, person)
+    await block(alice, bob)
+    await world.runtime.feed.poll()  # so that nothing has to be read anew when the rows are gone
+    for person in (alice, bob):
+        assert (await world.runtime.hidden.of(person.user_id)).blocked
+    await world.change("DELETE FROM hidden_people")
+    for viewer, other in ((alice, bob), (bob, alice)):
+        for path in ("", "/posts", "/followers", "/following"):
+            assert_problem(await viewer.get(f"/users/{other.user_id}{path}"), 404, "E404-1")
+        for path in ("followers", "following"):
+            page = (await viewer.get(f"/users/{carol.user_id}/{path}")).json()
+            assert [item["userId"] for item in page["items"]] == [viewer.user_id]
+
+
 async def test_only_who_blocked_can_end_it_and_nobody_learns_that_they_are_blocked(world: World) -> None:
     alice, bob = await world.person(), await world.person()
     await block(alice, bob)
