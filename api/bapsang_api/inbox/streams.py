@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 #: Of one user in one process; one more ends the oldest.
 MOST_OF_ONE: Final = 5
-#: Of a process: 40 MiB (docs/performance.md).
+#: Of a process: some 50 MiB (docs/performance.md).
 MOST: Final = 5_000
 #: What a stream may be behind; who comes back after more is told to load the list.
 MOST_BEHIND: Final = 100
