@@ -202,7 +202,7 @@ async def test_who_does_not_see_the_author_of_a_post_is_not_told_of_it(world: Wo
 
 
 async def test_hiding_somebody_takes_what_they_did_from_sight_and_a_block_deletes_it(world: World) -> None:
-    author, troll, reader = [await world.person() for _ in range(3)]
+    author, reader, troll = [await world.person() for _ in range(3)]
     post_id = await author.write_post()
     await troll.write_comment(post_id)
     for person in (reader, troll):
