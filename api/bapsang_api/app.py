@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bapsang_api import docs, openapi
 from bapsang_api.auth import discovery
+from bapsang_api.auth.linkpages.routes import router as link_pages_router
 from bapsang_api.auth.links.routes import HASHES as LINK_HASHES
 from bapsang_api.auth.links.routes import router as links_router
 from bapsang_api.auth.routes import HASHES, account_router
@@ -55,6 +56,7 @@ from bapsang_api.likes.routes import mine_router as liked_posts_router
 from bapsang_api.likes.routes import router as likes_router
 from bapsang_api.moderation.look_routes import router as moderators_look_router
 from bapsang_api.moderation.routes import router as moderation_router
+from bapsang_api.pages.routes import router as pages_router
 from bapsang_api.posts.routes import REPLAYS as POST_REPLAYS
 from bapsang_api.posts.routes import mine_router as my_posts_router
 from bapsang_api.posts.routes import router as posts_router
@@ -90,6 +92,8 @@ ROUTERS: Final = (
     feed_router,
     discovery.router,
     terms_router,
+    link_pages_router,
+    pages_router,
     moderation_router,
     bookmark_router,
     people_router,  # after all that is below /users/me

@@ -16,6 +16,7 @@ from bapsang_api.app import REPLAYS, create_app
 from bapsang_api.auth.account import AccountService
 from bapsang_api.auth.devices import KnownDevices
 from bapsang_api.auth.discovery import Discovery
+from bapsang_api.auth.linkpages.service import LinkPages
 from bapsang_api.auth.links.issue import Links
 from bapsang_api.auth.links.service import RecoveryService
 from bapsang_api.auth.notices import Notices
@@ -61,6 +62,7 @@ from bapsang_api.moderation.content import ContentModeration
 from bapsang_api.moderation.looking import LookService
 from bapsang_api.moderation.service import ModerationService
 from bapsang_api.opening import open_database, require_suitable_redis
+from bapsang_api.pages.layout import Layout
 from bapsang_api.people.hidden import HiddenPeople
 from bapsang_api.posts.queries import SOURCE
 from bapsang_api.posts.service import PostService
@@ -154,9 +156,8 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     images = ImageService(database, storage, clock, ids)
     exports = ExportService(database, storage, clock, ids)
     takedown = None
-    pages = Pages(
-        operator=settings.operator_name, contact=settings.contact_email, originals_days=settings.originals_days
-    )
+    layout = Layout(operator=settings.operator_name, contact=settings.contact_email)
+    pages = Pages(layout, originals_days=settings.originals_days)
     versions = Versions(pages.terms_version, pages.privacy_version)
     users = UserService(database, images, clock, ids, feed, versions)
     links, notices = Links(outbox, clock, settings.site), Notices(outbox, clock)
@@ -189,6 +190,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
             verifier,
             Discovery(settings.issuer, keys),
             KnownDevices(keys),
+            LinkPages(layout),
             images,
             InboxService(database, clock),
             streams,

@@ -16,9 +16,10 @@ from tests import waiting
 from bapsang_local import deploy, engine, lock, s3, smoke
 from bapsang_local.cluster import Cluster
 from bapsang_local.failure import Failure
-from bapsang_local.settings import COMMUNITY, COMMUNITY_NAMESPACE, OPERATOR_NAMESPACE, Settings, from_environment
+from bapsang_local.settings import COMMUNITY, COMMUNITY_NAMESPACE, HOST, OPERATOR_NAMESPACE, Settings, from_environment
 from bapsang_local.smoke import Client
 
+from .mailbox import Mailbox
 from .reading import Reader, reading
 
 Found = TypeVar("Found")
@@ -171,6 +172,11 @@ def sample(cluster: Cluster, reader: Reader) -> Community:
 @pytest.fixture(scope="session")
 def people(settings: Settings) -> People:
     return People(settings.ingress_port, "bapsang.localhost")
+
+
+@pytest.fixture(scope="session")
+def mailbox(settings: Settings) -> Mailbox:
+    return Mailbox(settings.ingress_port, f"mail.{HOST}")
 
 
 @pytest.fixture(scope="session")

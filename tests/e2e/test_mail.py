@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import re
 from typing import Any
-from urllib.parse import quote
-
-import pytest
 
 from bapsang_local.settings import HOST, Settings
 
 from .conftest import Community, People, eventually
+from .mailbox import Mailbox
 
 API = "/api/v1"
 LINK = re.compile(r"(http://\S+)/reset-password#token=(\S+)")
-
-
-class Mailbox:
-    """The API of the mailbox, as a browser of the user reaches its page."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-
-    def call(self, path: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
-        try:
-            connection.request("GET", path, headers={"Host": f"mail.{HOST}:{self._port}"})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def letters(self, to: str) -> list[dict[str, Any]]:
-        """Return the letters to an address, newest first."""
-        status, body = self.call(f"/api/v1/search?query={quote(f'to:{chr(34)}{to}{chr(34)}')}")
-        assert status == 200, body
-        found: list[dict[str, Any]] = [
-            json.loads(self.call(f"/api/v1/message/{one['ID']}")[1]) for one in json.loads(body)["messages"]
-        ]
-        return found
-
-
-@pytest.fixture(scope="module")
-def mailbox(settings: Settings) -> Mailbox:
-    return Mailbox(settings.ingress_port)
 
 
 def test_the_mailbox_has_a_page_at_the_url_that_make_up_prints(mailbox: Mailbox, settings: Settings) -> None:

@@ -15,6 +15,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL = rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+"
 # Any ASCII punctuation or space counts as the special character.
 _PASSWORD = r"(?=.*[A-Za-z])(?=.*[0-9])(?=.*[^A-Za-z0-9])[ -~]{8,20}"  # noqa: S105 - a pattern, not a password
+PASSWORD_RULE: Final = "영문, 숫자, 특수문자를 포함한 8자 이상 20자 이하여야 합니다."  # noqa: S105 - a sentence
 
 
 def _nobody_of_staff(nickname: str) -> str:
@@ -36,9 +37,7 @@ Nickname = Annotated[
 NewNickname = Annotated[Nickname, AfterValidator(_nobody_of_staff)]
 Password = Annotated[
     str,
-    AfterValidator(
-        spelled(_PASSWORD, LONGEST_PASSWORD, "영문, 숫자, 특수문자를 포함한 8자 이상 20자 이하여야 합니다.")
-    ),
+    AfterValidator(spelled(_PASSWORD, LONGEST_PASSWORD, PASSWORD_RULE)),
     Field(
         json_schema_extra={
             "format": "password",
