@@ -44,15 +44,15 @@ from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.db.replica import ReplicatedDatabase
 from bapsang_api.kit.ids import Ids
 from bapsang_api.kit.metrics import Metrics
-from bapsang_api.kit.problem import Unavailable
 from bapsang_api.kit.redis.budget import Budget
-from bapsang_api.kit.redis.client import OUTAGE, open_redis
+from bapsang_api.kit.redis.client import open_redis
 from bapsang_api.kit.redis.pipeline import Pipeline
 from bapsang_api.kit.security.tokens import TokenIssuer, TokenVerifier
 from bapsang_api.lifecycle import Lifecycle
 from bapsang_api.likes.service import LikeService
 from bapsang_api.likes.store import LikeStore
 from bapsang_api.likes.sync import LikeSync
+from bapsang_api.local_jobs import sync_for_ever
 from bapsang_api.mail.outbox import Outbox
 from bapsang_api.mail.seal import Seal
 from bapsang_api.mail.worker import Worker as MailWorker
@@ -72,7 +72,6 @@ from bapsang_api.posts.telling import tell_of_refused
 from bapsang_api.posts.views import ViewStore
 from bapsang_api.posts.writeback import write_back_views
 from bapsang_api.privacy.journal import Journal
-from bapsang_api.privacy.retention import purge
 from bapsang_api.privacy.service import ExportService
 from bapsang_api.readmodel.feed import ChangeFeed
 from bapsang_api.reports.service import ReportService
@@ -97,7 +96,6 @@ log = logging.getLogger(__name__)
 CHANGED: Final = (post_changed, user_changed)
 #: Whom it tells that an image was refused after it was used.
 REFUSED: Final = (tell_of_refused,)
-LOCAL_SYNC_SECONDS: Final = 5.0
 CHORES_SECONDS: Final = 2.0  # takedown of pictures, journal of erasures, exports
 
 
@@ -229,13 +227,15 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     admin = create_admin_app(lifecycle, metrics, like_store, recounting, Budget(redis), clock, mail_late)
     background = Background(metrics, lifecycle.give_up)
     lifecycle.require(lambda: background.complete)
+    # Before, every reader with a token needs MySQL.
+    lifecycle.require(lambda: hidden.is_ready or settings.local_database)
     # Without it a revoked token works here. Whatever else stops makes answers older or limits wider, which is no reason
     # to send requests elsewhere.
     background.start("revocations", revoked.follow, needed=True)
     background.start("recall", partial(revoked.follow_database, database))
     background.start("rate_limits", limiter.follow)
     background.start("changes", feed.follow_messages)
-    background.start("hidden_people", hidden.follow)
+    background.start("hidden_people", hidden.follow, ends=settings.local_database)
     background.start("poll", feed.follow_database, ends=settings.local_database)  # there is nothing to poll on SQLite
     background.start("warm_up", posts.warm_up, ends=True)
     background.start("shedding", shedder.follow)
@@ -255,7 +255,7 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     write_back = partial(write_back_views, database, views)
     if settings.embedded_redis:
         # Nobody else can reach this Redis, so no CronJob can write it back.
-        background.start("write_back", partial(_sync_for_ever, like_sync, write_back, database, clock))
+        background.start("write_back", partial(sync_for_ever, like_sync, write_back, database, clock))
     try:
         yield Runtime(
             app,
@@ -284,16 +284,3 @@ async def running(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
         await database.close()
         await pipeline.close()
         await redis.aclose()
-
-
-async def _sync_for_ever(
-    like_sync: LikeSync, write_back: Callable[[], Awaitable[int]], database: Database, clock: Clock
-) -> None:
-    while True:
-        await asyncio.sleep(LOCAL_SYNC_SECONDS)
-        try:
-            await like_sync.run()
-            await write_back()
-            await purge(database, clock)
-        except (Unavailable, *OUTAGE) as error:
-            log.warning("like_sync.failed", extra={"error": type(error).__name__})

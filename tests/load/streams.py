@@ -223,7 +223,9 @@ def main() -> None:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     described = machine.describe()
-    commit = subprocess.run(("git", "rev-parse", "--short=10", "HEAD"), capture_output=True, text=True, check=True)
+    commit = subprocess.run(
+        ("git", "rev-parse", "--short=10", "HEAD"), capture_output=True, text=True, check=True, timeout=60
+    )
     cores = sorted(os.sched_getaffinity(0))
     engine = engines.ensure(from_environment())
     with contextlib.ExitStack() as stack:

@@ -44,14 +44,14 @@ def copy(tmp_path: Path) -> Path:
 @pytest.mark.timeout(900)  # some ten seconds of CPU, in processes one after the other
 def test_every_step_does_what_the_page_says(copy: Path) -> None:
     assert len(BLOCKS) == PAGE.count("```") / 2
-    port = _free_port()
+    port, s3_port, mail_port = _free_ports(3)
     makefile = copy / "Makefile"
     makefile.write_text(makefile.read_text().replace("8000", str(port)))
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHON", "BAPSANG_"))
     }
     environment |= {"PYTHONPATH": f"{copy}/api:{copy}/operator", "BAPSANG_ADMIN_PORT": "0"}
-    environment |= {"S3_PORT": str(_free_port()), "MAIL_PORT": str(_free_port())}
+    environment |= {"S3_PORT": str(s3_port), "MAIL_PORT": str(mail_port)}
     with contextlib.ExitStack() as server:
         for left_out, kind, text in BLOCKS:
             block = text.replace("8000", str(port))
@@ -135,7 +135,10 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    """Return ports, no two the same."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]

@@ -25,6 +25,7 @@ VIEWERS: Final = Bounds(entries=5_000, bytes=2 * 1024 * 1024)  # whose lists are
 MOST_KNOWN: Final = 50_000  # of those who hide somebody; where there are more, everybody is looked up
 REREAD_SECONDS: Final = 300.0
 _PAUSE_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 0.05  # while everybody is looked up, which needs MySQL
 _ID_BYTES: Final = 120
 
 
@@ -47,6 +48,8 @@ class HiddenPeople:
         self._known: set[str] = set()  # who hides somebody
         self._reported: set[str] = set()  # some of them, since a read of all began
         self._read_at = EXPIRED  # from when on `_known` lacks nobody
+        self._due = EXPIRED  # when it is read next
+        self.is_ready = False  # it has been read once
         self._unseen: Cache[str, Unseen] = Cache(database, feed, _load, VIEWERS)
         feed.subscribe(self)
 
@@ -67,12 +70,18 @@ class HiddenPeople:
         return NOBODY if entry is None else entry.value
 
     async def follow(self) -> None:
-        """Read who hides somebody, and read it again now and then; cancelled when the process ends."""
+        """Read who hides somebody, and read it again now and then; cancelled when the process ends. On SQLite nobody reports
+        changes, so everybody is looked up.
+        """
+        if self._database.dialect != "mysql":
+            return
         while True:
-            if self._read_at < self._feed.now() - REREAD_SECONDS:
+            pause = _PAUSE_SECONDS
+            if self._feed.now() >= self._due:
                 with contextlib.suppress(Unavailable, DBAPIError):  # of a database that is not migrated yet, too
                     await self.learn()
-            await asyncio.sleep(_PAUSE_SECONDS)
+                    pause = _RETRY_SECONDS
+            await asyncio.sleep(pause)
 
     async def learn(self) -> None:
         """Read who hides somebody. Raises Unavailable, and DBAPIError before the database is migrated."""
@@ -81,9 +90,10 @@ class HiddenPeople:
             return  # nobody reports changes yet
         self._reported = set()
         found = await self._database.read(partial(store.viewers, most=MOST_KNOWN + 1))
-        self._known, self._reported = found | self._reported, set()
-        complete = len(found) <= MOST_KNOWN and asked >= self._feed.since  # no position has been lost meanwhile
-        self._read_at = asked if complete else EXPIRED
+        self._known, self._reported, self.is_ready = found | self._reported, set(), True
+        if asked >= self._feed.since:  # no position has been lost meanwhile
+            self._read_at, self._due = asked, asked + REREAD_SECONDS
+        self._limit()
 
     def invalidate(self, names: Collection[str]) -> None:
         self._add(filter(None, map(store.viewer_of, names)))
@@ -92,7 +102,7 @@ class HiddenPeople:
         self._add(polled.viewers)
 
     def lose_position(self, before: float) -> None:  # noqa: ARG002 - all is read again
-        self._read_at = EXPIRED
+        self._read_at = self._due = EXPIRED
 
     def recover(self) -> None:
         """Nothing here is read from a replica."""
@@ -101,8 +111,12 @@ class HiddenPeople:
         for viewer_id in viewers:
             self._known.add(viewer_id)
             self._reported.add(viewer_id)
+        self._limit()
+
+    def _limit(self) -> None:
         if len(self._known) > MOST_KNOWN:
             self._known, self._reported, self._read_at = set(), set(), EXPIRED
+            self._due = self._feed.now() + REREAD_SECONDS
 
 
 async def _load(user_ids: Collection[str], _: Mapping[str, Unseen], read: Read[Any]) -> dict[str, Loaded[Unseen]]:

@@ -181,7 +181,9 @@ class PostService:
             return await self._held(post_id, principal)
         post = entry.value
         if principal is not None and self._hidden.may_hide(principal.user_id):
-            await self._require_seen(post.rendered.author_id, principal.user_id)
+            unseen = await self._hidden.of(principal.user_id)
+            if post.rendered.author_id in unseen.blocked:
+                raise NotFound
         if principal is None:
             if viewer is not None:
                 self._count_view(post_id, viewer)
@@ -194,14 +196,11 @@ class PostService:
 
     async def require_seen(self, post_id: str, user_id: str) -> None:
         """Raise NotFound for a post whose author has blocked the user, or is blocked by them. Raises Unavailable."""
-        if self._hidden.may_hide(user_id) and is_ulid(post_id):
+        blocked = (await self._hidden.of(user_id)).blocked
+        if blocked and is_ulid(post_id):
             post = await self._reads.post(post_id)
-            if post is not None:
-                await self._require_seen(post.rendered.author_id, user_id)
-
-    async def _require_seen(self, author_id: str, user_id: str) -> None:
-        if author_id in (await self._hidden.of(user_id)).blocked:
-            raise NotFound
+            if post is not None and post.rendered.author_id in blocked:
+                raise NotFound
 
     async def current(self, post_id: str, principal: Principal) -> Detail | None:
         """Return a post as its author sees it now, None once it is deleted or hidden; counts no view."""

@@ -18,6 +18,8 @@ from .settings import Settings
 
 HOST = "127.0.0.1"
 START_SECONDS = 60
+#: In which a server of a run that has just ended has removed its files and ended as well.
+LINGER_SECONDS = 5
 #: Signals by which a server ends at once, and by which it first removes its own files.
 AT_ONCE, IN_ORDER = signal.SIGKILL, signal.SIGTERM
 _PR_SET_PDEATHSIG = 1
@@ -61,16 +63,25 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def refuse_taken(port: int, what: str, choice: str) -> None:
-    """Raise Failure where something listens on a port of 127.0.0.1; `choice` is how to take another."""
+    """Raise Failure where something listens on a port of 127.0.0.1 and goes on to; `choice` is how to take another."""
+    deadline = time.monotonic() + LINGER_SECONDS
+    while (error := _taken(port)) is not None:
+        if time.monotonic() > deadline:
+            raise Failure(
+                f"The {what} cannot listen on {HOST}:{port}: {error.strerror}.",
+                f"End what listens there (another `make dev`?), or choose: `make dev {choice}`.",
+            ) from error
+        time.sleep(0.05)
+
+
+def _taken(port: int) -> OSError | None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the last run may linger
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise Failure(
-                f"The {what} cannot listen on {HOST}:{port}: {error.strerror}.",
-                f"End what listens there (another `make dev`?), or choose: `make dev {choice}`.",
-            ) from error
+            return error
+    return None
 
 
 def _ending_by(number: int) -> Callable[[], None]:

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from botocore.loaders import JSONFileLoader
 from cryptography.hazmat.primitives import serialization
 
-from bapsang_api import runtime
+from bapsang_api import local_jobs, runtime
 from bapsang_api.auth import passwords
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.ids import Ids
@@ -57,7 +57,7 @@ def descriptions_read_once() -> Iterator[None]:
 def write_back_by_hand() -> Iterator[None]:
     """On the embedded Redis a service writes back every five seconds, which on a busy machine is in the middle of a test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "LOCAL_SYNC_SECONDS", 3600.0)
+        patch.setattr(local_jobs, "SYNC_SECONDS", 3600.0)
         yield
 
 

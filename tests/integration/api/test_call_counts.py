@@ -19,7 +19,7 @@ import pytest
 from starlette.types import ASGIApp, Message
 
 import bapsang_api
-from bapsang_api import runtime
+from bapsang_api import local_jobs, runtime
 from bapsang_api.auth import revocation
 from bapsang_api.http import ratelimit
 from bapsang_api.http.ratelimit import Limit
@@ -142,7 +142,7 @@ async def limited_world(
     counter: Counter, files: Backend, stopped: Stopped, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
     """A running service that counts who asks how often, as it does in a pod, and does nothing of its own accord."""
-    for module, name in ((runtime, "LOCAL_SYNC_SECONDS"), (ratelimit, "SETTLE_SECONDS"), (revocation, "POLL_SECONDS")):
+    for module, name in ((local_jobs, "SYNC_SECONDS"), (ratelimit, "SETTLE_SECONDS"), (revocation, "POLL_SECONDS")):
         monkeypatch.setattr(module, name, 3_600.0)
     monkeypatch.setattr(runtime, "ChangeFeed", partial(ChangeFeed, timer=lambda: stopped.now))
     async with open_world(Backend(files.name, files.environment | {"BAPSANG_RATE_LIMITS": LIMITS})) as world:

@@ -63,10 +63,10 @@ class Runs:
         process = self.begin()
         with connected(self._url) as connection:
             while self.looked_at(connection) < rows:
-                assert process.poll() is None, process.communicate()[1].decode()
+                assert process.poll() is None, process.communicate(timeout=60)[1].decode()
                 time.sleep(0.2 if LARGE else 0.01)
             process.send_signal(signal.SIGKILL)
-            process.communicate()
+            process.communicate(timeout=60)
             return self.looked_at(connection)
 
     async def whole(self) -> dict[str, Any]:

@@ -105,10 +105,12 @@ class Database:
         write is not retried: nobody knows whether the commit arrived. Raises Unavailable when the database does not
         answer.
         """
-        return await self.write_on(self._writing, work)
+        return await self.write_on(self._writing, work, current_user_id())
 
-    async def write_on(self, bind: Engine | Connection, work: Callable[[Connection], T]) -> T:
-        """Like write, on a connection of the caller's."""
+    async def write_on(
+        self, bind: Engine | Connection, work: Callable[[Connection], T], user_id: str | None = None
+    ) -> T:
+        """Like write, on a connection of the caller's; `user_id`: of whom the change is, None for that of a job."""
         notes: set[str] = set()
 
         def noting(connection: Connection) -> T:
@@ -119,7 +121,7 @@ class Database:
             return written
 
         written = await self.run(partial(self._in_transaction, bind, noting))
-        if user_id := current_user_id():
+        if user_id is not None:
             notes.add(written_by(user_id))
         if notes and self.publish is not None:
             await self.publish(notes)
