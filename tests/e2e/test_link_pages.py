@@ -82,7 +82,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def reader(chromium: Browser, mailbox: Mailbox, sample: Community) -> Iterator[Reader]:
+def phone(chromium: Browser, mailbox: Mailbox, sample: Community) -> Iterator[Reader]:
     assert sample.condition("MailReady").get("status") == "True"
     with chromium.new_context(viewport=PHONE, is_mobile=True, has_touch=True) as context:  # type: ignore[arg-type]
         yield Reader(context.new_page(), mailbox)
@@ -93,12 +93,12 @@ def me(client: Client) -> dict[str, object]:
     return found
 
 
-def test_a_new_password_is_set_by_the_form_with_the_keyboard_alone(reader: Reader, people: People) -> None:
-    client, page = people.join(), reader.page
+def test_a_new_password_is_set_by_the_form_with_the_keyboard_alone(phone: Reader, people: People) -> None:
+    client, page = people.join(), phone.page
     email = str(me(client)["email"])
     assert client.call("POST", f"{API}/auth/password-resets", {"email": email}).status == 202
-    link = reader.link(email, "reset-password")
-    reader.open(link)
+    link = phone.link(email, "reset-password")
+    phone.open(link)
     password, again = page.get_by_label("새 비밀번호", exact=True), page.get_by_label("새 비밀번호 한 번 더")
 
     def enter(first: str, second: str) -> None:
@@ -123,45 +123,45 @@ def test_a_new_password_is_set_by_the_form_with_the_keyboard_alone(reader: Reade
     expect(page.get_by_role("alert").filter(has_text="지금은 처리하지 못했습니다.")).to_be_visible()
     page.context.set_offline(False)
     again.press("Enter")
-    reader.sees("status", "비밀번호를 바꾸었습니다.")
+    phone.sees("status", "비밀번호를 바꾸었습니다.")
     for box in (password, again):
         expect(box).to_have_value("")
         expect(box).to_have_attribute("type", "password")
     answer = client.call("POST", f"{API}/auth/tokens", {"email": email, "password": NEW_PASSWORD})
     assert answer.status == 201, answer.body
-    reader.open(link)
+    phone.open(link)
     enter(NEW_PASSWORD, NEW_PASSWORD)
-    reader.sees("alert", OVER)
+    phone.sees("alert", OVER)
 
 
-def test_an_address_is_verified_by_a_button_and_not_by_opening_the_link(reader: Reader, people: People) -> None:
+def test_an_address_is_verified_by_a_button_and_not_by_opening_the_link(phone: Reader, people: People) -> None:
     client = people.join()
-    link = reader.link(str(me(client)["email"]), "verify-email")
+    link = phone.link(str(me(client)["email"]), "verify-email")
     sent: list[str] = []
-    reader.page.on("request", lambda request: sent.append(request.method))
-    reader.open(link)
-    reader.page.wait_for_load_state("networkidle")
+    phone.page.on("request", lambda request: sent.append(request.method))
+    phone.open(link)
+    phone.page.wait_for_load_state("networkidle")
     assert set(sent) == {"GET"}
     assert me(client)["emailVerified"] is False
-    reader.page.get_by_role("button", name="이메일 주소 확인", exact=True).dblclick()
-    reader.sees("status", "이메일 주소를 확인했습니다.")
+    phone.page.get_by_role("button", name="이메일 주소 확인", exact=True).dblclick()
+    phone.sees("status", "이메일 주소를 확인했습니다.")
     assert sent.count("POST") == 1
     eventually(lambda: me(client)["emailVerified"], 20, what="the address is verified")
-    reader.open(link)
-    reader.press("이메일 주소 확인")
-    reader.sees("alert", OVER)
+    phone.open(link)
+    phone.press("이메일 주소 확인")
+    phone.sees("alert", OVER)
 
 
-def test_an_address_is_changed_by_a_button_and_a_link_without_its_token_says_so(reader: Reader, people: People) -> None:
+def test_an_address_is_changed_by_a_button_and_a_link_without_its_token_says_so(phone: Reader, people: People) -> None:
     client = people.join()
     wanted = f"{secrets.token_hex(4)}@example.com"
     change = {"email": wanted, "password": "Bapsang-2026"}
     assert client.call("PATCH", f"{API}/users/me/email", change).status == 202
-    link = reader.link(wanted, "confirm-address")
-    reader.page.goto(link.partition("#")[0])
-    expect(reader.page.get_by_role("alert")).to_contain_text("링크가 온전하지 않습니다.")
-    expect(reader.page.locator("form")).to_be_hidden()
-    reader.page.goto(link)  # in the same tab nothing but the fragment changes
-    reader.press("새 주소로 바꾸기")
-    reader.sees("status", "이메일 주소를 바꾸었습니다.")
+    link = phone.link(wanted, "confirm-address")
+    phone.page.goto(link.partition("#")[0])
+    expect(phone.page.get_by_role("alert")).to_contain_text("링크가 온전하지 않습니다.")
+    expect(phone.page.locator("form")).to_be_hidden()
+    phone.page.goto(link)  # in the same tab nothing but the fragment changes
+    phone.press("새 주소로 바꾸기")
+    phone.sees("status", "이메일 주소를 바꾸었습니다.")
     eventually(lambda: me(client)["email"] == wanted, 20, what=f"the address is {wanted}")

@@ -55,6 +55,11 @@ async def held(unwatched: None, small: World, let_go: threading.Event) -> AsyncI
     """The same with both connections busy until `let_go` or the end of the test, and nobody else who asks."""
     both = threading.Barrier(3)
 
+    async def is_ready() -> bool:
+        return small.runtime.hidden.is_ready
+
+    await eventually(is_ready)  # who hides anybody is read once
+
     def hold(connection: Connection) -> None:
         connection.execute(text("SELECT 1"))
         both.wait(10)

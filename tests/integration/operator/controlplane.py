@@ -14,6 +14,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,15 +64,20 @@ class AuditLog:
     path: Path
     _offset: int = 0
     _events: list[dict[str, Any]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # lives that are lived at once look at one log
 
     def events(self) -> list[dict[str, Any]]:
+        with self._lock:
+            self._read()
+            return self._events
+
+    def _read(self) -> None:
         with self.path.open("rb") as log:
             log.seek(self._offset)
             complete, newline, _ = log.read().rpartition(b"\n")
         self._offset += len(complete) + len(newline)
         found = (json.loads(line) for line in complete.splitlines())
         self._events += [one for one in found if one["user"]["username"] == OPERATOR_USER and "objectRef" in one]
-        return self._events
 
 
 class ClientAuthority:
