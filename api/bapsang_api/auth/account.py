@@ -6,6 +6,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bapsang_api.auth import secrets, store
+from bapsang_api.auth.leaving import leave
 from bapsang_api.auth.links import store as links
 from bapsang_api.auth.links.models import LinkKind
 from bapsang_api.auth.notices import Notices
@@ -16,10 +17,9 @@ from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids, is_ulid
 from bapsang_api.kit.problem import Conflict, NotFound
 from bapsang_api.notifications import store as notifications
-from bapsang_api.people import store as people
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_ACTIVE
-from bapsang_api.users.service import UserService, withdraw
+from bapsang_api.users.service import UserService
 
 _WRONG_PASSWORD: Final = "비밀번호가 일치하지 않습니다."  # noqa: S105 - what is answered to a wrong one
 _MOST_DEVICES: Final = 100
@@ -73,17 +73,15 @@ class AccountService:
         await self.require_password(user_id, password)
         journal_id = self._ids.new()
 
-        def leave(connection: Connection) -> list[str]:
+        def end(connection: Connection) -> list[str]:
             account = accounts.account_of(connection, user_id, lock=True)
             if account is None:
                 raise NotFound
-            withdraw(connection, account, self._clock.now(), journal_id)
-            links.forget(connection, user_id)
-            people.leave(connection, user_id)
+            leave(connection, account, self._clock.now(), journal_id)
             notifications.forget_person(connection, user_id)
             return store.revoke_all(connection, user_id, self._clock.now())
 
-        await self._revoked.announce(*await self._database.write(leave))
+        await self._revoked.announce(*await self._database.write(end))
 
     async def devices(self, user_id: str) -> list[store.Device]:
         """Return the sessions that are logged in, the most recently used first."""

@@ -8,16 +8,15 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bapsang_api.auth import secrets, store
+from bapsang_api.auth.leaving import leave
 from bapsang_api.auth.links import store as links
 from bapsang_api.auth.links.issue import KEPT
 from bapsang_api.kit.clock import Clock
 from bapsang_api.kit.db.database import Database
 from bapsang_api.kit.ids import Ids
 from bapsang_api.mail import store as mails
-from bapsang_api.people import store as people
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_ACTIVE
-from bapsang_api.users.service import withdraw
 
 BATCH: Final = 1_000
 _ACCOUNTS: Final = 50  # a transaction each
@@ -54,9 +53,7 @@ def _clear(connection: Connection, user_id: str, now: datetime, journal_id: str)
     if account.status != STATUS_ACTIVE or store.has_logged_in(connection, user_id):
         links.keep(connection, user_id)
         return False
-    withdraw(connection, account, now, journal_id)
-    people.leave(connection, user_id)  # others may have followed them
-    links.forget(connection, user_id)
+    leave(connection, account, now, journal_id)  # others may have followed them
     mails.forget(connection, user_id)
     accounts.forget(connection, links.auth_ids_of(connection, user_id))
     return True

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from bapsang_api.auth import store as logins
-from bapsang_api.auth.links import store as links
+from bapsang_api.auth.leaving import leave
 from bapsang_api.auth.revocation import RevokedSessions
 from bapsang_api.comments import service as comments
 from bapsang_api.kit.clock import Clock
@@ -19,14 +19,12 @@ from bapsang_api.likes.service import LikeService
 from bapsang_api.mail import store as mail
 from bapsang_api.moderation import store as audit
 from bapsang_api.notifications import store as notifications
-from bapsang_api.people import store as people
 from bapsang_api.posts import sight as posts
 from bapsang_api.reports import store as reports
 from bapsang_api.upkeep import store
 from bapsang_api.users import store as accounts
 from bapsang_api.users.models import STATUS_DELETED, Extent
 from bapsang_api.users.models import Erasure as JournalEntry
-from bapsang_api.users.service import withdraw
 
 _BATCH: Final = 50
 
@@ -61,9 +59,7 @@ class Erasure:
             account = accounts.account_of(connection, user_id, lock=True)
             if account is None:
                 raise NotFound
-            withdraw(connection, account, now, journal_ids[0])
-            links.forget(connection, user_id)
-            people.leave(connection, user_id)
+            leave(connection, account, now, journal_ids[0])
             ended = logins.revoke_all(connection, user_id, now)
             if extent is not Extent.NAME:
                 store.forget_login(connection, user_id)
