@@ -35,7 +35,7 @@ from bapsang_api.likes.models import UserPostLike
 from bapsang_api.notifications.models import Inbox, Notification
 from bapsang_api.notifications.store import lock_inboxes
 from bapsang_api.notifications.vocabulary import Kind
-from bapsang_api.people.models import HiddenPerson
+from bapsang_api.people.store import not_hidden
 from bapsang_api.posts.models import STATUS_ACTIVE as POST_ACTIVE
 from bapsang_api.posts.models import Post
 from bapsang_api.uploads.photo import Photo
@@ -44,7 +44,7 @@ from bapsang_api.users.models import STATUS_DELETED, User
 
 inboxes, notifications = table_of(Inbox), table_of(Notification)
 posts, comments, likes = table_of(Post), table_of(Comment), table_of(UserPostLike)
-people, hidden_people = table_of(User), table_of(HiddenPerson)
+people = table_of(User)
 actors, likers = people.alias("actors"), people.alias("likers")
 Key = tuple[str, int]  # whose inbox, number
 
@@ -55,10 +55,9 @@ MOST_COUNTED: Final = 100
 _UNHIDEABLE: Final = (Kind.MODERATION, Kind.SYSTEM)
 
 
-def _hides(other: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return whether the inbox's owner does not see somebody."""
-    hidden = exists().where(hidden_people.c.viewer_id == notifications.c.user_id, hidden_people.c.hidden_id == other)
-    return hidden.correlate_except(hidden_people)  # also where it stands within another look-up
+def _sees(other: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return whether the inbox's owner sees somebody."""
+    return not_hidden(notifications.c.user_id, other)
 
 
 def _likes() -> ColumnElement[bool]:
@@ -72,7 +71,7 @@ def _actor() -> ColumnElement[Any]:
         select(likes.c.user_id)
         .join(likers, likers.c.id == likes.c.user_id)
         .where(likes.c.post_id == notifications.c.post_id, likes.c.user_id != notifications.c.user_id)
-        .where(likers.c.user_status != STATUS_DELETED, ~_hides(likes.c.user_id))
+        .where(likers.c.user_status != STATUS_DELETED, _sees(likes.c.user_id))
         .correlate(notifications)
     )
     last = seen.where(likes.c.user_id == notifications.c.actor_id).scalar_subquery()
@@ -113,9 +112,9 @@ def _joined() -> FromClause:
 
 
 def _shown() -> ColumnElement[bool]:
-    by_somebody_seen = and_(actors.c.user_status != STATUS_DELETED, ~_hides(actors.c.id))
+    by_somebody_seen = and_(actors.c.user_status != STATUS_DELETED, _sees(actors.c.id))
     about_a_post_seen = or_(
-        notifications.c.post_id.is_(None), and_(posts.c.post_status == POST_ACTIVE, ~_hides(posts.c.user_id))
+        notifications.c.post_id.is_(None), and_(posts.c.post_status == POST_ACTIVE, _sees(posts.c.user_id))
     )
     about_a_comment_seen = or_(notifications.c.comment_id.is_(None), comments.c.comment_status == COMMENT_ACTIVE)
     return or_(notifications.c.kind.in_(_UNHIDEABLE), and_(by_somebody_seen, about_a_post_seen, about_a_comment_seen))

@@ -39,15 +39,22 @@ _HIDDEN: Final = select(hidden_people.c.viewer_id, hidden_people.c.hidden_id, hi
 _VIEWERS: Final = select(hidden_people.c.viewer_id).distinct().limit(bindparam("most", type_=Integer()))
 
 
-def not_hidden(viewer_id: str | BindParameter[str] | None, author_id: ColumnElement[str]) -> ColumnElement[bool]:
+def not_hidden(viewer_id: str | ColumnElement[str] | None, author_id: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the condition that the viewer sees somebody, for reads that no other viewer shares. None sees everybody."""
-    return ~exists().where(hidden_people.c.viewer_id == viewer_id, hidden_people.c.hidden_id == author_id)
+    return _no_row(viewer_id, author_id)
 
 
-def not_blocked(viewer_id: str | BindParameter[str] | None, author_id: ColumnElement[str]) -> ColumnElement[bool]:
+def not_blocked(viewer_id: str | ColumnElement[str] | None, author_id: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the condition that neither of two has blocked the other."""
-    hidden = hidden_people.c
-    return ~exists().where(hidden.viewer_id == viewer_id, hidden.hidden_id == author_id, hidden.reason != Reason.MUTES)
+    return _no_row(viewer_id, author_id, hidden_people.c.reason != Reason.MUTES)
+
+
+def _no_row(
+    viewer_id: str | ColumnElement[str] | None, author_id: ColumnElement[str], *where: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    hidden = exists().where(hidden_people.c.viewer_id == viewer_id, hidden_people.c.hidden_id == author_id, *where)
+    # Else, within another look-up, it would read the outer tables anew: somebody hidden by anybody would be hidden from all.
+    return ~hidden.correlate_except(hidden_people)
 
 
 def is_blocked(connection: Connection, one: str, other: str) -> bool:
